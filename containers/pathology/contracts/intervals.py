@@ -1,0 +1,65 @@
+"""Confidence intervals, the same in training logs, evaluation.json and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the bounds of its confidence interval and the standard deviation of its resamples."""
+
+    value: float
+    low: float
+    high: float
+    deviation: float
+    confidence: float = 0.95
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.confidence:.0%} interval {self.low:.3f} to {self.high:.3f})"
+
+
+def stratified_bootstrap(
+    statistic: Callable[[np.ndarray, np.ndarray], float],
+    truth: np.ndarray,
+    score: np.ndarray,
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile bootstrap of ``statistic(truth, score)`` over units, drawn within each class so that no draw lacks one.
+
+    One row of ``truth`` (n,) of 0 and 1 and ``score`` (n,) is one unit: a patient, so that slides of one patient never count
+    as independent (Efron & Tibshirani 1993, ch. 13).
+
+    Raises:
+        ValueError: when a class is absent.
+    """
+    groups = [np.flatnonzero(truth == value) for value in (0, 1)]
+    if any(len(group) == 0 for group in groups):
+        raise ValueError("an interval needs at least one unit of each class")
+    generator = np.random.default_rng(seed)
+    draws = np.empty(resamples)
+    for index in range(resamples):
+        chosen = np.concatenate([generator.choice(group, size=len(group)) for group in groups])
+        draws[index] = statistic(truth[chosen], score[chosen])
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(statistic(truth, score)), float(low), float(high), float(draws.std(ddof=1)), confidence)
+
+
+def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion (Wilson 1927), for sensitivity, specificity and accuracy.
+
+    Raises:
+        ValueError: without trials.
+    """
+    if trials == 0:
+        raise ValueError("a proportion needs at least one trial")
+    bounds = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    value = successes / trials
+    return Interval(value, bounds.low, bounds.high, float(np.sqrt(value * (1 - value) / trials)), confidence)

@@ -1,0 +1,30 @@
+"""The log lines that SageMaker's metric definitions match, and how a job prints them."""
+
+from __future__ import annotations
+
+NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
+
+TRAINING_LOSS = "Training Loss"
+VALIDATION_LOSS = "Validation Loss"
+VALIDATION_ACCURACY = "Validation Accuracy"
+VALIDATION_AUROC = "Validation ROC AUC"
+PROCESSING_SLIDE = "Processing slide"
+
+
+def metric_line(name: str, value: float) -> str:
+    """``Validation Loss: 0.412345``."""
+    return f"{name}: {value:.6f}"
+
+
+def metric_definitions(*names: str) -> list[dict[str, str]]:
+    """SageMaker's ``MetricDefinitions`` for lines made by :func:`metric_line`, as ``validation:roc_auc`` and so on."""
+    return [{"Name": name.lower().replace(" ", ":", 1).replace(" ", "_"), "Regex": f"{name}: {NUMBER}"} for name in names]
+
+
+def slide_line(number: int, slide_id: str) -> str:
+    """``Processing slide #3: TCGA-…``; ``number`` counts from 1."""
+    return f"{PROCESSING_SLIDE} #{number}: {slide_id}"
+
+
+SLIDE_METRIC = {"Name": "slides:processing", "Regex": rf"{PROCESSING_SLIDE} #([0-9]+)"}
+MSI_METRICS = metric_definitions(TRAINING_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC)

@@ -1,0 +1,1 @@
+"""Cohorts out of what people have: manifests, folders of slides, label tables."""

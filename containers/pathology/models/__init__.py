@@ -1,0 +1,1 @@
+"""Encoders, heads, artefacts and the functions that serve them."""

@@ -1,0 +1,1 @@
+"""Data and runs to try the pipelines on, made on this machine."""

@@ -1,0 +1,1 @@
+"""One pipeline a module, read from top to bottom like its picture."""

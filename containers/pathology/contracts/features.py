@@ -12,7 +12,7 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.settings import explain
 
 SCHEMA_VERSION = 1
-Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\Z")]
+Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 
 
 class _Json(BaseModel):
@@ -67,10 +67,10 @@ class EncoderCard(_Json):
     scale it was trained at in µm/px, ``mean`` and ``std`` its normalisation; ``published`` is False for the tiny seeded one.
     """
 
-    name: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\Z")]
+    name: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\z")]
     architecture: str
     arguments: dict[str, Any] = {}
-    checkpoint: Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z")] = "checkpoint.pth"
+    checkpoint: Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\z")] = "checkpoint.pth"
     sha256: Sha256
     pixels: int = 224
     mpp: float = 0.5

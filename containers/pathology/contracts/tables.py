@@ -20,7 +20,7 @@ def _empty(value: Any) -> Any:
 
 OptionalInt = Annotated[int | None, BeforeValidator(_empty)]
 OptionalFloat = Annotated[float | None, BeforeValidator(_empty)]
-SlideId = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._ -]{0,199}\Z")]
+SlideId = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._ -]{0,199}\z")]
 
 
 class Row(BaseModel):
@@ -69,7 +69,7 @@ class CohortRow(Row):
     site: str
     slide_uri: str
     bytes: Annotated[int, Field(ge=0)]
-    md5: Annotated[str, Field(pattern=r"\A([0-9a-f]{32})?\Z")]
+    md5: Annotated[str, Field(pattern=r"\A([0-9a-f]{32})?\z")]
     mpp: OptionalFloat
     label: Annotated[int, Field(ge=0, le=1)]
     split: Literal["train", "test"]
@@ -89,7 +89,7 @@ class SlideRow(Row):
     status: Literal["ok", "empty", "failed"]
     reason: str
     features: str
-    sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\Z")]
+    sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")]
     settings_hash: str
     mpp: OptionalFloat
     mpp_source: str

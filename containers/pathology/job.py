@@ -59,10 +59,7 @@ class Job:
     def _processing(cls, root: Path) -> Job:
         config = _json(root / "config" / "processingjobconfig.json")
         resources = _json(root / "config" / "resourceconfig.json")
-        inputs = {
-            item["InputName"]: _inside(root, item["S3Input"]["LocalPath"])
-            for item in config.get("ProcessingInputs") or []
-        }
+        inputs = {item["InputName"]: _inside(root, item["S3Input"]["LocalPath"]) for item in config.get("ProcessingInputs") or []}
         outputs = {
             item["OutputName"]: _inside(root, item["S3Output"]["LocalPath"])
             for item in (config.get("ProcessingOutputConfig") or {}).get("Outputs") or []
@@ -121,9 +118,7 @@ class Job:
             RequestError: when the request does not name it.
         """
         if name not in self.inputs:
-            raise RequestError(
-                f"job {self.name} has no input {name!r}, only {', '.join(sorted(self.inputs)) or 'none'}"
-            )
+            raise RequestError(f"job {self.name} has no input {name!r}, only {', '.join(sorted(self.inputs)) or 'none'}")
         return self.inputs[name]
 
     def file(self, name: str, suffix: str = "") -> Path:
@@ -144,9 +139,7 @@ class Job:
             RequestError: when the request does not name it.
         """
         if name not in self.outputs:
-            raise RequestError(
-                f"job {self.name} has no output {name!r}, only {', '.join(sorted(self.outputs)) or 'none'}"
-            )
+            raise RequestError(f"job {self.name} has no output {name!r}, only {', '.join(sorted(self.outputs)) or 'none'}")
         self.outputs[name].mkdir(parents=True, exist_ok=True)
         return self.outputs[name]
 

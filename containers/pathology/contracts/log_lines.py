@@ -18,9 +18,7 @@ def metric_line(name: str, value: float) -> str:
 
 def metric_definitions(*names: str) -> list[dict[str, str]]:
     """SageMaker's ``MetricDefinitions`` for lines made by :func:`metric_line`, as ``validation:roc_auc`` and so on."""
-    return [
-        {"Name": name.lower().replace(" ", ":", 1).replace(" ", "_"), "Regex": f"{name}: {NUMBER}"} for name in names
-    ]
+    return [{"Name": name.lower().replace(" ", ":", 1).replace(" ", "_"), "Regex": f"{name}: {NUMBER}"} for name in names]
 
 
 def slide_line(number: int, slide_id: str) -> str:

@@ -37,9 +37,7 @@ def explain(error: ValidationError, where: str) -> str:
 class Settings(BaseModel):
     """Base of all settings: frozen, no unknown key; written ``max-tiles`` outside and ``max_tiles`` inside."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str) -> Self:

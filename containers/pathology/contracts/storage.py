@@ -188,9 +188,7 @@ class S3Store:
 
     def list(self, uri: Uri) -> Iterator[Entry]:
         self._address(uri)
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=uri.root, Prefix=f"{uri.path}/" if uri.path else ""
-        )
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=uri.root, Prefix=f"{uri.path}/" if uri.path else "")
         for page in pages:
             for item in page.get("Contents", []):
                 if not item["Key"].endswith("/"):

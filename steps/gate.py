@@ -1,0 +1,34 @@
+"""The quality gate: register a model whose metric reaches a threshold, fail in words that name both otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steps.jobs import Job
+from steps.request import RequestStep
+from steps.sdk import ConditionGreaterThanOrEqualTo, ConditionStep, FailStep, Join
+
+
+def fail(name: str, metric: str, scores: Job, path: str, threshold: Any) -> FailStep:
+    """Ends the execution as failed: ``AUROC 0.71 is below the threshold 0.8; …``."""
+    message = Join(
+        on="",
+        values=[
+            f"{metric} ",
+            scores.value(path),
+            " is below the threshold ",
+            threshold,
+            "; nothing was registered. See the report of ",
+            scores.step.name,
+            ".",
+        ],
+    )
+    return FailStep(name, error_message=message, description=f"Ends the execution: {metric} is below the threshold.")
+
+
+def quality_gate(name: str, scores: Job, path: str, threshold: Any, *, then: RequestStep, otherwise: FailStep) -> ConditionStep:
+    """``then`` when the value at ``path`` in the report of ``scores`` is at least ``threshold``, else ``otherwise``."""
+    condition = ConditionGreaterThanOrEqualTo(left=scores.value(path), right=threshold)
+    return ConditionStep(
+        name, conditions=[condition], if_steps=[then], else_steps=[otherwise], description="Is the model good enough to register?"
+    )

@@ -1,0 +1,200 @@
+"""Processing and Training steps: a command of ``pathology``, its image, inputs, outputs and hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from pathology.contracts.code import Code, command_code
+from pathology.contracts.settings import as_string
+
+from steps.environment import Environment, Resources, TrainingResources
+from steps.placement import Source, channel, processing_input
+from steps.request import CACHED, RequestStep
+from steps.sdk import ExecutionVariables, Join, JsonGet, PropertyFile, StepTypeEnum
+
+HYPERPARAMETER_PREFIX = "SM_HP_"
+ENTRY_POINT = ["pathology-run"]
+
+
+@cache
+def code_of(command: str) -> Code:
+    """The modules that a command runs, read once a process."""
+    return command_code(command)
+
+
+def code_uri(env: Environment, command: str) -> str:
+    """Where the command's code lies, named by its content."""
+    return f"s3://{env.bucket}/code/{code_of(command).hash}.tar.gz"
+
+
+def run_folder(env: Environment, *below: str) -> Join:
+    """``s3://bucket/runs/<pipeline>/<execution id>/<below…>``: outputs of one execution, never an input's key by itself."""
+    variables = [ExecutionVariables.PIPELINE_NAME, ExecutionVariables.PIPELINE_EXECUTION_ID]
+    return Join(on="/", values=[f"s3://{env.bucket}/runs", *variables, *below])
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job step and what later steps may ask of it: ``job["cohort"]`` is the URI of an output."""
+
+    step: RequestStep
+    command: str
+    report: PropertyFile | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, output: str) -> Any:
+        if output not in self.outputs:
+            raise KeyError(f"{self.step.name} has no output {output!r}")
+        return self.step.properties.ProcessingOutputConfig.Outputs[output].S3Output.S3Uri
+
+    def value(self, path: str) -> JsonGet:
+        """A value in the step's JSON report, known when the step has ended."""
+        return JsonGet(step_name=self.step.name, property_file=self.report, json_path=path)
+
+    @property
+    def artefact(self) -> Any:
+        """Where a Training job's model.tar.gz lies."""
+        return self.step.properties.ModelArtifacts.S3ModelArtifacts
+
+
+def _values(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters as the service takes them: strings, or variables that resolve to strings."""
+    return {name: value.to_string() if hasattr(value, "expr") else as_string(value) for name, value in hyperparameters.items()}
+
+
+def processing(
+    name: str,
+    env: Environment,
+    command: str,
+    *,
+    image: str,
+    resources: Resources,
+    instance_type: Any,
+    instance_count: Any = None,
+    inputs: Mapping[str, Source],
+    outputs: Sequence[str] = (),
+    report: tuple[str, str] | None = None,
+    hyperparameters: Mapping[str, Any],
+    environment: Mapping[str, Any] | None = None,
+    cached: bool,
+    after: Sequence[Job] = (),
+    description: str,
+) -> Job:
+    """A Processing step that runs ``pathology-run <command>``.
+
+    ``report`` names an output and a JSON file in it that later steps read values from. ``environment`` adds to the cache key
+    what no input shows.
+    """
+    where = {output: run_folder(env, name, output) for output in outputs}
+    variables = {HYPERPARAMETER_PREFIX + key.replace("-", "_").upper(): value for key, value in _values(hyperparameters).items()}
+    cluster: dict[str, Any] = {
+        "InstanceType": instance_type,
+        "InstanceCount": 1 if instance_count is None else instance_count,
+        "VolumeSizeInGB": resources.volume_gb,
+    }
+    request: dict[str, Any] = {
+        "AppSpecification": {"ImageUri": image, "ContainerEntrypoint": ENTRY_POINT, "ContainerArguments": [command]},
+        "Environment": {**variables, **(environment or {})},
+        "ProcessingInputs": [
+            processing_input(name, key, source) for key, source in {"code": code_uri(env, command), **inputs}.items()
+        ],
+        "ProcessingResources": {"ClusterConfig": {**cluster, **_volume_key(env)}},
+        "StoppingCondition": {"MaxRuntimeInSeconds": resources.max_runtime_minutes * 60},
+        "NetworkConfig": {"VpcConfig": _vpc(env)},
+        "RoleArn": env.job_role,
+        "Tags": env.tag_list,
+    }
+    if outputs:
+        request["ProcessingOutputConfig"] = {"Outputs": [_output(key, uri) for key, uri in where.items()], **_output_key(env)}
+    file = PropertyFile(name=f"{name}Report", output_name=report[0], path=report[1]) if report else None
+    step = RequestStep(
+        name,
+        StepTypeEnum.PROCESSING,
+        request,
+        cache=CACHED if cached else None,
+        property_files=[file] if file else (),
+        after=[job.step for job in after],
+        description=description,
+    )
+    return Job(step, command, file, {key: key for key in outputs})
+
+
+def training(
+    name: str,
+    env: Environment,
+    command: str,
+    *,
+    image: str,
+    resources: TrainingResources,
+    instance_type: Any,
+    instance_count: Any = None,
+    channels: Mapping[str, Source],
+    streamed: Sequence[str] = (),
+    hyperparameters: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, str]] = (),
+    cached: bool,
+    after: Sequence[Job] = (),
+    description: str,
+) -> Job:
+    """A Training step that runs ``pathology-run <command>``; spot and its checkpoints by ``resources``."""
+    algorithm: dict[str, Any] = {
+        "TrainingImage": image,
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": ENTRY_POINT,
+        "ContainerArguments": [command],
+    }
+    if metrics:
+        algorithm["MetricDefinitions"] = [dict(metric) for metric in metrics]
+    stopping = {"MaxRuntimeInSeconds": resources.max_runtime_minutes * 60}
+    cluster: dict[str, Any] = {
+        "InstanceType": instance_type,
+        "InstanceCount": 1 if instance_count is None else instance_count,
+        "VolumeSizeInGB": resources.volume_gb,
+    }
+    request: dict[str, Any] = {
+        "AlgorithmSpecification": algorithm,
+        "HyperParameters": _values(hyperparameters),
+        "InputDataConfig": [
+            channel(key, source, stream=key in streamed) for key, source in {"code": code_uri(env, command), **channels}.items()
+        ],
+        "OutputDataConfig": {"S3OutputPath": run_folder(env, name), **_output_key(env)},
+        "ResourceConfig": {**cluster, **_volume_key(env)},
+        "StoppingCondition": stopping,
+        "VpcConfig": _vpc(env),
+        "RoleArn": env.job_role,
+        "Tags": env.tag_list,
+    }
+    if resources.spot:
+        request["EnableManagedSpotTraining"] = True
+        stopping["MaxWaitTimeInSeconds"] = max(resources.max_wait_minutes, resources.max_runtime_minutes) * 60
+        # One place for all executions: the job keys its checkpoints by content, and the place is part of the cache key.
+        request["CheckpointConfig"] = {"S3Uri": f"s3://{env.bucket}/checkpoints/{name}"}
+    step = RequestStep(
+        name,
+        StepTypeEnum.TRAINING,
+        request,
+        cache=CACHED if cached else None,
+        after=[job.step for job in after],
+        description=description,
+    )
+    return Job(step, command)
+
+
+def _output(name: str, uri: Any) -> dict[str, Any]:
+    local = f"/opt/ml/processing/output/{name}"
+    return {"OutputName": name, "S3Output": {"S3Uri": uri, "LocalPath": local, "S3UploadMode": "EndOfJob"}}
+
+
+def _vpc(env: Environment) -> dict[str, list[str]]:
+    return {"SecurityGroupIds": list(env.network.security_groups), "Subnets": list(env.network.subnets)}
+
+
+def _volume_key(env: Environment) -> dict[str, str]:
+    return {"VolumeKmsKeyId": env.kms_key} if env.kms_key else {}
+
+
+def _output_key(env: Environment) -> dict[str, str]:
+    return {"KmsKeyId": env.kms_key} if env.kms_key else {}

@@ -36,6 +36,17 @@ class Mount:
         return Uri("efs", uri.root, top[0])
 
 
+    def whole(self) -> Mount:
+        """Itself, when it is one of the roots: what jobs make below is theirs to name.
+
+        Raises:
+            RequestError: for a folder below a root.
+        """
+        if Uri.parse(self.uri) != self.root:
+            raise RequestError(f"{self.uri}: give the file system's own folder, {self.root}; jobs make what lies below")
+        return self
+
+
 Source = Any
 """A URI as text, a pipeline variable that will be one, or a :class:`Mount`."""
 

@@ -51,9 +51,13 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise RequestError(explain(error, where)) from None
 
+    def given(self) -> dict[str, Any]:
+        """Every field under its outer name, so that a graph can put pipeline parameters in some places."""
+        return self.model_dump(mode="json", by_alias=True)
+
     def as_strings(self) -> dict[str, str]:
         """What a job receives: ``{"max-tiles": "3000", …}``, every value a string, booleans ``true`` and ``false``."""
-        return {key: as_string(value) for key, value in self.model_dump(mode="json", by_alias=True).items()}
+        return {key: as_string(value) for key, value in self.given().items()}
 
 
 def as_string(value: Any) -> str:

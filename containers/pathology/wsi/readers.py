@@ -1,0 +1,216 @@
+"""Slide readers behind one small protocol: cuCIM for speed where it runs, OpenSlide as the judge of every file."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pathology.contracts.errors import DataError
+from pathology.wsi.mpp import Scale, isotropic
+from pathology.wsi.tiff import is_tiff, read_directories
+
+CUCIM_SUFFIXES = frozenset({".svs", ".tif", ".tiff"})
+"""cuCIM picks its decoder by the file's name."""
+
+CUCIM_CACHE_MB = 64
+PROBE_PIXELS = 64
+PROBE_DIFFERENCE = 2.0
+"""Mean grey levels by which two decoders of one JPEG may differ."""
+
+BLACK_SHARE = 0.01
+"""A region with more exactly black pixels than this is read again by the other reader: cuCIM answers zeros for what it cannot
+decode, and real tissue under JPEG has next to none."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of the pyramid: its size in px, and level-0 px per px of it."""
+
+    width: int
+    height: int
+    downsample: float
+
+
+class SlideReader(Protocol):
+    """What reads a slide. ``levels`` run from the finest; ``mpp`` is None when the file gives no scale."""
+
+    name: str
+    levels: tuple[Level, ...]
+    mpp: Scale | None
+
+    def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
+        """Pixels (height, width, 3) uint8 at ``x``, ``y`` in px *of that level*; glass where the scanner wrote nothing.
+
+        Safe to call from several threads.
+
+        Raises:
+            DataError: when the region cannot be decoded.
+        """
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def nominal_downsample(base: tuple[int, int], size: tuple[int, int]) -> float:
+    """Level-0 px per px of a level of ``size``; a whole number where the sizes are its rounded quotients.
+
+    A level of ⌊W/4⌋ px has pixels of exactly 4 × 4 px, though W/⌊W/4⌋ is 4.0003 and off by 8 px at the far end.
+    """
+    ratio = (base[0] / size[0] + base[1] / size[1]) / 2
+    whole = round(ratio)
+    fits = all(abs(whole * small - large) < whole for small, large in zip(size, base, strict=True))
+    return float(whole) if whole >= 1 and fits else ratio
+
+
+class OpenSlideReader:
+    """OpenSlide: every vendor's format, and an exception for what it cannot decode."""
+
+    name = "openslide"
+
+    def __init__(self, path: Path) -> None:
+        import openslide
+
+        self._path = path
+        self._error: type[Exception] = openslide.OpenSlideError
+        self._lock = threading.Lock()
+        try:
+            self._slide: Any = openslide.OpenSlide(str(path))
+        except openslide.OpenSlideUnsupportedFormatError:
+            raise DataError(f"{path.name}: no slide format that OpenSlide knows: is it whole, and a slide?") from None
+        except openslide.OpenSlideError as error:
+            raise DataError(f"{path.name}: OpenSlide cannot open it ({error})") from None
+        sizes = self._slide.level_dimensions
+        self.levels = tuple(Level(w, h, nominal_downsample(sizes[0], (w, h))) for w, h in sizes)
+        self._downsamples: tuple[float, ...] = self._slide.level_downsamples
+        self.mpp = _vendor_scale(self._slide.properties)
+
+    def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
+        factor = self._downsamples[level]
+        slide = self._slide
+        try:
+            image = slide.read_region((round(x * factor), round(y * factor)), level, (width, height))
+        except self._error as error:
+            self._reopen(slide)
+            where = f"{x}, {y} of level {level}"
+            raise DataError(f"{self._path.name}: the region at {where} cannot be decoded ({error})") from None
+        rgba = np.asarray(image)
+        pixels = np.ascontiguousarray(rgba[..., :3])
+        pixels[rgba[..., 3] == 0] = 255
+        return pixels
+
+    def _reopen(self, failed: Any) -> None:
+        """A handle that met an error answers nothing else ever after. The old one may be in use: it goes with its last user."""
+        import openslide
+
+        with self._lock:
+            if self._slide is failed:
+                self._slide = openslide.OpenSlide(str(self._path))
+
+    def close(self) -> None:
+        self._slide.close()
+
+
+def _vendor_scale(properties: Any) -> Scale | None:
+    try:
+        mpp = isotropic(float(properties["openslide.mpp-x"]), float(properties["openslide.mpp-y"]))
+    except (KeyError, ValueError):
+        return None
+    if mpp is None:
+        return None
+    return Scale(mpp, "tiff" if properties.get("openslide.vendor") == "generic-tiff" else "vendor")
+
+
+def _cucim_image(path: Path) -> Any:
+    """Open with cuCIM; its tile cache exists only when a file says so before the first import."""
+    if "cucim" not in sys.modules and "CUCIM_CONFIG_PATH" not in os.environ:
+        config = Path(tempfile.mkdtemp(prefix="cucim-")) / "cucim.json"
+        config.write_text(json.dumps({"cache": {"type": "per_process", "memory_capacity": CUCIM_CACHE_MB}}))
+        os.environ["CUCIM_CONFIG_PATH"] = str(config)
+    import cucim
+
+    return cucim.CuImage(str(path))
+
+
+class CucimReader:
+    """cuCIM's pixels; whatever looks undecoded is read again by OpenSlide, which raises where cuCIM answers black."""
+
+    name = "cucim"
+
+    def __init__(self, path: Path, judge: OpenSlideReader) -> None:
+        self._judge = judge
+        self.levels = judge.levels
+        self.mpp = judge.mpp
+        self._image = _cucim_image(path)
+        self._downsamples: list[float] = list(self._image.resolutions["level_downsamples"])
+        sizes = [tuple(size) for size in self._image.resolutions["level_dimensions"]]
+        if sizes != [(level.width, level.height) for level in self.levels]:
+            raise DataError(f"{path.name}: cuCIM and OpenSlide see different levels")
+
+    def decode(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
+        """cuCIM's own answer, unchecked: (height, width, 3) uint8."""
+        # cuCIM floors level-0 locations to px of the level: aim inside the px, not at its edge.
+        factor = self._downsamples[level]
+        place = tuple(int(np.ceil(value * factor - 1e-3)) for value in (x, y))
+        return np.asarray(self._image.read_region(location=place, size=(width, height), level=level, device="cpu"))
+
+    def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
+        try:
+            pixels = self.decode(x, y, width, height, level)
+        except (RuntimeError, ValueError, MemoryError):
+            return self._judge.read_region(x, y, width, height, level)
+        if pixels.shape != (height, width, 3) or _looks_undecoded(pixels):
+            return self._judge.read_region(x, y, width, height, level)
+        return pixels
+
+    def close(self) -> None:
+        self._image.close()
+        self._judge.close()
+
+
+def _looks_undecoded(pixels: np.ndarray) -> bool:
+    black = np.count_nonzero(pixels.max(axis=2) == 0)
+    return bool(black > BLACK_SHARE * pixels.shape[0] * pixels.shape[1])
+
+
+def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:
+    """Open a slide with the fastest reader that proves itself on it; ``cucim=False`` keeps to OpenSlide.
+
+    Raises:
+        DataError: naming the file when it is missing, truncated, or no slide.
+    """
+    if not path.is_file():
+        raise DataError(f"{path.name}: there is no such slide")
+    own = None
+    if is_tiff(path):
+        first = read_directories(path)[0].mpp
+        value = isotropic(*first) if first else None
+        own = Scale(value, "tiff") if value else None
+    judge = OpenSlideReader(path)
+    judge.mpp = judge.mpp or own
+    if cucim and path.suffix.lower() in CUCIM_SUFFIXES and importlib.util.find_spec("cucim") is not None:
+        return _proven(path, judge) or judge
+    return judge
+
+
+def _proven(path: Path, judge: OpenSlideReader) -> CucimReader | None:
+    """cuCIM's reader when it sees the same levels, and the same pixels in the middle of each; None otherwise."""
+    try:
+        reader = CucimReader(path, judge)
+        for index, level in enumerate(judge.levels):
+            width, height = min(PROBE_PIXELS, level.width), min(PROBE_PIXELS, level.height)
+            place = ((level.width - width) // 2, (level.height - height) // 2, width, height, index)
+            theirs, ours = judge.read_region(*place), reader.decode(*place)
+            if ours.shape != theirs.shape or np.abs(ours.astype(int) - theirs).mean() > PROBE_DIFFERENCE:
+                return None
+    except (DataError, ImportError, RuntimeError, ValueError, OSError):
+        return None
+    return reader

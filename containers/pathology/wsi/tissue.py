@@ -1,0 +1,77 @@
+"""Where the tissue is: a mask on a thumbnail that pen marks, dust and dark edges do not fool.
+
+Otsu's threshold (Otsu 1979) on saturation alone collapses on ink, the most saturated class of a slide. So ink is taken out by
+colour first and does not take part in the threshold, which is then held between the saturations of faint and of strong stain.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+THUMBNAIL_MICRONS = 4.0
+"""µm/px of the thumbnail that the mask is made on."""
+
+BLUR_MICRONS = 4.0
+CLOSE_MICRONS = 24.0
+OPEN_MICRONS = 12.0
+SMALLEST_TISSUE = 5000.0
+"""µm²; smaller specks are dust or loose cells."""
+
+LARGEST_HOLE = 60.0
+"""µm across; larger holes are glass or lumen."""
+
+OTSU_SHARE = 0.6
+SATURATION_BOUNDS = (12.0, 40.0)
+"""Of 255: no threshold below glass's own noise, none above faint eosin."""
+
+BLACK_VALUE = 60
+BLACK_CHROMA = 25
+RED_INK = 110
+
+
+def ink(pixels: np.ndarray) -> np.ndarray:
+    """Pen marks and black: ``pixels`` (H, W, 3) uint8 → (H, W) bool.
+
+    Green has more green than red, blue far more blue than red and is saturated, red far more red than green: stained tissue,
+    between purple and pink, is none of these.
+    """
+    red, green, blue = (pixels[..., channel].astype(np.int16) for channel in range(3))
+    chroma = pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)
+    green_ink = (green - red > 5) & (chroma > 20)
+    blue_ink = (blue - red > 50) & (chroma > 80)
+    black = (pixels.max(axis=2) < BLACK_VALUE) & (chroma < BLACK_CHROMA)
+    return np.asarray(green_ink | blue_ink | black | (red - green > RED_INK))
+
+
+def tissue_mask(pixels: np.ndarray, mpp: float) -> np.ndarray:
+    """Tissue of a thumbnail (H, W, 3) uint8 at ``mpp`` µm/px → (H, W) bool."""
+    smooth = cv2.GaussianBlur(pixels, (0, 0), max(0.5, BLUR_MICRONS / mpp / 2))
+    marks = ink(smooth)
+    saturation = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)[..., 1]
+    saturation[smooth.max(axis=2) < BLACK_VALUE] = 0
+    clean = saturation[~marks]
+    if clean.size == 0:
+        return np.zeros(marks.shape, bool)
+    otsu = cv2.threshold(clean.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[0]
+    threshold = float(np.clip(OTSU_SHARE * otsu, *SATURATION_BOUNDS))
+    mask = ((saturation > threshold) & ~marks).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp))
+    mask = _without_small(mask, SMALLEST_TISSUE / mpp**2)
+    filled = 1 - _without_small(1 - mask, np.pi / 4 * (LARGEST_HOLE / mpp) ** 2)
+    # Closing and filling must not bring ink back.
+    return np.asarray((filled > 0) & ~marks)
+
+
+def _disc(diameter: float) -> np.ndarray:
+    side = max(1, round(diameter)) | 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+
+
+def _without_small(mask: np.ndarray, area: float) -> np.ndarray:
+    """``mask`` (0 or 1) without connected parts of fewer than ``area`` px."""
+    _, labels, figures, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    keep = figures[:, cv2.CC_STAT_AREA] >= area
+    keep[0] = False
+    return np.asarray(keep[labels].astype(np.uint8))

@@ -224,20 +224,33 @@ def load_environment(given: str | None) -> Environment:
     return Environment.parse(_yaml(path, "environment"), str(given))
 
 
+def _parse_task(task: str, folder: Path) -> MsiTask:
+    if task not in TASKS:
+        raise RequestError(f"there is no task {task!r}: choose one of {', '.join(TASKS)}")
+    path = folder / f"{task}.yaml"
+    return MsiTask.parse(_yaml(path, "task"), path.name)
+
+
+def pipeline_name(task: str, folder: Path = DEFINITIONS) -> str:
+    """The name that a task's pipeline has in the service.
+
+    Raises:
+        RequestError: for an unknown task or a YAML that is wrong.
+    """
+    return _parse_task(task, folder).pipeline
+
+
 def load_task(task: str, env: Environment, folder: Path = DEFINITIONS) -> MsiTask:
     """A task's YAML, filled in for an environment, every hyperparameter checked.
 
     Raises:
         RequestError: for an unknown task, key, hyperparameter or value.
     """
-    if task not in TASKS:
-        raise RequestError(f"there is no task {task!r}: choose one of {', '.join(TASKS)}")
-    path = folder / f"{task}.yaml"
-    parsed = MsiTask.parse(_yaml(path, "task"), path.name)
+    parsed = _parse_task(task, folder)
     try:
         placed = parsed.placed(env)
         for settings in ("prepare_settings", "extract_settings", "collect_settings", "train_settings", "evaluate_settings"):
             getattr(placed, settings)
     except RequestError as error:
-        raise RequestError(f"{path.name}: {error}") from None
+        raise RequestError(f"{task}.yaml: {error}") from None
     return placed

@@ -1,0 +1,1 @@
+"""Checks of a definition that need no AWS: the service finds these faults only after minutes, or never."""

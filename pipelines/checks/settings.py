@@ -1,0 +1,72 @@
+"""Hyperparameters in a definition against the class that the job will parse them with, and values given to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pathology.contracts import settings as contracts
+from pathology.contracts.errors import RequestError
+from pathology.contracts.settings import Settings
+
+from pipelines.checks.expressions import UnknownValueError, all_steps, known, references
+
+COMMANDS: dict[str, type[Settings]] = {
+    "prepare_msi": contracts.PrepareMsi,
+    "extract_features": contracts.ExtractFeatures,
+    "collect_features": contracts.CollectFeatures,
+    "stage": contracts.StageFeatures,
+    "train_msi_tcga": contracts.TrainMsi,
+    "evaluate_msi": contracts.EvaluateMsi,
+}
+_PREFIX = "SM_HP_"
+
+
+def hyperparameters(step: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """A job step's command and its hyperparameters, expressions and all; None for other steps."""
+    arguments = step.get("Arguments", {})
+    if step["Type"] == "Training":
+        return arguments["AlgorithmSpecification"]["ContainerArguments"][0], arguments.get("HyperParameters", {})
+    if step["Type"] == "Processing":
+        values = {
+            key.removeprefix(_PREFIX).lower().replace("_", "-"): value
+            for key, value in arguments.get("Environment", {}).items()
+            if key.startswith(_PREFIX)
+        }
+        return arguments["AppSpecification"]["ContainerArguments"][0], values
+    return None
+
+
+def defaults(definition: dict[str, Any]) -> dict[str, Any]:
+    """Every parameter's default."""
+    return {parameter["Name"]: parameter.get("DefaultValue") for parameter in definition["Parameters"]}
+
+
+def setting_problems(definition: dict[str, Any], parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Pairs of step and fault, with these parameters; a value that names a parameter is reported by the parameter's name."""
+    for step in all_steps(definition):
+        job = hyperparameters(step)
+        if job is None:
+            continue
+        command, expressions = job
+        if command not in COMMANDS:
+            yield step["Name"], f"there is no command {command!r}"
+            continue
+        values = {}
+        for key, expression in expressions.items():
+            try:
+                values[key] = known(expression, parameters)
+            except UnknownValueError:
+                continue
+        try:
+            COMMANDS[command].parse(values, command)
+        except RequestError as error:
+            yield step["Name"], _named(str(error), expressions)
+
+
+def _named(message: str, expressions: dict[str, Any]) -> str:
+    for key, expression in expressions.items():
+        targets = [target for target in references(expression) if target.startswith("Parameters.")]
+        if targets and f": {key}: " in message:
+            return message.replace(f": {key}: ", f": parameter {targets[0].removeprefix('Parameters.')}: ")
+    return message

@@ -1,0 +1,68 @@
+"""The edge of every verb: its options, the line that says where it works, and one line for whatever goes wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from pathology.contracts.errors import PathologyError
+
+Task = Annotated[str, typer.Option("--task", help="The pipeline's task, such as msi.")]
+EnvironmentName = Annotated[
+    str | None,
+    typer.Option(
+        "--environment",
+        help="An environment's file, or its name in environments/. Default: $PATHOLOGY_ENVIRONMENT, else local.",
+        show_default=False,
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
+
+
+def say_where(environment: Any) -> None:
+    """The first line of every verb: which environment it works in. On standard error, so that output can be piped."""
+    place = "this machine" if environment.local else f"account {environment.account}, {environment.region}"
+    print(f"environment {environment.name} ({place})", file=sys.stderr)
+
+
+def run(verb: Callable[..., Any]) -> None:
+    """Run a verb from its signature; a known error is one line on standard error with exit code 1 or 2.
+
+    A verb returns its exit code, or None for 0.
+    """
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(help=verb.__doc__)(verb)
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False, prog_name=f"python -m pipelines.{verb.__name__}")
+    except PathologyError as error:
+        if debug:
+            raise
+        _end(str(error), error.exit_code)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _end("interrupted; what was started goes on", 130)
+    except Exception as error:
+        if debug:
+            raise
+        _end(*_explain(error))
+    sys.exit(code or 0)
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """A line and an exit code for errors of the command line and of AWS; whatever else is a fault of ours, and shows itself."""
+    if hasattr(error, "format_message"):
+        return str(error.format_message()), 2
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, ClientError | BotoCoreError):
+        return f"AWS answered: {error}", 2
+    raise error
+
+
+def _end(message: str, code: int) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,79 @@
+"""Values that a person gives to a run: read as the parameter's type, refused before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pathology.contracts.errors import RequestError
+from pathology.contracts.settings import NOT_GIVEN
+from pathology.contracts.uris import Uri
+
+from pipelines.checks.settings import defaults, setting_problems
+
+_LONGEST = 1024
+
+
+def parse_parameters(definition: dict[str, Any], given: Sequence[str]) -> dict[str, str]:
+    """``["Epochs=3", …]`` as ``{"Epochs": "3", …}``, checked against the definition.
+
+    Raises:
+        RequestError: for an unknown name, a value of the wrong type, out of its range, or placed where the graph cannot read.
+    """
+    declared = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RequestError(f"--param {text}: write NAME=VALUE")
+        if name not in declared:
+            close = get_close_matches(name, declared, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(declared)}"
+            raise RequestError(f"--param {text}: the pipeline has no parameter {name!r}; {hint}")
+        _typed(declared[name], value)
+        values[name] = value
+    _ranges(definition, {**defaults(definition), **{name: _typed(declared[name], value) for name, value in values.items()}})
+    return values
+
+
+def _typed(parameter: dict[str, Any], value: str) -> Any:
+    name, kind = parameter["Name"], parameter["Type"]
+    if len(value) > _LONGEST:
+        raise RequestError(f"--param {name}: the value has {len(value)} characters, over the service's {_LONGEST}")
+    try:
+        match kind:
+            case "Integer":
+                return int(value)
+            case "Float":
+                return float(value)
+    except ValueError:
+        raise RequestError(f"--param {name}={value}: should be {'a whole number' if kind == 'Integer' else 'a number'}") from None
+    choices = parameter.get("EnumValues")
+    if choices and value not in choices:
+        raise RequestError(f"--param {name}={value}: choose one of {', '.join(choices)}")
+    _placed(name, value, str(parameter.get("DefaultValue", "")))
+    return value
+
+
+def _placed(name: str, value: str, default: str) -> None:
+    """A URI stays on the kind of storage that the graph was built for: EFS is mounted by a channel, S3 is read by a job."""
+    if "://" not in default or value == NOT_GIVEN:
+        return
+    scheme, built_for = Uri.parse(value).scheme, Uri.parse(default).scheme
+    if scheme != built_for:
+        raise RequestError(
+            f"--param {name}={value}: this pipeline was built to read {built_for}:// there"
+            + ("; a Processing job cannot mount EFS" if scheme == "efs" else "")
+            + "; change the YAML and upsert"
+        )
+
+
+def _ranges(definition: dict[str, Any], values: dict[str, Any]) -> None:
+    for step, fault in setting_problems(definition, values):
+        raise RequestError(f"{step}: {fault}")
+    for name, value in values.items():
+        if name.endswith("InstanceCount") and not 1 <= value <= 100:
+            raise RequestError(f"--param {name}={value}: should be 1 to 100")
+        if name.startswith("Min") and isinstance(value, float | int) and not 0 <= value <= 1:
+            raise RequestError(f"--param {name}={value}: should be 0 to 1")

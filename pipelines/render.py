@@ -1,0 +1,39 @@
+"""``python -m pipelines.render``: write pipeline_definitions/<task>.json for environments/example.yaml, reviewed in diffs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import Debug, run
+
+
+def render(
+    task: Annotated[str | None, typer.Option("--task", help="One task; all of them when left out.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing. Exit 1 when a file is stale.")] = False,
+    debug: Debug = False,
+) -> int:
+    """Write the definitions that reviewers read, with <code> in place of code hashes."""
+    from pipelines.builder import build
+    from pipelines.config import DEFINITIONS, TASKS, load_environment, load_task
+
+    env = load_environment("example")
+    stale = []
+    for name in [task] if task else TASKS:
+        text = build(name, load_task(name, env), env).rendered
+        path = DEFINITIONS / f"{name}.json"
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            print(f"{path.name} is up to date")
+            continue
+        stale.append(path.name)
+        if check:
+            print(f"{path.name} is stale: run python -m pipelines.render")
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"{path.name} written")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    run(render)

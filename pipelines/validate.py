@@ -1,0 +1,33 @@
+"""``python -m pipelines.validate --task msi``: every offline check of the definition, and all that is wrong."""
+
+from __future__ import annotations
+
+from pipelines.cli import Debug, EnvironmentName, Task, run, say_where
+
+
+def validate(
+    task: Task,
+    environment: EnvironmentName = None,
+    debug: Debug = False,
+) -> int:
+    """Check a task's definition without AWS: request shapes, references, limits, placement, hyperparameters."""
+    from pipelines.builder import build
+    from pipelines.checks.definition import check
+    from pipelines.config import load_environment, load_task
+
+    env = load_environment(environment)
+    say_where(env)
+    built = build(task, load_task(task, env), env)
+    problems = check(built.name, built.definition)
+    for problem in problems:
+        print(problem)
+    print(
+        f"{built.name}: {len(problems)} problems in {len(built.definition['Steps'])} steps"
+        if problems
+        else f"{built.name}: valid"
+    )
+    return 2 if problems else 0
+
+
+if __name__ == "__main__":
+    run(validate)

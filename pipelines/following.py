@@ -77,20 +77,19 @@ def _looks(sagemaker: Any, arn: str, interval: float) -> Iterator[tuple[dict[str
 def follow(sagemaker: Any, arn: str, *, interval: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Show the execution until it ends; the last Describe answer and its steps."""
     console = Console()
-    execution: dict[str, Any] = {}
-    steps: list[dict[str, Any]] = []
+    last: tuple[dict[str, Any], list[dict[str, Any]]] = ({}, [])
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
-            for execution, steps in _looks(sagemaker, arn, interval):
-                live.update(table(steps))
-        return execution, steps
+            for last in _looks(sagemaker, arn, interval):
+                live.update(table(last[1]))
+        return last
     shown: dict[str, str] = {}
-    for execution, steps in _looks(sagemaker, arn, interval):
-        for step in steps:
+    for last in _looks(sagemaker, arn, interval):
+        for step in last[1]:
             line = f"{step['StepName']}: {step['StepStatus']}"
             if shown.get(step["StepName"]) != line:
                 shown[step["StepName"]] = line
                 said = remark(step)
                 ended = f" after {seconds(step):.1f} s" if step["StepStatus"] in ENDED else ""
                 print(f"{line}{ended}{': ' + said if said else ''}", flush=True)
-    return execution, steps
+    return last

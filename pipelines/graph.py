@@ -31,8 +31,8 @@ def mermaid(definition: dict[str, Any]) -> str:
     for name, found in needs.items():
         gates = [gate for gate in found if (gate, name) in labels]
         for source in gates or _direct(list(found), needs):
-            label = labels.get((source, name))
-            lines.append(f"    {source} -->|{label}| {name}" if label else f"    {source} --> {name}")
+            answer = labels.get((source, name))
+            lines.append(f"    {source} -->|{answer}| {name}" if answer else f"    {source} --> {name}")
     return "\n".join(lines) + "\n"
 
 

@@ -35,9 +35,7 @@ def start(
     session = open_session(env)
     now = deployed(session, name)
     if now is None:
-        raise RequestError(
-            f"pipeline {name} is not in environment {env.name}: run python -m pipelines.upsert --task {task} first"
-        )
+        raise RequestError(f"{env.name} has no pipeline {name}: run python -m pipelines.upsert --task {task} first")
     values = parse_parameters(now["Definition"], param or [])
     values = versioned(session.store, values, defaults(now["Definition"]))
     arn = session.sagemaker.start_pipeline_execution(

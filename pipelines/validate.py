@@ -21,11 +21,7 @@ def validate(
     problems = check(built.name, built.definition)
     for problem in problems:
         print(problem)
-    print(
-        f"{built.name}: {len(problems)} problems in {len(built.definition['Steps'])} steps"
-        if problems
-        else f"{built.name}: valid"
-    )
+    print(f"{built.name}: {f'{len(problems)} problems' if problems else 'valid'}")
     return 2 if problems else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -135,8 +136,7 @@ def _cucim_image(path: Path) -> Any:
         config = Path(tempfile.mkdtemp(prefix="cucim-")) / "cucim.json"
         config.write_text(json.dumps({"cache": {"type": "per_process", "memory_capacity": CUCIM_CACHE_MB}}))
         os.environ["CUCIM_CONFIG_PATH"] = str(config)
-    import cucim
-
+    cucim: Any = importlib.import_module("cucim")
     return cucim.CuImage(str(path))
 
 

@@ -1,0 +1,33 @@
+"""What every test needs: no AWS account, no telemetry, the real data where it lies beside the project."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_EC2_METADATA_DISABLED="true",
+    SAGEMAKER_VALIDATE_ROLE="false",
+    SAGEMAKER_TELEMETRY_OPT_OUT="true",
+)
+os.environ.pop("PATHOLOGY_ENVIRONMENT", None)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real slides, nuclei and tables; the test is skipped where they are absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real data is absent: {SHARED_DATA.parent.name}/{SHARED_DATA.name} beside the checkout")
+    return SHARED_DATA

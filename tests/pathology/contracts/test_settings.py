@@ -1,0 +1,47 @@
+import pytest
+
+from pathology.contracts.errors import RequestError
+from pathology.contracts.settings import ExtractFeatures, PrepareMsi, Tiling, TrainMsi
+
+
+def test_strings_as_a_job_gets_them_are_read_back():
+    settings = PrepareMsi(slides="s3://b/slides", positive=("MSI-H", "dMMR"), manifest=None)
+    strings = settings.as_strings()
+    assert strings["positive"] == "MSI-H,dMMR"
+    assert strings["manifest"] == "none"
+    assert PrepareMsi.parse(strings, "test") == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"epoch": "3"}, "epoch: unknown key"),
+        ({"epochs": "0"}, "epochs: Input should be greater than or equal to 1, not '0'"),
+        ({"epochs": "three"}, "epochs: Input should be a valid integer"),
+        ({"learning-rate": "nan"}, "learning-rate: Input should be a finite number"),
+    ],
+)
+def test_wrong_values_are_named(values, said):
+    with pytest.raises(RequestError) as refused:
+        TrainMsi.parse(values, "train")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_slides_must_be_a_uri():
+    with pytest.raises(RequestError, match=r"slides: '/data/slides' is no URI"):
+        PrepareMsi.parse({"slides": "/data/slides"}, "prepare")
+
+
+def test_settings_hash_follows_what_changes_bytes_and_nothing_else():
+    base = {"features": "s3://b/f"}
+    same = [ExtractFeatures(**base), ExtractFeatures(**base, batch_size=8), ExtractFeatures(**base, extraction_run="2")]
+    assert len({settings.hash("tiny", "0" * 64) for settings in same}) == 1
+    other = [
+        same[0].hash("tiny", "1" * 64),
+        same[0].hash("other", "0" * 64),
+        ExtractFeatures(**base, mpp=0.25).hash("tiny", "0" * 64),
+        ExtractFeatures(**base, seed=1).hash("tiny", "0" * 64),
+    ]
+    assert len({same[0].hash("tiny", "0" * 64), *other}) == 5
+    assert Tiling().hash("tiny", "0" * 64) == same[0].hash("tiny", "0" * 64)

@@ -1,0 +1,48 @@
+import pytest
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.tables import CohortRow, SlideRow, read_cohort
+
+HEADER = "slide_id,patient_id,site,slide_uri,bytes,md5,mpp,label,split,fold"
+SLIDES_HEADER = "slide_id,status,reason,features,sha256,settings_hash,mpp,mpp_source,tiles,failed_tiles,seconds,reader"
+
+
+def written(tmp_path, *lines):
+    path = tmp_path / "cohort.csv"
+    path.write_text("\n".join([HEADER, *lines]) + "\n")
+    return path
+
+
+def test_the_contract_of_the_headers():
+    assert ",".join(CohortRow.model_fields) == HEADER
+    assert ",".join(SlideRow.model_fields) == SLIDES_HEADER
+
+
+def test_a_table_written_is_read_back_and_is_the_same_bytes(tmp_path):
+    path = written(tmp_path, "a,p1,AA,s3://b/a.svs,10,,,1,train,0", "b,p2,AB,s3://b/b.svs,11,,0.25,0,test,")
+    rows = read_cohort(path)
+    assert (rows[0].fold, rows[0].mpp, rows[1].fold, rows[1].mpp) == (0, None, None, 0.25)
+    assert CohortRow.table(rows) == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["a,p1,AA,u,10,,,2,train,0"], "line 2: label"),
+        (["a,p1,AA,u,10,,,1,train,"], "a train row has a fold"),
+        (["a,p1,AA,u,10,,,1,valid,0"], "split"),
+        (["a,p1,AA,u,10,,,1,train,0", "a,p1,AA,u,10,,,1,train,0"], "slide a stands there twice"),
+        (["a,p1,AA,u,10,,,1,train,0", "b,p1,AA,u,10,,,1,test,"], "patient p1 has two labels, splits or folds"),
+        ([], "the cohort is empty"),
+    ],
+)
+def test_a_wrong_cohort_is_refused_by_line(tmp_path, lines, said):
+    with pytest.raises(DataError, match=said):
+        read_cohort(written(tmp_path, *lines))
+
+
+def test_a_missing_column_is_named(tmp_path):
+    path = tmp_path / "cohort.csv"
+    path.write_text("slide_id,patient_id\na,b\n")
+    with pytest.raises(DataError, match="the column 'site' is missing"):
+        CohortRow.read(path)

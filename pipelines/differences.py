@@ -20,7 +20,7 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
         before, after = _by_name(old), _by_name(new)
         for key in [*before, *(key for key in after if key not in before)]:
             yield from _member(before, after, key, f"{path}[{key}]")
-        if before != after and list(before) != list(after) and set(before) == set(after):
+        if list(before) != list(after) and set(before) == set(after):
             yield f"{path}: another order"
     elif old != new:
         yield f"{path}: {_short(old)} → {_short(new)}"

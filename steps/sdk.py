@@ -1,11 +1,13 @@
 """The SageMaker SDK's names that graphs are made of, imported so that the import itself touches nothing.
 
 Importing ``sagemaker.mlops`` creates a boto3 client: it fails without a region, and without credentials it asks the instance
-metadata service. Both are settled here, for the time of the import alone; every other module takes the names from here.
+metadata service. It also sets up the root logger. All of that is settled here, for the time of the import alone; every other
+module takes the names from here.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +19,13 @@ _QUIET = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"
 def _quiet_import() -> Iterator[None]:
     missing = {name: value for name, value in _QUIET.items() if name not in os.environ}
     os.environ.update(missing)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     try:
         yield
     finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
         for name in missing:
             del os.environ[name]
 

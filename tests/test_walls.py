@@ -47,9 +47,7 @@ def crossings(path: Path) -> list[str]:
     return found
 
 
-SOURCES = sorted(
-    path for top in ("pipelines", "steps", "containers/pathology") for path in (REPOSITORY / top).rglob("*.py")
-)
+SOURCES = sorted(path for top in ("pipelines", "steps", "containers/pathology") for path in (REPOSITORY / top).rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))

@@ -1,0 +1,153 @@
+"""Planted faults: each is found, and named with its step."""
+
+import copy
+
+import pytest
+
+from pipelines.checks.definition import check
+from pipelines.checks.expressions import all_steps
+
+
+def found(built, plant):
+    definition = copy.deepcopy(built.definition)
+    steps = {step["Name"]: step for step in all_steps(definition)}
+    plant(definition, steps)
+    return [str(problem) for problem in check(built.name, definition)]
+
+
+def set_in(name, *path, value):
+    def plant(_, steps):
+        place = steps[name]
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return plant
+
+
+TRAIN = ("TrainMsi", "Arguments")
+PREPARE = ("PrepareMsi", "Arguments")
+FAULTS = {
+    "unknown member": (set_in(*TRAIN, "Chanels", value=[]), "TrainMsi: Unknown parameter"),
+    "missing member": (lambda _, s: s["TrainMsi"]["Arguments"].pop("RoleArn"), "TrainMsi: Missing required parameter"),
+    "wrong type": (set_in(*TRAIN, "ResourceConfig", "VolumeSizeInGB", value="30"), "TrainMsi: Invalid type for parameter"),
+    "instance type": (
+        set_in(*TRAIN, "ResourceConfig", "InstanceType", value="ml.g99.huge"),
+        "TrainMsi: ResourceConfig.InstanceType: 'ml.g99.huge' is none of the service's values",
+    ),
+    "default instance type": (
+        lambda d, _: next(p for p in d["Parameters"] if p["Name"] == "TrainInstanceType").update(DefaultValue="ml.g99.huge"),
+        "TrainMsi: ResourceConfig.InstanceType: 'ml.g99.huge'",
+    ),
+    "role": (set_in(*TRAIN, "RoleArn", value="arn:aws:iam::1:role/x-and-more-text"), "TrainMsi: RoleArn:"),
+    "file system": (
+        lambda _, s: s["TrainMsi"]["Arguments"]["InputDataConfig"][1]["DataSource"]["FileSystemDataSource"].update(
+            FileSystemId="fs-nothexatall"
+        ),
+        "FileSystemId: 'fs-nothexatall' does not match",
+    ),
+    "no VPC with EFS": (
+        lambda _, s: s["TrainMsi"]["Arguments"].pop("VpcConfig"),
+        "TrainMsi: a channel on a file system needs VpcConfig",
+    ),
+    "efs in processing": (
+        lambda _, s: s["PrepareMsi"]["Arguments"]["ProcessingInputs"][1]["S3Input"].update(S3Uri="efs://fs-11112222/x"),
+        "PrepareMsi: input labels is efs://fs-11112222/x",
+    ),
+    "tag": (
+        set_in(*PREPARE, "AppSpecification", "ImageUri", value="repo:latest"),
+        "PrepareMsi: image repo:latest: name it by digest",
+    ),
+    "spot without wait": (
+        lambda _, s: s["TrainMsi"]["Arguments"]["StoppingCondition"].pop("MaxWaitTimeInSeconds"),
+        "TrainMsi: spot training needs MaxWaitTimeInSeconds",
+    ),
+    "spot and warm pool": (set_in(*TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", value=60), "exclude each other"),
+    "spot without checkpoints": (lambda _, s: s["TrainMsi"]["Arguments"].pop("CheckpointConfig"), "without CheckpointConfig"),
+    "wait without spot": (
+        set_in("StageFeatures", "Arguments", "StoppingCondition", "MaxWaitTimeInSeconds", value=1),
+        "goes with spot",
+    ),
+    "volume as variable": (
+        set_in(*TRAIN, "ResourceConfig", "VolumeSizeInGB", value={"Get": "Parameters.Epochs"}),
+        "TrainMsi: ResourceConfig.VolumeSizeInGB cannot be a pipeline variable",
+    ),
+    "unknown parameter": (
+        set_in(*TRAIN, "HyperParameters", "epochs", value={"Get": "Parameters.Epoch"}),
+        "Parameters.Epoch is no parameter",
+    ),
+    "unknown variable": (set_in(*PREPARE, "Environment", "X", value={"Get": "Execution.Id"}), "Execution.Id is no variable"),
+    "unknown step": (
+        set_in(*TRAIN, "InputDataConfig", 4, "DataSource", "S3DataSource", "S3Uri", value={"Get": "Steps.Prepare.Outputs"}),
+        "refers to step Prepare, which there is not",
+    ),
+    "unknown output": (
+        set_in(
+            *TRAIN,
+            "InputDataConfig",
+            4,
+            "DataSource",
+            "S3DataSource",
+            "S3Uri",
+            value={"Get": "Steps.PrepareMsi.ProcessingOutputConfig.Outputs['cohorts'].S3Output.S3Uri"},
+        ),
+        "PrepareMsi has no output 'cohorts'",
+    ),
+    "unknown property file": (lambda _, s: s["EvaluateMsi"].pop("PropertyFiles"), "EvaluateMsi has no property file"),
+    "property file without output": (
+        lambda _, s: s["EvaluateMsi"]["PropertyFiles"][0].update(OutputName="evaluations"),
+        "lies in output 'evaluations', which there is not",
+    ),
+    "two of a name": (lambda d, s: d["Steps"].append(s["PrepareMsi"]), "PrepareMsi: 2 steps have this name"),
+    "cycle": (set_in("PrepareMsi", "DependsOn", value=["TrainMsi"]), "these steps wait for each other"),
+    "depends on nothing": (set_in("PrepareMsi", "DependsOn", value=["Before"]), "DependsOn names 'Before'"),
+    "retry both": (
+        lambda _, s: s["TrainMsi"]["RetryPolicies"][0].update(ExpireAfterMin=5),
+        "TrainMsi: a retry policy has MaxAttempts or ExpireAfterMin",
+    ),
+    "retry too often": (lambda _, s: s["TrainMsi"]["RetryPolicies"][0].update(MaxAttempts=21), "tries 21 times"),
+    "job retry on register": (
+        lambda _, s: s["RegisterMsi"]["RetryPolicies"][0].update(ExceptionType=["SageMaker.CAPACITY_ERROR"]),
+        "RegisterMsi: SageMaker.CAPACITY_ERROR is for jobs",
+    ),
+    "too many inputs": (
+        lambda _, s: s["PrepareMsi"]["Arguments"]["ProcessingInputs"].extend(
+            [s["PrepareMsi"]["Arguments"]["ProcessingInputs"][0]] * 9
+        ),
+        "PrepareMsi: 11 inputs, over the service's 10",
+    ),
+    "too many metrics": (
+        lambda _, s: s["TrainMsi"]["Arguments"]["AlgorithmSpecification"].update(
+            MetricDefinitions=[{"Name": f"m{i}", "Regex": "x"} for i in range(41)]
+        ),
+        "TrainMsi: 41 metric definitions, over the service's 40",
+    ),
+    "long value": (set_in(*PREPARE, "Environment", "SM_HP_PROJECT", value="x" * 300), "300 characters is over the service's 256"),
+    "step name": (set_in("PrepareMsi", "Name", value="Prepare_Msi"), "Prepare_Msi: a step's name"),
+    "no default": (lambda d, _: d["Parameters"][0].pop("DefaultValue"), "parameter SlidesUri has no default"),
+    "huge": (set_in(*PREPARE, "Environment", "X", value="x" * 1_100_000), "over the service's 1048576"),
+    "nested condition": (
+        lambda _, s: s["CheckMsi"]["Arguments"]["IfSteps"].append({**copy.deepcopy(s["CheckMsi"]), "Name": "Inner"}),
+        "CheckMsi: conditions cannot be nested",
+    ),
+    "hyperparameter out of range": (
+        lambda d, _: next(p for p in d["Parameters"] if p["Name"] == "Epochs").update(DefaultValue=0),
+        "TrainMsi: train_msi_tcga: parameter Epochs: Input should be greater",
+    ),
+    "hyperparameter misspelt": (
+        set_in(*TRAIN, "HyperParameters", "epoch", value="3"),
+        "TrainMsi: train_msi_tcga: epoch: unknown key",
+    ),
+}
+
+
+def test_the_real_definitions_have_no_problem(built, built_here):
+    assert check(built.name, built.definition) == []
+    assert check(built_here.name, built_here.definition) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(built, fault):
+    plant, said = FAULTS[fault]
+    problems = found(built, plant)
+    assert any(said in problem for problem in problems), problems

@@ -1,0 +1,149 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from pathology.contracts.errors import RequestError
+from pathology.contracts.settings import TrainMsi
+
+from pipelines.builder import build
+from pipelines.checks.expressions import all_steps
+from pipelines.config import load_task
+
+BUILD = (
+    "import hashlib, socket\n"
+    "def refuse(*_, **__): raise OSError('the network is off')\n"
+    "socket.socket.connect = refuse; socket.create_connection = refuse; socket.getaddrinfo = refuse\n"
+    "from pipelines.builder import build\n"
+    "from pipelines.config import load_environment, load_task\n"
+    "env = load_environment('example')\n"
+    "built = build('msi', load_task('msi', env), env)\n"
+    "code = hashlib.sha256(b''.join(built.code[uri] for uri in sorted(built.code))).hexdigest()\n"
+    "print(hashlib.sha256(built.text.encode()).hexdigest(), code)\n"
+)
+
+
+def build_elsewhere(folder, seed):
+    """The definition's and the archives' hashes from a process without network, credentials or region."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PATHOLOGY_", "SAGEMAKER_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD],
+        cwd=folder,
+        env={**bare, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{folder}:{folder / 'containers'}", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_same_bytes_from_two_processes_two_folders_two_hash_seeds_without_network(repository, tmp_path):
+    for top in ("pipelines", "steps", "containers", "pipeline_definitions", "environments"):
+        shutil.copytree(repository / top, tmp_path / top, ignore=shutil.ignore_patterns("__pycache__"))
+    first = build_elsewhere(repository, "1")
+    assert len(first.split()) == 2
+    assert build_elsewhere(tmp_path, "2") == first
+
+
+def test_rendered_definition_is_what_the_builder_makes(built, repository):
+    committed = (repository / "pipeline_definitions" / "msi.json").read_text(encoding="utf-8")
+    assert committed == built.rendered, "stale: run python -m pipelines.render"
+    assert "<code>" in committed
+
+
+def test_steps_are_those_of_the_design(built):
+    assert [step["Name"] for step in all_steps(built.definition)] == [
+        "PrepareMsi",
+        "ExtractFeatures",
+        "CollectFeatures",
+        "StageFeatures",
+        "TrainMsi",
+        "EvaluateMsi",
+        "CheckMsi",
+        "RegisterMsi",
+        "MsiBelowThreshold",
+    ]
+
+
+def test_caching_only_where_the_key_tells_the_truth(built):
+    cached = {step["Name"] for step in all_steps(built.definition) if step.get("CacheConfig", {}).get("Enabled")}
+    assert cached == {"PrepareMsi", "ExtractFeatures", "TrainMsi", "EvaluateMsi"}
+
+
+def test_execution_id_stands_in_output_uris_alone(built):
+    for step in all_steps(built.definition):
+        arguments = step["Arguments"]
+        for part in ("AppSpecification", "Environment", "ProcessingInputs"):
+            assert "Execution." not in json.dumps(arguments.get(part))
+        for part in ("AlgorithmSpecification", "CheckpointConfig", "HyperParameters", "InputDataConfig"):
+            assert "Execution." not in json.dumps(arguments.get(part))
+
+
+def test_train_reads_efs_and_tables_from_s3(built):
+    train = next(step for step in built.definition["Steps"] if step["Name"] == "TrainMsi")["Arguments"]
+    channels = {channel["ChannelName"]: channel["DataSource"] for channel in train["InputDataConfig"]}
+    assert channels["training"]["FileSystemDataSource"]["DirectoryPath"] == "/features"
+    assert channels["models"]["FileSystemDataSource"]["DirectoryPath"] == "/models"
+    assert {"S3DataSource"} == set(channels["slides"]) == set(channels["splits"]) == set(channels["code"])
+    assert train["EnableManagedSpotTraining"] is True
+    assert set(train["HyperParameters"]) == set(TrainMsi().as_strings())
+
+
+def test_jobs_run_in_the_vpc_by_digest_with_tags(built, example):
+    for step in built.definition["Steps"]:
+        arguments = step["Arguments"]
+        if step["Type"] == "Processing":
+            assert arguments["NetworkConfig"]["VpcConfig"]["Subnets"] == list(example.network.subnets)
+            assert "@sha256:" in arguments["AppSpecification"]["ImageUri"]
+        elif step["Type"] == "Training":
+            assert arguments["VpcConfig"]["SecurityGroupIds"] == list(example.network.security_groups)
+            assert "@sha256:" in arguments["AlgorithmSpecification"]["TrainingImage"]
+        else:
+            continue
+        assert arguments["Tags"] == [{"Key": "project", "Value": "pathology"}]
+        assert {kind for policy in step["RetryPolicies"] for kind in policy["ExceptionType"]} >= {
+            "Step.THROTTLING",
+            "SageMaker.CAPACITY_ERROR",
+        }
+
+
+def changed(task, section, **values):
+    return task.model_copy(update={section: getattr(task, section).model_copy(update=values)})
+
+
+def test_training_from_s3_leaves_staging_out(example):
+    task = load_task("msi", example)
+    task = changed(task, "train", features=task.extract.features, models=task.encoder.weights)
+    names = [step["Name"] for step in build("msi", task, example).definition["Steps"]]
+    assert "StageFeatures" not in names
+
+
+def test_extraction_as_training_mounts_the_slides(example):
+    task = load_task("msi", example)
+    task = changed(task, "dataset", slides=f"efs://{example.file_system}/datasets/tcga-coad")
+    task = changed(task, "extract", run_as="training")
+    extract = next(s for s in build("msi", task, example).definition["Steps"] if s["Name"] == "ExtractFeatures")
+    assert extract["Type"] == "Training"
+    channels = {channel["ChannelName"]: channel["DataSource"] for channel in extract["Arguments"]["InputDataConfig"]}
+    assert channels["slides"]["FileSystemDataSource"]["DirectoryPath"] == "/datasets"
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "said"),
+    [
+        ("dataset", {"slides": "efs://fs-11112222/datasets/x"}, "cannot mount EFS"),
+        ("dataset", {"labels": "efs://fs-11112222/datasets/liu.xlsx"}, "PrepareMsi: input 'labels' is efs://.*cannot mount EFS"),
+        ("dataset", {"slides": "efs://fs-11112222/datasets/x", "manifest": None}, "a manifest is needed"),
+        ("encoder", {"weights": "efs://fs-11112222/models/x"}, "ExtractFeatures: input 'models'.*cannot mount EFS"),
+        ("train", {"models": "s3://bucket/models"}, "both on efs"),
+        ("train", {"features": "efs://fs-11112222/elsewhere"}, "one of the file system's folders"),
+        ("train", {"features": "efs://fs-11112222/features/mine"}, "give the file system's own folder"),
+    ],
+)
+def test_placement_that_cannot_work_is_refused(example, section, values, said):
+    task = changed(load_task("msi", example), section, **values)
+    with pytest.raises(RequestError, match=said):
+        build("msi", task, example)

@@ -1,0 +1,75 @@
+import pytest
+import yaml
+from pathology.contracts.errors import RequestError
+
+from pipelines.config import DEFINITIONS, LOCAL, load_environment, load_task
+
+
+def task_with(tmp_path, *path, value):
+    """msi.yaml with one key set."""
+    content = yaml.safe_load((DEFINITIONS / "msi.yaml").read_text())
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (tmp_path / "msi.yaml").write_text(yaml.safe_dump(content))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("trian",), {}, "msi.yaml: trian: unknown key"),
+        (("train", "hyperparameters", "epoch"), 3, "msi.yaml: train.hyperparameters: epoch: unknown key"),
+        (("train", "hyperparameters", "epochs"), 0, "epochs: Input should be greater than or equal to 1, not 0"),
+        (("train", "hyperparameters", "epochs"), "many", "epochs: Input should be a valid integer"),
+        (("extract", "run-as"), "magic", "extract.run-as: Input should be 'processing' or 'training'"),
+        (("extract", "resources", "instance-count"), 0, "extract.resources.instance-count"),
+        (("gate", "min-auroc"), 1.5, "gate.min-auroc: Input should be less than or equal to 1"),
+        (("dataset", "slides"), "/data/slides", "dataset.slides: '/data/slides' is no URI"),
+        (("dataset", "slides"), "s3://{buckets}/x", "only {bucket} and {file_system} can stand in braces"),
+        (("pipeline",), "my_pipeline", "pipeline: String should match pattern"),
+    ],
+)
+def test_what_is_wrong_in_the_yaml_is_named(tmp_path, path, value, said):
+    with pytest.raises(RequestError) as refused:
+        load_task("msi", LOCAL, task_with(tmp_path, *path, value=value))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+def test_unknown_task_and_environment_are_refused():
+    with pytest.raises(RequestError, match="there is no task 'brain'"):
+        load_task("brain", LOCAL)
+    with pytest.raises(RequestError, match=r"nowhere: there is no such environment"):
+        load_environment("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (("images", "training"), "repository:latest", "images.training: name the image by digest"),
+        (("images", "training"), "repository", "images.training: name the image by digest"),
+        (("vpc",), "x", "vpc: unknown key"),
+        (("job_role",), "admin", "job.role"),
+        (("account",), "12", "account"),
+    ],
+)
+def test_what_is_wrong_in_an_environment_is_named(tmp_path, key, value, said):
+    content = yaml.safe_load((DEFINITIONS.parent / "environments" / "example.yaml").read_text())
+    place = content
+    for part in key[:-1]:
+        place = place[part]
+    place[key[-1]] = value
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(RequestError, match=said):
+        load_environment(str(path))
+
+
+def test_environment_comes_from_the_option_then_the_variable_then_local(monkeypatch):
+    assert load_environment(None).name == "local"
+    monkeypatch.setenv("PATHOLOGY_ENVIRONMENT", "example")
+    assert load_environment(None).name == "example"
+    assert load_environment("local").name == "local"

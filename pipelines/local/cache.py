@@ -1,0 +1,76 @@
+"""Step caching by the attributes that the service documents, and by nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pathology.contracts.errors import RequestError
+from pathology.contracts.uris import Uri
+
+from pipelines.local.state import State, now, read_json, write_json
+
+KEY_ATTRIBUTES = {
+    "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
+    "Training": ("AlgorithmSpecification", "CheckpointConfig", "Environment", "HyperParameters", "InputDataConfig"),
+}
+_DURATION = re.compile(
+    r"P?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?(?:T?(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
+    re.IGNORECASE,
+)
+
+
+def duration(text: str) -> timedelta:
+    """An ISO 8601 duration, such as ``P30D``, ``30d`` or ``PT12H``.
+
+    Raises:
+        RequestError: when it is none.
+    """
+    match = _DURATION.fullmatch(text)
+    if not match or not any(match.groups()):
+        raise RequestError(f"ExpireAfter {text!r} is no duration: write P30D or PT12H")
+    return timedelta(**{unit: int(value) for unit, value in match.groupdict().items() if value})
+
+
+def cache_key(pipeline: str, step: str, kind: str, request: dict[str, Any]) -> str:
+    """The hash of a step's resolved key attributes."""
+    attributes = {name: request.get(name) for name in KEY_ATTRIBUTES[kind]}
+    text = json.dumps([pipeline, step, kind, attributes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def look_for(state: State, config: dict[str, Any], key: str) -> dict[str, Any] | None:
+    """``{"execution": arn, "job": Describe's answer}`` of the last success with this key, while it is young and its outputs
+    are still there."""
+    if not config.get("Enabled"):
+        return None
+    hit = read_json(state.cached(key))
+    if hit is None:
+        return None
+    age = datetime.now(UTC) - datetime.fromisoformat(hit["at"])
+    if "ExpireAfter" in config and age > duration(config["ExpireAfter"]):
+        return None
+    job = read_json(state.job(hit["name"]))
+    if job is None or not all(_is_there(state, uri) for uri in _outputs(job)):
+        return None
+    return {"execution": hit["execution"], "job": job}
+
+
+def remember(state: State, key: str, execution: str, job: dict[str, Any]) -> None:
+    """Keep a success for later executions."""
+    name = job.get("ProcessingJobName") or job["TrainingJobName"]
+    write_json(state.cached(key), {"execution": execution, "name": name, "at": now()})
+
+
+def _outputs(job: dict[str, Any]) -> list[str]:
+    uris = [output["S3Output"]["S3Uri"] for output in job.get("ProcessingOutputConfig", {}).get("Outputs", [])]
+    model = job.get("ModelArtifacts", {}).get("S3ModelArtifacts")
+    return [*uris, model] if model else uris
+
+
+def _is_there(state: State, text: str) -> bool:
+    uri = Uri.parse(text)
+    return state.store.entry(uri) is not None or next(iter(state.store.list(uri)), None) is not None

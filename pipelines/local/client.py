@@ -1,0 +1,16 @@
+"""An object with boto3's SageMaker method names, whose account is a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.local.execution_calls import ExecutionCalls
+from pipelines.local.registry_calls import RegistryCalls
+from pipelines.local.state import State
+
+
+class LocalSageMaker(ExecutionCalls, RegistryCalls):
+    """Pipelines, executions, jobs and model packages below ``root``; arguments, answers and errors as boto3's."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(State(Path(root).absolute()))

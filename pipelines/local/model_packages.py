@@ -1,0 +1,66 @@
+"""The local model registry: a folder a group, a file a version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathology.contracts.errors import DataError
+
+from pipelines.local.state import State, arn, create_json, now, read_json
+
+_GROUP = "group.json"
+
+
+def versions(state: State, group: str) -> list[dict[str, Any]]:
+    """Every version of a group, oldest first."""
+    found = [read_json(path) for path in state.group(group).glob("[0-9]*.json")]
+    return sorted((version for version in found if version), key=lambda version: version["ModelPackageVersion"])
+
+
+def register(state: State, request: dict[str, Any]) -> str:
+    """Make a model version; its ARN. Numbers only grow, and two at once get two numbers.
+
+    Raises:
+        DataError: when the group or the model's artefact is not there.
+    """
+    from pathology.contracts.uris import Uri
+
+    group = request["ModelPackageGroupName"]
+    if read_json(state.group(group) / _GROUP) is None:
+        raise DataError(f"ModelPackageGroup {group} does not exist: an upsert makes it")
+    for container in request.get("InferenceSpecification", {}).get("Containers", []):
+        uri = container.get("ModelDataUrl")
+        if uri and state.store.entry(Uri.parse(uri)) is None:
+            raise DataError(f"{uri}: there is no such model artefact")
+    number = max((version["ModelPackageVersion"] for version in versions(state, group)), default=0)
+    while True:
+        number += 1
+        version = {
+            **{key: value for key, value in request.items() if key not in ("Tags", "ClientToken")},
+            "ModelPackageVersion": number,
+            "ModelPackageArn": arn(f"model-package/{group}/{number}"),
+            "ModelPackageName": f"{group}/{number}",
+            "CreationTime": now(),
+            "ModelPackageStatus": "Completed",
+            "ModelPackageStatusDetails": {"ValidationStatuses": []},
+            "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval"),
+        }
+        if create_json(state.group(group) / f"{number}.json", version):
+            return str(version["ModelPackageArn"])
+
+
+def create_group(state: State, record: dict[str, Any]) -> bool:
+    """Make a group; False when it is there."""
+    return create_json(state.group(record["ModelPackageGroupName"]) / _GROUP, record)
+
+
+def group_record(state: State, group: str) -> dict[str, Any] | None:
+    """A group's record, or None."""
+    found = read_json(state.group(group) / _GROUP)
+    return dict(found) if found else None
+
+
+def groups(state: State) -> list[dict[str, Any]]:
+    """Every group, oldest first."""
+    found = [read_json(path) for path in (state.root / "model-packages").glob(f"*/{_GROUP}")]
+    return sorted((group for group in found if group), key=lambda group: group["CreationTime"])

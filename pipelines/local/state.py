@@ -1,0 +1,186 @@
+"""Local state: plain JSON files below one folder, each written whole by a rename, so that any process may die at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import Any
+
+from pathology.contracts.storage import FolderStore, temporary_beside, write_whole
+
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+
+
+def now() -> str:
+    """The time as it is kept in files."""
+    return datetime.now(UTC).isoformat()
+
+
+def arn(resource: str) -> str:
+    """``arn:aws:sagemaker:us-east-1:000000000000:<resource>``."""
+    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{resource}"
+
+
+def with_times(record: Any) -> Any:
+    """A record as boto3 answers it: every ``…Time`` a datetime."""
+    if isinstance(record, dict):
+        return {
+            key: datetime.fromisoformat(value) if key.endswith("Time") and isinstance(value, str) else with_times(value)
+            for key, value in record.items()
+        }
+    if isinstance(record, list):
+        return [with_times(item) for item in record]
+    return record
+
+
+def read_json(path: Path) -> Any:
+    """A record, or None when there is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Write a record whole, replacing what was there."""
+    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode())
+
+
+def create_json(path: Path, record: Any) -> bool:
+    """Write a record only if there is none; whether this call did."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = temporary_beside(path)
+    beside.write_text(json.dumps(record, indent=1, ensure_ascii=False))
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink()
+    return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file while changing what it guards; it is free again when the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        flock(file, LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class State:
+    """The folders of one local account."""
+
+    root: Path
+
+    @property
+    def store(self) -> FolderStore:
+        """Buckets and file systems."""
+        return FolderStore(self.root)
+
+    def pipeline(self, name: str) -> Path:
+        """A pipeline's record."""
+        return self.root / "pipelines" / f"{name}.json"
+
+    def job(self, name: str) -> Path:
+        """What Describe answers of a job."""
+        return self.root / "jobs" / f"{name}.json"
+
+    def group(self, name: str) -> Path:
+        """A model package group's folder: group.json and one file a version."""
+        return self.root / "model-packages" / name
+
+    def cached(self, key: str) -> Path:
+        """Which job answers a cache key."""
+        return self.root / "cache" / f"{key}.json"
+
+    def execution(self, identity: str) -> Execution:
+        """An execution's folder."""
+        return Execution(self.root / "executions" / identity)
+
+    def executions(self) -> list[Execution]:
+        """Every execution, oldest first."""
+        folder = self.root / "executions"
+        found = [Execution(path) for path in folder.iterdir()] if folder.is_dir() else []
+        known = [execution for execution in found if execution.record_path.is_file()]
+        return sorted(known, key=lambda execution: (execution.record["CreationTime"], execution.identity))
+
+    def new_execution(self) -> Execution:
+        """A fresh execution with an id in the service's form: 12 lower-case letters and digits."""
+        while True:
+            execution = self.execution("".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(12)))
+            try:
+                execution.folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return execution
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution's folder: execution.json, definition.json, steps/, jobs/, runner.lock, runner.log."""
+
+    folder: Path
+
+    @property
+    def identity(self) -> str:
+        """The execution's id."""
+        return self.folder.name
+
+    @property
+    def record_path(self) -> Path:
+        """execution.json."""
+        return self.folder / "execution.json"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The execution as it stands on disk."""
+        return dict(read_json(self.record_path) or {})
+
+    def change(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the record under its lock."""
+        with locked(self.folder / "record.lock"):
+            record = self.record
+            change(record)
+            record["LastModifiedTime"] = now()
+            write_json(self.record_path, record)
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The definition that it started with."""
+        return dict(read_json(self.folder / "definition.json"))
+
+    def step(self, name: str) -> Path:
+        """A step's record."""
+        return self.folder / "steps" / f"{name}.json"
+
+    def steps(self) -> list[dict[str, Any]]:
+        """Every step that has started, oldest first."""
+        folder = self.folder / "steps"
+        found = [read_json(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
+        return sorted((step for step in found if step), key=lambda step: (step["StartTime"], step["StepName"]))
+
+    @property
+    def stop_path(self) -> Path:
+        """Its presence asks the runner to stop."""
+        return self.folder / "stop"
+
+    def take_runner_lock(self) -> int | None:
+        """A descriptor that holds the runner's lock, or None while a runner lives. The lock ends with its last holder."""
+        descriptor = os.open(self.folder / "runner.lock", os.O_CREAT | os.O_RDWR)
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor

@@ -1,0 +1,91 @@
+"""A job's data on this machine: inputs appear as links to stored objects, outputs are copied into the store.
+
+Buckets and file systems are folders (``Uri.under``). Inputs are real folders of symbolic links, so that gigabytes are never
+copied; jobs read their inputs and write their outputs, and nothing here guards against one that writes through a link.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.storage import FolderStore, temporary_beside
+from pathology.contracts.uris import Uri
+
+from steps.placement import EFS_ROOTS
+
+
+def fill_from_s3(store: FolderStore, source: dict[str, Any], folder: Path, rank: int, hosts: int) -> None:
+    """Show an object, or everything below a prefix, in ``folder``; ShardedByS3Key gives every host its share.
+
+    Raises:
+        DataError: when nothing is there.
+    """
+    uri = Uri.parse(source["S3Uri"])
+    own = store.entry(uri)
+    entries = [own] if own else list(store.list(uri))
+    if not entries:
+        raise DataError(f"no S3 objects found under {uri}")
+    if source.get("S3DataDistributionType") == "ShardedByS3Key":
+        entries = entries[rank::hosts]
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in entries:
+        below = entry.uri.name if own else entry.uri.path.removeprefix(uri.path).lstrip("/")
+        link = folder / below
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(entry.uri.under(store.root).absolute())
+
+
+def mount(store: FolderStore, source: dict[str, Any], folder: Path) -> None:
+    """Show a folder of a file system at ``folder``. The stack's own folders are made as the stack makes them.
+
+    Raises:
+        DataError: for any other folder that is not there: a mount fails on AWS too.
+    """
+    uri = Uri("efs", source["FileSystemId"], source["DirectoryPath"].strip("/"))
+    path = uri.under(store.root)
+    if uri.path in EFS_ROOTS:
+        path.mkdir(parents=True, exist_ok=True)
+    if not path.is_dir():
+        raise DataError(f"{uri}: the file system has no such folder, so that it cannot be mounted")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(path.absolute(), target_is_directory=True)
+
+
+def share(store: FolderStore, uri: Uri, folder: Path) -> None:
+    """Show a writable prefix at ``folder``: checkpoints, which live on while jobs come and go."""
+    path = uri.under(store.root)
+    path.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(path.absolute(), target_is_directory=True)
+
+
+def upload_folder(store: FolderStore, folder: Path, uri: Uri) -> None:
+    """Copy every file below ``folder`` into the store."""
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+        if path.is_file():
+            store.upload(path, uri / path.relative_to(folder).as_posix())
+
+
+def pack(folder: Path, target: Path) -> bool:
+    """Write a folder as tar.gz, the same bytes for the same files; whether it had any."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if not files:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = temporary_beside(target)
+    with (
+        beside.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for path in files:
+            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            entry.size, entry.mode = path.stat().st_size, 0o644
+            with path.open("rb") as file:
+                tar.addfile(entry, file)
+    beside.replace(target)
+    return True

@@ -1,0 +1,125 @@
+"""Jobs of the msi pipeline in temporary folders: the container contract, a store of folders, features with a planted signal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from pathology.contracts.features import EncoderCard
+from pathology.contracts.settings import Settings
+from pathology.contracts.tables import CohortRow, SlideRow
+from pathology.job import Job
+from pathology.wsi.features import write_features
+
+CARD = EncoderCard(
+    name="tiny", architecture="vit_tiny_patch16_224", sha256="a" * 64, dimension=16, published=False, remark="seeded, for tests"
+)
+SETTINGS_HASH = "0123456789abcdef"
+
+
+def processing_job(root: Path, settings: Settings, inputs: dict[str, Path], outputs: tuple[str, ...] = ()) -> Job:
+    """A Processing job as the service would describe it to a container whose /opt/ml is ``root``."""
+    return Job(
+        "processing", root, "job-1", "algo-1", ("algo-1",), inputs, {name: root / name for name in outputs}, settings.as_strings()
+    )
+
+
+def training_job(root: Path, settings: Settings, channels: dict[str, Path]) -> Job:
+    """A Training job with folders as channels."""
+    return Job("training", root, "job-1", "algo-1", ("algo-1",), channels, {"model": root / "model"}, settings.as_strings())
+
+
+def plant(
+    uri_root: Path,
+    *,
+    patients: int = 40,
+    positives: int = 16,
+    signal: float = 1.5,
+    shuffle: bool = False,
+    folds: int = 3,
+    test_fraction: float = 0.4,
+    tiles: int = 30,
+    seed: int = 0,
+) -> tuple[list[CohortRow], list[SlideRow]]:
+    """A cohort whose positives carry ``signal`` in a quarter of their tiles; ``shuffle`` breaks the tie between label and tiles."""
+    generator = np.random.default_rng(seed)
+    carries = np.arange(patients) < positives
+    labels = generator.permutation(carries) if shuffle else carries
+    cohort, slides = [], []
+    for patient in range(patients):
+        name = f"P{patient:03d}"
+        test = (patient * 7 % 10) / 10 < test_fraction
+        for slide in range(2 if patient % 5 == 0 else 1):
+            slide_id = f"{name}-{slide}"
+            count = int(generator.integers(tiles // 2, tiles + 1))
+            features = generator.normal(size=(count, CARD.dimension))
+            features[: max(1, count // 4), 0] += signal * carries[patient]
+            uri = f"s3://bucket/features/{SETTINGS_HASH}/{slide_id}.h5"
+            path = uri_root / "s3" / "bucket" / "features" / SETTINGS_HASH / f"{slide_id}.h5"
+            sha256 = write_features(path, features, np.zeros((count, 2)), np.ones(count), feature_attributes())
+            cohort.append(
+                CohortRow(
+                    slide_id=slide_id,
+                    patient_id=name,
+                    site="AB"[patient % 2],
+                    slide_uri=f"s3://bucket/slides/{slide_id}.svs",
+                    bytes=1,
+                    md5="",
+                    mpp=None,
+                    label=int(labels[patient]),
+                    split="test" if test else "train",
+                    fold=None if test else patient % folds,
+                )
+            )
+            slides.append(slide_row(slide_id, features=uri, sha256=sha256, tiles=count))
+    return cohort, slides
+
+
+def feature_attributes() -> dict[str, str | int | float | bool]:
+    """What extraction writes on a feature file, as far as learning reads it."""
+    return {"encoder": CARD.name, "checkpoint_sha256": CARD.sha256, "settings_hash": SETTINGS_HASH}
+
+
+def slide_row(slide_id: str, status: str = "ok", features: str = "", sha256: str = "", tiles: int | None = None) -> SlideRow:
+    """A row of slides.csv."""
+    return SlideRow.model_validate(
+        {
+            "slide_id": slide_id,
+            "status": status,
+            "reason": "" if status == "ok" else "planted",
+            "features": features,
+            "sha256": sha256,
+            "settings_hash": SETTINGS_HASH,
+            "mpp": 0.5,
+            "mpp_source": "aperio",
+            "tiles": tiles,
+            "failed_tiles": 0,
+            "seconds": 1.0,
+            "reader": "cucim",
+        }
+    )
+
+
+def write_table(folder: Path, name: str, rows: list) -> Path:
+    """Write rows as ``folder/name``; the folder, as an input holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(type(rows[0]).table(rows))
+    return folder
+
+
+def write_card(folder: Path, card: EncoderCard = CARD) -> Path:
+    """A models channel that holds the card (and a checkpoint that nobody opens here)."""
+    place = folder / card.name
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "encoder.json").write_bytes(card.to_json())
+    return folder
+
+
+def strict_json(path: Path) -> dict:
+    """Read JSON that must not hold NaN or infinities."""
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{path.name} holds {text}")
+
+    return json.loads(path.read_text(), parse_constant=refuse)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import cv2
@@ -41,7 +41,7 @@ def read_tile(slide: SlideReader, grid: Grid, index: int) -> np.ndarray | None:
     return resample(region, grid.side, grid.tile_size) if region.any() else None
 
 
-def read_tiles(slide: SlideReader, grid: Grid, ahead: int) -> Iterator[np.ndarray | None]:
+def read_tiles(slide: SlideReader, grid: Grid, ahead: int) -> Generator[np.ndarray | None, None, None]:
     """Every tile of the grid in order, at most ``ahead`` of them in memory; None for one that cannot be read."""
     waiting: deque[Future[np.ndarray | None]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="tiles") as pool:

@@ -1,0 +1,161 @@
+"""One slide, from its file to its feature file: open, find the tissue, lay the grid, embed tile by tile."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.settings import Tiling
+from pathology.wsi.features import Attribute, write_features
+from pathology.wsi.grid import Grid, make_grid
+from pathology.wsi.mpp import Scale, choose_scale
+from pathology.wsi.readers import SlideReader, open_slide
+from pathology.wsi.thumbnail import read_thumbnail
+from pathology.wsi.tiles import read_tiles
+from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
+
+if TYPE_CHECKING:
+    from pathology.models.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so."""
+
+    scale: Scale
+    reader: str
+    tiles: int
+    failed_tiles: int
+    sha256: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """An open slide with its scale and the grid over its tissue."""
+
+    slide: SlideReader
+    scale: Scale
+    grid: Grid
+
+
+def survey(path: Path, tiling: Tiling, cohort_mpp: float | None = None) -> Survey:
+    """Open a slide, learn its scale, find its tissue and lay the grid.
+
+    Raises:
+        DataError: when the slide cannot be read, has no scale, or is coarser than ``tiling.mpp``.
+    """
+    slide = open_slide(path)
+    try:
+        scale = choose_scale(slide.mpp, cohort_mpp, tiling.default_mpp, tiling.mpp)
+        thumbnail = read_thumbnail(slide, THUMBNAIL_MICRONS / scale.mpp)
+        # What the thumbnail could not show is looked at tile by tile, so that it is counted and not passed over.
+        tissue = tissue_mask(thumbnail.pixels, thumbnail.downsample * scale.mpp) | thumbnail.unknown
+        return Survey(slide, scale, make_grid(slide, scale.mpp, tissue, thumbnail.downsample, tiling))
+    except BaseException:
+        slide.close()
+        raise
+
+
+def extract_slide(
+    path: Path,
+    slide_id: str,
+    target: Path,
+    tiling: Tiling,
+    encoder: Encoder,
+    *,
+    cohort_mpp: float | None = None,
+    batch_size: int = 64,
+) -> Extracted:
+    """Write the features of the slide at ``path`` to ``target``, unless it has no tissue.
+
+    Memory is the features, two batches of tiles and the thumbnail, whatever the slide's size.
+
+    Raises:
+        DataError: when the slide, or every tile of it, cannot be read.
+    """
+    found = survey(path, tiling, cohort_mpp)
+    try:
+        slide, grid = found.slide, found.grid
+        if len(grid) == 0:
+            return Extracted(found.scale, slide.name, 0, 0, "", _why_empty(slide, grid, tiling))
+        features, good = embed_grid(slide, grid, encoder, batch_size)
+    finally:
+        found.slide.close()
+    failed = len(grid) - len(good)
+    if len(good) == 0:
+        raise DataError(f"none of its {len(grid)} tissue tiles can be decoded: the file is damaged")
+    counts: dict[str, Attribute] = {"tiles": len(good), "tiles_failed": failed, "tiles_with_tissue": grid.candidates}
+    digest = write_features(
+        target,
+        features,
+        grid.coords[good],
+        grid.tissue_fraction[good],
+        {**_provenance(slide_id, found, tiling, encoder), **counts},
+        grid=_grid_attributes(slide_id, found),
+    )
+    return Extracted(found.scale, slide.name, len(good), failed, digest)
+
+
+def embed_grid(slide: SlideReader, grid: Grid, encoder: Encoder, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Embed the tiles in order, reading ahead: features (M, D) float16 and the indices (M,) of the tiles they are of."""
+    features = np.empty((len(grid), encoder.card.dimension), np.float16)
+    batch = np.empty((min(batch_size, len(grid)), grid.tile_size, grid.tile_size, 3), np.uint8)
+    good: list[int] = []
+    held = 0
+    # Closed here, whatever happens: no thread may still read when the caller closes the slide.
+    with closing(read_tiles(slide, grid, ahead=2 * len(batch))) as tiles:
+        for index, tile in enumerate(tiles):
+            if tile is None:
+                continue
+            batch[held] = tile
+            good.append(index)
+            held += 1
+            if held == len(batch):
+                features[len(good) - held : len(good)] = encoder.embed(batch)
+                held = 0
+    if held:
+        features[len(good) - held : len(good)] = encoder.embed(batch[:held])
+    return features[: len(good)], np.array(good, np.int64)
+
+
+def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:
+    base = slide.levels[0]
+    if min(base.width, base.height) < grid.side_level0:
+        return f"smaller than one tile: {base.width} × {base.height} px, a tile takes {grid.side_level0:.1f}"
+    return f"no tile with at least {tiling.min_tissue:.0%} of tissue"
+
+
+def _provenance(slide_id: str, found: Survey, tiling: Tiling, encoder: Encoder) -> dict[str, Attribute]:
+    card = encoder.card
+    return {
+        "slide_id": slide_id,
+        "encoder": card.name,
+        "published": card.published,
+        "remark": card.remark,
+        "checkpoint_sha256": card.sha256,
+        "settings_hash": tiling.hash(card.name, card.sha256),
+        "arithmetic": encoder.arithmetic,
+        "reader": found.slide.name,
+        "mpp": found.scale.mpp,
+        "mpp_source": found.scale.source,
+        "tile_mpp": tiling.mpp,
+    }
+
+
+def _grid_attributes(slide_id: str, found: Survey) -> dict[str, Attribute]:
+    base = found.slide.levels[0]
+    return {
+        "name": slide_id,
+        "patch_size": found.grid.tile_size,
+        "patch_size_level0": round(found.grid.side_level0),
+        "patch_side_level0": found.grid.side_level0,
+        "level0_width": base.width,
+        "level0_height": base.height,
+        "overlap": 0,
+    }

@@ -1,0 +1,128 @@
+"""Copies of what S3 holds on the file system that training reads: made where absent or changed, proven by hash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.features import EncoderCard, sha256_of
+from pathology.contracts.storage import Store, temporary_beside, write_whole
+from pathology.contracts.tables import SlideRow
+from pathology.contracts.uris import Uri
+
+CARD = "encoder.json"
+COPIES_AT_ONCE = 8
+"""Objects in flight: the latency of S3 and EFS is hidden, the memory of a small instance is not at risk."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """How many files were copied, their bytes, and how many were there already."""
+
+    copied: int = 0
+    bytes: int = 0
+    kept: int = 0
+
+    def __add__(self, other: Staged) -> Staged:
+        return Staged(self.copied + other.copied, self.bytes + other.bytes, self.kept + other.kept)
+
+    def __str__(self) -> str:
+        return f"{self.copied} copied ({self.bytes:,} bytes), {self.kept} unchanged"
+
+
+def feature_path(root: Path, row: SlideRow) -> Path:
+    """Where training finds a slide's features: ``<root>/<settings hash>/<slide_id>.h5``.
+
+    Raises:
+        DataError: when the row's settings hash could name another folder.
+    """
+    if not row.settings_hash.isalnum():
+        raise DataError(f"slide {row.slide_id}: {row.settings_hash!r} is no settings hash: collect the features again")
+    return root / row.settings_hash / f"{row.slide_id}.h5"
+
+
+def stage_features(store: Store, rows: Iterable[SlideRow], root: Path) -> Staged:
+    """Copy the features of all slides that are ``ok`` below ``root``.
+
+    Raises:
+        DataError: naming the slide whose feature file is gone or is another than the table says.
+    """
+
+    def stage(row: SlideRow) -> Staged:
+        return stage_file(store, Uri.parse(row.features), feature_path(root, row), row.sha256, f"slide {row.slide_id}")
+
+    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
+        return sum(pool.map(stage, [row for row in rows if row.status == "ok"]), Staged())
+
+
+def stage_file(store: Store, source: Uri, target: Path, sha256: str, what: str) -> Staged:
+    """Make ``target`` the file with this hash.
+
+    Beside it lies ``<name>.sha256`` with the hash, size and time of the proven copy, so that an unchanged file is not read
+    again; a copy that changed since is hashed, and replaced where it is another.
+
+    Raises:
+        DataError: when the object is gone or has another hash.
+    """
+    mark = target.with_name(f"{target.name}.sha256")
+    if target.is_file() and (_reads(mark) == _mark(target, sha256) or sha256_of(target) == sha256):
+        write_mark(mark, target, sha256)
+        return Staged(kept=1)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = temporary_beside(target)
+    try:
+        _download(store, source, beside, what)
+        found = sha256_of(beside)
+        if found != sha256:
+            raise DataError(f"{what}: {source} has the sha256 {found[:12]}…, not {sha256[:12]}…: it changed; make it again")
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    write_mark(mark, target, sha256)
+    return Staged(copied=1, bytes=target.stat().st_size)
+
+
+def _download(store: Store, source: Uri, target: Path, what: str) -> None:
+    try:
+        store.download(source, target)
+    except DataError as error:
+        raise DataError(f"{what}: {error}; it is gone since it was collected: extract or upload it again") from None
+
+
+def _reads(mark: Path) -> str:
+    return mark.read_text() if mark.is_file() else ""
+
+
+def _mark(target: Path, sha256: str) -> str:
+    status = target.stat()
+    return f"{sha256} {status.st_size} {status.st_mtime_ns}\n"
+
+
+def write_mark(mark: Path, target: Path, sha256: str) -> None:
+    """Note what was proven of ``target``, unless it is noted already."""
+    text = _mark(target, sha256)
+    if _reads(mark) != text:
+        write_whole(mark, text.encode())
+
+
+def stage_encoder(store: Store, encoder: Uri, root: Path) -> Staged:
+    """Copy an encoder's checkpoint and then its card to ``<root>/<name>/``; the old card goes before its checkpoint does.
+
+    Raises:
+        DataError: when either is gone, the card cannot be read, or the checkpoint is not the card's.
+    """
+    content = store.read(encoder / CARD)
+    card: EncoderCard = EncoderCard.from_json(content, str(encoder / CARD))
+    folder = root / card.name
+    own = folder / CARD
+    same_card = own.is_file() and own.read_bytes() == content
+    if not same_card:
+        own.unlink(missing_ok=True)
+    staged = stage_file(store, encoder / card.checkpoint, folder / card.checkpoint, card.sha256, f"encoder {card.name}")
+    if same_card:
+        return staged + Staged(kept=1)
+    write_whole(own, content)
+    return staged + Staged(copied=1, bytes=len(content))

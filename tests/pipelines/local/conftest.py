@@ -1,0 +1,215 @@
+"""A pipeline of jobs that take a moment: commands of the standard library alone, in a code archive like the real one's."""
+
+import json
+import time
+from types import SimpleNamespace
+
+import pytest
+from pathology.contracts.code import Code
+from pathology.contracts.uris import Uri
+
+from pipelines.local.client import LocalSageMaker
+
+CODE_URI = "s3://local/code/test.tar.gz"
+COMMON = """
+import json, os, sys, time
+from pathlib import Path
+
+ROOT = Path(os.environ["PATHOLOGY_ROOT"])
+processing = ROOT / "config" / "processingjobconfig.json"
+if processing.is_file():
+    KIND, CONFIG = "processing", json.loads(processing.read_text())
+    HOST = json.loads((ROOT / "config" / "resourceconfig.json").read_text())["current_host"]
+    INPUT, OUTPUT = ROOT / "processing" / "input", ROOT / "processing" / "output"
+else:
+    KIND = "training"
+    CONFIG = json.loads((ROOT / "input" / "config" / "hyperparameters.json").read_text())
+    HOST = json.loads((ROOT / "input" / "config" / "resourceconfig.json").read_text())["current_host"]
+    INPUT, OUTPUT = ROOT / "input" / "data", ROOT / "model"
+"""
+COMMANDS = {
+    "write": "(OUTPUT / 'out').mkdir(parents=True, exist_ok=True)\n"
+    "(OUTPUT / 'out' / 'value.json').write_text(json.dumps({'score': {'value': float(os.environ.get('SCORE', '0.8'))}, 'list': [1, 'b']}))\n",
+    "copy": "for path in sorted((INPUT / 'data').rglob('*')):\n"
+    "    if path.is_file():\n"
+    "        (OUTPUT / 'out' / f'{HOST}-{path.name}').write_text(path.read_text() + os.environ.get('SEEN', ''))\n",
+    "train": "print('Training Loss: 0.5')\n(OUTPUT / 'weights.bin').write_bytes(b'w')\n"
+    "(ROOT / 'checkpoints').is_dir() and (ROOT / 'checkpoints' / 'last').write_text('1')\n"
+    "(INPUT / 'shared').is_dir() and (INPUT / 'shared' / 'from-job').write_text(CONFIG['word'])\n",
+    "fail": "print('about to fail')\n(ROOT / 'output').mkdir(exist_ok=True)\n"
+    "(ROOT / 'output' / ('message' if KIND == 'processing' else 'failure')).write_text('the label table has no column label')\nsys.exit(1)\n",
+    "fail_silently": "print('last line of the log', file=sys.stderr)\nsys.exit(3)\n",
+    "die": "import signal\n"
+    "count = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'deaths'\n"
+    "seen = int(count.read_text()) if count.exists() else 0\n"
+    "count.write_text(str(seen + 1))\n"
+    "if seen < 2: print('dying'); sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
+    "meet": "here = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'meeting'\nhere.mkdir(exist_ok=True)\n"
+    "(here / f\"{os.environ['WHO']}-{HOST}\").touch()\n"
+    "deadline = time.monotonic() + 20\n"
+    "while len(list(here.iterdir())) < int(os.environ['WANTED']):\n"
+    "    if time.monotonic() > deadline: sys.exit(9)\n"
+    "    time.sleep(0.01)\n",
+    "sleep": "import signal\n(ROOT / 'started').touch()\nprint('sleeping', flush=True)\ntime.sleep(120)\n",
+}
+
+
+def code_archive() -> bytes:
+    files = {"pathology/__init__.py": b"", "pathology/commands/__init__.py": b""}
+    files.update({f"pathology/commands/{name}.py": (COMMON + body).encode() for name, body in COMMANDS.items()})
+    return Code(files).archive()
+
+
+def processing(name, command, *, inputs=None, outputs=("out",), environment=None, hosts=1, **extra):
+    uris = {"code": CODE_URI, **(inputs or {})}
+    step = {
+        "Name": name,
+        "Type": "Processing",
+        "Arguments": {
+            "AppSpecification": {
+                "ImageUri": "x@sha256:0",
+                "ContainerEntrypoint": ["pathology-run"],
+                "ContainerArguments": [command],
+            },
+            "Environment": environment or {},
+            "ProcessingInputs": [
+                {
+                    "InputName": key,
+                    "S3Input": {
+                        "S3Uri": uri,
+                        "LocalPath": f"/opt/ml/processing/input/{key}",
+                        "S3DataType": "S3Prefix",
+                        "S3InputMode": "File",
+                        "S3DataDistributionType": "ShardedByS3Key" if key == "sharded" else "FullyReplicated",
+                    },
+                }
+                for key, uri in uris.items()
+            ],
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": hosts, "VolumeSizeInGB": 10}
+            },
+            "RoleArn": "arn:aws:iam::000000000000:role/local",
+        },
+        **extra,
+    }
+    if outputs:
+        step["Arguments"]["ProcessingOutputConfig"] = {
+            "Outputs": [
+                {
+                    "OutputName": key,
+                    "S3Output": {
+                        "S3Uri": {
+                            "Std:Join": {
+                                "On": "/",
+                                "Values": ["s3://local/runs", {"Get": "Execution.PipelineExecutionId"}, name, key],
+                            }
+                        },
+                        "LocalPath": f"/opt/ml/processing/output/{key}",
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+                for key in outputs
+            ]
+        }
+    return step
+
+
+def training(name, command, *, channels=None, hyperparameters=None, **extra):
+    arguments = {
+        "AlgorithmSpecification": {
+            "TrainingImage": "x@sha256:0",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["pathology-run"],
+            "ContainerArguments": [command],
+        },
+        "HyperParameters": hyperparameters or {},
+        "InputDataConfig": [
+            {
+                "ChannelName": key,
+                "DataSource": source
+                if isinstance(source, dict) and "FileSystemDataSource" in source
+                else {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": source, "S3DataDistributionType": "FullyReplicated"}},
+            }
+            for key, source in {"code": CODE_URI, **(channels or {})}.items()
+        ],
+        "OutputDataConfig": {
+            "S3OutputPath": {
+                "Std:Join": {"On": "/", "Values": ["s3://local/runs", {"Get": "Execution.PipelineExecutionId"}, name]}
+            }
+        },
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        "RoleArn": "arn:aws:iam::000000000000:role/local",
+    }
+    arguments.update(extra.pop("arguments", {}))
+    return {"Name": name, "Type": "Training", "Arguments": arguments, **extra}
+
+
+def get(step, output="out"):
+    return {"Get": f"Steps.{step}.ProcessingOutputConfig.Outputs['{output}'].S3Output.S3Uri"}
+
+
+def report(step):
+    return [{"PropertyFileName": f"{step}Report", "OutputName": "out", "FilePath": "value.json"}]
+
+
+def json_get(step, path):
+    return {"Std:JsonGet": {"PropertyFile": {"Get": f"Steps.{step}.PropertyFiles.{step}Report"}, "Path": path}}
+
+
+CACHED = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P30D"}}
+
+
+class Account:
+    """A local account with a pipeline in it."""
+
+    def __init__(self, root):
+        self.root = root
+        self.client = LocalSageMaker(root)
+        self.store = self.client.state.store
+        self.store.write(Uri.parse(CODE_URI), code_archive())
+
+    def pipeline(self, *steps, parameters=(), name="test"):
+        definition = json.dumps({"Version": "2020-12-01", "Metadata": {}, "Parameters": list(parameters), "Steps": list(steps)})
+        self.client.create_pipeline(
+            PipelineName=name, PipelineDefinition=definition, RoleArn="arn:aws:iam::000000000000:role/local"
+        )
+
+    def start(self, name="test", **parameters):
+        given = [{"Name": key, "Value": value} for key, value in parameters.items()]
+        return self.client.start_pipeline_execution(PipelineName=name, PipelineParameters=given)["PipelineExecutionArn"]
+
+    def wait(self, arn, seconds=40):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            execution = self.client.describe_pipeline_execution(PipelineExecutionArn=arn)
+            if execution["PipelineExecutionStatus"] in ("Succeeded", "Failed", "Stopped"):
+                return execution
+            time.sleep(0.02)
+        raise AssertionError(f"still {execution['PipelineExecutionStatus']} after {seconds} s")
+
+    def run(self, **parameters):
+        """Start, wait; the execution and its steps by name."""
+        arn = self.start(**parameters)
+        return self.wait(arn), self.steps(arn)
+
+    def steps(self, arn):
+        answer = self.client.list_pipeline_execution_steps(PipelineExecutionArn=arn, SortOrder="Ascending")
+        return {step["StepName"]: step for step in answer["PipelineExecutionSteps"]}
+
+    def read(self, uri):
+        return self.store.read(Uri.parse(uri))
+
+
+@pytest.fixture
+def account(tmp_path):
+    return Account(tmp_path / "state")
+
+
+@pytest.fixture
+def make():
+    """Factories of steps and references: ``make.processing(…)``, ``make.get("Step")``."""
+    return SimpleNamespace(
+        processing=processing, training=training, get=get, report=report, json_get=json_get, cached=CACHED, code=CODE_URI
+    )

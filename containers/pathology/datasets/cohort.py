@@ -23,9 +23,10 @@ SEPARATORS = frozenset("-_. ")
 
 @dataclass(frozen=True)
 class Cohort:
-    """Rows of cohort.csv, and the slides left out by reason."""
+    """Rows of cohort.csv, the names of class 0 and class 1, and the slides left out by reason."""
 
     rows: tuple[CohortRow, ...]
+    classes: tuple[str, str]
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def summary(self) -> dict[str, object]:
@@ -33,6 +34,7 @@ class Cohort:
         patients = {row.patient_id: row for row in self.rows}
         positives = sum(row.label for row in patients.values())
         return {
+            "classes": list(self.classes),
             "slides": len(self.rows),
             "bytes": sum(row.bytes for row in self.rows),
             "patients": len(patients),
@@ -78,7 +80,8 @@ def make_cohort(slides: Iterable[StoredSlide], labels: Labels, settings: Prepare
     _check_files([slide for slide, _, _ in taken])
     places = split_patients({patient: label for _, patient, label in taken}, settings)
     rows = [_row(slide, patient, label, places[patient], labels) for slide, patient, label in taken]
-    return Cohort(tuple(rows), {reason: tuple(names) for reason, names in sorted(left_out.items())})
+    names = (" or ".join(settings.negative), " or ".join(settings.positive))
+    return Cohort(tuple(rows), names, {reason: tuple(ids) for reason, ids in sorted(left_out.items())})
 
 
 def _place(slide_id: str, labels: Labels, classes: dict[str, int]) -> tuple[str, int, str]:

@@ -1,0 +1,135 @@
+"""TrainMsi: staged features and the cohort's folds → an ensemble of attention MIL models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from pathology.contracts.code import closure, command_code
+from pathology.contracts.errors import DataError
+from pathology.contracts.features import EncoderCard
+from pathology.contracts.intervals import Interval, stratified_bootstrap
+from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
+from pathology.contracts.settings import TrainMsi
+from pathology.contracts.tables import SlideRow, read_cohort
+from pathology.datasets.bags import Bags, Patient, patients_of
+from pathology.datasets.staging import feature_path
+from pathology.job import Job, run
+from pathology.metrics.ranking import auroc, youden_threshold
+from pathology.models import serve_msi
+from pathology.models.artefact import EncoderIdentity, MsiConfig, OutOfFold, fold_file, save_artefact, tiling_attributes
+from pathology.models.mil_training import Ensemble, cross_validate
+from pathology.wsi.features import Features, read_features
+
+LIBRARIES = ("lightning", "numpy", "safetensors", "torch")
+
+
+def main(job: Job) -> None:
+    """Read the patients, cross-validate, choose the threshold out of fold, pack the artefact."""
+    if job.rank > 0 or int(os.environ.get("RANK", "0")) > 0:
+        print(f"{job.host}: attention pooling trains on one device; the first process does it")
+        return
+    settings = job.hyperparameters(TrainMsi)
+    tables = {"slides": job.file("slides", ".csv"), "cohort": job.file("splits", ".csv")}
+    rows = [row for row in read_cohort(tables["cohort"]) if row.split == "train"]
+    patients, unusable = patients_of(rows, SlideRow.read(tables["slides"]))
+    for patient in unusable:
+        print(f"left out: patient {patient.patient_id} has no slide with features")
+    if not patients:
+        raise DataError("no train patient has a slide with features: look at slides.csv for the reasons")
+    root = job.input("training")
+    first = _first(root, patients)
+    card = find_encoder(job.input("models"), first)
+    _one_settings_hash(patients)
+
+    bags = Bags(root, patients, card)
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in tables.items()}
+    checkpoints = job.checkpoints / _checkpoint_key(settings, hashes, card)
+    ensemble = cross_validate(bags, settings, checkpoints, job.scratch)
+    threshold = youden_threshold(bags.labels, ensemble.out_of_fold)
+    interval = report_out_of_fold(bags.labels, ensemble, threshold, settings.seed)
+
+    folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in ensemble.models]
+    code = closure(serve_msi.__name__)
+    config = MsiConfig(
+        labels=class_names(tables["cohort"].with_name("cohort.json")),
+        threshold=threshold,
+        encoder=EncoderIdentity(**card.model_dump(include=set(EncoderIdentity.model_fields))),
+        settings_hash=patients[0].slides[0].settings_hash,
+        tiling=tiling_attributes(first.attributes, first.grid),
+        hidden_size=settings.hidden_size,
+        folds=tuple(entry for entry, _ in folds),
+        out_of_fold=OutOfFold(
+            patients=len(bags), positives=int(bags.labels.sum()), auroc=interval.value, low=interval.low, high=interval.high
+        ),
+        training=settings.as_strings(),
+        inputs=hashes,
+        serving_code=code.hash,
+        versions={name: version(name) for name in LIBRARIES},
+    )
+    save_artefact(job.output("model"), config, {entry.file: content for entry, content in folds}, code)
+
+
+def _first(root: Path, patients: Sequence[Patient]) -> Features:
+    slide = patients[0].slides[0]
+    return read_features(feature_path(root, slide), slide.slide_id, slide.sha256)
+
+
+def _one_settings_hash(patients: Sequence[Patient]) -> None:
+    found = sorted({slide.settings_hash for patient in patients for slide in patient.slides})
+    if len(found) > 1:
+        raise DataError(f"slides.csv mixes features of several settings ({', '.join(found)}): collect those of one extraction")
+
+
+def find_encoder(folder: Path, features: Features) -> EncoderCard:
+    """The card, at the top of the ``models`` channel or one folder below, of the encoder that made the features.
+
+    Raises:
+        DataError: when there is no card, or none with the features' checkpoint.
+    """
+    paths = [path for path in (folder / "encoder.json", *sorted(folder.glob("*/encoder.json"))) if path.is_file()]
+    cards = [EncoderCard.from_json(path.read_bytes(), f"{path.parent.name}/encoder.json") for path in paths]
+    name, sha256 = features.attributes.get("encoder", "unknown"), str(features.attributes.get("checkpoint_sha256", "unknown"))
+    for card in cards:
+        if card.sha256 == sha256:
+            return card
+    held = ", ".join(f"{card.name} (sha256 {card.sha256[:12]}…)" for card in cards) or "none"
+    raise DataError(
+        f"the features were made by encoder {name} (sha256 {sha256[:12]}…) and the models channel holds {held}: "
+        "stage that encoder, or extract again with this one"
+    )
+
+
+def class_names(summary: Path) -> tuple[str, str]:
+    """Names of class 0 and class 1 from the cohort's summary, plain words where it is absent."""
+    if not summary.is_file():
+        return ("negative", "positive")
+    negative, positive = json.loads(summary.read_text())["classes"]
+    return (str(negative), str(positive))
+
+
+def _checkpoint_key(settings: TrainMsi, hashes: dict[str, str], card: EncoderCard) -> str:
+    """Names all that decides a fold's weights, so that a checkpoint of anything else is never taken up."""
+    parts = {**settings.as_strings(), **hashes, "encoder": card.sha256, "code": command_code("train_msi_tcga").hash}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def report_out_of_fold(truth: np.ndarray, ensemble: Ensemble, threshold: float, seed: int) -> Interval:
+    """Print the metrics of the whole cross-validation, which SageMaker keeps as final, and the AUROC's interval."""
+    scores = ensemble.out_of_fold
+    interval = stratified_bootstrap(auroc, truth, scores, seed=seed)
+    print(metric_line(VALIDATION_LOSS, float(np.mean([model.validation_loss for model in ensemble.models]))))
+    print(metric_line(VALIDATION_ACCURACY, float(np.mean((scores >= threshold) == (truth == 1)))))
+    print(metric_line(VALIDATION_AUROC, interval.value))
+    print(f"out of fold: AUROC {interval}, {len(truth)} patients, {int(truth.sum())} positive, threshold {threshold:.4f}")
+    return interval
+
+
+if __name__ == "__main__":
+    run(main)

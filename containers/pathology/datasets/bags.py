@@ -1,0 +1,135 @@
+"""Bags for multiple-instance learning: all tiles of all slides of a patient, checked as they are read, kept while they fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.features import EncoderCard
+from pathology.contracts.tables import CohortRow, SlideRow
+from pathology.datasets.staging import feature_path
+from pathology.wsi.features import Features, read_features
+
+MEMORY_SHARE = 0.5
+"""Share of the host's memory for features; the rest is the model's, the batches' and the file cache's."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One bag: whose it is, its label, its fold (None: test), and its slides with features."""
+
+    patient_id: str
+    site: str
+    label: int
+    fold: int | None
+    slides: tuple[SlideRow, ...]
+
+
+def patients_of(cohort: Iterable[CohortRow], slides: Iterable[SlideRow]) -> tuple[list[Patient], list[Patient]]:
+    """Patients by id with their ``ok`` slides: those that have one, and those that have none.
+
+    Raises:
+        DataError: when a slide of the cohort is not in the table of slides.
+    """
+    by_id = {row.slide_id: row for row in slides}
+    grouped: dict[str, list[CohortRow]] = {}
+    for row in sorted(cohort, key=lambda row: (row.patient_id, row.slide_id)):
+        if row.slide_id not in by_id:
+            raise DataError(f"slide {row.slide_id} is in the cohort and not in slides.csv: collect this cohort's features")
+        grouped.setdefault(row.patient_id, []).append(row)
+    usable, unusable = [], []
+    for name, rows in grouped.items():
+        own = tuple(by_id[row.slide_id] for row in rows if by_id[row.slide_id].status == "ok")
+        patient = Patient(name, rows[0].site, rows[0].label, rows[0].fold, own)
+        (usable if own else unusable).append(patient)
+    return usable, unusable
+
+
+def check_origin(features: Features, slide_id: str, encoder: EncoderCard, settings_hash: str) -> None:
+    """Hold a feature file's own words against the encoder and the settings that are expected.
+
+    Raises:
+        DataError: naming both encoders, or both settings.
+    """
+    said = features.attributes
+    name, sha256 = str(said.get("encoder", "")), str(said.get("checkpoint_sha256", ""))
+    if sha256 != encoder.sha256:
+        raise DataError(
+            f"slide {slide_id}: its features are by encoder {name or 'unknown'} (sha256 {sha256[:12] or 'unknown'}…), and the "
+            f"encoder here is {encoder.name} (sha256 {encoder.sha256[:12]}…): extract again with it, or stage the other one"
+        )
+    found = str(said.get("settings_hash", ""))
+    if found != settings_hash:
+        raise DataError(f"slide {slide_id}: its features were made with settings {found}, not {settings_hash}: extract again")
+    if features.features.shape[1] != encoder.dimension:
+        raise DataError(
+            f"slide {slide_id}: its features have {features.features.shape[1]} dimensions and encoder {encoder.name} makes "
+            f"{encoder.dimension}: extract again"
+        )
+
+
+class Bags:
+    """Features of patients by index, read when first asked for and kept up to ``memory`` bytes."""
+
+    def __init__(self, root: Path, patients: Sequence[Patient], encoder: EncoderCard, memory: int | None = None) -> None:
+        self.root = root
+        self.patients = tuple(patients)
+        self.encoder = encoder
+        self.labels = np.array([patient.label for patient in patients], dtype=np.int64)
+        self._room = host_memory_share() if memory is None else memory
+        self._kept: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    def load(self, index: int) -> np.ndarray:
+        """All tiles of a patient, (N, D) float16.
+
+        Raises:
+            DataError: naming the slide whose file is gone, changed, or by another encoder.
+        """
+        if index in self._kept:
+            return self._kept[index]
+        bag = np.concatenate([self._read(slide) for slide in self.patients[index].slides])
+        if bag.nbytes <= self._room:
+            self._room -= bag.nbytes
+            self._kept[index] = bag
+        return bag
+
+    def _read(self, slide: SlideRow) -> np.ndarray:
+        features = read_features(feature_path(self.root, slide), slide.slide_id, slide.sha256)
+        check_origin(features, slide.slide_id, self.encoder, slide.settings_hash)
+        return features.features
+
+    def draw(self, index: int, max_tiles: int, seed: Sequence[int]) -> np.ndarray:
+        """At most ``max_tiles`` (0: all) of a patient's tiles without replacement, in their order; seeded, so that a restart
+        or another order of patients draws the same."""
+        bag = self.load(index)
+        if max_tiles == 0 or len(bag) <= max_tiles:
+            return bag
+        chosen = np.random.default_rng([*seed, index]).choice(len(bag), max_tiles, replace=False)
+        return bag[np.sort(chosen)]
+
+    def moments(self, indices: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (D,) float32 of every feature over all tiles of these patients."""
+        total = np.zeros(self.encoder.dimension)
+        squares = np.zeros(self.encoder.dimension)
+        count = 0
+        for index in indices:
+            bag = self.load(index).astype(np.float64)
+            total += bag.sum(axis=0)
+            squares += (bag**2).sum(axis=0)
+            count += len(bag)
+        mean = total / count
+        variance = np.maximum(squares / count - mean**2, 0)
+        return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
+
+
+def host_memory_share() -> int:
+    """Bytes of memory that bags may keep on this host."""
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MEMORY_SHARE)

@@ -43,6 +43,10 @@ class Extraction:
         self.encoder: Callable[[], Encoder] = cache(lambda: self._load(folder))
 
     def _load(self, folder: Path) -> Encoder:
+        from pathology.wsi.readers import load_cucim
+
+        load_cucim()  # before torch, or never
+
         import torch
 
         from pathology.models.encoder import load_encoder

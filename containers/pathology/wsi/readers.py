@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,14 +131,34 @@ def _vendor_scale(properties: Any) -> Scale | None:
     return Scale(mpp, "tiff" if properties.get("openslide.vendor") == "generic-tiff" else "vendor")
 
 
-def _cucim_image(path: Path) -> Any:
-    """Open with cuCIM; its tile cache exists only when a file says so before the first import."""
-    if "cucim" not in sys.modules and "CUCIM_CONFIG_PATH" not in os.environ:
-        config = Path(tempfile.mkdtemp(prefix="cucim-")) / "cucim.json"
+@cache
+def load_cucim() -> Any:
+    """cuCIM's module, or None where it is not installed or can no longer be loaded.
+
+    Imported after torch it never returns (26.10 after torch 2.15's CUDA build, measured): whoever needs both calls this
+    first; after torch there is OpenSlide. Its tile cache exists only when a file says so before the first import.
+    """
+    if importlib.util.find_spec("cucim") is None or ("torch" in sys.modules and "cucim.clara" not in sys.modules):
+        return None
+    if "CUCIM_CONFIG_PATH" in os.environ:
+        return _import_cucim()
+    with tempfile.TemporaryDirectory(prefix="cucim-") as folder:
+        config = Path(folder) / "cucim.json"
         config.write_text(json.dumps({"cache": {"type": "per_process", "memory_capacity": CUCIM_CACHE_MB}}))
         os.environ["CUCIM_CONFIG_PATH"] = str(config)
-    cucim: Any = importlib.import_module("cucim")
-    return cucim.CuImage(str(path))
+        try:
+            return _import_cucim()
+        finally:
+            del os.environ["CUCIM_CONFIG_PATH"]
+
+
+def _import_cucim() -> Any:
+    try:
+        module = importlib.import_module("cucim")
+        module.CuImage.cache()
+    except (ImportError, AttributeError, OSError):  # the empty placeholder of other systems, or libraries it lacks
+        return None
+    return module
 
 
 class CucimReader:
@@ -149,7 +170,7 @@ class CucimReader:
         self._judge = judge
         self.levels = judge.levels
         self.mpp = judge.mpp
-        self._image = _cucim_image(path)
+        self._image = load_cucim().CuImage(str(path))
         self._downsamples: list[float] = list(self._image.resolutions["level_downsamples"])
         sizes = [tuple(size) for size in self._image.resolutions["level_dimensions"]]
         if sizes != [(level.width, level.height) for level in self.levels]:
@@ -196,7 +217,7 @@ def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:
         own = Scale(value, "tiff") if value else None
     judge = OpenSlideReader(path)
     judge.mpp = judge.mpp or own
-    if cucim and path.suffix.lower() in CUCIM_SUFFIXES and importlib.util.find_spec("cucim") is not None:
+    if cucim and path.suffix.lower() in CUCIM_SUFFIXES and load_cucim() is not None:
         return _proven(path, judge) or judge
     return judge
 
@@ -211,6 +232,6 @@ def _proven(path: Path, judge: OpenSlideReader) -> CucimReader | None:
             theirs, ours = judge.read_region(*place), reader.decode(*place)
             if ours.shape != theirs.shape or np.abs(ours.astype(int) - theirs).mean() > PROBE_DIFFERENCE:
                 return None
-    except (DataError, ImportError, RuntimeError, ValueError, OSError):
+    except (DataError, RuntimeError, ValueError, OSError):
         return None
     return reader

@@ -42,7 +42,8 @@ def patients_of(cohort: Iterable[CohortRow], slides: Iterable[SlideRow]) -> tupl
         if row.slide_id not in by_id:
             raise DataError(f"slide {row.slide_id} is in the cohort and not in slides.csv: collect this cohort's features")
         grouped.setdefault(row.patient_id, []).append(row)
-    usable, unusable = [], []
+    usable: list[Patient] = []
+    unusable: list[Patient] = []
     for name, rows in grouped.items():
         own = tuple(by_id[row.slide_id] for row in rows if by_id[row.slide_id].status == "ok")
         patient = Patient(name, rows[0].site, rows[0].label, rows[0].fold, own)

@@ -74,7 +74,7 @@ class OutOfFold(_Part):
 class MsiConfig(_Part):
     """config.json. ``threshold`` is on the ensemble's mean probability; ``labels`` name class 0 and class 1."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     task: Literal["msi"] = "msi"
     labels: tuple[str, str]
     threshold: Annotated[float, Field(ge=0, le=1)]
@@ -207,5 +207,9 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Non
 
 def tiling_attributes(attributes: Mapping[str, Any], grid: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
     """What of a feature file's attributes says how tiles were cut: the same for every slide of one settings hash."""
-    wanted = {"tile_mpp": attributes.get("tile_mpp"), "tile_size": grid.get("patch_size"), "arithmetic": attributes.get("arithmetic")}
+    wanted = {
+        "tile_mpp": attributes.get("tile_mpp"),
+        "tile_size": grid.get("patch_size"),
+        "arithmetic": attributes.get("arithmetic"),
+    }
     return {name: value for name, value in wanted.items() if value is not None}

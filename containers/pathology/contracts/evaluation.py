@@ -1,0 +1,178 @@
+"""evaluation.json: Model Monitor's binary classification metrics, which Studio's registry draws, and our ``pathology`` block.
+
+Format: https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-metrics.html. Strict JSON: what has no
+value is null or absent, never NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.intervals import Interval
+from pathology.contracts.settings import explain
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Measure(_Part):
+    """A leaf as Studio reads it."""
+
+    value: float
+    standard_deviation: float
+
+    @classmethod
+    def of(cls, interval: Interval) -> Self:
+        """An estimate and its standard deviation."""
+        return cls(value=interval.value, standard_deviation=interval.deviation)
+
+
+class RocCurve(_Part):
+    """From (0, 0) to (1, 1)."""
+
+    false_positive_rates: list[Probability]
+    true_positive_rates: list[Probability]
+
+
+class PrecisionRecallCurve(_Part):
+    """Recall falls to 0, where precision is 1 by convention."""
+
+    precisions: list[Probability]
+    recalls: list[Probability]
+
+
+class BinaryClassificationMetrics(_Part):
+    """Model Monitor's names. ``confusion_matrix`` is actual → predicted → count; precision and F are 0 where undefined."""
+
+    confusion_matrix: dict[Literal["0", "1"], dict[Literal["0", "1"], Count]]
+    recall: Measure
+    precision: Measure
+    accuracy: Measure
+    balanced_accuracy: Measure
+    true_positive_rate: Measure
+    true_negative_rate: Measure
+    false_positive_rate: Measure
+    false_negative_rate: Measure
+    f0_5: Measure
+    f1: Measure
+    f2: Measure
+    auc: Measure
+    receiver_operating_characteristic_curve: RocCurve
+    precision_recall_curve: PrecisionRecallCurve
+
+
+class Bounds(_Part):
+    """An estimate with its confidence interval; the level stands once, beside all of them."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, interval: Interval) -> Self:
+        """The interval without its level."""
+        return cls(value=interval.value, low=interval.low, high=interval.high)
+
+
+class CalibrationBin(_Part):
+    """Patients by predicted probability: their mean prediction, and the share that is positive with its Wilson interval."""
+
+    n: Count
+    positives: Count
+    mean_probability: Probability
+    observed: Bounds
+
+
+class SiteRow(_Part):
+    """One tissue source site; ``auroc`` is null where a class is absent."""
+
+    site: str
+    n: Count
+    positives: Count
+    auroc: Probability | None
+
+
+class NotEvaluable(_Part):
+    """A test patient without a slide that has features, and why."""
+
+    patient_id: str
+    label: Literal[0, 1]
+    slides: Count
+    reason: str
+
+
+class ModelIdentity(_Part):
+    """What was evaluated: hashes of the archive and of its configuration, which holds those of all weights.
+
+    ``trained_on_this_cohort``: the cohort table is the one that the model was trained from, so that its split holds.
+    """
+
+    archive_sha256: str
+    config_sha256: str
+    folds: Count
+    labels: tuple[str, str]
+    trained_on_this_cohort: bool
+    out_of_fold_auroc: Bounds
+    serving_code: str
+    evaluated_with_code: str
+
+
+class EncoderReport(_Part):
+    """The encoder behind the features; ``published`` is False for a seeded stand-in, and ``remark`` says what it is."""
+
+    name: str
+    sha256: str
+    published: bool
+    remark: str
+
+
+class PathologyBlock(_Part):
+    """What a pathologist and an auditor ask for beside Studio's numbers."""
+
+    task: Literal["msi"]
+    n: Count
+    positives: Count
+    slides: Count
+    not_evaluable: list[NotEvaluable]
+    threshold: Probability
+    confidence: float
+    resamples: Count
+    seed: Count
+    intervals: dict[str, Bounds]
+    brier: float
+    calibration: list[CalibrationBin]
+    sites: list[SiteRow]
+    model: ModelIdentity
+    encoder: EncoderReport
+    data: dict[str, str]
+    cautions: list[str]
+
+
+class Evaluation(_Part):
+    """The whole file."""
+
+    binary_classification_metrics: BinaryClassificationMetrics
+    pathology: PathologyBlock
+
+    def to_json(self) -> bytes:
+        """The same bytes for the same content."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes, where: str) -> Self:
+        """Parse evaluation.json.
+
+        Raises:
+            DataError: naming ``where`` and the field that is wrong.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise DataError(explain(error, where)) from None

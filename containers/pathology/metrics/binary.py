@@ -1,0 +1,169 @@
+"""Scores of a binary classifier at a threshold, each with its interval, in the names of evaluation.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from pathology.contracts.evaluation import (
+    BinaryClassificationMetrics,
+    Bounds,
+    CalibrationBin,
+    Measure,
+    PrecisionRecallCurve,
+    RocCurve,
+    SiteRow,
+)
+from pathology.contracts.intervals import Interval, proportion, stratified_bootstrap
+from pathology.metrics.ranking import auroc, average_precision, precision_recall_curve, roc_curve
+
+CALIBRATION_BINS = 5
+"""Few: a test set of some 80 patients leaves 16 in each, and fewer would show noise."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts at a threshold."""
+
+    true_negatives: int
+    false_positives: int
+    false_negatives: int
+    true_positives: int
+
+    @classmethod
+    def of(cls, truth: np.ndarray, predicted: np.ndarray) -> Confusion:
+        """Count ``truth`` (n,) against ``predicted`` (n,), both 0 and 1."""
+        cells = [int(np.sum((truth == actual) & (predicted == said))) for actual in (0, 1) for said in (0, 1)]
+        return cls(*cells)
+
+    def f(self, beta: float) -> float:
+        """F_β (van Rijsbergen 1979), 0 where nothing is or is called positive."""
+        weighted = (1 + beta**2) * self.true_positives
+        total = weighted + beta**2 * self.false_negatives + self.false_positives
+        return weighted / total if total else 0.0
+
+    def balanced_accuracy(self) -> float:
+        """Mean of sensitivity and specificity."""
+        sensitivity = self.true_positives / (self.true_positives + self.false_negatives)
+        specificity = self.true_negatives / (self.true_negatives + self.false_positives)
+        return (sensitivity + specificity) / 2
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Labels (n,), probabilities (n,) and the threshold; one entry is one patient, so that intervals are over patients."""
+
+    truth: np.ndarray
+    probability: np.ndarray
+    threshold: float
+    resamples: int
+    confidence: float
+    seed: int
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """1 where the probability reaches the threshold, (n,)."""
+        return (self.probability >= self.threshold).astype(int)
+
+    def bootstrap(self, statistic: Callable[[np.ndarray, np.ndarray], float]) -> Interval:
+        """Percentile interval of ``statistic(truth, probability)`` over patients, drawn within each class."""
+        return stratified_bootstrap(
+            statistic, self.truth, self.probability, resamples=self.resamples, confidence=self.confidence, seed=self.seed
+        )
+
+    def _f(self, beta: float, truth: np.ndarray, probability: np.ndarray) -> float:
+        return Confusion.of(truth, (probability >= self.threshold).astype(int)).f(beta)
+
+    def _balanced(self, truth: np.ndarray, probability: np.ndarray) -> float:
+        return Confusion.of(truth, (probability >= self.threshold).astype(int)).balanced_accuracy()
+
+    def intervals(self) -> dict[str, Interval]:
+        """Every measure by name: Wilson's interval for proportions of patients, the bootstrap's for the rest.
+
+        Raises:
+            ValueError: when a class is absent.
+        """
+        cells = Confusion.of(self.truth, self.predicted)
+        positives, negatives = int(self.truth.sum()), int((1 - self.truth).sum())
+        called = cells.true_positives + cells.false_positives
+
+        def share(successes: int, trials: int) -> Interval:
+            return proportion(successes, trials, self.confidence)
+
+        return {
+            "auroc": self.bootstrap(auroc),
+            "average_precision": self.bootstrap(average_precision),
+            "accuracy": share(cells.true_positives + cells.true_negatives, len(self.truth)),
+            "balanced_accuracy": self.bootstrap(self._balanced),
+            "sensitivity": share(cells.true_positives, positives),
+            "specificity": share(cells.true_negatives, negatives),
+            "false_positive_rate": share(cells.false_positives, negatives),
+            "false_negative_rate": share(cells.false_negatives, positives),
+            # Nothing called positive: precision is undefined, and 0 with the widest interval says so.
+            "precision": share(cells.true_positives, called) if called else Interval(0.0, 0.0, 1.0, 0.0, self.confidence),
+            **{f"f{name}": self.bootstrap(partial(self._f, beta)) for name, beta in (("0_5", 0.5), ("1", 1.0), ("2", 2.0))},
+        }
+
+    def metrics(self, intervals: dict[str, Interval]) -> BinaryClassificationMetrics:
+        """Studio's block from the intervals of :meth:`intervals`."""
+        measures = {name: Measure.of(interval) for name, interval in intervals.items()}
+        cells = Confusion.of(self.truth, self.predicted)
+        false_rates, true_rates = roc_curve(self.truth, self.probability)
+        precisions, recalls = precision_recall_curve(self.truth, self.probability)
+        return BinaryClassificationMetrics(
+            confusion_matrix={
+                "0": {"0": cells.true_negatives, "1": cells.false_positives},
+                "1": {"0": cells.false_negatives, "1": cells.true_positives},
+            },
+            recall=measures["sensitivity"],
+            precision=measures["precision"],
+            accuracy=measures["accuracy"],
+            balanced_accuracy=measures["balanced_accuracy"],
+            true_positive_rate=measures["sensitivity"],
+            true_negative_rate=measures["specificity"],
+            false_positive_rate=measures["false_positive_rate"],
+            false_negative_rate=measures["false_negative_rate"],
+            f0_5=measures["f0_5"],
+            f1=measures["f1"],
+            f2=measures["f2"],
+            auc=measures["auroc"],
+            receiver_operating_characteristic_curve=RocCurve(
+                false_positive_rates=false_rates.tolist(), true_positive_rates=true_rates.tolist()
+            ),
+            precision_recall_curve=PrecisionRecallCurve(precisions=precisions.tolist(), recalls=recalls.tolist()),
+        )
+
+    def brier(self) -> float:
+        """Mean squared difference of probability and outcome (Brier 1950); 0 is perfect."""
+        return float(np.mean((self.probability - self.truth) ** 2))
+
+    def calibration(self) -> list[CalibrationBin]:
+        """Groups of nearly equal size by predicted probability, lowest first."""
+        order = np.argsort(self.probability, kind="stable")
+        bins = []
+        for members in np.array_split(order, min(CALIBRATION_BINS, len(order))):
+            positives = int(self.truth[members].sum())
+            bins.append(
+                CalibrationBin(
+                    n=len(members),
+                    positives=positives,
+                    mean_probability=float(self.probability[members].mean()),
+                    observed=Bounds.of(proportion(positives, len(members), self.confidence)),
+                )
+            )
+        return bins
+
+    def by_site(self, sites: Iterable[str]) -> list[SiteRow]:
+        """One row a site, largest first."""
+        names = np.array(list(sites), dtype=object)
+        rows = []
+        for site in sorted(set(names)):
+            here = names == site
+            truth = self.truth[here]
+            both = 0 < truth.sum() < len(truth)
+            value = auroc(truth, self.probability[here]) if both else None
+            rows.append(SiteRow(site=site, n=len(truth), positives=int(truth.sum()), auroc=value))
+        return sorted(rows, key=lambda row: (-row.n, row.site))

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -135,29 +136,33 @@ def _vendor_scale(properties: Any) -> Scale | None:
 def load_cucim() -> Any:
     """cuCIM's module, or None where it is not installed or can no longer be loaded.
 
-    Imported after torch it never returns (26.10 after torch 2.15's CUDA build, measured): whoever needs both calls this
-    first; after torch there is OpenSlide. Its tile cache exists only when a file says so before the first import.
+    Loaded after torch it, or its decoder on the first slide, never returns (26.10 after torch 2.15's CUDA build, measured):
+    whoever needs both calls this first; after torch there is OpenSlide. Its tile cache exists only when a file says so
+    before the first import.
     """
-    if importlib.util.find_spec("cucim") is None or ("torch" in sys.modules and "cucim.clara" not in sys.modules):
+    loaded = "cucim.clara" in sys.modules
+    if importlib.util.find_spec("cucim") is None or ("torch" in sys.modules and not loaded):
         return None
-    if "CUCIM_CONFIG_PATH" in os.environ:
-        return _import_cucim()
     with tempfile.TemporaryDirectory(prefix="cucim-") as folder:
         config = Path(folder) / "cucim.json"
         config.write_text(json.dumps({"cache": {"type": "per_process", "memory_capacity": CUCIM_CACHE_MB}}))
-        os.environ["CUCIM_CONFIG_PATH"] = str(config)
+        given = os.environ.setdefault("CUCIM_CONFIG_PATH", str(config))
         try:
-            return _import_cucim()
+            return _import_cucim(Path(folder) / "none.tif")
         finally:
-            del os.environ["CUCIM_CONFIG_PATH"]
+            if given == str(config):
+                del os.environ["CUCIM_CONFIG_PATH"]
 
 
-def _import_cucim() -> Any:
+def _import_cucim(missing: Path) -> Any:
+    """Import, and load the decoder too: asking for a file that is ``missing`` does it."""
     try:
-        module = importlib.import_module("cucim")
+        module: Any = importlib.import_module("cucim")
         module.CuImage.cache()
     except (ImportError, AttributeError, OSError):  # the empty placeholder of other systems, or libraries it lacks
         return None
+    with suppress(RuntimeError):
+        module.CuImage(str(missing))
     return module
 
 

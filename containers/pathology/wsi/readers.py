@@ -161,7 +161,7 @@ def _import_cucim(missing: Path) -> Any:
         module.CuImage.cache()
     except (ImportError, AttributeError, OSError):  # the empty placeholder of other systems, or libraries it lacks
         return None
-    with suppress(RuntimeError):
+    with suppress(RuntimeError, ValueError):
         module.CuImage(str(missing))
     return module
 

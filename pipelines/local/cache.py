@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pathology.contracts.errors import RequestError
+from pathology.contracts.storage import Entry
 from pathology.contracts.uris import Uri
 
 from pipelines.local.state import State, now, read_json, write_json
@@ -43,8 +44,8 @@ def cache_key(pipeline: str, step: str, kind: str, request: dict[str, Any]) -> s
 
 
 def look_for(state: State, config: dict[str, Any], key: str) -> dict[str, Any] | None:
-    """``{"execution": arn, "job": Describe's answer}`` of the last success with this key, while it is young and its outputs
-    are still there."""
+    """``{"execution": arn, "job": Describe's answer}`` of the last success with this key, while it is young and every object
+    that it left is still there."""
     if not config.get("Enabled"):
         return None
     hit = read_json(state.cached(key))
@@ -54,15 +55,17 @@ def look_for(state: State, config: dict[str, Any], key: str) -> dict[str, Any] |
     if "ExpireAfter" in config and age > duration(config["ExpireAfter"]):
         return None
     job = read_json(state.job(hit["name"]))
-    if job is None or not all(_is_there(state, uri) for uri in _outputs(job)):
+    if job is None or any(state.store.entry(Uri.parse(uri)) is None for uri in hit["objects"]):
         return None
     return {"execution": hit["execution"], "job": job}
 
 
-def remember(state: State, key: str, execution: str, job: dict[str, Any]) -> None:
-    """Keep a success for later executions."""
+def remember(state: State, key: str, execution: str, job: dict[str, Any], pipeline: str, step: str) -> None:
+    """Keep a success for later executions, with the objects that it left; pipeline and step are for whoever reads the file."""
     name = job.get("ProcessingJobName") or job["TrainingJobName"]
-    write_json(state.cached(key), {"execution": execution, "name": name, "at": now()})
+    objects = sorted(str(entry.uri) for uri in _outputs(job) for entry in _objects(state, uri))
+    record = {"pipeline": pipeline, "step": step, "execution": execution, "name": name, "at": now(), "objects": objects}
+    write_json(state.cached(key), record)
 
 
 def _outputs(job: dict[str, Any]) -> list[str]:
@@ -71,6 +74,7 @@ def _outputs(job: dict[str, Any]) -> list[str]:
     return [*uris, model] if model else uris
 
 
-def _is_there(state: State, text: str) -> bool:
+def _objects(state: State, text: str) -> list[Entry]:
     uri = Uri.parse(text)
-    return state.store.entry(uri) is not None or next(iter(state.store.list(uri)), None) is not None
+    own = state.store.entry(uri)
+    return [own] if own else list(state.store.list(uri))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.local.execution_calls import ExecutionCalls
+from pipelines.local.job_calls import JobCalls
 from pipelines.local.registry_calls import RegistryCalls
 from pipelines.local.state import State
+from pipelines.local.tag_calls import TagCalls
 
 
-class LocalSageMaker(ExecutionCalls, RegistryCalls):
+class LocalSageMaker(ExecutionCalls, JobCalls, RegistryCalls, TagCalls):
     """Pipelines, executions, jobs and model packages below ``root``; arguments, answers and errors as boto3's."""
 
     def __init__(self, root: Path) -> None:

@@ -9,9 +9,13 @@ from typing import Any
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
+from pipelines.local.log_metrics import final_metrics
+from pipelines.local.processes import log_of
+from pipelines.local.state import arn, now
 from pipelines.local.volumes import fill_from_s3, mount, pack, share, upload_folder
 
 OPT_ML = "/opt/ml"
+CHECKPOINTS = "/opt/ml/checkpoints"
 Request = dict[str, Any]
 
 
@@ -25,7 +29,14 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _resources(host: str, hosts: list[str], instance_type: str) -> dict[str, Any]:
-    return {"current_host": host, "hosts": hosts, "current_instance_type": instance_type, "network_interface_name": "eth0"}
+    return {
+        "current_host": host,
+        "current_instance_type": instance_type,
+        "current_group_name": "homogeneousCluster",
+        "hosts": hosts,
+        "instance_groups": [{"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": hosts}],
+        "network_interface_name": "eth0",
+    }
 
 
 class ProcessingContainer:
@@ -37,10 +48,32 @@ class ProcessingContainer:
         self.name, self.request, self.store = name, request, store
 
     @property
-    def command(self) -> list[str]:
-        """Entry point and arguments."""
-        specification = self.request["AppSpecification"]
-        return [*specification.get("ContainerEntrypoint", []), *specification.get("ContainerArguments", [])]
+    def arn(self) -> str:
+        """The job's ARN."""
+        return arn(f"processing-job/{self.name}")
+
+    def describe(self) -> Request:
+        """What Describe answers while the job runs."""
+        own = {key: value for key, value in self.request.items() if key != "Tags"}
+        started = now()
+        return {
+            **own,
+            "ProcessingJobName": self.name,
+            "ProcessingJobArn": self.arn,
+            "ProcessingJobStatus": "InProgress",
+            "CreationTime": started,
+            "ProcessingStartTime": started,
+        }
+
+    @staticmethod
+    def ended(status: str) -> Request:
+        """What Describe adds when the job has ended as Completed, Failed or Stopped."""
+        return {"ProcessingJobStatus": status, "ProcessingEndTime": now()}
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the entry point is given."""
+        return list(self.request["AppSpecification"].get("ContainerArguments", []))
 
     @property
     def hosts(self) -> list[str]:
@@ -52,12 +85,15 @@ class ProcessingContainer:
     @property
     def environment(self) -> dict[str, str]:
         """The request's variables."""
-        return {"PROCESSING_JOB_NAME": self.name, **self.request.get("Environment", {})}
+        return {"PROCESSING_JOB_NAME": self.name, "PROCESSING_JOB_ARN": self.arn, **self.request.get("Environment", {})}
 
     def lay_out(self, root: Path, host: str) -> None:
         """Write the contract's files and show the inputs. Raises DataError for an input that is not there."""
         cluster = self.request["ProcessingResources"]["ClusterConfig"]
-        _write(root / "config" / "processingjobconfig.json", {"ProcessingJobName": self.name, **self.request})
+        _write(
+            root / "config" / "processingjobconfig.json",
+            {"ProcessingJobName": self.name, "ProcessingJobArn": self.arn, **self.request},
+        )
         _write(root / "config" / "resourceconfig.json", _resources(host, self.hosts, cluster["InstanceType"]))
         for item in self.request.get("ProcessingInputs", []):
             folder = _inside(root, item["S3Input"]["LocalPath"])
@@ -91,10 +127,35 @@ class TrainingContainer:
         self.name, self.request, self.store = name, request, store
 
     @property
-    def command(self) -> list[str]:
-        """Entry point and arguments."""
-        specification = self.request["AlgorithmSpecification"]
-        return [*specification.get("ContainerEntrypoint", []), *specification.get("ContainerArguments", [])]
+    def arn(self) -> str:
+        """The job's ARN."""
+        return arn(f"training-job/{self.name}")
+
+    def describe(self) -> Request:
+        """What Describe answers while the job runs."""
+        own = {key: value for key, value in self.request.items() if key != "Tags"}
+        started = now()
+        return {
+            "StoppingCondition": {"MaxRuntimeInSeconds": 24 * 3600},
+            **own,
+            "TrainingJobName": self.name,
+            "TrainingJobArn": self.arn,
+            "TrainingJobStatus": "InProgress",
+            "SecondaryStatus": "Training",
+            "CreationTime": started,
+            "TrainingStartTime": started,
+            "ModelArtifacts": {"S3ModelArtifacts": ""},
+        }
+
+    @staticmethod
+    def ended(status: str) -> Request:
+        """What Describe adds when the job has ended as Completed, Failed or Stopped."""
+        return {"TrainingJobStatus": status, "SecondaryStatus": status, "TrainingEndTime": now()}
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the entry point is given."""
+        return list(self.request["AlgorithmSpecification"].get("ContainerArguments", []))
 
     @property
     def hosts(self) -> list[str]:
@@ -104,7 +165,7 @@ class TrainingContainer:
     @property
     def environment(self) -> dict[str, str]:
         """The request's variables and the job's name."""
-        return {"TRAINING_JOB_NAME": self.name, **self.request.get("Environment", {})}
+        return {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn, **self.request.get("Environment", {})}
 
     def lay_out(self, root: Path, host: str) -> None:
         """Write the contract's files and show the channels. Raises DataError for a channel that is not there."""
@@ -131,16 +192,18 @@ class TrainingContainer:
         for folder in (root / "model", root / "output" / "data"):
             folder.mkdir(parents=True, exist_ok=True)
         if "CheckpointConfig" in self.request:
-            share(self.store, Uri.parse(self.request["CheckpointConfig"]["S3Uri"]), root / "checkpoints")
+            checkpoints = self.request["CheckpointConfig"]
+            share(self.store, Uri.parse(checkpoints["S3Uri"]), _inside(root, checkpoints.get("LocalPath", CHECKPOINTS)))
 
     def collect(self, roots: list[Path]) -> dict[str, Any]:
-        """Pack and upload model and output of the first host; what Describe adds of it."""
+        """Pack and upload the model and the output, of all hosts together; what Describe adds of it."""
         base = Uri.parse(self.request["OutputDataConfig"]["S3OutputPath"]) / self.name / "output"
         found: dict[str, Any] = {}
-        if pack(roots[0] / "model", (base / "model.tar.gz").under(self.store.root)):
+        if pack([root / "model" for root in roots], (base / "model.tar.gz").under(self.store.root)):
             found["ModelArtifacts"] = {"S3ModelArtifacts": str(base / "model.tar.gz")}
-        pack(roots[0] / "output" / "data", (base / "output.tar.gz").under(self.store.root))
-        return found
+        pack([root / "output" / "data" for root in roots], (base / "output.tar.gz").under(self.store.root))
+        metrics = final_metrics(self.request["AlgorithmSpecification"].get("MetricDefinitions", []), map(log_of, roots))
+        return {**found, "FinalMetricDataList": metrics} if metrics else found
 
     @staticmethod
     def message(root: Path) -> Path:

@@ -1,8 +1,13 @@
-"""Errors as boto3 raises them."""
+"""Errors as boto3 raises them, and the checks that every call makes."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 from botocore.exceptions import ClientError
+
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 
 def refused(operation: str, message: str, code: str = "ValidationException") -> ClientError:
@@ -13,3 +18,24 @@ def refused(operation: str, message: str, code: str = "ValidationException") -> 
 def missing(operation: str, message: str) -> ClientError:
     """What the service answers for something that is not there."""
     return refused(operation, message, "ResourceNotFound")
+
+
+def check_name(operation: str, name: str, most: int) -> None:
+    """Hold a name against the service's pattern; it becomes a file's name here.
+
+    Raises:
+        ClientError: for any other.
+    """
+    if len(name) > most or not _NAME.fullmatch(name):
+        raise refused(operation, f"Value {name!r} failed to satisfy constraint: letters, digits and dashes, at most {most}.")
+
+
+def known(operation: str, given: Collection[str], understood: Collection[str]) -> None:
+    """Refuse arguments that the service has and this machine has not, rather than do something else than was asked.
+
+    Raises:
+        ClientError: naming them.
+    """
+    others = sorted(set(given) - set(understood))
+    if others:
+        raise refused(operation, f"{', '.join(others)} is not supported by local runs.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import operator
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +16,13 @@ from pathology.contracts.uris import Uri
 from pipelines.checks.expressions import is_expression, split_step
 
 _PART = re.compile(r"\.?(?:(?P<name>[^.\[\]]+)|\['(?P<key>[^']+)'\]|\[(?P<index>\d+)\])")
-_NAMES = ("OutputName", "InputName", "ChannelName", "Name")
+_NAMES = ("OutputName", "InputName", "ChannelName", "MetricName", "Name")
+_COMPARE = {
+    "GreaterThan": operator.gt,
+    "GreaterThanOrEqualTo": operator.ge,
+    "LessThan": operator.lt,
+    "LessThanOrEqualTo": operator.le,
+}
 
 
 def look_up(document: Any, path: str, where: str) -> Any:
@@ -89,7 +97,7 @@ class Scope:
         if target.startswith("Parameters."):
             return self.parameters[target.removeprefix("Parameters.")]
         if target.startswith("Execution."):
-            return self.execution[target.removeprefix("Execution.")]
+            return self.execution[target]
         step = split_step(target)
         if step is None or step[0] not in self.jobs:
             raise DataError(f"{target} is not known: its step has not ended")
@@ -113,26 +121,19 @@ def holds(condition: dict[str, Any], scope: Scope) -> bool:
     """Whether a condition of a Condition step holds.
 
     Raises:
-        RequestError: for a type of condition that is not known.
+        DataError: for a value that is not there, or that cannot be compared, such as NaN.
     """
     kind = condition["Type"]
     if kind == "Not":
-        return not holds(condition["Expression"], scope)
+        return not holds(condition["Expression"] if "Expression" in condition else condition["Condition"], scope)
     if kind == "Or":
         return any(holds(inner, scope) for inner in condition["Conditions"])
     if kind == "In":
         return scope.resolve(condition["QueryValue"]) in [scope.resolve(value) for value in condition["Values"]]
     left, right = scope.resolve(condition["LeftValue"]), scope.resolve(condition["RightValue"])
-    match kind:
-        case "Equals":
-            return bool(left == right)
-        case "GreaterThan":
-            return bool(left > right)
-        case "GreaterThanOrEqualTo":
-            return bool(left >= right)
-        case "LessThan":
-            return bool(left < right)
-        case "LessThanOrEqualTo":
-            return bool(left <= right)
-        case _:
-            raise RequestError(f"a condition of type {kind!r} is not known")
+    if kind == "Equals":
+        return bool(left == right)
+    for value in (left, right):
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            raise DataError(f"{value!r} is no number, and {kind} compares numbers")
+    return bool(_COMPARE[kind](left, right))

@@ -1,13 +1,14 @@
-"""Running one job: a subprocess for every host, its log, its end, and what Describe answers of it."""
+"""Running one job: laid out, started on every host, waited for, and what Describe answers of it meanwhile and after."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,23 @@ from typing import Any
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.storage import FolderStore
 
+from pipelines.local import processes
 from pipelines.local.containers import CONTAINERS, Container
-from pipelines.local.state import arn, now
+from pipelines.local.definition import job_problems
+from pipelines.local.processes import Host, log_of
+from pipelines.local.state import State, now, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = {"pathology-run": REPOSITORY / "containers" / "pathology-run"}
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
-_GRACE_SECONDS = 4.0
-_POLL_SECONDS = 0.02
+ENTRY_POINT = REPOSITORY / "containers" / "pathology-run"
+_INHERITED = (
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
+)
+"""All that a job sees of the environment that started the run: no credentials, no settings of another project."""
+_LONGEST_SECONDS = 24 * 3600
+"""MaxRuntimeInSeconds where the request has none, as in the service."""
+_OWN_FOLDERS = ("code", "scratch", "shims")
+INTERNAL = "SageMaker.JOB_INTERNAL_ERROR"
 
 
 class JobError(DataError):
@@ -39,138 +49,135 @@ class StoppedError(DataError):
 
 @dataclass(frozen=True)
 class LocalJob:
-    """One attempt of a step: its name, its folder, and whether somebody wants it to stop."""
+    """One attempt of a step: its name, its folder, whether somebody wants it to stop, and the cores it may use."""
 
     name: str
     folder: Path
     stopping: Callable[[], bool]
     cores: int
 
-    def run(self, kind: str, request: dict[str, Any], store: FolderStore) -> dict[str, Any]:
-        """Run to the end; what Describe answers.
+    def run(self, kind: str, request: dict[str, Any], state: State) -> dict[str, Any]:
+        """Run to the end; what Describe answers, which is also kept in the state from the start on.
 
         Raises:
             JobError: with the job's own last words.
             StoppedError: when it was stopped.
         """
-        container = CONTAINERS[kind](self.name, request, store)
-        described = _describe(container, request)
-        roots = [self.folder / host for host in container.hosts]
+        container = CONTAINERS[kind](self.name, request, state.store)
+        described = self._keep(state, container.describe())
         try:
-            for root, host in zip(roots, container.hosts, strict=True):
-                container.lay_out(root, host)
-            command = _entry(container.command)
+            faults = _faults(kind, request)
+            if faults:
+                raise RequestError("; ".join(faults))
+            found = self._run(container, state.store)
+        except StoppedError:
+            self._keep(state, {**described, **container.ended("Stopped")})
+            raise
         except (DataError, RequestError) as error:
-            raise JobError(f"ClientError: {error}", "ClientError") from None
-        processes = [self._start(command, container, root, store) for root in roots]
-        self._wait(container, processes, roots)
-        return _ended(container, described, container.collect(roots))
+            failed = error if isinstance(error, JobError) else JobError(f"ClientError: {error}", "ClientError")
+            self._keep(state, {**described, **container.ended("Failed"), **_reason(container, failed, self.folder)})
+            raise failed from None
+        return self._keep(state, {**described, **found, **container.ended("Completed")})
 
-    def _start(self, command: list[str], container: Container, root: Path, store: FolderStore) -> subprocess.Popen[bytes]:
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environment.update(
-            PATHOLOGY_ROOT=str(root),
-            PATHOLOGY_URI_ROOT=str(store.root),
-            OMP_NUM_THREADS=str(max(1, self.cores // len(container.hosts))),
-            PYTHONUNBUFFERED="1",
-            AWS_EC2_METADATA_DISABLED="true",
-        )
-        environment.update({key: str(value) for key, value in container.environment.items()})
-        with root.with_suffix(".log").open("wb") as log:
-            return subprocess.Popen(
-                command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+    def _keep(self, state: State, described: dict[str, Any]) -> dict[str, Any]:
+        described = {**described, "LastModifiedTime": now()}
+        write_json(state.job(self.name), described)
+        return described
 
-    def _wait(self, container: Container, processes: list[subprocess.Popen[bytes]], roots: list[Path]) -> None:
-        """Wait for every host; the first that fails, or a stop, ends the others."""
+    def _run(self, container: Container, store: FolderStore) -> dict[str, Any]:
+        roots = [self.folder / host for host in container.hosts]
+        for root, host in zip(roots, container.hosts, strict=True):
+            container.lay_out(root, host)
+        hosts: list[Host] = []
         try:
-            while any(process.poll() is None for process in processes):
-                if self.stopping():
-                    raise StoppedError(f"job {self.name} was stopped")
-                if any(process.poll() for process in processes):
-                    break
-                time.sleep(_POLL_SECONDS)
+            for root in roots:
+                hosts.append(processes.start(_command(container), root, self._environment(container, root, store)))
+                processes.record(self.folder, hosts)
+            self._wait(container, hosts)
         finally:
-            _end_groups(processes)
-        for process, root in zip(processes, roots, strict=True):
-            if process.returncode > 0:
-                raise JobError(
-                    f"AlgorithmError: {_last_words(container, root)}, exit code: {process.returncode}", "AlgorithmError"
-                )
-        for process, root in zip(processes, roots, strict=True):
-            if process.returncode < 0:
-                name = signal.Signals(-process.returncode).name
-                raise JobError(
-                    f"InternalServerError: {root.name} died of {name}; its log ends: {_last_line(root)}",
-                    "SageMaker.JOB_INTERNAL_ERROR",
-                )
+            processes.end(hosts)
+            processes.forget(self.folder)
+        found = container.collect(roots)
+        for root in roots:
+            for name in _OWN_FOLDERS:
+                shutil.rmtree(root / name, ignore_errors=True)
+        return found
 
+    def _environment(self, container: Container, root: Path, store: FolderStore) -> dict[str, str]:
+        return {
+            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+            "PATHOLOGY_ROOT": str(root),
+            "PATHOLOGY_URI_ROOT": str(store.root),
+            "OMP_NUM_THREADS": str(max(1, self.cores // len(container.hosts))),
+            "PYTHONUNBUFFERED": "1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **container.environment,
+        }
 
-def _entry(command: list[str]) -> list[str]:
-    if not command or command[0] not in ENTRY_POINTS:
-        raise RequestError(f"only the entry point {', '.join(ENTRY_POINTS)} runs here, not {command[:1]}")
-    return [sys.executable, str(ENTRY_POINTS[command[0]]), *command[1:]]
-
-
-def _end_groups(processes: list[subprocess.Popen[bytes]]) -> None:
-    """SIGTERM to what still runs, SIGKILL to what is left after a while; to whole process groups."""
-    running = [process for process in processes if process.poll() is None]
-    for process in running:
-        _signal(process, signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE_SECONDS
-    for process in running:
+    def _wait(self, container: Container, hosts: list[Host]) -> None:
+        seconds = container.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _LONGEST_SECONDS)
         try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            _signal(process, signal.SIGKILL)
-            process.wait()
+            failed = processes.first_failure(hosts, self.stopping, seconds)
+        except InterruptedError:
+            raise StoppedError(f"job {self.name} was stopped") from None
+        except TimeoutError:
+            raise JobError(
+                f"ClientError: MaxRuntimeExceeded: job {self.name} ran longer than {seconds} s", "ClientError"
+            ) from None
+        if failed is None:
+            return
+        code = failed.process.returncode
+        if code > 0:
+            raise JobError(f"AlgorithmError: {last_words(container, failed.root)}, exit code: {code}", "AlgorithmError")
+        said = _last_line(failed.root)
+        raise JobError(f"InternalServerError: {failed.root.name} died of {_name(-code)}; its log ends: {said}", INTERNAL)
 
 
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        process.poll()
+def _faults(kind: str, request: dict[str, Any]) -> list[str]:
+    """What cannot run, and values of a type that the service refuses."""
+    faults = list(job_problems(kind, request))
+    for where in ("Environment", "HyperParameters"):
+        for name, value in request.get(where, {}).items():
+            if not isinstance(value, str):
+                faults.append(f"{where}.{name} is {value!r}, and has to be a string: join it")
+    cluster = request.get("ResourceConfig") or request.get("ProcessingResources", {}).get("ClusterConfig", {})
+    count = cluster.get("InstanceCount")
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        faults.append(f"InstanceCount is {count!r}, and has to be a number from 1")
+    return faults
+
+
+def _command(container: Container) -> list[str]:
+    """The images' entry point, which runs on the standard library alone: ``-I -S`` halves the time it takes to start."""
+    return [sys.executable, "-I", "-S", str(ENTRY_POINT), *container.arguments]
+
+
+def _name(number: int) -> str:
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
 
 
 def _last_line(root: Path) -> str:
-    lines = root.with_suffix(".log").read_text(errors="replace").strip().splitlines()
+    lines = log_of(root).read_text(errors="replace").strip().splitlines()
     return lines[-1][:500] if lines else "(nothing)"
 
 
-def _last_words(container: Container, root: Path) -> str:
+def last_words(container: Container, root: Path) -> str:
+    """Why a host says it failed: its failure file, else the last line of its log."""
     message = container.message(root)
-    return message.read_text(errors="replace").strip() if message.is_file() else _last_line(root)
+    said = message.read_text(errors="replace").strip() if message.is_file() else ""
+    return said or _last_line(root)
 
 
-def _describe(container: Container, request: dict[str, Any]) -> dict[str, Any]:
-    own = {key: value for key, value in request.items() if key != "Tags"}
-    started = now()
-    if container.kind == "processing":
-        return {
-            **own,
-            "ProcessingJobName": container.name,
-            "ProcessingJobArn": arn(f"processing-job/{container.name}"),
-            "ProcessingJobStatus": "InProgress",
-            "CreationTime": started,
-            "ProcessingStartTime": started,
-        }
-    return {
-        **own,
-        "TrainingJobName": container.name,
-        "TrainingJobArn": arn(f"training-job/{container.name}"),
-        "TrainingJobStatus": "InProgress",
-        "SecondaryStatus": "Training",
-        "CreationTime": started,
-        "TrainingStartTime": started,
-        "ModelArtifacts": {"S3ModelArtifacts": ""},
-    }
+def _reason(container: Container, error: JobError, folder: Path) -> dict[str, str]:
+    """FailureReason, and a Processing job's ExitMessage where it left one."""
+    reason = {"FailureReason": str(error)[:1024]}
+    left = [path.read_text(errors="replace") for path in sorted(folder.glob("*/output/message"))]
+    return {**reason, "ExitMessage": left[0][:1024]} if left and container.kind == "processing" else reason
 
 
-def _ended(container: Container, described: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    ended = now()
-    if container.kind == "processing":
-        status = {"ProcessingJobStatus": "Completed", "ProcessingEndTime": ended}
-    else:
-        status = {"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed", "TrainingEndTime": ended}
-    return {**described, **found, **status, "LastModifiedTime": ended}
+def job_name(execution: str, step: str, token: str) -> str:
+    """A job's name as the service makes it for a step, at most 63 letters, digits and dashes."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", step)[:28].strip("-")
+    return f"pipelines-{execution}-{plain}-{token}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pathology.contracts.errors import DataError
+from pathology.contracts.uris import Uri
 
 from pipelines.local.state import State, arn, create_json, now, read_json
-
-_GROUP = "group.json"
 
 
 def versions(state: State, group: str) -> list[dict[str, Any]]:
@@ -23,10 +22,8 @@ def register(state: State, request: dict[str, Any]) -> str:
     Raises:
         DataError: when the group or the model's artefact is not there.
     """
-    from pathology.contracts.uris import Uri
-
     group = request["ModelPackageGroupName"]
-    if read_json(state.group(group) / _GROUP) is None:
+    if read_json(state.group_record(group)) is None:
         raise DataError(f"ModelPackageGroup {group} does not exist: an upsert makes it")
     for container in request.get("InferenceSpecification", {}).get("Containers", []):
         uri = container.get("ModelDataUrl")
@@ -36,7 +33,7 @@ def register(state: State, request: dict[str, Any]) -> str:
     while True:
         number += 1
         version = {
-            **{key: value for key, value in request.items() if key not in ("Tags", "ClientToken")},
+            **{key: value for key, value in request.items() if key != "ClientToken"},
             "ModelPackageVersion": number,
             "ModelPackageArn": arn(f"model-package/{group}/{number}"),
             "ModelPackageName": f"{group}/{number}",
@@ -51,16 +48,16 @@ def register(state: State, request: dict[str, Any]) -> str:
 
 def create_group(state: State, record: dict[str, Any]) -> bool:
     """Make a group; False when it is there."""
-    return create_json(state.group(record["ModelPackageGroupName"]) / _GROUP, record)
+    return create_json(state.group_record(record["ModelPackageGroupName"]), record)
 
 
 def group_record(state: State, group: str) -> dict[str, Any] | None:
     """A group's record, or None."""
-    found = read_json(state.group(group) / _GROUP)
+    found = read_json(state.group_record(group))
     return dict(found) if found else None
 
 
 def groups(state: State) -> list[dict[str, Any]]:
     """Every group, oldest first."""
-    found = [read_json(path) for path in (state.root / "model-packages").glob(f"*/{_GROUP}")]
+    found = [read_json(path) for path in (state.root / "model-packages").glob("*/group.json")]
     return sorted((group for group in found if group), key=lambda group: group["CreationTime"])

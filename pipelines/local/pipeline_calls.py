@@ -1,15 +1,29 @@
-"""Pipelines: create, update, describe, list, delete, tag."""
+"""Pipelines: create, update, describe, list, delete."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from pipelines.checks.graph import graph_problems
-from pipelines.local.errors import missing, refused
+from pathology.contracts.errors import DataError
+from pathology.contracts.uris import Uri
+
+from pipelines.local.definition import problems
+from pipelines.local.errors import check_name, known, missing, refused
+from pipelines.local.paging import in_order, page
 from pipelines.local.state import State, arn, create_json, locked, now, read_json, with_times, write_json
 
-ROLE = "arn:aws:iam::000000000000:role/local"
+Tags = Sequence[dict[str, str]]
+_CHANGEABLE = {
+    "ParallelismConfiguration",
+    "PipelineDefinition",
+    "PipelineDefinitionS3Location",
+    "PipelineDescription",
+    "PipelineDisplayName",
+}
 
 
 class LocalCalls:
@@ -23,78 +37,94 @@ class PipelineCalls(LocalCalls):
     """Calls on pipelines."""
 
     def _pipeline(self, name: str, operation: str) -> dict[str, Any]:
-        record = read_json(self.state.pipeline(name.rpartition("/")[2]))
+        plain = name.rpartition("/")[2]
+        check_name(operation, plain, 256)
+        record = read_json(self.state.pipeline(plain))
         if record is None:
             raise missing(operation, f"Pipeline '{name}' does not exist.")
         return dict(record)
 
-    @staticmethod
-    def _checked(definition: str, operation: str) -> str:
+    def _checked(self, request: dict[str, Any], operation: str) -> dict[str, Any]:
+        """The request with its definition as text, wherever it lies, refused when it cannot run here."""
+        request = dict(request)
+        location = request.pop("PipelineDefinitionS3Location", None)
+        if location:
+            uri = Uri.parse(f"s3://{location['Bucket']}/{location['ObjectKey']}")
+            try:
+                request["PipelineDefinition"] = self.state.store.read(uri).decode()
+            except DataError as error:
+                raise refused(operation, str(error)) from None
+        if "PipelineDefinition" not in request:
+            return request
         try:
-            found = next(iter(graph_problems(json.loads(definition))), None)
-        except (ValueError, KeyError, TypeError) as error:
+            found = next(iter(problems(json.loads(request["PipelineDefinition"]))), None)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise refused(operation, f"Unable to parse pipeline definition: {error!r}") from None
         if found:
             raise refused(operation, f"Unable to parse pipeline definition. {found[0]}: {found[1]}")
-        return definition
+        return request
 
-    def create_pipeline(self, *, PipelineName: str, PipelineDefinition: str, RoleArn: str, **optional: Any) -> dict[str, Any]:
+    def create_pipeline(
+        self, *, PipelineName: str, RoleArn: str, ClientRequestToken: str = "", Tags: Tags = (), **request: Any
+    ) -> dict[str, Any]:
         """CreatePipeline."""
+        check_name("CreatePipeline", PipelineName, 256)
+        known("CreatePipeline", request, _CHANGEABLE)
         record = {
             "PipelineName": PipelineName,
             "PipelineArn": arn(f"pipeline/{PipelineName}"),
-            "PipelineDefinition": self._checked(PipelineDefinition, "CreatePipeline"),
-            "PipelineDescription": optional.get("PipelineDescription", ""),
+            "PipelineDescription": "",
             "RoleArn": RoleArn,
             "PipelineStatus": "Active",
             "CreationTime": now(),
             "LastModifiedTime": now(),
-            "Tags": optional.get("Tags", []),
+            "Tags": list(Tags),
+            **self._checked(request, "CreatePipeline"),
         }
+        if "PipelineDefinition" not in record:
+            raise refused("CreatePipeline", "Give PipelineDefinition or PipelineDefinitionS3Location.")
         if not create_json(self.state.pipeline(PipelineName), record):
-            raise refused(
-                "CreatePipeline", f"Pipeline names must be unique within an AWS account and region. {PipelineName} exists."
-            )
+            message = "Pipeline names must be unique within an AWS account and region."
+            raise refused("CreatePipeline", f"{message} Pipeline with name ({PipelineName}) already exists.")
         return {"PipelineArn": record["PipelineArn"]}
 
     def update_pipeline(self, *, PipelineName: str, **changes: Any) -> dict[str, Any]:
         """UpdatePipeline."""
-        if "PipelineDefinition" in changes:
-            self._checked(changes["PipelineDefinition"], "UpdatePipeline")
-        path = self.state.pipeline(PipelineName)
-        with locked(path.with_suffix(".lock")):
+        known("UpdatePipeline", changes, _CHANGEABLE | {"RoleArn"})
+        changes = self._checked(changes, "UpdatePipeline")
+        with self._locked(PipelineName):
             record = self._pipeline(PipelineName, "UpdatePipeline")
-            write_json(path, {**record, **changes, "LastModifiedTime": now()})
+            write_json(self.state.pipeline(record["PipelineName"]), {**record, **changes, "LastModifiedTime": now()})
         return {"PipelineArn": record["PipelineArn"]}
+
+    def _locked(self, name: str) -> AbstractContextManager[None]:
+        return locked(self.state.pipeline(name.rpartition("/")[2]).with_suffix(".lock"))
 
     def describe_pipeline(self, *, PipelineName: str) -> dict[str, Any]:
         """DescribePipeline."""
         record = self._pipeline(PipelineName, "DescribePipeline")
         return dict(with_times({key: value for key, value in record.items() if key != "Tags"}))
 
-    def list_pipelines(self) -> dict[str, Any]:
+    def list_pipelines(
+        self,
+        *,
+        PipelineNamePrefix: str = "",
+        SortBy: str = "CreationTime",
+        SortOrder: str = "Descending",
+        NextToken: str | None = None,
+        MaxResults: int | None = None,
+    ) -> dict[str, Any]:
         """ListPipelines."""
         names = ("PipelineArn", "PipelineName", "PipelineDescription", "RoleArn", "CreationTime", "LastModifiedTime")
-        found = [read_json(path) for path in sorted((self.state.root / "pipelines").glob("*.json"))]
-        return {"PipelineSummaries": [with_times({name: record[name] for name in names}) for record in found if record]}
+        records = [read_json(path) for path in (self.state.root / "pipelines").glob(f"{PipelineNamePrefix}*.json")]
+        found = [with_times({name: record[name] for name in names}) for record in records if record]
+        ordered = in_order(found, {"Name": "PipelineName"}.get(SortBy, SortBy), SortOrder)
+        return page("ListPipelines", "PipelineSummaries", ordered, NextToken, MaxResults)
 
     def delete_pipeline(self, *, PipelineName: str, ClientRequestToken: str = "") -> dict[str, Any]:
         """DeletePipeline: the pipeline alone; executions, data and versions stay."""
-        record = self._pipeline(PipelineName, "DeletePipeline")
-        self.state.pipeline(PipelineName).unlink(missing_ok=True)
+        with self._locked(PipelineName):
+            record = self._pipeline(PipelineName, "DeletePipeline")
+            self.state.pipeline(record["PipelineName"]).unlink(missing_ok=True)
+        shutil.rmtree(self.state.tokens(record["PipelineName"]), ignore_errors=True)
         return {"PipelineArn": record["PipelineArn"]}
-
-    def add_tags(self, *, ResourceArn: str, Tags: list[dict[str, str]]) -> dict[str, Any]:
-        """AddTags, on pipelines."""
-        name = ResourceArn.rpartition("/")[2]
-        path = self.state.pipeline(name)
-        with locked(path.with_suffix(".lock")):
-            record = self._pipeline(name, "AddTags")
-            tags = {tag["Key"]: tag["Value"] for tag in [*record.get("Tags", []), *Tags]}
-            record["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
-            write_json(path, record)
-        return {"Tags": record["Tags"]}
-
-    def list_tags(self, *, ResourceArn: str) -> dict[str, Any]:
-        """ListTags, of pipelines."""
-        return {"Tags": self._pipeline(ResourceArn, "ListTags").get("Tags", [])}

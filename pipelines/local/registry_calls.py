@@ -2,90 +2,132 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pathology.contracts.errors import DataError
 
-from pipelines.local.errors import missing, refused
+from pipelines.local.errors import check_name, known, missing, refused
 from pipelines.local.model_packages import create_group, group_record, groups, register, versions
-from pipelines.local.pipeline_calls import LocalCalls
+from pipelines.local.paging import in_order, page
+from pipelines.local.pipeline_calls import LocalCalls, Tags
 from pipelines.local.state import arn, locked, now, read_json, with_times, write_json
 
 _CREATOR: dict[str, str] = {}
+_APPROVED = ("PendingManualApproval", "Approved", "Rejected")
+_SUMMARY = (
+    *("ModelPackageArn", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageDescription"),
+    *("CreationTime", "ModelPackageStatus", "ModelApprovalStatus"),
+)
+_UPDATES = {"ModelApprovalStatus", "ApprovalDescription", "CustomerMetadataProperties", "CustomerMetadataPropertiesToRemove"}
+
+
+def _without(record: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return dict(with_times({key: value for key, value in record.items() if key not in keys}))
 
 
 class RegistryCalls(LocalCalls):
     """Calls on model package groups and their versions."""
 
-    def create_model_package_group(self, *, ModelPackageGroupName: str, **optional: Any) -> dict[str, Any]:
+    def create_model_package_group(
+        self, *, ModelPackageGroupName: str, ModelPackageGroupDescription: str = "", Tags: Tags = ()
+    ) -> dict[str, Any]:
         """CreateModelPackageGroup."""
+        check_name("CreateModelPackageGroup", ModelPackageGroupName, 63)
         record = {
             "ModelPackageGroupName": ModelPackageGroupName,
             "ModelPackageGroupArn": arn(f"model-package-group/{ModelPackageGroupName}"),
-            "ModelPackageGroupDescription": optional.get("ModelPackageGroupDescription", ""),
+            "ModelPackageGroupDescription": ModelPackageGroupDescription,
             "CreationTime": now(),
             "CreatedBy": _CREATOR,
             "ModelPackageGroupStatus": "Completed",
+            "Tags": list(Tags),
         }
         if not create_group(self.state, record):
             message = f"Model Package Group already exists: {record['ModelPackageGroupArn']}"
             raise refused("CreateModelPackageGroup", message)
         return {"ModelPackageGroupArn": record["ModelPackageGroupArn"]}
 
+    def _group(self, name: str, operation: str) -> dict[str, Any]:
+        plain = name.rpartition("/")[2]
+        check_name(operation, plain, 63)
+        record = group_record(self.state, plain)
+        if record is None:
+            raise missing(operation, f"ModelPackageGroup {name} does not exist.")
+        return record
+
     def describe_model_package_group(self, *, ModelPackageGroupName: str) -> dict[str, Any]:
         """DescribeModelPackageGroup."""
-        record = group_record(self.state, ModelPackageGroupName.rpartition("/")[2])
-        if record is None:
-            raise missing("DescribeModelPackageGroup", f"ModelPackageGroup {ModelPackageGroupName} does not exist.")
-        return dict(with_times(record))
+        return _without(self._group(ModelPackageGroupName, "DescribeModelPackageGroup"), "Tags")
 
-    def list_model_package_groups(self) -> dict[str, Any]:
+    def list_model_package_groups(
+        self,
+        *,
+        NameContains: str = "",
+        SortBy: str = "CreationTime",
+        SortOrder: str = "Descending",
+        NextToken: str | None = None,
+        MaxResults: int | None = None,
+    ) -> dict[str, Any]:
         """ListModelPackageGroups."""
-        summaries = [
-            with_times({key: value for key, value in group.items() if key != "CreatedBy"}) for group in groups(self.state)
-        ]
-        return {"ModelPackageGroupSummaryList": summaries}
+        found = [_without(group, "CreatedBy", "Tags") for group in groups(self.state)]
+        named = [group for group in found if NameContains.lower() in group["ModelPackageGroupName"].lower()]
+        ordered = in_order(named, {"Name": "ModelPackageGroupName"}.get(SortBy, SortBy), SortOrder)
+        return page("ListModelPackageGroups", "ModelPackageGroupSummaryList", ordered, NextToken, MaxResults)
 
-    def create_model_package(self, **request: Any) -> dict[str, Any]:
-        """CreateModelPackage."""
+    def create_model_package(self, *, ModelPackageGroupName: str, **request: Any) -> dict[str, Any]:
+        """CreateModelPackage: the group's next version."""
+        check_name("CreateModelPackage", ModelPackageGroupName, 63)
+        self._approval(request, "CreateModelPackage")
         try:
-            return {"ModelPackageArn": register(self.state, request)}
+            return {"ModelPackageArn": register(self.state, {"ModelPackageGroupName": ModelPackageGroupName, **request})}
         except DataError as error:
             raise refused("CreateModelPackage", str(error)) from None
 
-    def _version(self, name: str, operation: str) -> tuple[str, dict[str, Any]]:
-        group, _, number = (
-            name.partition("model-package/")[2].rpartition("/") if name.startswith("arn:") else name.rpartition("/")
-        )
-        record = read_json(self.state.group(group) / f"{number}.json") if group and number.isdigit() else None
+    @staticmethod
+    def _approval(request: dict[str, Any], operation: str) -> None:
+        status = request.get("ModelApprovalStatus", _APPROVED[0])
+        if status not in _APPROVED:
+            raise refused(operation, f"ModelApprovalStatus {status!r} is not one of {', '.join(_APPROVED)}.")
+
+    def _version(self, name: str, operation: str) -> tuple[Path, dict[str, Any]]:
+        group, _, number = name.partition("model-package/")[2 if name.startswith("arn:") else 0].rpartition("/")
+        path = self.state.group(group) / f"{number}.json"
+        record = read_json(path) if group and number.isdigit() and ".." not in group else None
         if record is None:
             raise missing(operation, f"ModelPackage {name} does not exist.")
-        return group, dict(record)
+        return path, dict(record)
 
     def describe_model_package(self, *, ModelPackageName: str) -> dict[str, Any]:
         """DescribeModelPackage, by ARN or ``group/version``."""
-        return dict(with_times(self._version(ModelPackageName, "DescribeModelPackage")[1]))
+        return _without(self._version(ModelPackageName, "DescribeModelPackage")[1], "Tags")
 
-    def list_model_packages(self, *, ModelPackageGroupName: str) -> dict[str, Any]:
-        """ListModelPackages, newest first."""
-        names = (
-            "ModelPackageArn",
-            "ModelPackageGroupName",
-            "ModelPackageVersion",
-            "ModelPackageDescription",
-            "CreationTime",
-            "ModelPackageStatus",
-            "ModelApprovalStatus",
-        )
-        found = reversed(versions(self.state, ModelPackageGroupName.rpartition("/")[2]))
-        return {"ModelPackageSummaryList": [with_times({n: record[n] for n in names if n in record}) for record in found]}
+    def list_model_packages(
+        self,
+        *,
+        ModelPackageGroupName: str,
+        ModelApprovalStatus: str | None = None,
+        SortOrder: str = "Descending",
+        NextToken: str | None = None,
+        MaxResults: int | None = None,
+    ) -> dict[str, Any]:
+        """ListModelPackages, newest first unless asked otherwise."""
+        group = self._group(ModelPackageGroupName, "ListModelPackages")["ModelPackageGroupName"]
+        found = [with_times({key: record[key] for key in _SUMMARY if key in record}) for record in versions(self.state, group)]
+        asked = [version for version in found if ModelApprovalStatus in (None, version["ModelApprovalStatus"])]
+        ordered = in_order(asked, "ModelPackageVersion", SortOrder)
+        return page("ListModelPackages", "ModelPackageSummaryList", ordered, NextToken, MaxResults)
 
     def update_model_package(self, *, ModelPackageArn: str, **changes: Any) -> dict[str, Any]:
         """UpdateModelPackage: approval and metadata."""
-        group, _ = self._version(ModelPackageArn, "UpdateModelPackage")
-        path = self.state.group(group) / f"{ModelPackageArn.rpartition('/')[2]}.json"
-        with locked(self.state.group(group) / "group.lock"):
+        known("UpdateModelPackage", changes, _UPDATES)
+        self._approval(changes, "UpdateModelPackage")
+        path, _ = self._version(ModelPackageArn, "UpdateModelPackage")
+        with locked(path.with_suffix(".lock")):
             _, record = self._version(ModelPackageArn, "UpdateModelPackage")
             metadata = {**record.get("CustomerMetadataProperties", {}), **changes.pop("CustomerMetadataProperties", {})}
-            write_json(path, {**record, **changes, "CustomerMetadataProperties": metadata})
+            for key in changes.pop("CustomerMetadataPropertiesToRemove", []):
+                metadata.pop(key, None)
+            changed = {**record, **changes, "CustomerMetadataProperties": metadata, "LastModifiedTime": now()}
+            write_json(path, changed)
         return {"ModelPackageArn": ModelPackageArn}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -15,19 +14,18 @@ from pathology.contracts.errors import PathologyError
 
 from pipelines.checks.expressions import all_steps
 from pipelines.checks.graph import edges
+from pipelines.local.attempts import Attempts
 from pipelines.local.cache import cache_key, look_for, remember
 from pipelines.local.expressions import Scope, holds
-from pipelines.local.jobs import JobError, LocalJob, StoppedError
+from pipelines.local.jobs import JobError, StoppedError
 from pipelines.local.model_packages import register
-from pipelines.local.state import State, now, write_json
+from pipelines.local.state import State, now, read_json, write_json
 
-_LONGEST_PAUSE = 1.0
-"""Retry intervals are minutes on AWS, where capacity has to come back; here a second will do."""
 _POLL_SECONDS = 0.1
 
 
 class Runner:
-    """One execution, from its first step to its last."""
+    """One execution, from its first step to its last; or, of an execution that is retried, from what has not succeeded."""
 
     def __init__(self, state: State, identity: str) -> None:
         self.state = state
@@ -37,17 +35,19 @@ class Runner:
         self.steps = {step["Name"]: step for step in all_steps(definition)}
         self.needs = {name: set(found) for name, found in edges(definition).items()}
         self.pipeline = self.record["PipelineName"]
+        self.cores = os.cpu_count() or 1
         parallel = self.record.get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps")
-        self.parallel = int(parallel or min(4, os.cpu_count() or 1))
+        self.parallel = int(parallel or min(4, self.cores))
+        self.abreast = 1
         self.scope = Scope(
             parameters=self.record["Parameters"],
             execution={
-                "PipelineName": self.pipeline,
-                "PipelineArn": self.record["PipelineArn"],
-                "PipelineExecutionId": identity,
-                "PipelineExecutionArn": self.record["PipelineExecutionArn"],
-                "StartDateTime": self.record["CreationTime"],
-                "CurrentDateTime": self.record["CreationTime"],
+                "Execution.PipelineName": self.pipeline,
+                "Execution.PipelineArn": self.record["PipelineArn"],
+                "Execution.PipelineExecutionId": identity,
+                "Execution.PipelineExecutionArn": self.record["PipelineExecutionArn"],
+                "Execution.StartDateTime": self.record["CreationTime"],
+                "Execution.CurrentDateTime": now(),
             },
             store=state.store,
             property_files={
@@ -60,6 +60,19 @@ class Runner:
         self.left_out: set[str] = set()
         self.failure: str | None = None
         self.guard = threading.Lock()
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Steps that succeeded in an earlier try of this execution are done."""
+        for record in self.execution.steps():
+            if record["StepStatus"] == "Succeeded":
+                name = record["StepName"]
+                self.done.add(name)
+                for kind, what in record.get("Metadata", {}).items():
+                    if kind == "Condition":
+                        self._leave_out(self.steps[name], what["Outcome"] == "True")
+                    else:
+                        self.scope.jobs[name] = read_json(self.state.described(what["Arn"])) or {}
 
     def stopping(self) -> bool:
         """Whether somebody asked for a stop."""
@@ -70,22 +83,21 @@ class Runner:
         running: dict[Future[None], str] = {}
         with ThreadPoolExecutor(self.parallel) as pool:
             while True:
-                for name in self._ready(set(running.values())):
-                    if len(running) < self.parallel:
-                        running[pool.submit(self._step, name)] = name
+                wave = self._ready(set(running.values()))[: self.parallel - len(running)]
+                self.abreast = max(1, len(running) + len(wave))
+                running.update({pool.submit(self._step, name): name for name in wave})
                 if not running:
                     break
                 for future in wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).done:
                     del running[future]
                     future.result()
-        status = "Stopped" if self.stopping() else "Failed" if self.failure else "Succeeded"
-        self._end(status)
+        self._end("Failed" if self.failure else "Stopped" if self.stopping() else "Succeeded")
 
     def _end(self, status: str) -> None:
         def change(record: dict[str, Any]) -> None:
             record["PipelineExecutionStatus"] = status
             if self.failure and status == "Failed":
-                record["FailureReason"] = self.failure
+                record["FailureReason"] = self.failure[:1300]
 
         self.execution.change(change)
 
@@ -100,6 +112,7 @@ class Runner:
         step = self.steps[name]
         record: dict[str, Any] = {
             "StepName": name,
+            **({"StepDescription": step["Description"]} if step.get("Description") else {}),
             "StartTime": now(),
             "StepStatus": "Executing",
             "AttemptCount": 1,
@@ -107,20 +120,7 @@ class Runner:
         }
         self._keep(record)
         try:
-            match step["Type"]:
-                case "Processing" | "Training":
-                    self._job(step, record)
-                case "Condition":
-                    self._condition(step, record)
-                case "Fail":
-                    message = str(self.scope.resolve(step["Arguments"]["ErrorMessage"]))
-                    record["Metadata"] = {"Fail": {"ErrorMessage": message}}
-                    raise JobError(message, "Fail")
-                case "RegisterModel":
-                    version = register(self.state, self.scope.resolve(step["Arguments"]))
-                    record["Metadata"] = {"RegisterModel": {"Arn": version}}
-                case kind:
-                    raise JobError(f"a step of type {kind} cannot run here", "ClientError")
+            self._do(step, record)
             self._finish(record, "Succeeded")
             with self.guard:
                 self.done.add(name)
@@ -134,6 +134,25 @@ class Runner:
             with self.guard:
                 self.failure = self.failure or f"step {name}: {reason}"
 
+    def _do(self, step: dict[str, Any], record: dict[str, Any]) -> None:
+        match step["Type"]:
+            case "Processing" | "Training":
+                self._job(step, record)
+            case "Condition":
+                outcome = all(holds(condition, self.scope) for condition in step["Arguments"]["Conditions"])
+                record["Metadata"] = {"Condition": {"Outcome": str(outcome)}}
+                self._leave_out(step, outcome)
+            case "Fail":
+                message = str(self.scope.resolve(step["Arguments"]["ErrorMessage"]))
+                record["Metadata"] = {"Fail": {"ErrorMessage": message}}
+                raise JobError(message, "Fail")
+            case "RegisterModel":
+                version = register(self.state, self.scope.resolve(step["Arguments"]))
+                record["Metadata"] = {"RegisterModel": {"Arn": version}}
+                self._known(step["Name"], read_json(self.state.described(version)))
+            case kind:
+                raise JobError(f"a step of type {kind} cannot run here", "ClientError")
+
     def _keep(self, record: dict[str, Any]) -> None:
         write_json(self.execution.step(record["StepName"]), record)
 
@@ -143,52 +162,34 @@ class Runner:
             record["FailureReason"] = reason[:1024]
         self._keep(record)
 
-    def _condition(self, step: dict[str, Any], record: dict[str, Any]) -> None:
-        arguments = step["Arguments"]
-        outcome = all(holds(condition, self.scope) for condition in arguments["Conditions"])
-        record["Metadata"] = {"Condition": {"Outcome": "True" if outcome else "False"}}
+    def _leave_out(self, step: dict[str, Any], outcome: bool) -> None:
+        branch = step["Arguments"].get("ElseSteps" if outcome else "IfSteps", [])
         with self.guard:
-            self.left_out |= {inner["Name"] for inner in arguments["ElseSteps" if outcome else "IfSteps"]}
+            self.left_out |= {inner["Name"] for inner in branch}
+
+    def _known(self, name: str, described: dict[str, Any]) -> None:
+        with self.guard:
+            self.scope.jobs[name] = described
 
     def _job(self, step: dict[str, Any], record: dict[str, Any]) -> None:
         name, kind = step["Name"], step["Type"]
         request = self.scope.resolve(step["Arguments"])
-        config = step.get("CacheConfig", {})
         key = cache_key(self.pipeline, name, kind, request)
-        hit = look_for(self.state, config, key)
+        hit = look_for(self.state, step.get("CacheConfig", {}), key)
         if hit:
             record["CacheHitResult"] = {"SourcePipelineExecutionArn": hit["execution"]}
-            job = hit["job"]
-        else:
-            job = self._attempts(step, request, record)
-            write_json(self.state.job(job.get("ProcessingJobName") or job["TrainingJobName"]), job)
-            remember(self.state, key, self.record["PipelineExecutionArn"], job)
-        record["Metadata"] = {f"{kind}Job": {"Arn": job[f"{kind}JobArn"]}}
-        with self.guard:
-            self.scope.jobs[name] = job
+            record["Metadata"] = {f"{kind}Job": {"Arn": hit["job"][f"{kind}JobArn"]}}
+            self._known(name, hit["job"])
+            return
 
-    def _attempts(self, step: dict[str, Any], request: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-        """Run the job, again where a retry policy covers how it failed."""
-        policies = step.get("RetryPolicies", [])
-        left = [int(policy.get("MaxAttempts", 1)) for policy in policies]
-        pause = 0.1
-        while True:
-            attempt = record["AttemptCount"]
-            name = f"pipelines-{self.execution.identity}-{step['Name']}-{attempt}"
-            folder = self.execution.folder / "jobs" / name
-            record["Metadata"] = {"Job": {"Name": name}}
-            self._keep({**record, "Metadata": {}, "LocalJob": name})
-            job = LocalJob(name, folder, self.stopping, os.cpu_count() or 1)
-            try:
-                return job.run(step["Type"], request, self.state.store)
-            except JobError as error:
-                covering = [i for i, policy in enumerate(policies) if error.kind in policy["ExceptionType"] and left[i] > 0]
-                if not covering:
-                    raise
-                left[covering[0]] -= 1
-                record["AttemptCount"] = attempt + 1
-                time.sleep(min(pause, _LONGEST_PAUSE))
-                pause *= float(policies[covering[0]].get("BackoffRate", 2.0))
+        def started(arn: str, attempt: int) -> None:
+            record.update(AttemptCount=attempt, Metadata={f"{kind}Job": {"Arn": arn}})
+            self._keep(record)
+
+        attempts = Attempts(self.state, self.execution, step, self.stopping, max(1, self.cores // self.abreast))
+        job = attempts.run(request, started)
+        remember(self.state, key, self.record["PipelineExecutionArn"], job, self.pipeline, name)
+        self._known(name, job)
 
 
 def main(root: str, identity: str) -> None:

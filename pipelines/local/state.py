@@ -29,16 +29,23 @@ def arn(resource: str) -> str:
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{resource}"
 
 
+_FREE_TEXT = frozenset({"Environment", "HyperParameters", "CustomerMetadataProperties"})
+"""Maps whose keys people choose."""
+
+
 def with_times(record: Any) -> Any:
-    """A record as boto3 answers it: every ``…Time`` a datetime."""
-    if isinstance(record, dict):
-        return {
-            key: datetime.fromisoformat(value) if key.endswith("Time") and isinstance(value, str) else with_times(value)
-            for key, value in record.items()
-        }
+    """A record as boto3 answers it: every ``…Time`` and ``Timestamp`` a datetime."""
     if isinstance(record, list):
         return [with_times(item) for item in record]
-    return record
+    if not isinstance(record, dict):
+        return record
+    return {key: value if key in _FREE_TEXT else _with_time(key, value) for key, value in record.items()}
+
+
+def _with_time(key: str, value: Any) -> Any:
+    if isinstance(value, str) and (key.endswith("Time") or key == "Timestamp"):
+        return datetime.fromisoformat(value)
+    return with_times(value)
 
 
 def read_json(path: Path) -> Any:
@@ -77,6 +84,16 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def _execution_of(job: str) -> str:
+    """The id of the execution that a job belongs to, from its name: ``pipelines-<id>-<step>-…``."""
+    return job.removeprefix("pipelines-").partition("-")[0]
+
+
+def job_log(root: Path, job: str) -> Path | None:
+    """The log of a job's first host, for people to read; None while there is none."""
+    return next(iter(State(root).job_logs(job)), None)
+
+
 @dataclass(frozen=True)
 class State:
     """The folders of one local account."""
@@ -96,9 +113,30 @@ class State:
         """What Describe answers of a job."""
         return self.root / "jobs" / f"{name}.json"
 
+    def described(self, resource: str) -> Path:
+        """What Describe answers of the job or model package with this ARN."""
+        kind, _, name = resource.rpartition(":")[2].partition("/")
+        if kind == "model-package":
+            group, _, number = name.rpartition("/")
+            return self.group(group) / f"{number}.json"
+        return self.job(name)
+
+    def job_logs(self, name: str) -> list[Path]:
+        """A job's logs, one a host, in the order of hosts; they grow while it runs. Empty for a job that started nothing."""
+        found = self.root.glob(f"executions/{_execution_of(name)}/jobs/{name}/algo-*.log")
+        return sorted(found, key=lambda path: int(path.stem.removeprefix("algo-")))
+
+    def tokens(self, pipeline: str) -> Path:
+        """Which executions a pipeline's ClientRequestTokens started: a file a token."""
+        return self.root / "pipelines" / f"{pipeline}.tokens"
+
     def group(self, name: str) -> Path:
         """A model package group's folder: group.json and one file a version."""
         return self.root / "model-packages" / name
+
+    def group_record(self, name: str) -> Path:
+        """A model package group's own record."""
+        return self.group(name) / "group.json"
 
     def cached(self, key: str) -> Path:
         """Which job answers a cache key."""
@@ -156,9 +194,14 @@ class Execution:
             write_json(self.record_path, record)
 
     @property
+    def definition_path(self) -> Path:
+        """The text of the definition that it started with."""
+        return self.folder / "definition.json"
+
+    @property
     def definition(self) -> dict[str, Any]:
         """The definition that it started with."""
-        return dict(read_json(self.folder / "definition.json"))
+        return dict(read_json(self.definition_path))
 
     def step(self, name: str) -> Path:
         """A step's record."""
@@ -176,7 +219,8 @@ class Execution:
         return self.folder / "stop"
 
     def take_runner_lock(self) -> int | None:
-        """A descriptor that holds the runner's lock, or None while a runner lives. The lock ends with its last holder."""
+        """A descriptor that holds the runner's lock, or None while a runner lives. The lock ends with its last holder, so that
+        no process id has to be trusted."""
         descriptor = os.open(self.folder / "runner.lock", os.O_CREAT | os.O_RDWR)
         try:
             flock(descriptor, LOCK_EX | LOCK_NB)

@@ -70,22 +70,28 @@ def upload_folder(store: FolderStore, folder: Path, uri: Uri) -> None:
             store.upload(path, uri / path.relative_to(folder).as_posix())
 
 
-def pack(folder: Path, target: Path) -> bool:
-    """Write a folder as tar.gz, the same bytes for the same files; whether it had any."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+def pack(folders: list[Path], target: Path) -> bool:
+    """Write what the folders hold as one tar.gz, the same bytes for the same files; whether there was any.
+
+    Of two hosts that wrote the same name the later one's counts.
+    """
+    files = {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*") if path.is_file()}
     if not files:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = temporary_beside(target)
-    with (
-        beside.open("wb") as raw,
-        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for path in files:
-            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
-            entry.size, entry.mode = path.stat().st_size, 0o644
-            with path.open("rb") as file:
-                tar.addfile(entry, file)
-    beside.replace(target)
+    try:
+        with (
+            beside.open("wb") as raw,
+            gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for name, path in sorted(files.items()):
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = path.stat().st_size, 0o644
+                with path.open("rb") as file:
+                    tar.addfile(entry, file)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
     return True

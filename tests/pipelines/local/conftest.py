@@ -51,6 +51,29 @@ COMMANDS = {
     "while len(list(here.iterdir())) < int(os.environ['WANTED']):\n"
     "    if time.monotonic() > deadline: sys.exit(9)\n"
     "    time.sleep(0.01)\n",
+    "train_per_host": "print('Training Loss: 0.5')\nprint('Training Loss: 0.25')\n(OUTPUT / f'{HOST}.bin').write_bytes(b'w')\n",
+    "second_fails": "if HOST == 'algo-2':\n    print('algo-2 could not go on')\n    sys.exit(4)\ntime.sleep(100)\n",
+    "after_the_failure": "execution = ROOT.parents[2]\n"
+    "deadline = time.monotonic() + 20\n"
+    "while not any('Failed' in path.read_text() for path in (execution / 'steps').glob('Bad.json')):\n"
+    "    if time.monotonic() > deadline: sys.exit(9)\n"
+    "    time.sleep(0.01)\n"
+    "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
+    "look": "import pathology\n"
+    "seen = {'environment': dict(os.environ), 'config': CONFIG, 'pathology': pathology.__file__,\n"
+    "        'resources': json.loads((ROOT / 'config' / 'resourceconfig.json').read_text())}\n"
+    "(OUTPUT / 'out' / 'seen.json').write_text(json.dumps(seen))\n",
+    "deaf": "import signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "subprocess.Popen([sys.executable, '-c', 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(120)',"
+    " os.environ['PATHOLOGY_ROOT']])\n(ROOT / 'started').touch()\ntime.sleep(120)\n",
+    "once": "mark = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'ran' / os.environ['WHO']\nmark.parent.mkdir(exist_ok=True)\n"
+    "with mark.open('a') as file: file.write('x')\n"
+    "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
+    "fail_first": "mark = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'healed'\n"
+    "if not mark.exists(): sys.exit('not yet')\n(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
+    "sleep_once": "if (Path(os.environ['PATHOLOGY_URI_ROOT']) / 'healed').exists():\n"
+    "    (OUTPUT / 'out' / 'value.json').write_text('{}')\n"
+    "else:\n    (ROOT / 'started').touch()\n    time.sleep(120)\n",
     "sleep": "import signal\n(ROOT / 'started').touch()\nprint('sleeping', flush=True)\ntime.sleep(120)\n",
 }
 
@@ -197,6 +220,14 @@ class Account:
     def steps(self, arn):
         answer = self.client.list_pipeline_execution_steps(PipelineExecutionArn=arn, SortOrder="Ascending")
         return {step["StepName"]: step for step in answer["PipelineExecutionSteps"]}
+
+    def job(self, step):
+        """What Describe answers of a step's job."""
+        ((kind, metadata),) = step["Metadata"].items()
+        name = metadata["Arn"].rpartition("/")[2]
+        if kind == "ProcessingJob":
+            return self.client.describe_processing_job(ProcessingJobName=name)
+        return self.client.describe_training_job(TrainingJobName=name)
 
     def read(self, uri):
         return self.store.read(Uri.parse(uri))

@@ -45,6 +45,34 @@ def test_outputs_that_are_gone_are_no_hit(chain):
     assert hits(steps) == set()
 
 
+def test_one_object_gone_of_several_is_no_hit(account, make):
+    for name in ("a", "b"):
+        account.store.write(Uri.parse(f"s3://local/data/{name}.txt"), b"x")
+    account.pipeline(make.processing("Copy", "copy", inputs={"data": "s3://local/data"}, **make.cached))
+    first, _ = account.run()
+    assert hits(account.run()[1]) == {"Copy"}
+    identity = first["PipelineExecutionArn"].rpartition("/")[2]
+    Uri.parse(f"s3://local/runs/{identity}/Copy/out/algo-1-b.txt").under(account.root).unlink()
+    assert hits(account.run()[1]) == set()
+
+
+def test_a_failure_is_never_a_hit(account, make):
+    account.pipeline(make.processing("Bad", "fail_first", **make.cached))
+    execution, _ = account.run()
+    assert execution["PipelineExecutionStatus"] == "Failed"
+    (account.root / "healed").touch()
+    execution, steps = account.run()
+    assert (execution["PipelineExecutionStatus"], hits(steps)) == ("Succeeded", set())
+
+
+def test_what_follows_a_hit_reads_the_first_runs_outputs(chain):
+    chain.run()
+    _, steps = chain.run()
+    inputs = chain.job(steps["Never"])["ProcessingInputs"]
+    first = chain.job(steps["First"])["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
+    assert inputs[1]["S3Input"]["S3Uri"] == first
+
+
 def test_an_old_hit_has_expired(chain):
     chain.run()
     for path in (chain.root / "cache").iterdir():

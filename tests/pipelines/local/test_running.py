@@ -1,16 +1,18 @@
 """Definitions run as processes: data flows, conditions decide, failures say why."""
 
+import json
 import os
-import signal
 import subprocess
 import sys
 import tarfile
-import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import pytest
 from botocore.exceptions import ClientError
 from pathology.contracts.uris import Uri
+
+from pipelines.local.state import job_log
 
 
 def test_outputs_flow_to_inputs_and_into_arguments(account, make):
@@ -185,37 +187,6 @@ def test_a_death_without_policy_is_the_end(account, make):
     assert "died of SIGKILL; its log ends: dying" in execution["FailureReason"]
 
 
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
-
-
-def test_stop_ends_the_jobs(account, make):
-    account.pipeline(make.processing("Sleeps", "sleep"))
-    arn = account.start()
-    until(lambda: list(account.root.glob("executions/*/jobs/*/*/started")))
-    account.client.stop_pipeline_execution(PipelineExecutionArn=arn)
-    assert account.wait(arn)["PipelineExecutionStatus"] == "Stopped"
-    assert account.steps(arn)["Sleeps"]["StepStatus"] == "Stopped"
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(account.root) not in listing
-
-
-def test_a_runner_that_is_killed_is_noticed(account, make):
-    account.pipeline(make.processing("Sleeps", "sleep"))
-    arn = account.start()
-    until(lambda: list(account.root.glob("executions/*/jobs/*/*/started")))
-    found = subprocess.run(["pgrep", "-f", f"pipelines.local.runner {account.root}"], capture_output=True, text=True, check=True)
-    for pid in found.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
-    execution = account.wait(arn)
-    assert (execution["PipelineExecutionStatus"], account.steps(arn)["Sleeps"]["StepStatus"]) == ("Failed", "Failed")
-    assert "runner died" in execution["FailureReason"]
-    subprocess.run(["pkill", "-9", "-f", "pathology.commands.sleep"], check=False)
-
-
 def test_two_executions_at_once_do_not_meet(account, make):
     account.pipeline(make.processing("First", "write"))
     arns = [account.start() for _ in range(3)]
@@ -225,12 +196,20 @@ def test_two_executions_at_once_do_not_meet(account, make):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"Other": "1"}, "not defined"), ({"Count": "many"}, "not of type Integer"), ({"Kind": "c"}, "not of type String")],
+    [
+        ({"Other": "1"}, "not defined"),
+        ({"Count": "many"}, "not of type Integer"),
+        ({"Kind": "c"}, "not one of a, b"),
+        ({"Flag": "yes"}, "not of type Boolean"),
+        ({"Rate": "nan"}, "not of type Float"),
+    ],
 )
 def test_parameters_are_refused_as_the_service_does(account, make, given, said):
     parameters = [
         {"Name": "Count", "Type": "Integer", "DefaultValue": 1},
         {"Name": "Kind", "Type": "String", "DefaultValue": "a", "EnumValues": ["a", "b"]},
+        {"Name": "Flag", "Type": "Boolean", "DefaultValue": True},
+        {"Name": "Rate", "Type": "Float", "DefaultValue": 0.1},
     ]
     account.pipeline(make.processing("First", "write"), parameters=parameters)
     with pytest.raises(ClientError, match=said):
@@ -238,11 +217,135 @@ def test_parameters_are_refused_as_the_service_does(account, make, given, said):
     assert account.client.list_pipeline_executions(PipelineName="test")["PipelineExecutionSummaries"] == []
 
 
-def test_a_definition_that_cannot_run_is_refused(account, make):
-    with pytest.raises(ClientError, match="a step of type 'Tuning' is not one of"):
-        account.pipeline({**make.processing("A", "write"), "Type": "Tuning"})
-    with pytest.raises(ClientError, match="refers to step B"):
-        account.pipeline(make.processing("A", "copy", inputs={"data": make.get("B")}))
+def test_hosts_fill_one_model_and_the_log_gives_the_metrics(account, make):
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 10}
+    step = make.training("Train", "train_per_host", arguments={"ResourceConfig": resources})
+    step["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"] = [
+        {"Name": "train:loss", "Regex": "Training Loss: ([0-9.]+)"}
+    ]
+    account.pipeline(step)
+    _, steps = account.run()
+    job = account.job(steps["Train"])
+    with tarfile.open(fileobj=BytesIO(account.read(job["ModelArtifacts"]["S3ModelArtifacts"]))) as tar:
+        assert tar.getnames() == ["algo-1.bin", "algo-2.bin"]
+        assert {member.mtime for member in tar} == {0}
+    assert [(metric["MetricName"], metric["Value"]) for metric in job["FinalMetricDataList"]] == [("train:loss", 0.25)]
+    logs = account.client.state.job_logs(job["TrainingJobName"])
+    assert [path.name for path in logs] == ["algo-1.log", "algo-2.log"]
+    assert job_log(account.root, job["TrainingJobName"]).read_text() == "Training Loss: 0.5\nTraining Loss: 0.25\n"
+
+
+def test_a_failed_job_can_be_described_and_its_log_found(account, make):
+    account.pipeline(make.processing("Bad", "fail"))
+    _, steps = account.run()
+    job = account.job(steps["Bad"])
+    assert (job["ProcessingJobStatus"], job["ExitMessage"]) == ("Failed", "the label table has no column label")
+    assert job["FailureReason"] == steps["Bad"]["FailureReason"]
+    assert job_log(account.root, job["ProcessingJobName"]).read_text() == "about to fail\n"
+
+
+def test_one_host_that_fails_ends_the_others_and_is_the_one_that_is_named(account, make):
+    account.pipeline(make.processing("Hosts", "second_fails", hosts=2))
+    execution, steps = account.run()
+    assert execution["FailureReason"].endswith("algo-2 could not go on, exit code: 4")
+    assert (steps["Hosts"]["EndTime"] - steps["Hosts"]["StartTime"]).total_seconds() < 60
+
+
+def test_what_runs_beside_a_failure_ends_well_and_nothing_follows(account, make):
+    account.pipeline(
+        make.processing("Bad", "fail"),
+        make.processing("Beside", "after_the_failure"),
+        make.processing("After", "copy", inputs={"data": make.get("Beside")}),
+    )
+    execution, steps = account.run()
+    assert execution["PipelineExecutionStatus"] == "Failed"
+    assert {name: step["StepStatus"] for name, step in steps.items()} == {"Bad": "Failed", "Beside": "Succeeded"}
+
+
+def test_a_job_that_runs_too_long_is_ended(account, make):
+    step = make.processing("Sleeps", "sleep")
+    step["Arguments"]["StoppingCondition"] = {"MaxRuntimeInSeconds": 1}
+    account.pipeline(step)
+    execution, _ = account.run()
+    assert "ran longer than 1 s" in execution["FailureReason"]
+
+
+def test_a_job_sees_a_clean_environment_and_the_contract_files(account, make, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    account.pipeline(make.processing("Look", "look", environment={"OWN": "mine"}))
+    execution, steps = account.run()
+    assert execution["PipelineExecutionStatus"] == "Succeeded"
+    job = account.job(steps["Look"])
+    seen = json.loads(account.read(job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] + "/seen.json"))
+    assert seen["environment"]["OWN"] == "mine"
+    assert not [name for name in seen["environment"] if name.startswith("AWS_") and name != "AWS_EC2_METADATA_DISABLED"]
+    assert int(seen["environment"]["OMP_NUM_THREADS"]) == os.cpu_count()
+    assert seen["config"]["ProcessingJobArn"] == job["ProcessingJobArn"]
+    assert seen["resources"]["hosts"] == ["algo-1"]
+    assert seen["pathology"].startswith(str(account.root)), "the archive's code runs, not what is installed here"
+
+
+def test_inputs_are_links_and_outputs_are_not(account, make):
+    account.store.write(Uri.parse("s3://local/labels/labels.csv"), b"a,b")
+    account.pipeline(make.processing("Look", "look", inputs={"data": "s3://local/labels/labels.csv"}))
+    _, steps = account.run()
+    job = account.job(steps["Look"])["ProcessingJobName"]
+    (folder,) = account.root.glob(f"executions/*/jobs/{job}/algo-1/processing")
+    assert [path.name for path in (folder / "input" / "data").iterdir()] == ["labels.csv"]
+    assert (folder / "input" / "data" / "labels.csv").is_symlink()
+    assert not [path for path in (account.root / "s3" / "local" / "runs").rglob("*") if path.is_symlink()]
+
+
+@pytest.mark.parametrize(
+    ("condition", "outcome"),
+    [
+        ({"Type": "Equals", "LeftValue": {"Get": "Parameters.Kind"}, "RightValue": "a"}, "True"),
+        ({"Type": "In", "QueryValue": {"Get": "Parameters.Kind"}, "Values": ["b", "c"]}, "False"),
+        ({"Type": "Not", "Condition": {"Type": "GreaterThan", "LeftValue": 1, "RightValue": 2}}, "True"),
+        ({"Type": "Not", "Expression": {"Type": "LessThan", "LeftValue": 1, "RightValue": 2}}, "False"),
+        (
+            {
+                "Type": "Or",
+                "Conditions": [
+                    {"Type": "LessThanOrEqualTo", "LeftValue": 3, "RightValue": 2},
+                    {"Type": "GreaterThanOrEqualTo", "LeftValue": 2, "RightValue": 2},
+                ],
+            },
+            "True",
+        ),
+    ],
+)
+def test_every_kind_of_condition(account, condition, outcome):
+    fail = {"Name": "No", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}
+    check = {"Name": "Check", "Type": "Condition", "Arguments": {"Conditions": [condition], "IfSteps": [], "ElseSteps": [fail]}}
+    account.pipeline(check, parameters=[{"Name": "Kind", "Type": "String", "DefaultValue": "a"}])
+    execution, steps = account.run()
+    assert steps["Check"]["Metadata"]["Condition"]["Outcome"] == outcome
+    assert execution["PipelineExecutionStatus"] == {"True": "Succeeded", "False": "Failed"}[outcome]
+
+
+def test_a_metric_that_is_no_number_fails_the_gate_in_words(account, make):
+    steps, parameters = gate(make, "nan")
+    account.pipeline(*steps, parameters=parameters)
+    execution, ran = account.run()
+    assert "is no number" in execution["FailureReason"]
+    assert not {"Register", "Below"} & set(ran)
+
+
+def test_registering_needs_the_group(account):
+    register = {"Name": "Register", "Type": "RegisterModel", "Arguments": {"ModelPackageGroupName": "models"}}
+    account.pipeline(register)
+    execution, _ = account.run()
+    assert "ModelPackageGroup models does not exist" in execution["FailureReason"]
+
+
+def test_versions_made_at_once_get_numbers_of_their_own(account):
+    account.client.create_model_package_group(ModelPackageGroupName="models")
+    with ThreadPoolExecutor(8) as pool:
+        arns = list(pool.map(lambda _: account.client.create_model_package(ModelPackageGroupName="models"), range(16)))
+    numbers = {int(answer["ModelPackageArn"].rpartition("/")[2]) for answer in arns}
+    assert numbers == set(range(1, 17))
 
 
 def test_the_runner_needs_no_heavy_import():

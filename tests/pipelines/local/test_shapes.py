@@ -1,5 +1,6 @@
 """Every answer of the local client against botocore's model of the service's answer."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -89,10 +90,13 @@ def test_every_answer_has_the_services_shape(account, make):
     client.update_pipeline(PipelineName="test", PipelineDefinition=pipeline["PipelineDefinition"], PipelineDescription="more")
     client.add_tags(ResourceArn=pipeline["PipelineArn"], Tags=[{"Key": "a", "Value": "b"}])
     assert client.list_tags(ResourceArn=pipeline["PipelineArn"])["Tags"] == [{"Key": "a", "Value": "b"}]
-    client.list_pipelines()
+    assert client.list_pipelines(PipelineNamePrefix="te", MaxResults=1)["PipelineSummaries"][0]["PipelineName"] == "test"
     client.list_pipeline_executions(PipelineName="test")
     client.describe_model_package_group(ModelPackageGroupName="models")
     client.list_model_package_groups()
+    group = client.describe_model_package_group(ModelPackageGroupName="models")["ModelPackageGroupArn"]
+    client.add_tags(ResourceArn=group, Tags=[{"Key": "team", "Value": "x"}])
+    assert client.list_tags(ResourceArn=group)["Tags"] == [{"Key": "team", "Value": "x"}]
     version = client.create_model_package(ModelPackageGroupName="models")["ModelPackageArn"]
     client.update_model_package(ModelPackageArn=version, ModelApprovalStatus="Approved")
     assert client.describe_model_package(ModelPackageName=version)["ModelApprovalStatus"] == "Approved"
@@ -103,16 +107,39 @@ def test_every_answer_has_the_services_shape(account, make):
     assert len(rest["PipelineExecutionSteps"]) == 1
     assert "NextToken" not in rest
     client.delete_pipeline(PipelineName="test", ClientRequestToken="x" * 32)
-    assert public_calls(client.client) - client.seen == {"stop_pipeline_execution"}
+    assert public_calls(client.client) - client.seen == {"stop_pipeline_execution", "retry_pipeline_execution"}
+
+
+def test_a_failed_executions_answers_have_the_services_shape(account, make):
+    account.client = client = Checked(account.client)
+    account.pipeline(make.processing("Bad", "fail_first"), make.training("Worse", "fail_first"))
+    execution, steps = account.run()
+    arn = execution["PipelineExecutionArn"]
+    for step in steps.values():
+        assert "not yet" in account.job(step)["FailureReason"]
+    client.list_pipeline_executions(PipelineName="test")
+    client.retry_pipeline_execution(PipelineExecutionArn=arn)
+    client.stop_pipeline_execution(PipelineExecutionArn=arn)
+    assert account.wait(arn)["PipelineExecutionStatus"] in ("Stopped", "Failed")
+
+
+def test_pages_are_refused_as_the_service_does(account, make):
+    account.pipeline(make.processing("First", "write"))
+    with pytest.raises(ClientError, match="NextToken"):
+        account.client.list_pipelines(NextToken="x")
+    with pytest.raises(ClientError, match="MaxResults"):
+        account.client.list_pipelines(MaxResults=0)
 
 
 def test_a_token_starts_one_execution(account, make):
+    """Also when several callers come at once."""
     account.pipeline(make.processing("First", "write"))
-    arns = {
-        account.client.start_pipeline_execution(PipelineName="test", ClientRequestToken="t" * 32)["PipelineExecutionArn"]
-        for _ in range(2)
-    }
+    request = {"PipelineName": "test", "ClientRequestToken": "t" * 32}
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: account.client.start_pipeline_execution(**request), range(6)))
+    arns = {answer["PipelineExecutionArn"] for answer in answers}
     assert len(arns) == 1
+    assert len(account.client.list_pipeline_executions(PipelineName="test")["PipelineExecutionSummaries"]) == 1
     account.wait(arns.pop())
 
 

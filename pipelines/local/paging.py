@@ -1,0 +1,34 @@
+"""Answers in pages, as the service gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.local.errors import refused
+
+LARGEST_PAGE = 100
+
+
+def page(
+    operation: str, key: str, items: list[dict[str, Any]], token: str | None, size: int | None, usual: int = 10
+) -> dict[str, Any]:
+    """``{key: some of items}`` from where ``token`` stands, with ``NextToken`` while there is more.
+
+    Raises:
+        ClientError: for a token that no earlier page gave, or a size out of range.
+    """
+    if token is not None and not token.isdigit():
+        raise refused(operation, f"NextToken {token!r} is not valid.")
+    if size is not None and not 1 <= size <= LARGEST_PAGE:
+        raise refused(operation, f"MaxResults {size} is not between 1 and {LARGEST_PAGE}.")
+    start = int(token or 0)
+    end = start + (size or usual)
+    answer: dict[str, Any] = {key: items[start:end]}
+    if end < len(items):
+        answer["NextToken"] = str(end)
+    return answer
+
+
+def in_order(items: list[dict[str, Any]], by: str, order: str) -> list[dict[str, Any]]:
+    """Items sorted by one of their keys; ``order`` is Ascending or Descending."""
+    return sorted(items, key=lambda item: item[by], reverse=order == "Descending")

@@ -1,0 +1,42 @@
+"""Tags of pipelines, model package groups and model versions; they stand in the resource's own record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.local.errors import missing
+from pipelines.local.paging import page
+from pipelines.local.pipeline_calls import LocalCalls
+from pipelines.local.state import locked, read_json, write_json
+
+
+class TagCalls(LocalCalls):
+    """Calls on tags."""
+
+    def _tagged(self, resource: str, operation: str) -> Path:
+        kind, _, name = resource.rpartition(":")[2].partition("/")
+        places = {
+            "pipeline": lambda: self.state.pipeline(name),
+            "model-package-group": lambda: self.state.group_record(name),
+            "model-package": lambda: self.state.described(resource),
+        }
+        path = places[kind]() if kind in places and ".." not in name else None
+        if path is None or not path.is_file():
+            raise missing(operation, f"Resource {resource} does not exist.")
+        return path
+
+    def add_tags(self, *, ResourceArn: str, Tags: list[dict[str, str]]) -> dict[str, Any]:
+        """AddTags; a key that is there takes the new value."""
+        path = self._tagged(ResourceArn, "AddTags")
+        with locked(path.with_suffix(".lock")):
+            record = read_json(path)
+            tags = {tag["Key"]: tag["Value"] for tag in [*record.get("Tags", []), *Tags]}
+            record["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+            write_json(path, record)
+        return {"Tags": record["Tags"]}
+
+    def list_tags(self, *, ResourceArn: str, NextToken: str | None = None, MaxResults: int | None = None) -> dict[str, Any]:
+        """ListTags."""
+        tags = read_json(self._tagged(ResourceArn, "ListTags")).get("Tags", [])
+        return page("ListTags", "Tags", tags, NextToken, MaxResults, usual=50)

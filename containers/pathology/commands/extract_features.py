@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import sys
 import time
@@ -50,8 +51,13 @@ class Extraction:
         import torch
 
         from pathology.models.encoder import load_encoder
+        from pathology.wsi.tiles import THREADS
 
-        return load_encoder(folder, "cuda" if torch.cuda.is_available() else "cpu", self.settings.precision)
+        if torch.cuda.is_available():
+            return load_encoder(folder, "cuda", self.settings.precision)
+        # Readers keep their cores: threads of torch that wait for one another spin, and spinning beside readers costs 3×.
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) - THREADS))
+        return load_encoder(folder, "cpu", self.settings.precision)
 
     def claim(self, row: CohortRow) -> bool:
         """Take the slide for this host; a claim of its own is left from before a restart and is taken up again."""

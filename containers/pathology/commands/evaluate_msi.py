@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,9 @@ def main(job: Job) -> None:
     settings = job.hyperparameters(EvaluateMsi)
     archive = job.file("model", ".tar.gz")
     tables = {"cohort": job.file("cohort", ".csv"), "slides": job.file("slides", ".csv")}
-    folder = job.scratch / "model"
-    unpack(archive, folder)
-    artefact = serve_msi.model_fn(folder)
+    with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
+        unpack(archive, Path(folder))
+        artefact = serve_msi.model_fn(folder)
 
     test = [row for row in read_cohort(tables["cohort"]) if row.split == "test"]
     slides = SlideRow.read(tables["slides"])

@@ -129,9 +129,9 @@ def load_artefact(folder: Path) -> Artefact:
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise DataError(f"{folder.name} holds no {CONFIG}: it is no model artefact")
+        raise DataError(f"the model artefact holds no {CONFIG}: train the model again, or give its model.tar.gz")
     content = path.read_bytes()
-    config = _config(content, f"{folder.name}/{CONFIG}")
+    config = _config(content, f"the model artefact's {CONFIG}")
     models = tuple(_model(folder, config, fold) for fold in config.folds)
     return Artefact(config, models, hashlib.sha256(content).hexdigest())
 

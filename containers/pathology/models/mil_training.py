@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,15 +25,9 @@ from pathology.contracts.settings import TrainMsi
 from pathology.contracts.storage import write_whole
 from pathology.datasets.bags import Bags
 from pathology.metrics.ranking import auroc
-from pathology.models.attention_mil import GatedAttention
+from pathology.models.attention_mil import GatedAttention, cpu_threads
 
 Batch = tuple[Tensor, Tensor, Tensor]
-CPU_THREADS = 8
-"""More do not pay on bags of some thousand tiles."""
-
-PARALLEL_WORK = 1e8
-"""Multiply-adds a step from which several threads pay: on small bags waiting for one another cost five times the work
-(measured: 8 bags of 35 tiles, 2 threads on 2 busy cores)."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +155,6 @@ def cross_validate(bags: Bags, settings: TrainMsi, checkpoints: Path, scratch: P
     Raises:
         DataError: when a fold has no patient with features, or the rest lacks a class.
     """
-    torch.set_num_threads(threads_for(bags, settings))
     folds = np.array([patient.fold for patient in bags.patients])
     out_of_fold = np.zeros(len(bags))
     models = []
@@ -182,12 +174,11 @@ def cross_validate(bags: Bags, settings: TrainMsi, checkpoints: Path, scratch: P
     return Ensemble(tuple(models), out_of_fold)
 
 
-def threads_for(bags: Bags, settings: TrainMsi) -> int:
-    """How many CPU threads a step's work is worth, by the first projection's multiply-adds."""
+def step_work(bags: Bags, settings: TrainMsi) -> float:
+    """Multiply-adds of the first projection, the largest part of a step, on bags of the median size."""
     tiles = float(np.median([sum(slide.tiles or 0 for slide in patient.slides) for patient in bags.patients]))
     drawn = min(tiles, settings.max_tiles or tiles)
-    work = drawn * settings.batch_size * bags.encoder.dimension * settings.hidden_size
-    return 1 if work < PARALLEL_WORK else min(os.cpu_count() or 1, CPU_THREADS)
+    return drawn * settings.batch_size * bags.encoder.dimension * settings.hidden_size
 
 
 def _checked_folds(folds: np.ndarray, labels: np.ndarray) -> list[int]:
@@ -226,7 +217,8 @@ def train_fold(bags: Bags, train: np.ndarray, validation: np.ndarray, fold: int,
         enable_model_summary=False,
         default_root_dir=scratch,
     )
-    trainer.fit(training)
+    with cpu_threads(step_work(bags, settings)):
+        trainer.fit(training)
     if training.best is None:
         raise DataError(f"fold {fold}: the validation loss was never a number: lower the learning rate")
     return training.best

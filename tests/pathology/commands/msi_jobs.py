@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
 from pathology.contracts.features import EncoderCard
-from pathology.contracts.settings import Settings
-from pathology.contracts.tables import CohortRow, SlideRow
+from pathology.contracts.settings import EvaluateMsi, Settings, TrainMsi
+from pathology.contracts.tables import CohortRow, PredictionRow, SlideRow
 from pathology.job import Job
 from pathology.wsi.features import write_features
 
@@ -123,3 +126,67 @@ def strict_json(path: Path) -> dict:
         raise AssertionError(f"{path.name} holds {text}")
 
     return json.loads(path.read_text(), parse_constant=refuse)
+
+
+QUICK = TrainMsi(epochs=8, hidden_size=32, learning_rate=5e-3, patience=4)
+
+
+class MsiRun:
+    """Planted features as the EFS mount and the store both show them, ready to train on and to evaluate."""
+
+    def __init__(self, root: Path, **planted) -> None:
+        self.root = root
+        self.uris = root / "uris"
+        self.cohort, self.slides = plant(self.uris, **planted)
+        self.features = self.uris / "s3" / "bucket" / "features"
+        self.models = write_card(root / "models")
+        self.log = ""
+
+    def feature_file(self, slide_id: str) -> Path:
+        """A slide's features."""
+        return self.features / SETTINGS_HASH / f"{slide_id}.h5"
+
+    def training(self, folder: Path | None = None, settings: TrainMsi = QUICK) -> Job:
+        """A training job over the run's tables; ``folder`` is its /opt/ml."""
+        folder = folder or self.root / "ml"
+        channels = {
+            "training": self.features,
+            "models": self.models,
+            "slides": write_table(folder / "tables" / "slides", "slides.csv", self.slides),
+            "splits": write_table(folder / "tables" / "splits", "cohort.csv", self.cohort),
+        }
+        return training_job(folder, settings, channels)
+
+    def train(self, settings: TrainMsi = QUICK) -> Path:
+        """Train; the model's folder. What the job printed is kept as ``log``."""
+        from pathology.commands.train_msi_tcga import main
+
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            main(self.training(settings=settings))
+        self.log = printed.getvalue()
+        return self.root / "ml" / "model"
+
+    def packed(self) -> Path:
+        """A folder with the model as the service packs it, once."""
+        archive = self.root / "packed" / "model.tar.gz"
+        if not archive.exists():
+            archive.parent.mkdir()
+            with tarfile.open(archive, "w:gz") as tar:
+                tar.add(self.root / "ml" / "model", ".")
+        return archive.parent
+
+    def evaluate(self, folder: Path, slides: list[SlideRow] | None = None, **settings) -> tuple[dict, list[PredictionRow], str]:
+        """Evaluate the packed model: evaluation.json, predictions, and what was printed."""
+        from pathology.commands.evaluate_msi import main
+
+        inputs = {
+            "model": self.packed(),
+            "slides": write_table(folder / "slides", "slides.csv", slides or self.slides),
+            "cohort": write_table(folder / "cohort", "cohort.csv", self.cohort),
+        }
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            main(processing_job(folder, EvaluateMsi(**{"resamples": 500, **settings}), inputs, ("evaluation",)))
+        output = folder / "evaluation"
+        return strict_json(output / "evaluation.json"), PredictionRow.read(output / "predictions.csv"), printed.getvalue()

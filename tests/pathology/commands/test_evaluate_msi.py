@@ -1,0 +1,193 @@
+"""EvaluateMsi: every number recomputed from predictions.csv with scikit-learn; nothing dropped; one file that needs nothing."""
+
+import hashlib
+import html.parser
+import re
+
+import numpy as np
+import pytest
+from msi_jobs import MsiRun, slide_row
+from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation import Evaluation
+from scipy.stats import binomtest
+from sklearn import metrics
+
+
+@pytest.fixture(scope="module")
+def evaluated(msi_run, tmp_path_factory):
+    """The planted run's evaluation: folder, evaluation.json, predictions, log."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+        return folder, *msi_run.evaluate(folder)
+
+
+def test_signal_is_found_in_patients_never_seen(evaluated):
+    _, evaluation, predictions, log = evaluated
+    block = evaluation["pathology"]
+    assert block["intervals"]["auroc"]["low"] > 0.5
+    assert block["n"] == len(predictions) == 40
+    assert block["positives"] == sum(row.label for row in predictions) == 16
+    value = block["intervals"]["auroc"]["value"]
+    assert re.search(rf"^AUROC {value:.3f} \(95% interval 0\.\d+ to [01]\.\d+\), 40 patients, 16 positive$", log, re.MULTILINE)
+
+
+def test_every_number_follows_from_predictions(evaluated):
+    _, evaluation, predictions, _ = evaluated
+    block, studio = evaluation["pathology"], evaluation["binary_classification_metrics"]
+    truth = np.array([row.label for row in predictions])
+    score = np.array([row.probability for row in predictions])
+    called = np.array([row.predicted for row in predictions])
+    assert (called == (score >= block["threshold"])).all()
+
+    matrix = metrics.confusion_matrix(truth, called)
+    assert [[studio["confusion_matrix"][a][b] for b in "01"] for a in "01"] == matrix.tolist()
+    (tn, fp), (fn, tp) = matrix
+    expected = {
+        "auc": metrics.roc_auc_score(truth, score),
+        "accuracy": metrics.accuracy_score(truth, called),
+        "balanced_accuracy": metrics.balanced_accuracy_score(truth, called),
+        "precision": metrics.precision_score(truth, called),
+        "recall": metrics.recall_score(truth, called),
+        "true_positive_rate": tp / (tp + fn),
+        "true_negative_rate": tn / (tn + fp),
+        "false_positive_rate": fp / (tn + fp),
+        "false_negative_rate": fn / (tp + fn),
+        "f0_5": metrics.fbeta_score(truth, called, beta=0.5),
+        "f1": metrics.f1_score(truth, called),
+        "f2": metrics.fbeta_score(truth, called, beta=2),
+    }
+    curves = {"confusion_matrix", "receiver_operating_characteristic_curve", "precision_recall_curve"}
+    assert set(studio) == set(expected) | curves
+    for name, value in expected.items():
+        assert studio[name]["value"] == pytest.approx(value), name
+        assert studio[name]["standard_deviation"] >= 0
+
+    false_rates, true_rates, _ = metrics.roc_curve(truth, score, drop_intermediate=False)
+    roc = studio["receiver_operating_characteristic_curve"]
+    assert roc["false_positive_rates"] == pytest.approx(false_rates.tolist())
+    assert roc["true_positive_rates"] == pytest.approx(true_rates.tolist())
+    precisions, recalls, _ = metrics.precision_recall_curve(truth, score)
+    assert studio["precision_recall_curve"]["precisions"] == pytest.approx(precisions.tolist())
+    assert studio["precision_recall_curve"]["recalls"] == pytest.approx(recalls.tolist())
+
+    assert block["brier"] == pytest.approx(metrics.brier_score_loss(truth, score))
+    intervals = block["intervals"]
+    assert intervals["average_precision"]["value"] == pytest.approx(metrics.average_precision_score(truth, score))
+    wilson = binomtest(int(tp), int(tp + fn)).proportion_ci(0.95, method="wilson")
+    assert (intervals["sensitivity"]["low"], intervals["sensitivity"]["high"]) == pytest.approx((wilson.low, wilson.high))
+    for bounds in intervals.values():
+        assert bounds["low"] <= bounds["value"] <= bounds["high"]
+
+
+def test_tables_follow_from_predictions(evaluated):
+    _, evaluation, predictions, _ = evaluated
+    block = evaluation["pathology"]
+    for site in block["sites"]:
+        own = [row for row in predictions if row.site == site["site"]]
+        assert (site["n"], site["positives"]) == (len(own), sum(row.label for row in own))
+        assert site["auroc"] == pytest.approx(metrics.roc_auc_score([r.label for r in own], [r.probability for r in own]))
+    assert sum(group["n"] for group in block["calibration"]) == block["n"]
+    assert sum(group["positives"] for group in block["calibration"]) == block["positives"]
+    means = [group["mean_probability"] for group in block["calibration"]]
+    assert means == sorted(means)
+
+
+def test_what_was_evaluated_is_named_by_hash(evaluated, msi_run):
+    folder, evaluation, predictions, log = evaluated
+    block = evaluation["pathology"]
+    assert block["model"]["archive_sha256"] == hashlib.sha256((msi_run.packed() / "model.tar.gz").read_bytes()).hexdigest()
+    assert block["data"]["cohort_sha256"] == hashlib.sha256((folder / "cohort" / "cohort.csv").read_bytes()).hexdigest()
+    assert block["model"]["trained_on_this_cohort"] is True
+    assert block["model"]["serving_code"] == block["model"]["evaluated_with_code"]
+    assert block["encoder"] == {"name": "tiny", "sha256": "a" * 64, "published": False, "remark": "seeded, for tests"}
+    assert "stand-in, not a published foundation model (seeded, for tests)" in block["cautions"][0]
+    assert "caution: The encoder tiny is a seeded stand-in" in log
+    assert [row.patient_id for row in predictions] == sorted({row.patient_id for row in msi_run.cohort if row.split == "test"})
+    parsed = Evaluation.from_json((folder / "evaluation" / "evaluation.json").read_bytes(), "evaluation.json")
+    assert parsed.to_json() == (folder / "evaluation" / "evaluation.json").read_bytes()
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a page refers to, its text, and whether tags close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.references, self.text, self.open = [], "", []
+
+    def handle_starttag(self, tag, attributes):
+        self.references += [value for name, value in attributes if name in {"src", "href", "srcset", "data"}]
+        if tag not in {"meta", "img", "br", "link"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_report_is_one_file_that_says_it_plainly(evaluated):
+    folder, evaluation, predictions, _ = evaluated
+    source = (folder / "evaluation" / "report.html").read_text()
+    page = Page()
+    page.feed(source)
+    assert not page.open
+    assert len(page.references) == 4 and all(item.startswith("data:image/svg+xml;base64,") for item in page.references)
+    assert "url(" not in source and "@import" not in source and "<script" not in source
+    text = " ".join(page.text.split())
+    auroc = evaluation["pathology"]["intervals"]["auroc"]
+    assert f"95% interval {auroc['low']:.3f} to {auroc['high']:.3f}" in text
+    assert "seeded stand-in, not a published foundation model" in text
+    assert "What it must not be used for" in text
+    wrong = [row for row in predictions if row.predicted != row.label]
+    assert f"{len(wrong)} of 40 patients were called wrong" in text
+    assert all(row.patient_id in text for row in wrong[:10])
+
+
+def test_twice_the_same_bytes(evaluated, msi_run, tmp_path, monkeypatch):
+    folder, *_ = evaluated
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    msi_run.evaluate(tmp_path / "again")
+    for name in ("predictions.csv", "report.html", "evaluation.json"):
+        assert (tmp_path / "again" / "evaluation" / name).read_bytes() == (folder / "evaluation" / name).read_bytes()
+
+
+def test_a_patient_without_features_is_listed(evaluated, msi_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    patient = evaluated[2][0].patient_id
+    slides = [slide_row(row.slide_id, "failed") if row.slide_id.startswith(patient) else row for row in msi_run.slides]
+    evaluation, predictions, log = msi_run.evaluate(tmp_path / "a", slides)
+    (lost,) = evaluation["pathology"]["not_evaluable"]
+    assert (lost["patient_id"], lost["reason"]) == (patient, "failed: planted")
+    assert patient not in {row.patient_id for row in predictions}
+    assert evaluation["pathology"]["n"] == 39
+    assert f"not evaluable: patient {patient}, failed: planted" in log
+    assert "Not evaluated" in (tmp_path / "a" / "evaluation" / "report.html").read_text()
+
+    positives = {row.patient_id for row in msi_run.cohort if row.label}
+    none = [slide_row(row.slide_id, "empty") if row.slide_id[:4] in positives else row for row in msi_run.slides]
+    with pytest.raises(DataError, match="0 are positive and 24 negative"):
+        msi_run.evaluate(tmp_path / "b", none)
+
+
+def test_a_feature_file_gone_is_named(evaluated, msi_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    slide = next(row.slide_id for row in msi_run.cohort if row.split == "test")
+    path = msi_run.feature_file(slide)
+    path.rename(path.with_suffix(".away"))
+    try:
+        with pytest.raises(DataError, match=f"slide {slide}: its feature file is gone"):
+            msi_run.evaluate(tmp_path)
+    finally:
+        path.with_suffix(".away").rename(path)
+
+
+@pytest.mark.slow
+def test_shuffled_labels_teach_nothing(tmp_path, monkeypatch):
+    run = MsiRun(tmp_path, patients=100, positives=40, signal=2.5, shuffle=True)
+    run.train()
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(run.uris))
+    evaluation, _, _ = run.evaluate(tmp_path / "evaluation")
+    auroc = evaluation["pathology"]["intervals"]["auroc"]
+    assert auroc["low"] < 0.5 < auroc["high"]

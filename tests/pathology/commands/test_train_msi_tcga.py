@@ -1,0 +1,154 @@
+"""TrainMsi: what it prints, what it packs, what it refuses, and what a restart repeats."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+from msi_jobs import CARD, QUICK, SETTINGS_HASH, MsiRun, slide_row, write_card
+from pathology.commands import train_msi_tcga
+from pathology.commands.train_msi_tcga import main
+from pathology.contracts.errors import DataError
+from pathology.contracts.log_lines import MSI_METRICS
+from pathology.models import mil_training
+from pathology.models.artefact import load_artefact
+
+TINY = QUICK.model_copy(update={"epochs": 2})
+
+
+class Interrupted(Exception):  # noqa: N818 - what happens, no error of ours
+    """The spot instance goes."""
+
+
+@pytest.fixture
+def small(tmp_path):
+    return MsiRun(tmp_path, patients=20, positives=8, folds=2, tiles=6)
+
+
+def test_the_metric_definitions_match_the_log(msi_run):
+    found = {item["Name"]: re.findall(item["Regex"], msi_run.log) for item in MSI_METRICS}
+    assert set(found) == {"training:loss", "validation:loss", "validation:accuracy", "validation:roc_auc"}
+    epochs = len(found["training:loss"])
+    assert 3 < epochs <= 3 * QUICK.epochs
+    # One value an epoch, and the whole cross-validation's at the end.
+    assert len(found["validation:loss"]) == len(found["validation:accuracy"]) == len(found["validation:roc_auc"]) == epochs + 1
+    out_of_fold = load_artefact(msi_run.root / "ml" / "model").config.out_of_fold
+    assert float(found["validation:roc_auc"][-1]) == pytest.approx(out_of_fold.auroc, abs=1e-6)
+
+
+def test_it_learns(msi_run):
+    config = load_artefact(msi_run.root / "ml" / "model").config
+    assert config.out_of_fold.low > 0.6
+    assert config.out_of_fold.patients == len({row.patient_id for row in msi_run.cohort if row.split == "train"})
+    assert 0 < config.threshold < 1
+
+
+def test_the_artefact_says_what_it_is(msi_run):
+    folder = msi_run.root / "ml" / "model"
+    config = load_artefact(folder).config
+    assert (config.encoder.name, config.encoder.published, config.encoder.remark) == ("tiny", False, "seeded, for tests")
+    assert config.settings_hash == SETTINGS_HASH
+    assert [fold.file for fold in config.folds] == ["fold-0.safetensors", "fold-1.safetensors", "fold-2.safetensors"]
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"config.json", "code/inference.py", "code/pathology/models/serve_msi.py"} <= names
+    assert not [name for name in names if "mil_training" in name or name.endswith((".pth", ".pt", ".pkl"))]
+
+
+def test_the_cohorts_class_names_travel(small):
+    job = small.training(settings=TINY)
+    (job.input("splits") / "cohort.json").write_text(json.dumps({"classes": ["MSI-L or MSS", "MSI-H"]}))
+    main(job)
+    assert load_artefact(job.output("model")).config.labels == ("MSI-L or MSS", "MSI-H")
+
+
+def test_twice_the_same_bytes(small, tmp_path):
+    for folder in ("a", "b"):
+        main(small.training(tmp_path / folder, TINY))
+    names = [path.name for path in (tmp_path / "a" / "model").iterdir() if path.is_file()]
+    assert len(names) == 3
+    for name in names:
+        assert (tmp_path / "a" / "model" / name).read_bytes() == (tmp_path / "b" / "model" / name).read_bytes()
+
+
+def test_a_restart_repeats_only_the_fold_in_hand(small, tmp_path, monkeypatch, capsys):
+    trained = []
+    train_fold = mil_training.train_fold
+
+    def counted(bags, train, validation, fold, settings, scratch):
+        trained.append(fold)
+        if trained == [0, 1]:
+            raise Interrupted
+        return train_fold(bags, train, validation, fold, settings, scratch)
+
+    monkeypatch.setattr(mil_training, "train_fold", counted)
+    job = small.training(tmp_path / "ml", TINY)
+    with pytest.raises(Interrupted):
+        main(job)
+    main(job)
+    assert trained == [0, 1, 1]
+    monkeypatch.setattr(mil_training, "train_fold", lambda *given: trained.append(given[3]) or train_fold(*given))
+    assert "fold 0: finished before the restart" in capsys.readouterr().out
+    whole = small.training(tmp_path / "whole", TINY)
+    main(whole)
+    for path in whole.output("model").glob("*.safetensors"):
+        assert path.read_bytes() == (job.output("model") / path.name).read_bytes()
+
+    # Other settings, or a checkpoint cut short, are never taken up.
+    trained.clear()
+    main(small.training(tmp_path / "ml", TINY.model_copy(update={"epochs": 1})))
+    assert trained == [0, 1]
+    for path in job.checkpoints.rglob("fold-0.safetensors"):
+        path.write_bytes(path.read_bytes()[:50])
+    trained.clear()
+    main(job)
+    assert trained == [0]
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_a_feature_file_gone_or_changed_is_named(small):
+    path = small.feature_file("P001-0")
+    shutil.move(path, path.with_suffix(".away"))
+    with pytest.raises(DataError, match="slide P001-0: its feature file P001-0.h5 is gone"):
+        main(small.training(settings=TINY))
+    path.write_bytes(small.feature_file("P003-0").read_bytes())
+    with pytest.raises(DataError, match="slide P001-0: .* changed"):
+        main(small.training(settings=TINY))
+
+
+def test_another_encoder_is_refused_in_words(small, tmp_path):
+    other = CARD.model_copy(update={"name": "other", "sha256": "b" * 64})
+    small.models = write_card(tmp_path / "other", other)
+    with pytest.raises(DataError, match=r"made by encoder tiny \(sha256 a{12}…\) and the models channel holds other"):
+        main(small.training(settings=TINY))
+    small.models = write_card(small.models)  # several encoders on EFS: the features' own is taken
+    main(small.training(settings=TINY))
+    assert load_artefact(small.root / "ml" / "model").config.encoder.name == "tiny"
+
+
+def test_patients_without_features_are_left_out_and_said(small, capsys):
+    lost = next(row.slide_id for row in small.cohort if row.split == "train" and not row.slide_id.endswith("-1") and row.label)
+    small.slides = [slide_row(row.slide_id, "failed") if row.slide_id[:4] == lost[:4] else row for row in small.slides]
+    main(small.training(settings=TINY))
+    assert f"left out: patient {lost[:4]} has no slide with features" in capsys.readouterr().out
+    small.slides = [slide_row(row.slide_id, "empty") for row in small.slides]
+    with pytest.raises(DataError, match="no train patient has a slide with features"):
+        main(small.training(settings=TINY))
+
+
+def test_one_process_trains(small, monkeypatch, capsys):
+    job = replace(small.training(settings=TINY), hosts=("algo-1", "algo-2"), host="algo-2")
+    main(job)
+    monkeypatch.setenv("RANK", "1")
+    main(small.training(settings=TINY))
+    assert not (small.root / "ml" / "model").exists()
+    assert "attention pooling trains on one device" in capsys.readouterr().out
+
+
+def test_the_checkpoint_key_names_code_and_data():
+    key = train_msi_tcga._checkpoint_key(TINY, {"slides": "1", "cohort": "2"}, CARD)
+    others = [
+        train_msi_tcga._checkpoint_key(TINY.model_copy(update={"seed": 1}), {"slides": "1", "cohort": "2"}, CARD),
+        train_msi_tcga._checkpoint_key(TINY, {"slides": "1", "cohort": "3"}, CARD),
+    ]
+    assert key not in others

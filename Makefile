@@ -35,6 +35,7 @@ lint: $(SETUP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pipelines.render --check
+	$(BIN)/python -m docs.refresh --check
 
 # The pictures and tables in README.md and docs/ that are made from the code.
 docs: $(SETUP)

@@ -33,11 +33,11 @@ def summary(session: Session, steps: list[dict[str, Any]]) -> Iterator[str]:
     if folder is not None:
         evaluation = json.loads(session.store.read(folder / EVALUATION))
         own = evaluation.get("pathology", {})
-        for name, interval in own.get("intervals", {}).items():
-            confidence = f"{interval['confidence']:.0%}"
-            yield f"{name}: {interval['value']:.3f} ({confidence} interval {interval['low']:.3f} to {interval['high']:.3f})"
-        if own.get("remark"):
-            yield f"note: {own['remark']}"
+        for name, interval in own["intervals"].items():
+            title = "AUROC" if name == "auroc" else name.replace("_", " ")
+            bounds = f"{own['confidence']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}"
+            yield f"{title}: {interval['value']:.3f} ({bounds})"
+        yield from (f"caution: {caution}" for caution in own["cautions"])
     for step in steps:
         arn = step.get("Metadata", {}).get("RegisterModel", {}).get("Arn")
         if arn:

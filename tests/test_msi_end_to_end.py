@@ -1,0 +1,229 @@
+"""The msi pipeline whole, through its verbs, on this machine: real files in, a registered model version out."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pathology.contracts.uris import Uri
+from pathology.models.tiny import make_tiny_encoder
+
+from demo.slides import write_svs
+from pipelines.local.client import LocalSageMaker
+
+PATIENTS = 16
+SMALL = {
+    "Epochs": "3",
+    "TilesPerBag": "20",
+    "MinAuroc": "0",
+    "Precision": "float32",
+    "ManifestUri": "none",
+    "ExtractInstanceCount": "2",
+}
+SETTLED = ("PrepareMsi", "ExtractFeatures", "TrainMsi", "EvaluateMsi")
+
+
+class Laptop:
+    """A local account with slides, labels and an encoder in it."""
+
+    def __init__(self, state: Path, bucket: str = "local") -> None:
+        self.state, self.bucket = state, bucket
+        make_tiny_encoder(self.path("tiny"))
+
+    def path(self, key: str) -> Path:
+        return Uri.parse(f"s3://{self.bucket}/{key}").under(self.state)
+
+    def verb(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", f"pipelines.{name}", "--task", "msi", *arguments]
+        env = {**os.environ, "PATHOLOGY_STATE": str(self.state)}
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+
+    def values(self, **more: str) -> dict[str, str]:
+        uris = {"SlidesUri": "slides", "LabelsUri": "labels.csv", "EncoderUri": "tiny", "FeaturesUri": "features"}
+        return {**SMALL, **{name: f"s3://{self.bucket}/{key}" for name, key in uris.items()}, **more}
+
+    def start(self, **more: str) -> subprocess.CompletedProcess[str]:
+        given = [f"--param={name}={value}" for name, value in self.values(**more).items()]
+        return self.verb("start", *given)
+
+    def write_labels(self, text: str) -> None:
+        self.path("labels.csv").write_text(text)
+
+
+def crops(shared_data: Path, count: int, side: int = 700):
+    """Pieces of a real slide, each a patient's: neighbours overlap, so that nothing can be learned of patients from them."""
+    openslide = pytest.importorskip("openslide")
+    with openslide.OpenSlide(shared_data / "slides" / "CMU-1-Small-Region.svs") as slide:
+        width, height = slide.dimensions
+        for number in range(count):
+            x, y = (width - side) * (number % 4) // 3, (height - side) * (number // 4) // max(1, (count - 1) // 4)
+            yield np.asarray(slide.read_region((x, y), 0, (side, side)).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory, shared_data):
+    """An account in which the pipeline has run once on crops of a real slide."""
+    laptop = Laptop(tmp_path_factory.mktemp("laptop") / "state")
+    laptop.path("slides").mkdir(parents=True)
+    lines = ["patient_id,label"]
+    for number, pixels in enumerate(crops(shared_data, PATIENTS)):
+        write_svs(laptop.path(f"slides/P{number:02d}.svs"), pixels, mpp=0.499)
+        lines.append(f"P{number:02d},{'MSI-H' if number % 2 else 'MSS'}")
+    laptop.labels = "\n".join(lines) + "\n"
+    laptop.write_labels(laptop.labels)
+    upserted = laptop.verb("upsert")
+    assert upserted.returncode == 0, upserted.stderr
+    laptop.first = laptop.start()
+    assert laptop.first.returncode == 0, laptop.first.stdout + laptop.first.stderr
+    return laptop
+
+
+def latest_steps(laptop):
+    client = LocalSageMaker(laptop.state)
+    arn = client.list_pipeline_executions(PipelineName="pathology-msi")["PipelineExecutionSummaries"][0]["PipelineExecutionArn"]
+    steps = client.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+    return {step["StepName"]: step for step in steps}
+
+
+def versions(laptop):
+    found = LocalSageMaker(laptop.state).list_model_packages(ModelPackageGroupName="pathology-msi")
+    return len(found["ModelPackageSummaryList"])
+
+
+def test_a_run_ends_in_a_model_version_and_says_how_good_it_is(laptop):
+    out = laptop.first.stdout
+    assert "AUROC: " in out
+    assert "95% interval" in out
+    assert (
+        "model package: arn:aws:sagemaker:us-east-1:000000000000:model-package/pathology-msi/1 (version 1, PendingManualApproval)"
+        in out
+    )
+    report = Path(next(line for line in out.splitlines() if line.startswith("report: ")).removeprefix("report: "))
+    html = report.read_text()
+    assert "<html" in html
+    assert "http://" not in html.replace("http://www.w3.org", "")
+    assert "seeded" in html
+
+
+def test_every_number_is_of_this_cohort(laptop):
+    cohort = next(laptop.state.glob("s3/local/runs/pathology-msi/*/PrepareMsi/cohort/cohort.csv"))
+    rows = list(csv.DictReader(cohort.open()))
+    assert len(rows) == PATIENTS
+    evaluation = json.loads(
+        next(laptop.state.glob("s3/local/runs/pathology-msi/*/EvaluateMsi/evaluation/evaluation.json")).read_text()
+    )
+    assert evaluation["pathology"]["n"] == sum(row["split"] == "test" for row in rows)
+    assert evaluation["pathology"]["encoder"]["published"] is False
+
+
+def test_two_hosts_shared_the_slides(laptop):
+    logs = sorted(laptop.state.glob("executions/*/jobs/*ExtractFeatures*/algo-*.log"))
+    assert len(logs) == 2
+    lines = [line for log in logs for line in log.read_text().splitlines() if line.startswith("Processing slide #")]
+    assert len({line.partition(": ")[2] for line in lines}) == len(lines) == PATIENTS
+
+
+def test_nothing_changed_is_cached_and_a_changed_label_is_not(laptop):
+    again = laptop.start()
+    assert again.returncode == 0, again.stdout
+    steps = latest_steps(laptop)
+    assert {name for name in SETTLED if "CacheHitResult" in steps[name]} == set(SETTLED)
+    laptop.write_labels(laptop.labels.replace("P00,MSS", "P00,MSI-L"))
+    try:
+        assert laptop.start().returncode == 0
+        assert "CacheHitResult" not in latest_steps(laptop)["PrepareMsi"]
+    finally:
+        laptop.write_labels(laptop.labels)
+
+
+def test_a_feature_file_that_is_gone_is_named_and_comes_back(laptop):
+    gone = next(laptop.state.glob("s3/local/features/*/P03.h5"))
+    gone.unlink()
+    failed = laptop.start()
+    assert failed.returncode == 1
+    assert "P03" in failed.stdout
+    assert "ExtractionRun" in failed.stdout
+    mended = laptop.start(ExtractionRun="2")
+    assert mended.returncode == 0, mended.stdout
+    assert gone.is_file()
+
+
+def test_below_the_threshold_nothing_is_registered(laptop):
+    before = versions(laptop)
+    failed = laptop.start(MinAuroc="1.0", Epochs="1")
+    assert failed.returncode == 1
+    assert "AUROC " in failed.stdout
+    assert "is below the threshold 1.0; nothing was registered" in failed.stdout
+    assert versions(laptop) == before
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("name,status\nP00,MSS\n", "column"),
+        ("patient_id,label\nP00,MSS\nP00,MSI-H\n", "P00"),
+        ("patient_id,label\n" + "".join(f"P{n:02d},MSS\n" for n in range(PATIENTS)), "MSI-H"),
+        ("patient_id,label\n" + "".join(f"P{n:02d},NA\n" for n in range(PATIENTS)), "label"),
+    ],
+)
+def test_labels_that_are_wrong_end_the_run_before_extraction(laptop, labels, said):
+    laptop.write_labels(labels)
+    try:
+        failed = laptop.start()
+    finally:
+        laptop.write_labels(laptop.labels)
+    assert failed.returncode == 1
+    assert said in latest_steps(laptop)["PrepareMsi"]["FailureReason"]
+    assert set(latest_steps(laptop)) == {"PrepareMsi"}
+
+
+def test_slides_that_do_not_exist_end_the_run_before_extraction(laptop):
+    failed = laptop.start(SlidesUri="s3://local/nowhere")
+    assert failed.returncode == 1
+    assert "s3://local/nowhere" in latest_steps(laptop)["PrepareMsi"]["FailureReason"]
+    assert set(latest_steps(laptop)) == {"PrepareMsi"}
+
+
+@pytest.mark.parametrize("given", ["Epoch=3", "Epochs=0", "SlidesUri=efs://fs-00000000/datasets/x"])
+def test_a_wrong_parameter_starts_nothing(laptop, given):
+    before = len(list((laptop.state / "executions").iterdir()))
+    refused = laptop.verb("start", "--param", given)
+    assert refused.returncode == 2
+    assert len([line for line in refused.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert len(list((laptop.state / "executions").iterdir())) == before
+
+
+def test_the_definition_for_aws_runs_here_too(laptop, example_definition, tmp_path_factory):
+    """The JSON of environments/example.yaml, its parameters overridden, in an account of its own."""
+    name, text, code, bucket = example_definition
+    other = Laptop(tmp_path_factory.mktemp("other") / "state", bucket)
+    other.path("slides").mkdir(parents=True)
+    for slide in laptop.path("slides").iterdir():
+        other.path(f"slides/{slide.name}").symlink_to(slide)
+    other.write_labels(laptop.labels)
+    for uri, archive in code.items():
+        path = Uri.parse(uri).under(other.state)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archive)
+    client = LocalSageMaker(other.state)
+    client.create_pipeline(
+        PipelineName=name, PipelineDefinition=text, RoleArn="arn:aws:iam::111122223333:role/pathology-pipeline"
+    )
+    client.create_model_package_group(ModelPackageGroupName="pathology-msi")
+    done = other.start()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert versions(other) == 1
+
+
+@pytest.fixture(scope="module")
+def example_definition():
+    from pipelines.builder import build
+    from pipelines.config import load_environment, load_task
+
+    example = load_environment("example")
+    built = build("msi", load_task("msi", example), example)
+    return built.name, built.text, built.code, example.bucket

@@ -47,6 +47,14 @@ def test_another_package_on_the_path_does_not_win(entry, repository):
     assert done.stdout.startswith(str(root))
 
 
+def test_a_package_in_the_working_directory_does_not_win(entry, tmp_path):
+    (tmp_path / "pathology" / "commands").mkdir(parents=True)
+    (tmp_path / "pathology" / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    done, root = entry(code("import pathology; print(pathology.__file__)"), "hello")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(str(root))
+
+
 def test_the_exit_code_is_the_commands(entry):
     done, _ = entry(code("raise SystemExit(7)"), "hello")
     assert done.returncode == 7

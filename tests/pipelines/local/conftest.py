@@ -71,6 +71,10 @@ COMMANDS = {
     "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
     "fail_first": "mark = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'healed'\n"
     "if not mark.exists(): sys.exit('not yet')\n(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
+    "count": "here = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'counting'\nhere.mkdir(exist_ok=True)\n"
+    "mine = here / CONFIG['ProcessingJobName']\nmine.touch()\ntime.sleep(0.1)\n"
+    "with (here.parent / 'counted').open('a') as file: file.write(f'{len(list(here.iterdir()))}\\n')\n"
+    "mine.unlink()\n",
     "sleep_once": "if (Path(os.environ['PATHOLOGY_URI_ROOT']) / 'healed').exists():\n"
     "    (OUTPUT / 'out' / 'value.json').write_text('{}')\n"
     "else:\n    (ROOT / 'started').touch()\n    time.sleep(120)\n",

@@ -76,6 +76,17 @@ def test_steps_that_do_not_wait_for_each_other_run_at_once(account, make):
     assert execution["PipelineExecutionStatus"] == "Succeeded"
 
 
+@pytest.mark.parametrize("most", [1, 3])
+def test_no_more_steps_run_at_once_than_asked(account, make, most):
+    account.pipeline(*(make.processing(f"Count{n}", "count", outputs=()) for n in range(4)))
+    arn = account.client.start_pipeline_execution(
+        PipelineName="test", ParallelismConfiguration={"MaxParallelExecutionSteps": most}
+    )["PipelineExecutionArn"]
+    assert account.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    seen = {int(line) for line in (account.root / "counted").read_text().split()}
+    assert max(seen) <= most
+
+
 def test_hosts_run_at_once_and_share_sharded_input(account, make):
     for name in ("a", "b", "c"):
         account.store.write(Uri.parse(f"s3://local/data/{name}.txt"), name.encode())

@@ -32,6 +32,8 @@ GLASS = 243.0
 """Grey of bare glass under the lamp."""
 
 BAND = 64
+COARSE = 100
+"""Noise with longer hills than this many px is drawn at a quarter of the size."""
 
 STAINS = np.array([[0.5626, 0.7201, 0.4062], [0.2159, 0.8012, 0.5581]], np.float32)
 """Optical density in R, G, B of haematoxylin and of eosin (reference of Macenko et al. 2009)."""
@@ -179,6 +181,9 @@ def paint(look: Look, generator: np.random.Generator) -> np.ndarray:
 
 def _noise(shape: tuple[int, int], scale: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
     """Smooth noise of unit variance, about ``scale`` px from hill to hill, (H, W) float32."""
+    if min(scale) >= COARSE:
+        quarter = _noise((shape[0] // 4 + 1, shape[1] // 4 + 1), (scale[0] // 4, scale[1] // 4), generator)
+        return np.asarray(cv2.resize(quarter, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR))
     coarse = [int(np.ceil(side / step)) + 3 for side, step in zip(shape, scale, strict=True)]
     field = generator.normal(0, 1, coarse).astype(np.float32)
     large = cv2.resize(field, (coarse[1] * scale[1], coarse[0] * scale[0]), interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""Lets the tests here import the modules beside them that make jobs, and trains one small ensemble for all of them."""
+"""Lets the tests below import msi_jobs, and trains one small ensemble for all of them."""
 
 import sys
 from pathlib import Path

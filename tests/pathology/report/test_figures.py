@@ -1,0 +1,51 @@
+"""Figures: strict SVG, the same bytes twice, a band that holds the curve."""
+
+import base64
+from xml.etree import ElementTree
+
+import numpy as np
+from pathology.contracts.tables import PredictionRow
+from pathology.metrics.ranking import roc_curve
+from pathology.report.figures import GRID, distribution_figure, precision_recall_figure, roc_band, roc_figure
+from pathology.report.msi import confident_mistakes
+
+GENERATOR = np.random.default_rng(0)
+TRUTH = np.repeat([0, 1], 30)
+SCORE = np.clip(GENERATOR.normal(0.4 + 0.2 * TRUTH, 0.15), 0, 1)
+
+
+def test_svg_that_parses_and_repeats():
+    makers = [
+        lambda: roc_figure(TRUTH, SCORE, 0.5, 0.95, 0),
+        lambda: precision_recall_figure(TRUTH, SCORE, 0.5),
+        lambda: precision_recall_figure(TRUTH, SCORE, 1.0),  # nothing called positive: no point to draw
+        lambda: distribution_figure(TRUTH, SCORE, 0.5, ("MSS", "MSI-H"), 0),
+    ]
+    for make in makers:
+        uri = make()
+        assert uri == make()
+        kind, _, content = uri.partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        root = ElementTree.fromstring(base64.b64decode(content))
+        assert root.tag.endswith("svg")
+        links = [value for node in root.iter() for name, value in node.attrib.items() if name.endswith("href")]
+        assert all(link.startswith("#") for link in links)
+
+
+def test_the_band_holds_the_curve():
+    low, high = roc_band(TRUTH, SCORE, 0.95, seed=0, draws=300)
+    false_rates, true_rates = roc_curve(TRUTH, SCORE)
+    curve = true_rates[np.searchsorted(false_rates, GRID, side="right") - 1]
+    assert (low <= curve).all() and (curve <= high).all()
+    assert (np.diff(low) >= 0).all() and high[-1] == 1
+    assert (high - low).max() > 0.1
+
+
+def test_the_most_confident_mistakes_come_first():
+    rows = [
+        PredictionRow(
+            patient_id=name, site="", slides=1, label=label, probability=score, fold_deviation=0, predicted=score >= 0.2
+        )
+        for name, label, score in [("a", 1, 0.02), ("b", 0, 0.9), ("c", 0, 0.1), ("d", 0, 0.3), ("e", 1, 0.19), ("f", 1, 0.8)]
+    ]
+    assert [row.patient_id for row in confident_mistakes(rows, 0.2)] == ["a", "b", "d", "e"]

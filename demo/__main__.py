@@ -26,9 +26,12 @@ SETTINGS = {
     "ExtractInstanceCount": "1",
     "Epochs": "20",
     "TilesPerBag": "200",
+    "TestFraction": "0.35",
     "MinAuroc": "0.6",
 }
-"""What a run on a laptop changes: where its data lies, a tiny encoder in full precision, one host."""
+"""What a run on a laptop changes: where its data lies, a tiny encoder in full precision, one host, more test patients."""
+
+PATIENTS, POSITIVES = 64, 26
 
 
 def _finished(folder: Path) -> Path:
@@ -44,7 +47,7 @@ def make_data(state: Path) -> dict[str, str]:
         print("making slides for the demo (seeded, with H&E-like textures; no patient's)", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "slides").mkdir(parents=True)
-        make_slides(folder / "slides", folder / "labels" / "labels.csv")
+        make_slides(folder / "slides", folder / "labels" / "labels.csv", patients=PATIENTS, positives=POSITIVES)
         _finished(folder).touch()
     return {"SlidesUri": f"s3://{BUCKET}/demo/msi/slides", "LabelsUri": f"s3://{BUCKET}/demo/msi/labels/labels.csv"}
 

@@ -11,6 +11,7 @@ from pathology.contracts.uris import Uri
 
 from pipelines.session import Session
 
+SHOWN = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
 
@@ -33,8 +34,8 @@ def summary(session: Session, steps: list[dict[str, Any]]) -> Iterator[str]:
     if folder is not None:
         evaluation = json.loads(session.store.read(folder / EVALUATION))
         own = evaluation.get("pathology", {})
-        for name, interval in own["intervals"].items():
-            title = "AUROC" if name == "auroc" else name.replace("_", " ")
+        for name, title in SHOWN.items():
+            interval = own["intervals"][name]
             bounds = f"{own['confidence']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}"
             yield f"{title}: {interval['value']:.3f} ({bounds})"
         yield from (f"caution: {caution}" for caution in own["cautions"])

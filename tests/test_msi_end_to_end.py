@@ -116,7 +116,9 @@ def test_every_number_is_of_this_cohort(laptop):
     evaluation = json.loads(
         next(laptop.state.glob("s3/local/runs/pathology-msi/*/EvaluateMsi/evaluation/evaluation.json")).read_text()
     )
-    assert evaluation["pathology"]["n"] == sum(row["split"] == "test" for row in rows)
+    block = evaluation["pathology"]
+    assert block["n"] + len(block["not_evaluable"]) == sum(row["split"] == "test" for row in rows)
+    assert block["n"] > 0
     assert evaluation["pathology"]["encoder"]["published"] is False
 
 
@@ -141,11 +143,11 @@ def test_nothing_changed_is_cached_and_a_changed_label_is_not(laptop):
 
 
 def test_a_feature_file_that_is_gone_is_named_and_comes_back(laptop):
-    gone = next(laptop.state.glob("s3/local/features/*/P03.h5"))
+    gone = next(laptop.state.glob("s3/local/features/*/P*.h5"))
     gone.unlink()
     failed = laptop.start()
     assert failed.returncode == 1
-    assert "P03" in failed.stdout
+    assert gone.stem in failed.stdout
     assert "ExtractionRun" in failed.stdout
     mended = laptop.start(ExtractionRun="2")
     assert mended.returncode == 0, mended.stdout

@@ -27,6 +27,7 @@ class MsiParameters:
     manifest: ParameterString
     labels: ParameterString
     dataset_version: ParameterString
+    test_fraction: ParameterFloat
     encoder: ParameterString
     features: ParameterString
     prepare_instance: ParameterString
@@ -55,6 +56,7 @@ class MsiParameters:
             manifest=ParameterString("ManifestUri", task.dataset.manifest or NOT_GIVEN),
             labels=ParameterString("LabelsUri", task.dataset.labels),
             dataset_version=ParameterString("DatasetVersion", task.dataset.version),
+            test_fraction=ParameterFloat("TestFraction", task.prepare_settings.test_fraction),
             encoder=ParameterString("EncoderUri", task.encoder.weights),
             features=ParameterString("FeaturesUri", task.extract.features),
             prepare_instance=ParameterString("PrepareInstanceType", task.prepare.resources.instance_type),
@@ -96,7 +98,13 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         instance_type=run.prepare_instance,
         inputs={"labels": run.labels},
         outputs=["cohort"],
-        hyperparameters={**task.prepare_settings.given(), "slides": run.slides, "manifest": run.manifest, "seed": run.seed},
+        hyperparameters={
+            **task.prepare_settings.given(),
+            "slides": run.slides,
+            "manifest": run.manifest,
+            "test-fraction": run.test_fraction,
+            "seed": run.seed,
+        },
         environment={"DATASET_VERSION": run.dataset_version},
         cached=True,
         description="Joins slides and labels into cohort.csv; splits by patient.",

@@ -4,7 +4,6 @@ import shutil
 import tarfile
 
 import pytest
-
 from pathology.contracts.code import ROOT, closure, command_code
 from pathology.contracts.errors import RequestError
 

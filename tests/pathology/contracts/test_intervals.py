@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
+from pathology.contracts.intervals import proportion, stratified_bootstrap
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
-
-from pathology.contracts.intervals import proportion, stratified_bootstrap
 
 
 def test_bootstrap_covers_the_known_auroc_of_two_normals():

@@ -1,11 +1,10 @@
 import pytest
-
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import ExtractFeatures, PrepareMsi, Tiling, TrainMsi
 
 
 def test_strings_as_a_job_gets_them_are_read_back():
-    settings = PrepareMsi(slides="s3://b/slides", positive=("MSI-H", "dMMR"), manifest=None)
+    settings = PrepareMsi(slides="s3://bucket/slides", positive=("MSI-H", "dMMR"), manifest=None)
     strings = settings.as_strings()
     assert strings["positive"] == "MSI-H,dMMR"
     assert strings["manifest"] == "none"
@@ -34,7 +33,7 @@ def test_slides_must_be_a_uri():
 
 
 def test_settings_hash_follows_what_changes_bytes_and_nothing_else():
-    base = {"features": "s3://b/f"}
+    base = {"features": "s3://bucket/features"}
     same = [ExtractFeatures(**base), ExtractFeatures(**base, batch_size=8), ExtractFeatures(**base, extraction_run="2")]
     assert len({settings.hash("tiny", "0" * 64) for settings in same}) == 1
     other = [

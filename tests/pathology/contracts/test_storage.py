@@ -3,7 +3,6 @@ import threading
 import boto3
 import pytest
 from moto import mock_aws
-
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.storage import FolderStore, S3Store
 from pathology.contracts.uris import Uri

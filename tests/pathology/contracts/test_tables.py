@@ -1,5 +1,4 @@
 import pytest
-
 from pathology.contracts.errors import DataError
 from pathology.contracts.tables import CohortRow, SlideRow, read_cohort
 

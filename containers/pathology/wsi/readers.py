@@ -97,26 +97,33 @@ class OpenSlideReader:
         self.mpp = _vendor_scale(self._slide.properties)
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
+        # Places are whole level-0 px: below level 0 what comes back may lie up to half a level-0 px beside what was asked.
         factor = self._downsamples[level]
+        place = ((round(x * factor), round(y * factor)), level, (width, height))
         slide = self._slide
         try:
-            image = slide.read_region((round(x * factor), round(y * factor)), level, (width, height))
-        except self._error as error:
-            self._reopen(slide)
-            where = f"{x}, {y} of level {level}"
-            raise DataError(f"{self._path.name}: the region at {where} cannot be decoded ({error})") from None
+            image = slide.read_region(*place)
+        except self._error:
+            image = self._read_alone(slide, place)
         rgba = np.asarray(image)
         pixels = np.ascontiguousarray(rgba[..., :3])
         pixels[rgba[..., 3] == 0] = 255
         return pixels
 
-    def _reopen(self, failed: Any) -> None:
-        """A handle that met an error answers nothing else ever after. The old one may be in use: it goes with its last user."""
+    def _read_alone(self, failed: Any, place: tuple[tuple[int, int], int, tuple[int, int]]) -> Any:
+        """Read again with a handle that no other thread has: one that met an error answers nothing else ever after, so the
+        error may be another region's. The ``failed`` one is replaced for everybody."""
         import openslide
 
-        with self._lock:
+        with self._lock, openslide.OpenSlide(str(self._path)) as own:
             if self._slide is failed:
                 self._slide = openslide.OpenSlide(str(self._path))
+            try:
+                return own.read_region(*place)
+            except self._error as error:
+                (x, y), level, _ = place
+                where = f"level-0 px {x}, {y} of level {level}"
+                raise DataError(f"{self._path.name}: the region at {where} cannot be decoded ({error})") from None
 
     def close(self) -> None:
         self._slide.close()

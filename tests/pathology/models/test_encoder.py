@@ -1,0 +1,162 @@
+"""The encoder comes from its card and checkpoint, whole and checked, or not at all."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from pathology.contracts.errors import DataError
+from pathology.contracts.features import EncoderCard, sha256_of
+from pathology.models import describe
+from pathology.models.encoder import H_OPTIMUS_0_ARCHITECTURE, H_OPTIMUS_0_ARGUMENTS, build, find_card, load_encoder
+from pathology.models.tiny import make_tiny_encoder
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    folder = tmp_path / "tiny"
+    return folder, make_tiny_encoder(folder)
+
+
+def rewrite(folder, card, weights=None, **changes):
+    """Change the checkpoint, and the card so that the hash is right."""
+    if weights is not None:
+        torch.save(weights, folder / card.checkpoint)
+    changed = card.model_copy(update={"sha256": sha256_of(folder / card.checkpoint), **changes})
+    (folder / "encoder.json").write_bytes(changed.to_json())
+
+
+def tiles(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 255, (count, 224, 224, 3), np.uint8)
+
+
+def test_the_tiny_encoder_says_what_it_is_and_is_the_same_every_time(tiny, tmp_path):
+    folder, card = tiny
+    assert make_tiny_encoder(tmp_path / "again") == card
+    assert (tmp_path / "again" / "checkpoint.pth").read_bytes() == (folder / "checkpoint.pth").read_bytes()
+    assert make_tiny_encoder(tmp_path / "other", seed=1).sha256 != card.sha256
+    assert not card.published and "random" in card.remark
+    assert card.architecture == H_OPTIMUS_0_ARCHITECTURE
+
+
+def test_the_tiny_encoder_is_of_the_family():
+    shapes = {}
+    for arguments in (H_OPTIMUS_0_ARGUMENTS, {**H_OPTIMUS_0_ARGUMENTS, "embed_dim": 48, "depth": 40, "num_heads": 3}):
+        card = EncoderCard(
+            name="x", architecture=H_OPTIMUS_0_ARCHITECTURE, arguments=arguments, sha256="0" * 64, dimension=1, published=True
+        )
+        state = build(card).state_dict()
+        shapes[arguments.get("embed_dim", 1536)] = set(state)
+        if "embed_dim" not in arguments:
+            assert len(state) == 567 and sum(tensor.numel() for tensor in state.values()) == 1_134_774_272
+            assert tuple(state["patch_embed.proj.weight"].shape) == (1536, 3, 14, 14)
+            assert tuple(state["reg_token"].shape) == (1, 4, 1536)
+    assert shapes[1536] == shapes[48]
+
+
+def test_embeddings_are_the_normed_class_token_of_normalised_tiles(tiny):
+    folder, card = tiny
+    encoder = load_encoder(folder, "cpu", "float32")
+    shown = tiles(3)
+    found = encoder.embed(shown)
+    assert found.shape == (3, card.dimension) and found.dtype == np.float16
+    pixels = (shown / 255 - np.array(card.mean)) / np.array(card.std)
+    with torch.inference_mode():
+        tokens = encoder.model.forward_features(torch.from_numpy(pixels).float().permute(0, 3, 1, 2))
+    assert tokens.shape == (3, 5 + 256, card.dimension)
+    assert np.abs(found - tokens[:, 0].numpy()).max() < 2e-3
+    assert found.astype(np.float32).mean(axis=1) == pytest.approx([0, 0, 0], abs=1e-2)  # LayerNorm
+    assert np.array_equal(encoder.embed(shown[1:2])[0], found[1])
+    assert np.abs(found[0] - encoder.embed(np.zeros((1, 224, 224, 3), np.uint8))[0]).max() > 0.1
+
+
+@pytest.mark.parametrize(("precision", "arithmetic"), [("float16", "float32"), ("bfloat16", "bfloat16")])
+def test_half_precision_stays_close(tiny, precision, arithmetic):
+    encoder = load_encoder(tiny[0], "cpu", precision)
+    assert encoder.arithmetic == arithmetic
+    exact = load_encoder(tiny[0], "cpu", "float32").embed(tiles(2)).astype(np.float32)
+    assert np.abs(encoder.embed(tiles(2)) - exact).max() < 0.1
+
+
+def test_tiles_of_another_size_are_refused(tiny):
+    encoder = load_encoder(tiny[0])
+    with pytest.raises(DataError, match=r"takes \(B, 224, 224, 3\) uint8"):
+        encoder.embed(np.zeros((1, 256, 256, 3), np.uint8))
+
+
+def test_a_changed_checkpoint_is_refused_before_it_is_opened(tiny, tmp_path):
+    folder, card = tiny
+
+    class Trap:
+        def __reduce__(self):
+            return (tmp_path.joinpath("sprung").write_text, ("x",))
+
+    (folder / card.checkpoint).write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(DataError, match="another sha256"):
+        load_encoder(folder)
+    rewrite(folder, card)
+    with pytest.raises(DataError, match="no checkpoint of tensors alone"):
+        load_encoder(folder)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: w.pop("norm.weight"), r"lacks 'norm.weight' \(1 keys"),
+        (lambda w: w.update({"head.weight": torch.zeros(1)}), "has besides 'head.weight'"),
+        (lambda w: w.update({"norm.weight": torch.zeros(7)}), r"'norm.weight' has the shape \(7,\), not \(48,\)"),
+    ],
+)
+def test_keys_and_shapes_must_be_the_models(tiny, change, words):
+    folder, card = tiny
+    weights = torch.load(folder / card.checkpoint, weights_only=True)
+    change(weights)
+    rewrite(folder, card, weights)
+    with pytest.raises(DataError, match=words):
+        load_encoder(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"architecture": "hf-hub:someone/model"}, "no architecture 'hf-hub:someone/model'"),
+        ({"arguments": {"checkpoint_path": "/etc/passwd"}}, "argument 'checkpoint_path'"),
+    ],
+)
+def test_a_card_can_name_no_hub_and_no_file(tiny, changes, words):
+    folder, card = tiny
+    rewrite(folder, card, **changes)
+    with pytest.raises(DataError, match=words):
+        load_encoder(folder)
+
+
+def test_the_only_card_is_found_and_several_are_refused(tiny, tmp_path):
+    folder, card = tiny
+    assert find_card(tmp_path) == (folder, card)
+    assert find_card(folder) == (folder, card)
+    with pytest.raises(DataError, match=r"no encoder.json there.*pathology.models.describe"):
+        find_card(tmp_path / "tiny" / "nowhere")
+    make_tiny_encoder(tmp_path / "other")
+    with pytest.raises(DataError, match=r"several encoders \(other, tiny\)"):
+        find_card(tmp_path)
+
+
+def test_describe_refuses_what_is_not_h_optimus_0(tiny, capsys, tmp_path):
+    folder, card = tiny
+    assert describe.main([str(folder)]) == 1
+    assert "lacks 'blocks.10" in capsys.readouterr().err
+    assert json.loads((folder / "encoder.json").read_text())["name"] == card.name
+    assert describe.main([str(tmp_path)]) == 1
+    assert "no checkpoint.pth there" in capsys.readouterr().err
+
+
+def test_describe_writes_the_card_of_a_checkpoint_that_fits(tiny, capsys, monkeypatch):
+    folder, card = tiny
+    monkeypatch.setattr(describe, "H_OPTIMUS_0_ARGUMENTS", dict(card.arguments))
+    (folder / "encoder.json").unlink()
+    assert describe.main([str(folder)]) == 0
+    found = find_card(folder)[1]
+    assert (found.name, found.sha256, found.published) == ("h-optimus-0", card.sha256, True)
+    assert card.sha256 in capsys.readouterr().out

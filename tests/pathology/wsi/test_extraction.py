@@ -1,0 +1,105 @@
+"""From a slide's file to its feature file, with damage counted and never embedded."""
+
+import numpy as np
+import pytest
+from made_slides import write_tiff
+from pathology.contracts.errors import DataError
+from pathology.contracts.settings import Tiling
+from pathology.models.encoder import load_encoder
+from pathology.models.tiny import make_tiny_encoder
+from pathology.wsi.extraction import extract_slide
+from pathology.wsi.features import read_features
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    make_tiny_encoder(folder)
+    return load_encoder(folder)
+
+
+class Recording:
+    """An encoder that keeps what it is shown."""
+
+    def __init__(self, encoder):
+        self.encoder, self.card, self.arithmetic, self.tiles = encoder, encoder.card, encoder.arithmetic, []
+
+    def embed(self, tiles):
+        self.tiles.extend(tiles.copy())
+        return self.encoder.embed(tiles)
+
+
+def test_features_carry_their_provenance(svs, tmp_path, encoder):
+    target = tmp_path / "s.h5"
+    found = extract_slide(svs, "s", target, Tiling(), encoder)
+    read = read_features(target, "s", found.sha256)
+    assert len(read.features) == found.tiles > 10 and found.failed_tiles == 0
+    assert read.features.shape[1] == encoder.card.dimension
+    attributes = read.attributes
+    assert (attributes["encoder"], attributes["published"]) == ("tiny-seeded", False)
+    assert "random" in attributes["remark"]
+    assert attributes["checkpoint_sha256"] == encoder.card.sha256
+    assert attributes["settings_hash"] == Tiling().hash(encoder.card.name, encoder.card.sha256)
+    assert (attributes["mpp"], attributes["mpp_source"], attributes["tiles_failed"]) == (0.5, "vendor", 0)
+    assert (read.grid["patch_size"], read.grid["patch_size_level0"], read.grid["overlap"]) == (224, 224, 0)
+    assert read.grid["name"] == "s"
+
+
+def test_twice_gives_the_same_bytes_whatever_the_batch(svs, tmp_path, encoder):
+    hashes = [extract_slide(svs, "s", tmp_path / f"{n}.h5", Tiling(), encoder, batch_size=n).sha256 for n in (64, 64, 7)]
+    assert hashes[0] == hashes[1]
+    full, small = (read_features(tmp_path / f"{n}.h5", "s").features.astype(np.float32) for n in (64, 7))
+    assert np.abs(full - small).max() < 1e-2
+
+
+def test_a_damaged_tile_is_counted_and_never_embedded(garbled, tmp_path, encoder):
+    path, (x, y) = garbled
+    recording = Recording(encoder)
+    found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(), recording)
+    assert 1 <= found.failed_tiles <= 4
+    read = read_features(tmp_path / "s.h5", "s", found.sha256)
+    assert len(recording.tiles) == len(read.coords) == found.tiles
+    assert all(tile.min(axis=2).max() > 60 for tile in recording.tiles)
+    touched = (np.abs(read.coords - (x, y) + (224 - 240) // 2) < (224 + 240) / 2 - 8).all(axis=1)
+    assert not touched.any()
+    assert read.attributes["tiles_failed"] == found.failed_tiles
+
+
+def test_a_corrected_scale_changes_the_grid(svs, tmp_path, encoder):
+    found = extract_slide(svs, "s", tmp_path / "s.h5", Tiling(), encoder, cohort_mpp=0.25)
+    assert (found.scale.mpp, found.scale.source) == (0.25, "cohort")
+    assert read_features(tmp_path / "s.h5", "s").grid["patch_size_level0"] == 448
+
+
+def test_glass_alone_is_empty_and_writes_nothing(tmp_path, encoder):
+    path = tmp_path / "glass.tif"
+    write_tiff(path, np.full((1000, 1000, 3), 243, np.uint8), resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(), encoder)
+    assert (found.tiles, found.sha256) == (0, "") and "at least 50% of tissue" in found.reason
+    assert not (tmp_path / "s.h5").exists()
+
+
+def test_black_where_tissue_should_be_is_never_a_feature(tmp_path, encoder, painted):
+    pixels = painted.copy()
+    pixels[448:1120, 448:1120] = 0
+    path = tmp_path / "black.tif"
+    write_tiff(path, pixels, resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    recording = Recording(encoder)
+    found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(min_tissue=0), recording)
+    assert found.tiles > 0
+    assert all(tile.any() for tile in recording.tiles)
+
+
+def test_a_slide_without_scale_says_what_to_add(tmp_path, encoder, positions):
+    path = tmp_path / "plain.tif"
+    write_tiff(path, positions)
+    with pytest.raises(DataError, match="column 'mpp'"):
+        extract_slide(path, "s", tmp_path / "s.h5", Tiling(), encoder)
+    found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(default_mpp=0.5, min_tissue=0), encoder)
+    assert found.scale.source == "default"
+
+
+def test_a_real_slide(shared_data, tmp_path, encoder):
+    path = shared_data / "slides" / "CMU-1-Small-Region.svs"
+    found = extract_slide(path, "cmu", tmp_path / "cmu.h5", Tiling(), encoder)
+    assert (found.tiles, found.failed_tiles, found.scale.mpp) == (47, 0, 0.499)

@@ -1,0 +1,146 @@
+"""Both readers behind one protocol, and a clear verdict for every file that is no good slide."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from made_slides import write_tiff
+from pathology.contracts.errors import DataError
+from pathology.wsi.mpp import Scale
+from pathology.wsi.readers import BLACK_SHARE, CucimReader, nominal_downsample, open_slide
+
+from demo.slides import write_svs
+
+BOTH_READERS = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from pathology.wsi.readers import load_cucim, open_slide
+
+path, coarse = Path(sys.argv[1]), int(sys.argv[2])
+if load_cucim() is None:
+    print(json.dumps({"cucim": False}))
+    sys.exit()
+import torch  # after cuCIM, as in the job: the other way round cuCIM would never answer
+fast, judge = open_slide(path), open_slide(path, cucim=False)
+differ = 0
+for level, size in enumerate(fast.levels):
+    side = coarse // (4 if level else 1)
+    for y in range(0, size.height - side + 1, side + 13):
+        for x in range(0, size.width - side + 1, side + 7):
+            pair = [reader.read_region(x, y, side, side, level) for reader in (fast, judge)]
+            apart = np.abs(pair[0].astype(int) - pair[1])
+            differ += bool(apart.max() > 0) if level == 0 else bool(apart.mean() > 3)
+print(json.dumps({"cucim": True, "names": [fast.name, judge.name], "differ": differ, "mpp": fast.mpp.mpp}))
+"""
+
+
+def both_readers(path, side=224):
+    """What a process that loads cuCIM first sees: pytest's own may hold torch already."""
+    command = [sys.executable, "-c", BOTH_READERS, str(path), str(side)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    if not found.pop("cucim"):
+        pytest.skip("cuCIM is not installed here")
+    return found
+
+
+def test_on_a_real_slide_both_readers_give_the_same_tiles(shared_data):
+    found = both_readers(shared_data / "slides" / "CMU-1-Small-Region.svs")
+    assert found == {"names": ["cucim", "openslide"], "differ": 0, "mpp": 0.499}
+
+
+def test_on_a_painted_pyramid_both_readers_give_the_same_tiles(svs):
+    # Below level 0 OpenSlide takes its place in whole level-0 px, and blends the px beside by that fraction.
+    assert both_readers(svs) == {"names": ["cucim", "openslide"], "differ": 0, "mpp": 0.5}
+
+
+def test_without_cucim_openslide_reads(svs, painted):
+    slide = open_slide(svs, cucim=False)
+    assert slide.name == "openslide" and slide.mpp == Scale(0.5, "vendor")
+    assert [level.downsample for level in slide.levels] == [1, 4]
+    region = slide.read_region(300, 200, 250, 100, 0)
+    assert region.shape == (100, 250, 3) and region.dtype == np.uint8
+    assert np.abs(region.astype(int) - painted[200:300, 300:550]).mean() < 4  # JPEG
+    slide.close()
+
+
+@pytest.mark.parametrize("suffix", ["tif", "svs"])
+def test_the_scale_of_resolution_tags_is_the_tiffs(tmp_path, positions, suffix):
+    path = tmp_path / f"plain.{suffix}"
+    write_tiff(path, positions, resolution=(40000, 40000), resolutionunit="CENTIMETER")
+    assert open_slide(path, cucim=False).mpp == Scale(0.25, "tiff")
+
+
+def test_a_slide_without_scale_has_none(tmp_path, positions):
+    path = tmp_path / "plain.tif"
+    write_tiff(path, positions)
+    assert open_slide(path, cucim=False).mpp is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("not-a-tiff.svs", "no slide format that OpenSlide knows"), ("unopenable.tiff", "compression: 52479")],
+)
+def test_files_that_are_no_slide_say_so(shared_data, name, words):
+    with pytest.raises(DataError, match=f"{name}: .*{words}"):
+        open_slide(shared_data / "slides" / name)
+
+
+def test_a_tile_that_cannot_be_decoded_raises_and_the_next_is_read(shared_data, garbled):
+    slide = open_slide(shared_data / "slides" / "corrupt-tile.svs")
+    with pytest.raises(DataError, match=r"corrupt-tile.svs: the region at level-0 px 0, 0 of level 0 cannot be decoded"):
+        slide.read_region(0, 0, 16, 16, 0)
+    path, (x, y) = garbled
+    slide = open_slide(path)
+    with pytest.raises(DataError, match="cannot be decoded"):
+        slide.read_region(x, y, 240, 240, 0)
+    assert slide.read_region(x - 240, y, 240, 240, 0).std() > 5
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"II*\0" + bytes(100)])
+def test_what_a_failed_download_leaves_is_refused(tmp_path, content):
+    path = tmp_path / "x.svs"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.svs: "):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_half_a_slide_is_refused(svs, share):
+    content = svs.read_bytes()
+    svs.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(DataError, match="truncated"):
+        open_slide(svs)
+
+
+def test_what_cucim_answers_in_black_is_read_again_by_openslide():
+    class Judge:
+        levels, mpp, asked = (), None, 0
+
+        def read_region(self, x, y, width, height, level):
+            self.asked += 1
+            return np.full((height, width, 3), 200, np.uint8)
+
+    reader = CucimReader.__new__(CucimReader)
+    reader._judge = Judge()
+    good = np.full((100, 100, 3), 90, np.uint8)
+    partly = good.copy()
+    partly[: int(100 * BLACK_SHARE) + 1] = 0
+    for answer, asked in ((good, 0), (partly, 1), (np.zeros_like(good), 2)):
+        reader.decode = lambda *place, answer=answer: answer
+        assert reader.read_region(0, 0, 100, 100, 0).mean() == (90 if asked == 0 else 200)
+        assert reader._judge.asked == asked
+
+
+def test_downsamples_are_whole_where_sizes_are_rounded_quotients():
+    assert nominal_downsample((2220, 2967), (555, 741)) == 4.0
+    assert nominal_downsample((1000, 1000), (300, 300)) == pytest.approx(10 / 3)
+
+
+def test_mpp_text_of_any_value_is_exact(tmp_path, painted):
+    path = tmp_path / "m.svs"
+    write_svs(path, painted[:600, :600], mpp=0.2525)
+    assert open_slide(path, cucim=False).mpp == Scale(0.2525, "vendor")

@@ -25,7 +25,7 @@ demo: $(SETUP)
 		$(if $(LABELS),--labels '$(LABELS)') $(foreach p,$(PARAMS),--param '$(p)')
 
 test: $(SETUP)
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow'
 
 test-slow: $(SETUP)
 	$(BIN)/python -m pytest -q -m slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pathology.contracts.errors import RequestError
@@ -20,7 +20,7 @@ from pathology.contracts.settings import (
 )
 from pydantic import Field
 
-from steps.environment import Environment, Images, Network, Resources, RunAs, TrainingResources
+from steps.environment import Environment, Images, Network, Registration, Resources, RunAs, TrainingResources
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFINITIONS = REPOSITORY / "pipeline_definitions"
@@ -109,14 +109,6 @@ class Gate(Settings):
     min_auroc: Fraction
 
 
-class Register(Settings):
-    """The group that versions go into, their first status, and where they may be deployed."""
-
-    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")]
-    approval: Literal["PendingManualApproval", "Approved", "Rejected"] = "PendingManualApproval"
-    instance_types: Annotated[tuple[str, ...], Field(min_length=1)]
-
-
 class MsiTask(Settings):
     """pipeline_definitions/msi.yaml, its URIs filled in for one environment and its hyperparameters typed."""
 
@@ -131,7 +123,7 @@ class MsiTask(Settings):
     train: Train
     evaluate: Evaluate
     gate: Gate
-    register_as: Annotated[Register, Field(alias="register")]
+    register_as: Annotated[Registration, Field(alias="register")]
 
     def placed(self, env: Environment) -> MsiTask:
         """The task with every URI filled in for ``env``.

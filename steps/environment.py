@@ -1,4 +1,4 @@
-"""Where a pipeline runs, as data: account, roles, bucket, file system, network, images."""
+"""Where a pipeline runs and what its jobs get, as data: account, roles, storage, network, images, instances, registry."""
 
 from __future__ import annotations
 
@@ -91,3 +91,11 @@ class TrainingResources(Resources):
 
     spot: bool = False
     max_wait_minutes: Annotated[int, Field(ge=1, le=40320)] = 1440
+
+
+class Registration(Settings):
+    """The group that versions go into, their first status, and where they may be deployed."""
+
+    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")]
+    approval: Literal["PendingManualApproval", "Approved", "Rejected"] = "PendingManualApproval"
+    instance_types: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -69,10 +69,10 @@ def processing(
     name: str,
     env: Environment,
     command: str,
-    *,
-    image: str,
     resources: Resources,
-    instance_type: Any,
+    *,
+    image: str | None = None,
+    instance_type: Any = None,
     instance_count: Any = None,
     inputs: Mapping[str, Source],
     outputs: Sequence[str] = (),
@@ -83,20 +83,25 @@ def processing(
     after: Sequence[Job] = (),
     description: str,
 ) -> Job:
-    """A Processing step that runs ``pathology-run <command>``.
+    """A Processing step that runs ``pathology-run <command>``, on the training image unless another is given.
 
+    ``instance_type`` and ``instance_count`` are pipeline parameters where a person may change them per run.
     ``report`` names an output and a JSON file in it that later steps read values from. ``environment`` adds to the cache key
     what no input shows.
     """
     where = {output: run_folder(env, name, output) for output in outputs}
     variables = {HYPERPARAMETER_PREFIX + key.replace("-", "_").upper(): value for key, value in _values(hyperparameters).items()}
     cluster: dict[str, Any] = {
-        "InstanceType": instance_type,
-        "InstanceCount": 1 if instance_count is None else instance_count,
+        "InstanceType": resources.instance_type if instance_type is None else instance_type,
+        "InstanceCount": resources.instance_count if instance_count is None else instance_count,
         "VolumeSizeInGB": resources.volume_gb,
     }
     request: dict[str, Any] = {
-        "AppSpecification": {"ImageUri": image, "ContainerEntrypoint": ENTRY_POINT, "ContainerArguments": [command]},
+        "AppSpecification": {
+            "ImageUri": image or env.images.training,
+            "ContainerEntrypoint": ENTRY_POINT,
+            "ContainerArguments": [command],
+        },
         "Environment": {**variables, **(environment or {})},
         "ProcessingInputs": [
             processing_input(name, key, source) for key, source in {"code": code_uri(env, command), **inputs}.items()
@@ -126,10 +131,10 @@ def training(
     name: str,
     env: Environment,
     command: str,
-    *,
-    image: str,
     resources: TrainingResources,
-    instance_type: Any,
+    *,
+    image: str | None = None,
+    instance_type: Any = None,
     instance_count: Any = None,
     channels: Mapping[str, Source],
     streamed: Sequence[str] = (),
@@ -141,7 +146,7 @@ def training(
 ) -> Job:
     """A Training step that runs ``pathology-run <command>``; spot and its checkpoints by ``resources``."""
     algorithm: dict[str, Any] = {
-        "TrainingImage": image,
+        "TrainingImage": image or env.images.training,
         "TrainingInputMode": "File",
         "ContainerEntrypoint": ENTRY_POINT,
         "ContainerArguments": [command],
@@ -150,8 +155,8 @@ def training(
         algorithm["MetricDefinitions"] = [dict(metric) for metric in metrics]
     stopping = {"MaxRuntimeInSeconds": resources.max_runtime_minutes * 60}
     cluster: dict[str, Any] = {
-        "InstanceType": instance_type,
-        "InstanceCount": 1 if instance_count is None else instance_count,
+        "InstanceType": resources.instance_type if instance_type is None else instance_type,
+        "InstanceCount": resources.instance_count if instance_count is None else instance_count,
         "VolumeSizeInGB": resources.volume_gb,
     }
     request: dict[str, Any] = {

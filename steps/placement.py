@@ -35,16 +35,10 @@ class Mount:
             raise RequestError(f"{uri}: put it below one of the file system's folders {', '.join('/' + r for r in EFS_ROOTS)}")
         return Uri("efs", uri.root, top[0])
 
-
-    def whole(self) -> Mount:
-        """Itself, when it is one of the roots: what jobs make below is theirs to name.
-
-        Raises:
-            RequestError: for a folder below a root.
-        """
+    def check_whole(self) -> None:
+        """Raises RequestError unless this is one of the roots itself, where jobs name what lies below."""
         if Uri.parse(self.uri) != self.root:
             raise RequestError(f"{self.uri}: give the file system's own folder, {self.root}; jobs make what lies below")
-        return self
 
 
 Source = Any

@@ -5,41 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from steps.environment import Environment
+from steps.environment import Environment, Registration
 from steps.jobs import Job
 from steps.request import RequestStep
 from steps.sdk import Join, StepTypeEnum
+
+JSON = "application/json"
 
 
 def register(
     name: str,
     env: Environment,
-    *,
-    group: str,
+    place: Registration,
     model: Job,
     scores: Job,
     approval: Any,
-    instance_types: tuple[str, ...],
-    content_type: str,
-    response_type: str,
     metadata: Mapping[str, str],
     description: str,
 ) -> RequestStep:
-    """A model version in ``group``: the artefact, the image that serves it, evaluation.json as its quality metrics."""
+    """A model version in the group: the artefact, the image that serves it, evaluation.json as its quality metrics."""
     statistics = {
-        "ContentType": "application/json",
+        "ContentType": JSON,
         "S3Uri": Join(on="/", values=[scores["evaluation"], "evaluation.json"]),
     }
     request: dict[str, Any] = {
-        "ModelPackageGroupName": group,
+        "ModelPackageGroupName": place.group,
         "ModelPackageDescription": description,
         "ModelApprovalStatus": approval,
         "InferenceSpecification": {
             "Containers": [{"Image": env.images.training, "ModelDataUrl": model.artefact}],
-            "SupportedContentTypes": [content_type],
-            "SupportedResponseMIMETypes": [response_type],
-            "SupportedRealtimeInferenceInstanceTypes": list(instance_types),
-            "SupportedTransformInstanceTypes": list(instance_types),
+            "SupportedContentTypes": [JSON],
+            "SupportedResponseMIMETypes": [JSON],
+            "SupportedRealtimeInferenceInstanceTypes": list(place.instance_types),
+            "SupportedTransformInstanceTypes": list(place.instance_types),
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
         "CustomerMetadataProperties": dict(metadata),

@@ -11,6 +11,7 @@ import io
 import uuid
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -78,7 +79,8 @@ def make_slides(folder: Path, labels: Path, *, patients: int = 48, positives: in
         for item in work:
             _make_slide(*item)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    # Spawned, not forked: a fork of a process whose libraries run threads waits for locks that nobody holds.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         list(pool.map(_make_slide, *zip(*work, strict=True), chunksize=4))
 
 

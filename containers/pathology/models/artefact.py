@@ -62,7 +62,7 @@ class FoldWeights(_Part):
 
 
 class OutOfFold(_Part):
-    """How the cross-validation ended: patients, positives, AUROC with its interval."""
+    """How the cross-validation ended: patients, positives, AUROC with its interval; optimistic, as epochs were chosen on it."""
 
     patients: int
     positives: int

@@ -42,7 +42,10 @@ class FoldModel:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """One model a fold, and for every patient of the bags, in their order, the probability by the model that never saw it."""
+    """One model a fold, and for every patient of the bags, in their order, the probability by the model not trained on it.
+
+    Scores of ``out_of_fold`` are optimistic: a fold's best epoch is chosen on the same patients. Only the test set is unbiased.
+    """
 
     models: tuple[FoldModel, ...]
     out_of_fold: np.ndarray

@@ -1,6 +1,5 @@
 """Slides made for a purpose: pixels that say where they are, tissue beside glass, tiles that are damaged on demand."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,6 @@ import pytest
 import tifffile
 
 from demo.slides import TILE, Look, paint, write_svs
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Writes slides for the tests beside it."""
+"""Writes slides for tests."""
 
 from pathlib import Path
 

@@ -1,0 +1,120 @@
+"""Collection: slides.csv at a place named by its content, or one line that names what is wrong."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from extraction_jobs import FEATURES, Jobs
+from pathology.contracts.features import Sidecar
+from pathology.contracts.tables import SlideRow
+from pathology.contracts.uris import Uri
+from pathology.wsi.features import write_features
+
+
+def finish_slide(jobs, row, *, status="ok", reason=""):
+    """What an extraction leaves of a slide."""
+    target = jobs.features / f"{row.slide_id}.h5"
+    digest = write_features(target, np.ones((3, 48)), np.zeros((3, 2)), np.ones(3)) if status == "ok" else ""
+    sidecar = Sidecar(
+        slide_id=row.slide_id, status=status, reason=reason, settings_hash=jobs.features.name, slide_uri=row.slide_uri,
+        bytes=row.bytes, md5=row.md5, cohort_mpp=row.mpp, mpp=0.5, mpp_source="vendor", sha256=digest, reader="openslide",
+        tiles=3 if status == "ok" else 0, failed_tiles=0, seconds=1.5,
+    )  # fmt: skip
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.with_suffix(".json").write_bytes(sidecar.to_json())
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Twelve finished slides, three of each class on each side of the split."""
+    made = Jobs(tmp_path)
+    slide = tmp_path / "any.svs"
+    slide.write_bytes(b"slide")
+    for number in range(12):
+        made.add(slide, f"s{number:02}")
+        finish_slide(made, made.cohort[-1])
+    return made
+
+
+def test_the_table_lies_where_its_content_says_and_collected_json_points_there(jobs):
+    finish_slide(jobs, jobs.cohort[5], status="failed", reason="no scale")
+    code, output, errors, place = jobs.collect()
+    assert code == 0, errors
+    collected = json.loads((place / "collected.json").read_text())
+    slides = collected["slides"]
+    assert (slides["ok"], slides["empty"], slides["failed"]) == (11, 0, 1)
+    assert collected["settings_hash"] == jobs.features.name
+    table = Uri.parse(slides["uri"]).under(jobs.uris)
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert slides["sha256"] == digest
+    assert slides["uri"] == f"{FEATURES}/{jobs.features.name}/cohorts/{digest[:16]}/slides.csv"
+    rows = SlideRow.read(table)
+    assert [row.slide_id for row in rows] == [row.slide_id for row in jobs.cohort]
+    assert rows[0].features == f"{FEATURES}/{jobs.features.name}/s00.h5"
+    assert rows[0].sha256 == hashlib.sha256((jobs.features / "s00.h5").read_bytes()).hexdigest()
+    assert (rows[5].status, rows[5].reason, rows[5].features, rows[5].sha256) == ("failed", "no scale", "", "")
+    assert "12 slides: 11 ok, 0 empty, 1 failed; 33 tiles" in output
+    again = jobs.collect("collect-2")
+    assert json.loads((again[3] / "collected.json").read_text()) == collected
+
+
+def test_a_file_that_is_gone_or_changed_is_named_with_the_remedy(jobs):
+    (jobs.features / "s03.h5").unlink()
+    code, _, errors, place = jobs.collect()
+    assert code == 1
+    assert "s03 (its feature file is gone)" in errors and "--param ExtractionRun=" in errors
+    assert not (place / "collected.json").exists()
+    path = jobs.features / "s04.h5"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    assert "s04 (its feature file is changed)" in jobs.collect("collect-2")[2]
+
+
+@pytest.mark.parametrize("change", [{"mpp": 0.25}, {"bytes": 6}, {"md5": "a" * 32}])
+def test_a_sidecar_of_another_slide_or_scale_does_not_count(jobs, change):
+    jobs.cohort[2] = jobs.cohort[2].model_copy(update=change)
+    code, _, errors, _ = jobs.collect()
+    assert code == 1 and "1 of 12 slides: s02 (not extracted)" in errors
+
+
+def test_many_missing_slides_are_counted_after_five(jobs):
+    for path in sorted(jobs.features.glob("*.json"))[:7]:
+        path.unlink()
+    errors = jobs.collect()[2]
+    assert "7 of 12 slides: s00 (not extracted)" in errors and "s04" in errors
+    assert "s05" not in errors and "and 2 more" in errors
+
+
+def test_too_many_failures_fail_with_their_share_and_first_reason(jobs):
+    for row in jobs.cohort[3:5]:
+        finish_slide(jobs, row, status="failed", reason="truncated at byte 7")
+    code, _, errors, _ = jobs.collect()
+    assert code == 1
+    assert "2 of 12 slides failed (17%, at most 10% may); the first is s03: truncated at byte 7" in errors
+    assert jobs.collect("collect-2", max_failed_fraction=0.2)[0] == 0
+
+
+def test_nothing_left_or_a_class_without_slides_fails(jobs):
+    for row in jobs.cohort:
+        if (row.split, row.label) == ("test", 1):
+            finish_slide(jobs, row, status="empty", reason="no tissue")
+    code, _, errors, _ = jobs.collect()
+    assert code == 1 and "no test slide with label 1 has features (3 in the cohort)" in errors
+    for row in jobs.cohort:
+        finish_slide(jobs, row, status="empty", reason="no tissue")
+    code, _, errors, _ = jobs.collect("collect-2")
+    assert code == 1 and "none of 12 slides has features; the first is s00: no tissue" in errors
+
+
+def test_a_sidecar_that_is_no_sidecar_is_named(jobs):
+    (jobs.features / "s01.json").write_text("{}")
+    code, _, errors, _ = jobs.collect()
+    assert code == 1 and "s01.json" in errors
+
+
+def test_collecting_needs_neither_torch_nor_hdf5():
+    script = "import sys, pathology.commands.collect_features; print({'torch', 'h5py', 'timm'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,6 +1,7 @@
 """The msi pipeline whole, through its verbs, on this machine: real files in, a registered model version out."""
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathology.contracts.uris import Uri
 from pathology.models.tiny import make_tiny_encoder
 
 from demo.slides import write_svs
+from pipelines.following import follow
 from pipelines.local.client import LocalSageMaker
 
 PATIENTS = 16
@@ -230,3 +232,35 @@ def example_definition():
     example = load_environment("example")
     built = build("msi", load_task("msi", example), example)
     return built.name, built.text, built.code, example.bucket
+
+
+def test_extraction_as_training_reads_slides_from_the_file_system(laptop):
+    """``extract.run-as: training``: slides on EFS, named by a manifest, in gdc-client's layout."""
+    from pipelines.builder import build
+    from pipelines.config import LOCAL, load_task
+
+    root = Uri.parse(f"efs://{LOCAL.file_system}/datasets/crops")
+    lines = ["id\tfilename\tmd5\tsize\tstate"]
+    for number, slide in enumerate(sorted(laptop.path("slides").iterdir())):
+        folder = root.under(laptop.state) / f"{number:08d}-0000-4000-8000-000000000000"
+        folder.mkdir(parents=True)
+        (folder / slide.name).symlink_to(slide)
+        digest = hashlib.md5(slide.read_bytes()).hexdigest()
+        lines.append(f"{folder.name}\t{slide.name}\t{digest}\t{slide.stat().st_size}\treleased")
+    laptop.path("manifest.txt").write_text("\n".join(lines) + "\n")
+    task = load_task("msi", LOCAL)
+    dataset = task.dataset.model_copy(update={"slides": str(root), "manifest": f"s3://{laptop.bucket}/manifest.txt"})
+    extract = task.extract.model_copy(update={"run_as": "training"})
+    built = build("msi", task.model_copy(update={"pipeline": "msi-efs", "dataset": dataset, "extract": extract}), LOCAL)
+    client = LocalSageMaker(laptop.state)
+    client.create_pipeline(PipelineName=built.name, PipelineDefinition=built.text, RoleArn=LOCAL.pipeline_role)
+    mine = laptop.values(FeaturesUri=f"s3://{laptop.bucket}/features-efs", SlidesUri=str(root))
+    del mine["ManifestUri"]
+    given = [{"Name": name, "Value": value} for name, value in mine.items()]
+    arn = client.start_pipeline_execution(PipelineName=built.name, PipelineParameters=given)["PipelineExecutionArn"]
+    execution, steps = follow(client, arn, interval=0.2)
+    assert execution["PipelineExecutionStatus"] == "Succeeded", execution.get("FailureReason")
+    extraction = next(step for step in steps if step["StepName"] == "ExtractFeatures")
+    job = client.describe_training_job(TrainingJobName=extraction["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2])
+    assert {channel["ChannelName"] for channel in job["InputDataConfig"]} == {"code", "cohort", "models", "slides"}
+    assert len(list(laptop.state.glob("s3/local/features-efs/*/*.h5"))) > 0

@@ -180,7 +180,7 @@ class TrainMsi(Settings):
 class EvaluateMsi(Settings):
     """The packaged model on the test patients → evaluation.json, predictions.csv, report.html.
 
-    ``resamples`` bootstrap draws of patients give the ``confidence`` intervals; ``min_auroc`` is shown beside the result.
+    ``resamples`` bootstrap draws of patients give the ``confidence`` intervals.
     """
 
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000

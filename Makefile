@@ -21,7 +21,7 @@ $(SETUP): setup.cfg setup.py pyproject.toml constraints.txt
 # make demo PARAMS='MinAuroc=0.99 Epochs=5'
 TASK ?= msi
 demo: $(SETUP)
-	$(BIN)/python -m demo --task $(TASK) $(if $(FRESH),--fresh) $(if $(SLIDES),--slides '$(SLIDES)') \
+	@$(BIN)/python -m demo --task $(TASK) $(if $(FRESH),--fresh) $(if $(SLIDES),--slides '$(SLIDES)') \
 		$(if $(LABELS),--labels '$(LABELS)') $(foreach p,$(PARAMS),--param '$(p)')
 
 test: $(SETUP)

@@ -91,11 +91,6 @@ def processing(
     """
     where = {output: run_folder(env, name, output) for output in outputs}
     variables = {HYPERPARAMETER_PREFIX + key.replace("-", "_").upper(): value for key, value in _values(hyperparameters).items()}
-    cluster: dict[str, Any] = {
-        "InstanceType": resources.instance_type if instance_type is None else instance_type,
-        "InstanceCount": resources.instance_count if instance_count is None else instance_count,
-        "VolumeSizeInGB": resources.volume_gb,
-    }
     request: dict[str, Any] = {
         "AppSpecification": {
             "ImageUri": image or env.images.training,
@@ -106,7 +101,7 @@ def processing(
         "ProcessingInputs": [
             processing_input(name, key, source) for key, source in {"code": code_uri(env, command), **inputs}.items()
         ],
-        "ProcessingResources": {"ClusterConfig": {**cluster, **_volume_key(env)}},
+        "ProcessingResources": {"ClusterConfig": _cluster(env, resources, instance_type, instance_count)},
         "StoppingCondition": {"MaxRuntimeInSeconds": resources.max_runtime_minutes * 60},
         "NetworkConfig": {"VpcConfig": _vpc(env)},
         "RoleArn": env.job_role,
@@ -154,11 +149,6 @@ def training(
     if metrics:
         algorithm["MetricDefinitions"] = [dict(metric) for metric in metrics]
     stopping = {"MaxRuntimeInSeconds": resources.max_runtime_minutes * 60}
-    cluster: dict[str, Any] = {
-        "InstanceType": resources.instance_type if instance_type is None else instance_type,
-        "InstanceCount": resources.instance_count if instance_count is None else instance_count,
-        "VolumeSizeInGB": resources.volume_gb,
-    }
     request: dict[str, Any] = {
         "AlgorithmSpecification": algorithm,
         "HyperParameters": _values(hyperparameters),
@@ -166,7 +156,7 @@ def training(
             channel(key, source, stream=key in streamed) for key, source in {"code": code_uri(env, command), **channels}.items()
         ],
         "OutputDataConfig": {"S3OutputPath": run_folder(env, name), **_output_key(env)},
-        "ResourceConfig": {**cluster, **_volume_key(env)},
+        "ResourceConfig": _cluster(env, resources, instance_type, instance_count),
         "StoppingCondition": stopping,
         "VpcConfig": _vpc(env),
         "RoleArn": env.job_role,
@@ -197,8 +187,14 @@ def _vpc(env: Environment) -> dict[str, list[str]]:
     return {"SecurityGroupIds": list(env.network.security_groups), "Subnets": list(env.network.subnets)}
 
 
-def _volume_key(env: Environment) -> dict[str, str]:
-    return {"VolumeKmsKeyId": env.kms_key} if env.kms_key else {}
+def _cluster(env: Environment, resources: Resources, instance_type: Any, instance_count: Any) -> dict[str, Any]:
+    """The instances of a job: a run's parameters where it has them, else the task's own."""
+    return {
+        "InstanceType": resources.instance_type if instance_type is None else instance_type,
+        "InstanceCount": resources.instance_count if instance_count is None else instance_count,
+        "VolumeSizeInGB": resources.volume_gb,
+        **({"VolumeKmsKeyId": env.kms_key} if env.kms_key else {}),
+    }
 
 
 def _output_key(env: Environment) -> dict[str, str]:

@@ -89,11 +89,6 @@ def _execution_of(job: str) -> str:
     return job.removeprefix("pipelines-").partition("-")[0]
 
 
-def job_log(root: Path, job: str) -> Path | None:
-    """The log of a job's first host, for people to read; None while there is none."""
-    return next(iter(State(root).job_logs(job)), None)
-
-
 @dataclass(frozen=True)
 class State:
     """The folders of one local account."""

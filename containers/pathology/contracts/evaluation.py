@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from pathology.contracts.errors import DataError
 from pathology.contracts.intervals import Interval
-from pathology.contracts.settings import explain
+from pathology.contracts.strict_json import StrictJson
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Measure(_Part):
+class Measure(StrictJson):
     """A leaf as Studio reads it."""
 
     value: float
@@ -34,21 +29,21 @@ class Measure(_Part):
         return cls(value=interval.value, standard_deviation=interval.deviation)
 
 
-class RocCurve(_Part):
+class RocCurve(StrictJson):
     """From (0, 0) to (1, 1)."""
 
     false_positive_rates: list[Probability]
     true_positive_rates: list[Probability]
 
 
-class PrecisionRecallCurve(_Part):
+class PrecisionRecallCurve(StrictJson):
     """Recall falls to 0, where precision is 1 by convention."""
 
     precisions: list[Probability]
     recalls: list[Probability]
 
 
-class BinaryClassificationMetrics(_Part):
+class BinaryClassificationMetrics(StrictJson):
     """Model Monitor's names. ``confusion_matrix`` is actual → predicted → count; precision and F are 0 where undefined."""
 
     confusion_matrix: dict[Literal["0", "1"], dict[Literal["0", "1"], Count]]
@@ -68,7 +63,7 @@ class BinaryClassificationMetrics(_Part):
     precision_recall_curve: PrecisionRecallCurve
 
 
-class Bounds(_Part):
+class Bounds(StrictJson):
     """An estimate with its confidence interval; the level stands once, beside all of them."""
 
     value: float
@@ -81,7 +76,7 @@ class Bounds(_Part):
         return cls(value=interval.value, low=interval.low, high=interval.high)
 
 
-class CalibrationBin(_Part):
+class CalibrationBin(StrictJson):
     """Patients by predicted probability: their mean prediction, and the share that is positive with its Wilson interval."""
 
     n: Count
@@ -90,7 +85,7 @@ class CalibrationBin(_Part):
     observed: Bounds
 
 
-class SiteRow(_Part):
+class SiteRow(StrictJson):
     """One tissue source site; ``auroc`` is null where a class is absent."""
 
     site: str
@@ -99,7 +94,7 @@ class SiteRow(_Part):
     auroc: Probability | None
 
 
-class NotEvaluable(_Part):
+class NotEvaluable(StrictJson):
     """A test patient without a slide that has features, and why."""
 
     patient_id: str
@@ -108,7 +103,7 @@ class NotEvaluable(_Part):
     reason: str
 
 
-class ModelIdentity(_Part):
+class ModelIdentity(StrictJson):
     """What was evaluated: hashes of the archive and of its configuration, which holds those of all weights.
 
     ``trained_on_this_cohort``: the cohort table is the one that the model was trained from, so that its split holds.
@@ -124,7 +119,7 @@ class ModelIdentity(_Part):
     evaluated_with_code: str
 
 
-class EncoderReport(_Part):
+class EncoderReport(StrictJson):
     """The encoder behind the features; ``published`` is False for a seeded stand-in, and ``remark`` says what it is."""
 
     name: str
@@ -133,7 +128,7 @@ class EncoderReport(_Part):
     remark: str
 
 
-class PathologyBlock(_Part):
+class PathologyBlock(StrictJson):
     """What a pathologist and an auditor ask for beside Studio's numbers."""
 
     task: Literal["msi"]
@@ -155,24 +150,8 @@ class PathologyBlock(_Part):
     cautions: list[str]
 
 
-class Evaluation(_Part):
+class Evaluation(StrictJson):
     """The whole file."""
 
     binary_classification_metrics: BinaryClassificationMetrics
     pathology: PathologyBlock
-
-    def to_json(self) -> bytes:
-        """The same bytes for the same content."""
-        return (self.model_dump_json(indent=2) + "\n").encode()
-
-    @classmethod
-    def from_json(cls, content: bytes, where: str) -> Self:
-        """Parse evaluation.json.
-
-        Raises:
-            DataError: naming ``where`` and the field that is wrong.
-        """
-        try:
-            return cls.model_validate_json(content)
-        except ValidationError as error:
-            raise DataError(explain(error, where)) from None

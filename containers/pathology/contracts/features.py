@@ -6,36 +6,15 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from pathology.contracts.errors import DataError
-from pathology.contracts.settings import explain
+from pathology.contracts.strict_json import StrictJson
 
 SCHEMA_VERSION = 1
 Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 
 
-class _Json(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @classmethod
-    def from_json(cls, text: bytes, where: str) -> Any:
-        """Parse strict JSON.
-
-        Raises:
-            DataError: naming ``where`` and the field that is wrong.
-        """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise DataError(explain(error, where)) from None
-
-    def to_json(self) -> bytes:
-        """The same bytes for the same content."""
-        return (self.model_dump_json(indent=2) + "\n").encode()
-
-
-class Sidecar(_Json):
+class Sidecar(StrictJson):
     """``<slide_id>.json``: a slide is finished when this says so and its file has this hash.
 
     ``status`` ok has a feature file with ``sha256``; empty found no tissue; failed has a ``reason``. ``bytes`` and ``md5``
@@ -60,7 +39,7 @@ class Sidecar(_Json):
     sha256: str = ""
 
 
-class EncoderCard(_Json):
+class EncoderCard(StrictJson):
     """``encoder.json`` beside a checkpoint: how to build the encoder, and the hash its weights must have.
 
     ``architecture`` and ``arguments`` go to ``timm.create_model``; ``pixels`` is the side of its input in px, ``mpp`` the
@@ -69,7 +48,7 @@ class EncoderCard(_Json):
 
     name: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\z")]
     architecture: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     checkpoint: Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\z")] = "checkpoint.pth"
     sha256: Sha256
     pixels: int = 224

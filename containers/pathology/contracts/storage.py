@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,8 +57,8 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside, fsync, rename: a reader sees the old or the new, never a part."""
+def write_whole(path: Path, content: bytes, check: Callable[[Path], object] | None = None) -> None:
+    """Write a file beside, fsync, ``check`` it there, rename: a reader sees the old or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = temporary_beside(path)
     try:
@@ -66,6 +66,8 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check(beside)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import SCHEMA_VERSION
-from pathology.contracts.storage import temporary_beside
+from pathology.contracts.storage import write_whole
 
 Attribute = str | int | float | bool
 REMEDY = "start again with --param ExtractionRun=<something new> to extract what is missing"
@@ -67,17 +66,7 @@ def write_features(
     _check_arrays(arrays, path.name)
     content = _build(arrays, {"schema_version": SCHEMA_VERSION, **(attributes or {})}, grid or {})
     digest = hashlib.sha256(content).hexdigest()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = temporary_beside(path)
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        read_features(beside, path.stem, digest)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, content, check=lambda written: read_features(written, path.stem, digest))
     return digest
 
 

@@ -12,8 +12,6 @@ import pytest
 from botocore.exceptions import ClientError
 from pathology.contracts.uris import Uri
 
-from pipelines.local.state import job_log
-
 
 def test_outputs_flow_to_inputs_and_into_arguments(account, make):
     account.pipeline(
@@ -243,7 +241,7 @@ def test_hosts_fill_one_model_and_the_log_gives_the_metrics(account, make):
     assert [(metric["MetricName"], metric["Value"]) for metric in job["FinalMetricDataList"]] == [("train:loss", 0.25)]
     logs = account.client.state.job_logs(job["TrainingJobName"])
     assert [path.name for path in logs] == ["algo-1.log", "algo-2.log"]
-    assert job_log(account.root, job["TrainingJobName"]).read_text() == "Training Loss: 0.5\nTraining Loss: 0.25\n"
+    assert account.client.state.job_logs(job["TrainingJobName"])[0].read_text() == "Training Loss: 0.5\nTraining Loss: 0.25\n"
 
 
 def test_a_failed_job_can_be_described_and_its_log_found(account, make):
@@ -252,7 +250,7 @@ def test_a_failed_job_can_be_described_and_its_log_found(account, make):
     job = account.job(steps["Bad"])
     assert (job["ProcessingJobStatus"], job["ExitMessage"]) == ("Failed", "the label table has no column label")
     assert job["FailureReason"] == steps["Bad"]["FailureReason"]
-    assert job_log(account.root, job["ProcessingJobName"]).read_text() == "about to fail\n"
+    assert account.client.state.job_logs(job["ProcessingJobName"])[0].read_text() == "about to fail\n"
 
 
 def test_one_host_that_fails_ends_the_others_and_is_the_one_that_is_named(account, make):

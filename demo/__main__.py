@@ -15,7 +15,7 @@ from pathology.contracts.errors import RequestError
 from pathology.contracts.uris import Uri
 
 from pipelines.cli import run
-from pipelines.session import state_folder
+from pipelines.service.session import state_folder
 
 BUCKET = "local"
 SETTINGS = {

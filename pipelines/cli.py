@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pathology.contracts.errors import PathologyError
+
+if TYPE_CHECKING:
+    from pipelines.service.session import Session
 
 Task = Annotated[str, typer.Option("--task", help="The pipeline's task, such as msi.")]
 EnvironmentName = Annotated[
@@ -18,6 +21,13 @@ EnvironmentName = Annotated[
         show_default=False,
     ),
 ]
+OwnTask = Annotated[
+    str | None, typer.Option("--task", help="The pipeline's task; not needed beside a whole ARN.", show_default=False)
+]
+ExecutionName = Annotated[
+    str, typer.Argument(metavar="[EXECUTION]", help="An execution's id or ARN; the latest when left out.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
 
 
@@ -25,6 +35,16 @@ def say_where(environment: Any) -> None:
     """The first line of every verb: which environment it works in. On standard error, so that output can be piped."""
     place = "this machine" if environment.local else f"account {environment.account}, {environment.region}"
     print(f"environment {environment.name} ({place})", file=sys.stderr)
+
+
+def enter(environment: str | None) -> Session:
+    """Open the session of an environment, and say which it is."""
+    from pipelines.config import load_environment
+    from pipelines.service.session import open_session
+
+    env = load_environment(environment)
+    say_where(env)
+    return open_session(env)
 
 
 def run(verb: Callable[..., Any]) -> None:
@@ -59,7 +79,9 @@ def _explain(error: Exception) -> tuple[str, int]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     if isinstance(error, ClientError | BotoCoreError):
-        return f"AWS answered: {error}", 2
+        from pipelines.service.errors import explain
+
+        return explain(error), 2
     raise error
 
 

@@ -190,13 +190,18 @@ class MsiTask(Settings):
 T = TypeVar("T", bound=Settings)
 
 
-def _yaml(path: Path, what: str) -> dict[str, Any]:
+def read_yaml(path: Path, what: str, loader: Any = yaml.SafeLoader) -> Any:
+    """What a YAML (or JSON) file holds. Raises RequestError, saying ``what`` it should be, when it cannot be read."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506 SafeLoader, or BaseLoader, which knows less
     except FileNotFoundError:
         raise RequestError(f"{path}: there is no such {what}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RequestError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
+
+
+def _mapping(path: Path, what: str) -> dict[str, Any]:
+    content = read_yaml(path, what)
     if not isinstance(content, dict):
         raise RequestError(f"{path}: should be a YAML mapping of keys")
     return content
@@ -213,14 +218,14 @@ def load_environment(given: str | None) -> Environment:
         return LOCAL
     named = REPOSITORY / "environments" / f"{given}.yaml"
     path = named if named.is_file() and not Path(given).is_file() else Path(given)
-    return Environment.parse(_yaml(path, "environment"), str(given))
+    return Environment.parse(_mapping(path, "environment"), str(given))
 
 
 def _parse_task(task: str, folder: Path) -> MsiTask:
     if task not in TASKS:
         raise RequestError(f"there is no task {task!r}: choose one of {', '.join(TASKS)}")
     path = folder / f"{task}.yaml"
-    return MsiTask.parse(_yaml(path, "task"), path.name)
+    return MsiTask.parse(_mapping(path, "task"), path.name)
 
 
 def pipeline_name(task: str, folder: Path = DEFINITIONS) -> str:

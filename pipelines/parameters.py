@@ -4,35 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+import yaml
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import NOT_GIVEN
 from pathology.contracts.uris import Uri
 
 from pipelines.checks.settings import defaults, setting_problems
+from pipelines.config import read_yaml
 
 _LONGEST = 1024
 
 
-def parse_parameters(definition: dict[str, Any], given: Sequence[str]) -> dict[str, str]:
-    """``["Epochs=3", …]`` as ``{"Epochs": "3", …}``, checked against the definition.
+def parse_parameters(given: Sequence[str]) -> dict[str, str]:
+    """``["Epochs=3", …]`` as ``{"Epochs": "3", …}``.
 
     Raises:
-        RequestError: for an unknown name, a value of the wrong type, out of its range, or placed where the graph cannot read.
+        RequestError: for one without ``=``.
     """
-    declared = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
     values: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             raise RequestError(f"--param {text}: write NAME=VALUE")
+        values[name] = value
+    return values
+
+
+def read_params_file(path: Path | None) -> dict[str, str]:
+    """A file's values: a YAML or JSON mapping, or the AWS CLI's list of ``{"Name": …, "Value": …}``. None reads as nothing.
+
+    Raises:
+        RequestError: for a file that is not there or holds something else.
+    """
+    if path is None:
+        return {}
+    content = read_yaml(path, "file of parameters", yaml.BaseLoader)  # every value as it is written: 0123 is no number there
+    if isinstance(content, list) and all(isinstance(item, dict) and set(item) == {"Name", "Value"} for item in content):
+        content = {item["Name"]: item["Value"] for item in content}
+    if not isinstance(content, dict):
+        raise RequestError(f"{path}: write NAME: VALUE, a line each, or a list of Name and Value")
+    for name, value in content.items():
+        if not isinstance(value, str) or not value:
+            raise RequestError(f"{path}: {name}: should be one value, not {value!r}")
+    return content
+
+
+def check_parameters(definition: dict[str, Any], values: dict[str, str]) -> dict[str, str]:
+    """``values`` as they are, checked against the definition.
+
+    Raises:
+        RequestError: for an unknown name, a value of the wrong type, out of its range, or placed where the graph cannot read.
+    """
+    declared = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
+    for name, value in values.items():
         if name not in declared:
             close = get_close_matches(name, declared, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(declared)}"
-            raise RequestError(f"--param {text}: the pipeline has no parameter {name!r}; {hint}")
-        _typed(declared[name], value)
-        values[name] = value
+            raise RequestError(f"--param {name}={value}: the pipeline has no parameter {name!r}; {hint}")
     _ranges(definition, {**defaults(definition), **{name: _typed(declared[name], value) for name, value in values.items()}})
     return values
 

@@ -2,57 +2,54 @@
 
 from __future__ import annotations
 
-import uuid
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, Task, run, say_where
+from pipelines.cli import Debug, EnvironmentName, Task, enter, run
 
 
 def start(
     task: Task,
     environment: EnvironmentName = None,
     param: Annotated[list[str] | None, typer.Option("--param", help="NAME=VALUE, as often as needed.")] = None,
+    params_file: Annotated[
+        Path | None, typer.Option("--params-file", help="YAML or JSON with values; --param goes before it.", show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What Studio shows it as.", show_default=False)] = None,
+    parallelism: Annotated[
+        int | None, typer.Option("--parallelism", help="Steps that may run at once, at most.", min=1, show_default=False)
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="STEP[,STEP…]", help="Run these steps alone, on the results of --source."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", help="With --only: an execution's id or ARN. Default: the latest.", show_default=False),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option("--token", help="Any word: the same word starts one execution, once.", show_default=False)
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the execution to its end.")] = True,
     debug: Debug = False,
 ) -> int:
-    """Start an execution of a task's pipeline. Exit 0: succeeded, 1: failed or stopped, 2: refused."""
-    from pathology.contracts.errors import RequestError
+    """Start an execution of a task's pipeline and follow it. Exit 0: succeeded, 1: failed, 2: refused, 3: stopped."""
+    from pipelines.config import pipeline_name
+    from pipelines.parameters import parse_parameters, read_params_file
+    from pipelines.service.deployment import require
+    from pipelines.service.following import follow_to_the_end
+    from pipelines.service.starting import Wish, request
 
-    from pipelines.checks.settings import defaults
-    from pipelines.config import load_environment, pipeline_name
-    from pipelines.fingerprint import versioned
-    from pipelines.following import follow
-    from pipelines.parameters import parse_parameters
-    from pipelines.registry import deployed
-    from pipelines.results import summary
-    from pipelines.session import open_session
-
-    env = load_environment(environment)
-    say_where(env)
-    name = pipeline_name(task)
-    session = open_session(env)
-    now = deployed(session, name)
-    if now is None:
-        raise RequestError(f"{env.name} has no pipeline {name}: run python -m pipelines.upsert --task {task} first")
-    values = parse_parameters(now["Definition"], param or [])
-    values = versioned(session.store, values, defaults(now["Definition"]))
-    arn = session.sagemaker.start_pipeline_execution(
-        PipelineName=name,
-        PipelineParameters=[{"Name": key, "Value": value} for key, value in values.items()],
-        ClientRequestToken=uuid.uuid4().hex,
-    )["PipelineExecutionArn"]
-    print(f"execution {arn}")
-    if not wait:
-        return 0
-    execution, steps = follow(session.sagemaker, arn, interval=0.3 if env.local else 15)
-    for line in summary(session, steps):
-        print(line)
-    status = execution["PipelineExecutionStatus"]
-    reason = execution.get("FailureReason")
-    print(f"execution {status}{': ' + reason if reason else ''}")
-    return 0 if status == "Succeeded" else 1
+    session = enter(environment)
+    pipeline = require(session, pipeline_name(task), task)
+    given = {**read_params_file(params_file), **parse_parameters(param or [])}
+    steps = [step for text in only or [] for step in text.split(",") if step]
+    wish = Wish(task=task, values=given, name=name, parallelism=parallelism, only=steps, source=source, token=token)
+    arn = session.sagemaker.start_pipeline_execution(**request(session, pipeline, wish))["PipelineExecutionArn"]
+    print(f"execution {arn}", flush=True)
+    return follow_to_the_end(session, arn) if wait else 0
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def upsert(
     diff: Annotated[bool, typer.Option("--diff", help="Print what would change. Exit 0: nothing, 1: something.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Create a task's pipeline, or update it where its definition changed; no call is made where nothing did."""
+    """Create a task's pipeline, or update it where it changed. Where nothing did, no call is made that changes anything."""
     from pipelines.builder import build
     from pipelines.checks.definition import refuse_faulty
     from pipelines.config import load_environment, load_task
@@ -44,8 +44,8 @@ def upsert(
         return 0
 
     from pipelines.differences import differences
-    from pipelines.registry import deployed, upsert
-    from pipelines.session import open_session
+    from pipelines.service.deployment import deployed, upsert
+    from pipelines.service.session import open_session
 
     session = open_session(env)
     if diff:
@@ -56,7 +56,7 @@ def upsert(
         lines = list(differences(now["Definition"], built.definition))
         print("\n".join(lines) if lines else f"pipeline {built.name} is the same")
         return 1 if lines else 0
-    done = upsert(session, built, env, _commit())
+    done = upsert(session, built, _commit())
     print(f"pipeline {built.name} {done.pipeline} ({done.arn})")
     group = "created" if done.group_created else "is there"
     print(f"model package group {built.group} {group}; {done.uploaded} code archives uploaded")

@@ -10,7 +10,7 @@ def validate(
     environment: EnvironmentName = None,
     debug: Debug = False,
 ) -> int:
-    """Check a task's definition without AWS: request shapes, references, limits, placement, hyperparameters."""
+    """Check a task's definition without AWS. Request shapes, references, limits, placement, hyperparameters."""
     from pipelines.builder import build
     from pipelines.checks.definition import check
     from pipelines.config import load_environment, load_task

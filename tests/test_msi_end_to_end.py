@@ -14,7 +14,6 @@ from pathology.contracts.uris import Uri
 from pathology.models.tiny import make_tiny_encoder
 
 from demo.slides import write_svs
-from pipelines.following import follow
 from pipelines.local.client import LocalSageMaker
 
 PATIENTS = 16
@@ -258,9 +257,13 @@ def test_extraction_as_training_reads_slides_from_the_file_system(laptop):
     del mine["ManifestUri"]
     given = [{"Name": name, "Value": value} for name, value in mine.items()]
     arn = client.start_pipeline_execution(PipelineName=built.name, PipelineParameters=given)["PipelineExecutionArn"]
-    execution, steps = follow(client, arn, interval=0.2)
-    assert execution["PipelineExecutionStatus"] == "Succeeded", execution.get("FailureReason")
-    extraction = next(step for step in steps if step["StepName"] == "ExtractFeatures")
+    watched = laptop.verb("watch", arn)
+    assert watched.returncode == 0, watched.stdout
+    extraction = next(
+        step
+        for step in client.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        if step["StepName"] == "ExtractFeatures"
+    )
     job = client.describe_training_job(TrainingJobName=extraction["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2])
     assert {channel["ChannelName"] for channel in job["InputDataConfig"]} == {"code", "cohort", "models", "slides"}
     assert len(list(laptop.state.glob("s3/local/features-efs/*/*.h5"))) > 0

@@ -14,14 +14,18 @@ from pipelines.local.lifeline import ENDED, lock_to_retry, notice_death, spawn
 from pipelines.local.paging import page
 from pipelines.local.parameters import typed_parameters
 from pipelines.local.pipeline_calls import PipelineCalls
+from pipelines.local.selection import keep, results_to_reuse
 from pipelines.local.state import Execution, arn, create_json, now, read_json, with_times, write_json
 
 _STEP_KEYS = (
     *("StepName", "StepDescription", "StartTime", "EndTime", "StepStatus", "AttemptCount"),
-    *("FailureReason", "CacheHitResult", "Metadata"),
+    *("FailureReason", "CacheHitResult", "Metadata", "SelectiveExecutionResult"),
 )
 _HIDDEN = frozenset({"PipelineName", "Parameters", "Given"})
-_START = {"PipelineExecutionDisplayName", "PipelineExecutionDescription", "ParallelismConfiguration"}
+_START = {
+    *("PipelineExecutionDisplayName", "PipelineExecutionDescription"),
+    *("ParallelismConfiguration", "SelectiveExecutionConfig"),
+}
 
 
 class ExecutionCalls(PipelineCalls):
@@ -38,7 +42,9 @@ class ExecutionCalls(PipelineCalls):
         """StartPipelineExecution: answers at once; a process of its own runs the steps. A token starts one execution."""
         known("StartPipelineExecution", optional, _START)
         pipeline = self._pipeline(PipelineName, "StartPipelineExecution")
-        parameters = typed_parameters(json.loads(pipeline["PipelineDefinition"]), PipelineParameters or [])
+        definition = json.loads(pipeline["PipelineDefinition"])
+        parameters = typed_parameters(definition, PipelineParameters or [])
+        reused = self._reused(pipeline, definition, optional.get("SelectiveExecutionConfig"))
         if ClientRequestToken is not None:
             _check_token(ClientRequestToken)
         execution = self.state.new_execution()
@@ -58,6 +64,7 @@ class ExecutionCalls(PipelineCalls):
             **optional,
         }
         write_whole(execution.definition_path, pipeline["PipelineDefinition"].encode())
+        keep(execution, reused)
         write_json(execution.record_path, record)
         first = self._first_with(pipeline["PipelineName"], ClientRequestToken, execution)
         if first == execution.identity:
@@ -66,6 +73,17 @@ class ExecutionCalls(PipelineCalls):
             shutil.rmtree(execution.folder)
             os.close(lock)
         return {"PipelineExecutionArn": self._arn(pipeline["PipelineName"], first)}
+
+    def _reused(
+        self, pipeline: dict[str, Any], definition: dict[str, Any], config: dict[str, Any] | None
+    ) -> list[dict[str, Any]]:
+        if config is None:
+            return []
+        given = config.get("SourcePipelineExecutionArn")
+        source = self._execution(given, "StartPipelineExecution") if given else None
+        if source and source.record["PipelineArn"] != pipeline["PipelineArn"]:
+            raise refused("StartPipelineExecution", f"{given} is no execution of {pipeline['PipelineName']}.")
+        return results_to_reuse(definition, config, source)
 
     @staticmethod
     def _arn(pipeline: str, identity: str) -> str:
@@ -83,7 +101,7 @@ class ExecutionCalls(PipelineCalls):
         execution = self.state.execution(identity)
         if not identity.isalnum() or not execution.record_path.is_file():
             raise missing(operation, f"Pipeline execution with ARN {execution_arn} does not exist.")
-        notice_death(execution)
+        notice_death(self.state, execution)
         return execution
 
     def describe_pipeline_execution(self, *, PipelineExecutionArn: str) -> dict[str, Any]:
@@ -107,8 +125,7 @@ class ExecutionCalls(PipelineCalls):
         MaxResults: int | None = None,
     ) -> dict[str, Any]:
         """ListPipelineExecutions, newest first unless asked otherwise."""
-        name = self._pipeline(PipelineName, "ListPipelineExecutions")["PipelineName"]
-        own = [execution for execution in self.state.executions() if execution.record["PipelineName"] == name]
+        own = self._executions(self._pipeline(PipelineName, "ListPipelineExecutions"))
         if SortBy == "PipelineExecutionArn":
             own.sort(key=lambda execution: execution.identity)
         answer = page(
@@ -118,8 +135,23 @@ class ExecutionCalls(PipelineCalls):
             NextToken,
             MaxResults,
         )
-        shown = [_summary(item["execution"]) for item in answer["PipelineExecutionSummaries"]]
+        shown = [self._summary(item["execution"]) for item in answer["PipelineExecutionSummaries"]]
         return {**answer, "PipelineExecutionSummaries": shown}
+
+    def _summary(self, execution: Execution) -> dict[str, Any]:
+        notice_death(self.state, execution)
+        record = execution.record
+        summary = {
+            "PipelineExecutionArn": record["PipelineExecutionArn"],
+            "StartTime": record["CreationTime"],
+            "PipelineExecutionStatus": record["PipelineExecutionStatus"],
+            "PipelineExecutionDisplayName": record["PipelineExecutionDisplayName"],
+        }
+        if "PipelineExecutionDescription" in record:
+            summary["PipelineExecutionDescription"] = record["PipelineExecutionDescription"]
+        if "FailureReason" in record:
+            summary["PipelineExecutionFailureReason"] = record["FailureReason"]
+        return dict(with_times(summary))
 
     def list_pipeline_execution_steps(
         self,
@@ -177,22 +209,6 @@ class ExecutionCalls(PipelineCalls):
         execution.change(again)
         spawn(self.state.root, execution, lock)
         return {"PipelineExecutionArn": PipelineExecutionArn}
-
-
-def _summary(execution: Execution) -> dict[str, Any]:
-    notice_death(execution)
-    record = execution.record
-    summary = {
-        "PipelineExecutionArn": record["PipelineExecutionArn"],
-        "StartTime": record["CreationTime"],
-        "PipelineExecutionStatus": record["PipelineExecutionStatus"],
-        "PipelineExecutionDisplayName": record["PipelineExecutionDisplayName"],
-    }
-    if "PipelineExecutionDescription" in record:
-        summary["PipelineExecutionDescription"] = record["PipelineExecutionDescription"]
-    if "FailureReason" in record:
-        summary["PipelineExecutionFailureReason"] = record["FailureReason"]
-    return dict(with_times(summary))
 
 
 def _check_token(token: str) -> None:

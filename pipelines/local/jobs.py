@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -33,6 +34,7 @@ _LONGEST_SECONDS = 24 * 3600
 """MaxRuntimeInSeconds where the request has none, as in the service."""
 _OWN_FOLDERS = ("code", "scratch", "shims")
 INTERNAL = "SageMaker.JOB_INTERNAL_ERROR"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class JobError(DataError):
@@ -73,8 +75,8 @@ class LocalJob:
         except StoppedError:
             self._keep(state, {**described, **container.ended("Stopped")})
             raise
-        except (DataError, RequestError) as error:
-            failed = error if isinstance(error, JobError) else JobError(f"ClientError: {error}", "ClientError")
+        except (DataError, RequestError, OSError) as error:
+            failed = _failed(error)
             self._keep(state, {**described, **container.ended("Failed"), **_reason(container, failed, self.folder)})
             raise failed from None
         return self._keep(state, {**described, **found, **container.ended("Completed")})
@@ -126,11 +128,20 @@ class LocalJob:
             ) from None
         if failed is None:
             return
-        code = failed.process.returncode
-        if code > 0:
-            raise JobError(f"AlgorithmError: {last_words(container, failed.root)}, exit code: {code}", "AlgorithmError")
-        said = _last_line(failed.root)
-        raise JobError(f"InternalServerError: {failed.root.name} died of {_name(-code)}; its log ends: {said}", INTERNAL)
+        said = last_words(container, failed.root)
+        raise JobError(f"AlgorithmError: {said}, exit code: {_exit_code(failed.process.returncode)}", "AlgorithmError")
+
+
+def _failed(error: DataError | RequestError | OSError) -> JobError:
+    """What the service would call it: a job's own failure, a request or data that are wrong, or a fault of the machine that
+    runs jobs, which is what retry policies are for."""
+    if isinstance(error, JobError):
+        return error
+    if not isinstance(error, OSError):
+        return JobError(f"ClientError: {error}", "ClientError")
+    if error.errno in _FULL:
+        return JobError(f"ClientError: the disk is full ({error}): make room, then retry", "ClientError")
+    return JobError(f"InternalServerError: {error}", INTERNAL)
 
 
 def _faults(kind: str, request: dict[str, Any]) -> list[str]:
@@ -152,10 +163,13 @@ def _command(container: Container) -> list[str]:
     return [sys.executable, "-I", "-S", str(ENTRY_POINT), *container.arguments]
 
 
-def _name(number: int) -> str:
+def _exit_code(code: int) -> str:
+    """A process's end as a container's: 128 and the signal's number for one that was killed, by whomever."""
+    if code >= 0:
+        return str(code)
     with suppress(ValueError):
-        return signal.Signals(number).name
-    return f"signal {number}"
+        return f"{128 - code} ({signal.Signals(-code).name})"
+    return str(128 - code)
 
 
 def _last_line(root: Path) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.local import processes
-from pipelines.local.state import Execution, now, write_json
+from pipelines.local.containers import CONTAINERS
+from pipelines.local.state import Execution, State, now, read_json, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
@@ -57,10 +58,16 @@ def lock_to_retry(execution: Execution) -> int | None:
     return None
 
 
-def notice_death(execution: Execution) -> None:
-    """A runner that is gone without having said how it ended has failed, and so have the steps it had in hand.
+def has_ended(state: State, execution: Execution) -> bool:
+    """Whether an execution has come to its end, a runner that died included."""
+    notice_death(state, execution)
+    return execution.record["PipelineExecutionStatus"] in ENDED
 
-    What their jobs still run is ended. An execution that was being stopped is stopped.
+
+def notice_death(state: State, execution: Execution) -> None:
+    """A runner that is gone without having said how it ended has failed, and so have the steps and jobs it had in hand.
+
+    What the jobs still run is ended. An execution that was being stopped is stopped.
     """
     if execution.record["PipelineExecutionStatus"] in ENDED:
         return
@@ -76,6 +83,11 @@ def notice_death(execution: Execution) -> None:
             if step["StepStatus"] == "Executing":
                 ended = {"StepStatus": status, "EndTime": now(), "FailureReason": DIED}
                 write_json(execution.step(step["StepName"]), {**step, **ended})
+                for kind in set(CONTAINERS) & {name.removesuffix("Job") for name in step["Metadata"]}:
+                    path = state.described(step["Metadata"][f"{kind}Job"]["Arn"])
+                    job = read_json(path)
+                    if job:
+                        write_json(path, {**job, **CONTAINERS[kind].ended(status), "FailureReason": DIED})
 
         def change(record: dict[str, Any]) -> None:
             record["PipelineExecutionStatus"] = status

@@ -13,8 +13,9 @@ from pathology.contracts.uris import Uri
 
 from pipelines.local.definition import problems
 from pipelines.local.errors import check_name, known, missing, refused
+from pipelines.local.lifeline import has_ended
 from pipelines.local.paging import in_order, page
-from pipelines.local.state import State, arn, create_json, locked, now, read_json, with_times, write_json
+from pipelines.local.state import Execution, State, arn, create_json, locked, now, read_json, with_times, write_json
 
 Tags = Sequence[dict[str, str]]
 _CHANGEABLE = {
@@ -121,10 +122,22 @@ class PipelineCalls(LocalCalls):
         ordered = in_order(found, {"Name": "PipelineName"}.get(SortBy, SortBy), SortOrder)
         return page("ListPipelines", "PipelineSummaries", ordered, NextToken, MaxResults)
 
+    def _executions(self, pipeline: dict[str, Any]) -> list[Execution]:
+        """The pipeline's executions, oldest first; not those of one that had its name before and was deleted."""
+        name, since = pipeline["PipelineName"], pipeline["CreationTime"]
+        return [
+            execution
+            for execution, record in self.state.executions()
+            if record["PipelineName"] == name and record["CreationTime"] >= since
+        ]
+
     def delete_pipeline(self, *, PipelineName: str, ClientRequestToken: str = "") -> dict[str, Any]:
-        """DeletePipeline: the pipeline alone; executions, data and versions stay."""
+        """DeletePipeline, unless an execution runs. Its executions are listed no more; their logs, data and versions stay."""
         with self._locked(PipelineName):
             record = self._pipeline(PipelineName, "DeletePipeline")
+            running = [execution.identity for execution in self._executions(record) if not has_ended(self.state, execution)]
+            if running:
+                raise refused("DeletePipeline", f"Pipeline has running executions: {', '.join(running)}.", "ConflictException")
             self.state.pipeline(record["PipelineName"]).unlink(missing_ok=True)
         shutil.rmtree(self.state.tokens(record["PipelineName"]), ignore_errors=True)
         return {"PipelineArn": record["PipelineArn"]}

@@ -20,7 +20,9 @@ from pipelines.local.state import read_json, write_json
 RECORD = "processes.json"
 GRACE_SECONDS = 3.0
 """Between SIGTERM and SIGKILL; the service gives two minutes, a person at a terminal does not."""
-_POLL_SECONDS = 0.02
+_POLL_SHARE = 0.04
+_SHORTEST_POLL, _LONGEST_POLL = 0.001, 0.05
+"""Looks at a job come after a share of the time that it has run: short jobs are not waited for, long ones cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def first_failure(hosts: Sequence[Host], stopping: Callable[[], bool], seconds: 
         InterruptedError: when somebody asked for a stop.
         TimeoutError: after ``seconds``.
     """
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while True:
         codes = [host.code for host in hosts]
         for host, code in zip(hosts, codes, strict=True):
@@ -67,13 +69,15 @@ def first_failure(hosts: Sequence[Host], stopping: Callable[[], bool], seconds: 
             return None
         if stopping():
             raise InterruptedError
-        if time.monotonic() > deadline:
+        elapsed = time.monotonic() - begun
+        if elapsed > seconds:
             raise TimeoutError
-        time.sleep(_POLL_SECONDS)
+        time.sleep(min(max(elapsed * _POLL_SHARE, _SHORTEST_POLL), _LONGEST_POLL))
 
 
 def end(hosts: Sequence[Host]) -> None:
-    """SIGTERM to the groups that still run, SIGKILL to what is left of them after a while."""
+    """SIGTERM to the groups that still run, SIGKILL to what is left of all of them after a while: workers may outlive the
+    process that started them, whether it ended by itself or was killed."""
     running = [host.process for host in hosts if host.code is None]
     for process in running:
         _signal(process.pid, signal.SIGTERM)
@@ -81,9 +85,9 @@ def end(hosts: Sequence[Host]) -> None:
     for process in running:
         with suppress(subprocess.TimeoutExpired):
             process.wait(max(0.0, deadline - time.monotonic()))
-        # Also to a group whose leader has ended: its workers may not have.
-        _signal(process.pid, signal.SIGKILL)
-        process.wait()
+    for host in hosts:
+        _signal(host.process.pid, signal.SIGKILL)
+        host.process.wait()
 
 
 def _signal(group: int, number: signal.Signals) -> None:

@@ -19,6 +19,7 @@ from pipelines.local.cache import cache_key, look_for, remember
 from pipelines.local.expressions import Scope, holds
 from pipelines.local.jobs import JobError, StoppedError
 from pipelines.local.model_packages import register
+from pipelines.local.selection import selected_steps
 from pipelines.local.state import State, now, read_json, write_json
 
 _POLL_SECONDS = 0.1
@@ -61,9 +62,12 @@ class Runner:
         self.failure: str | None = None
         self.guard = threading.Lock()
         self._take_up()
+        if "SelectiveExecutionConfig" in self.record:
+            selected = set(selected_steps(self.record["SelectiveExecutionConfig"]))
+            self.left_out |= set(self.steps) - selected - self.done
 
     def _take_up(self) -> None:
-        """Steps that succeeded in an earlier try of this execution are done."""
+        """Steps that succeeded in an earlier try of this execution, or whose results it was given, are done."""
         for record in self.execution.steps():
             if record["StepStatus"] == "Succeeded":
                 name = record["StepName"]

@@ -57,8 +57,9 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, record: Any) -> None:
-    """Write a record whole, replacing what was there."""
-    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode())
+    """Write a record whole, replacing what was there. Not flushed to the disk: a step has many records, and what has to
+    outlive a power cut is what jobs write."""
+    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode(), flush=False)
 
 
 def create_json(path: Path, record: Any) -> bool:
@@ -116,9 +117,13 @@ class State:
             return self.group(group) / f"{number}.json"
         return self.job(name)
 
+    def job_folder(self, name: str) -> Path:
+        """Where a job's hosts have their roots and their logs."""
+        return self.execution(_execution_of(name)).folder / "jobs" / name
+
     def job_logs(self, name: str) -> list[Path]:
         """A job's logs, one a host, in the order of hosts; they grow while it runs. Empty for a job that started nothing."""
-        found = self.root.glob(f"executions/{_execution_of(name)}/jobs/{name}/algo-*.log")
+        found = self.job_folder(name).glob("algo-*.log")
         return sorted(found, key=lambda path: int(path.stem.removeprefix("algo-")))
 
     def tokens(self, pipeline: str) -> Path:
@@ -141,12 +146,12 @@ class State:
         """An execution's folder."""
         return Execution(self.root / "executions" / identity)
 
-    def executions(self) -> list[Execution]:
-        """Every execution, oldest first."""
+    def executions(self) -> list[tuple[Execution, dict[str, Any]]]:
+        """Every execution with its record, oldest first."""
         folder = self.root / "executions"
         found = [Execution(path) for path in folder.iterdir()] if folder.is_dir() else []
-        known = [execution for execution in found if execution.record_path.is_file()]
-        return sorted(known, key=lambda execution: (execution.record["CreationTime"], execution.identity))
+        known = [(execution, record) for execution in found if (record := execution.record)]
+        return sorted(known, key=lambda pair: (pair[1]["CreationTime"], pair[0].identity))
 
     def new_execution(self) -> Execution:
         """A fresh execution with an id in the service's form: 12 lower-case letters and digits."""

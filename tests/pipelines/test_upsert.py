@@ -9,10 +9,10 @@ import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 
-from pipelines import registry
 from pipelines.builder import build
 from pipelines.config import DEFINITIONS, load_task
-from pipelines.session import Session, open_session
+from pipelines.service import deployment
+from pipelines.service.session import Session, open_session
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def calls(session):
 
 
 def test_first_creates_second_changes_nothing(session, built, example, calls):
-    first = registry.upsert(session, built, example, {"git-commit": "abc"})
+    first = deployment.upsert(session, built, {"git-commit": "abc"})
     assert (first.pipeline, first.group_created, first.uploaded) == ("created", True, len(built.code))
     deployed = session.sagemaker.describe_pipeline(PipelineName=built.name)
     assert deployed["PipelineDefinition"] == built.text
@@ -50,24 +50,24 @@ def test_first_creates_second_changes_nothing(session, built, example, calls):
     assert tags["git-commit"] == "abc"
     assert "abc" not in built.text
     calls.clear()
-    second = registry.upsert(session, built, example, {"git-commit": "def"})
+    second = deployment.upsert(session, built, {"git-commit": "def"})
     assert (second.pipeline, second.group_created, second.uploaded) == ("unchanged", False, 0)
     assert calls == ["DescribeModelPackageGroup", "DescribePipeline"]
 
 
 def test_a_change_updates(session, built, example, calls):
-    registry.upsert(session, built, example, {})
+    deployment.upsert(session, built, {})
     task = load_task("msi", example)
     task = task.model_copy(update={"gate": task.gate.model_copy(update={"min_auroc": 0.9})})
     changed = build("msi", task, example)
     calls.clear()
-    assert registry.upsert(session, changed, example, {}).pipeline == "updated"
+    assert deployment.upsert(session, changed, {}).pipeline == "updated"
     assert "UpdatePipeline" in calls
-    assert registry.deployed(session, built.name)["Definition"] == changed.definition
+    assert deployment.deployed(session, built.name)["Definition"] == changed.definition
 
 
 def test_code_that_a_job_needs_is_uploaded_whole(session, built, example):
-    registry.upsert(session, built, example, {})
+    deployment.upsert(session, built, {})
     for uri, archive in built.code.items():
         key = uri.removeprefix(f"s3://{example.bucket}/")
         assert boto3.client("s3").get_object(Bucket=example.bucket, Key=key)["Body"].read() == archive

@@ -57,15 +57,19 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
 
 
-def write_whole(path: Path, content: bytes, check: Callable[[Path], object] | None = None) -> None:
-    """Write a file beside, fsync, ``check`` it there, rename: a reader sees the old or the new, never a part."""
+def write_whole(path: Path, content: bytes, check: Callable[[Path], object] | None = None, *, flush: bool = True) -> None:
+    """Write a file beside, fsync, ``check`` it there, rename: a reader sees the old or the new, never a part.
+
+    ``flush=False`` leaves the fsync out, for what may be lost with the machine's power but not with a process.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = temporary_beside(path)
     try:
         with beside.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         if check is not None:
             check(beside)
         beside.replace(path)

@@ -1,0 +1,39 @@
+"""``python -m pipelines``: every verb, and what it does."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+VERBS = (
+    *("upsert", "start", "watch", "executions", "show", "logs", "metrics", "stop", "retry", "delete"),
+    *("validate", "render", "graph"),
+)
+"""In the order in which a person meets them."""
+
+
+def what(verb: str) -> str:
+    """The first sentence of a verb's help, read without importing it."""
+    text = Path(__file__).with_name(f"{verb}.py").read_text(encoding="utf-8")
+    (own,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == verb)
+    return (ast.get_docstring(own) or "").partition("\n")[0].partition(". ")[0].removesuffix(".")
+
+
+def main() -> int:
+    """List the verbs; a word behind is taken for one that was meant."""
+    if len(sys.argv) > 1 and sys.argv[1] not in ("--help", "-h"):
+        word = sys.argv[1]
+        print(
+            f"error: write python -m pipelines.{word if word in VERBS else '<verb>, one of ' + ', '.join(VERBS)}", file=sys.stderr
+        )
+        return 2
+    print("python -m pipelines.<verb>, one of:\n")
+    for verb in VERBS:
+        print(f"  {verb:{max(map(len, VERBS))}}  {what(verb)}")
+    print("\nEach knows --help. Where it works: --environment NAME, else\n$PATHOLOGY_ENVIRONMENT, else this machine.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

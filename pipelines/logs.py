@@ -1,0 +1,38 @@
+"""``python -m pipelines.logs --task msi TrainMsi --follow``: what a step's job says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import Debug, EnvironmentName, Json, OwnTask, enter, run
+
+
+def logs(
+    step: Annotated[str, typer.Argument(metavar="STEP", help="The step, such as TrainMsi.")],
+    execution: Annotated[
+        str, typer.Option("--execution", help="Its id or ARN; the latest when left out.", show_default=False)
+    ] = "latest",
+    task: OwnTask = None,
+    environment: EnvironmentName = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the step has ended.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Print the log of a step's job. With several hosts each line stands behind its host's name; with --json a line of JSON each."""
+    from pipelines.service.executions import find
+    from pipelines.service.step_log import lines_of
+    from pipelines.tables import print_json
+
+    session = enter(environment)
+    for line in lines_of(session, find(session, task, execution), step, follow=follow):
+        if json:
+            print_json(line.as_json(), indent=None)
+        else:
+            print(line, flush=follow)
+    return 0
+
+
+if __name__ == "__main__":
+    run(logs)

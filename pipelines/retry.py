@@ -1,0 +1,40 @@
+"""``python -m pipelines.retry --task msi``: go on with an execution that failed or was stopped."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import Debug, EnvironmentName, ExecutionName, OwnTask, enter, run
+
+
+def retry(
+    execution: ExecutionName = "latest",
+    task: OwnTask = None,
+    environment: EnvironmentName = None,
+    parallelism: Annotated[
+        int | None, typer.Option("--parallelism", help="Steps that may run at once, at most.", min=1, show_default=False)
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the execution to its end.")] = True,
+    debug: Debug = False,
+) -> int:
+    """Run what failed, or was stopped, and what follows; nothing that succeeded. Exit codes as of pipelines.start."""
+    from pathology.contracts.errors import RequestError
+
+    from pipelines.service.executions import describe, find
+    from pipelines.service.following import follow_to_the_end
+
+    session = enter(environment)
+    arn = find(session, task, execution)
+    status = describe(session, arn)["PipelineExecutionStatus"]
+    if status not in ("Failed", "Stopped"):
+        raise RequestError(f"execution {arn} is {status}: only one that failed or was stopped is retried")
+    parallel = {"ParallelismConfiguration": {"MaxParallelExecutionSteps": parallelism}} if parallelism else {}
+    session.sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn, **parallel)
+    print(f"execution {arn}", flush=True)
+    return follow_to_the_end(session, arn) if wait else 0
+
+
+if __name__ == "__main__":
+    run(retry)

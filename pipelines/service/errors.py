@@ -1,0 +1,107 @@
+"""What the service's errors mean, and for each the one line that says what to do."""
+
+from __future__ import annotations
+
+import re
+
+from botocore import exceptions as aws
+from botocore.exceptions import BotoCoreError, ClientError
+
+_MISSING = ("resourcenotfound", "does not exist", "could not find", "not found", "doesn't exist")
+_TAKEN = ("already exists", "already exist", "must be unique", "resourceinuse")
+_THROTTLED = frozenset({"Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "SlowDown"})
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_UNKNOWN_KEYS = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"})
+_BAD_CLOCK = frozenset({"RequestTimeTooSkewed", "InvalidSignatureException", "SignatureDoesNotMatch"})
+_UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError, aws.ConnectionClosedError)
+_NO_CREDENTIALS = (
+    *(aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError, aws.ProfileNotFound),
+    *(aws.SSOError, aws.TokenRetrievalError, aws.NoAuthTokenError, aws.LoginError),
+)
+_DENIED = re.compile(
+    r"User: (?P<who>\S+) is not authorized to perform: (?P<permission>[\w:*-]+)(?: on resource: \"?(?P<resource>[^\s\"]+))?"
+)
+_DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "403"})
+_PERMISSIONS = {"HeadObject": "s3:GetObject", "ListObjectsV2": "s3:ListBucket"}
+"""Operations that need a permission of another name."""
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response["Error"].get("Code", ""))
+
+
+def _text(error: ClientError) -> str:
+    return f"{_code(error)} {error.response['Error'].get('Message', '')}".lower()
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether the answer means "there is none": AWS declares ResourceNotFound, some answers are ValidationException."""
+    return any(words in _text(error) for words in _MISSING)
+
+
+def is_taken(error: ClientError) -> bool:
+    """Whether the answer means "there is one already"; the service has two wordings."""
+    return any(words in _text(error) for words in _TAKEN)
+
+
+def is_conflict(error: ClientError) -> bool:
+    """Whether somebody else is changing the same thing just now."""
+    return _code(error) == "ConflictException"
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether a later try may well succeed: no connection, throttling, a fault of the service."""
+    if isinstance(error, ClientError):
+        return _code(error) in _THROTTLED or _status(error) >= 500
+    return isinstance(error, _UNREACHABLE)
+
+
+def missing_permission(text: str) -> str | None:
+    """The line that names who lacks which permission, of AWS's words about it; None for any other text."""
+    denied = _DENIED.search(text)
+    if denied is None:
+        return None
+    on = f" on {denied['resource']}" if denied["resource"] else ""
+    condition = " (iam:PassedToService: sagemaker.amazonaws.com)" if denied["permission"] == "iam:PassRole" else ""
+    return f"{denied['who']} lacks the permission {denied['permission']}{on}: add it to that role's policy{condition}"
+
+
+def explain(error: BotoCoreError | ClientError) -> str:
+    """One line for an error that outlasted botocore's own tries: what it was, and what a person can do about it."""
+    if isinstance(error, ClientError):
+        return _answered(error)
+    match error:
+        case aws.NoRegionError():
+            return "no AWS region is set: give the environment's file its region, or set AWS_REGION"
+        case _ if isinstance(error, _NO_CREDENTIALS):
+            return f"no usable AWS credentials ({error}): log in (aws sso login) or set AWS_PROFILE, then run this again"
+        case _ if isinstance(error, _UNREACHABLE):
+            return f"AWS cannot be reached ({error}): check the network, then run this again"
+    return f"the call to AWS could not be made: {error}"
+
+
+def _answered(error: ClientError) -> str:
+    code, message = _code(error), str(error.response["Error"].get("Message", ""))
+    permission = missing_permission(message)
+    if permission:
+        return permission
+    if code in _EXPIRED:
+        return f"the AWS credentials have expired ({code}): log in again (aws sso login), then run this again"
+    if code in _UNKNOWN_KEYS:
+        return f"AWS does not know these credentials ({code}): log in again or check AWS_PROFILE"
+    if code in _BAD_CLOCK:
+        return f"AWS refused the signature ({code}): check this machine's clock and the credentials"
+    if code in _DENIED_CODES:
+        service = "s3" if code != "AccessDeniedException" else "sagemaker"
+        wanted = _PERMISSIONS.get(error.operation_name, f"{service}:{error.operation_name}")
+        return f"these credentials lack the permission {wanted} ({message or code}): add it to their role's policy"
+    if code == "NoSuchBucket":
+        name = error.response["Error"].get("BucketName", "the environment's bucket")
+        return f"there is no bucket {name}: make it, or correct bucket in the environment's file"
+    if is_passing(error):
+        return f"AWS kept refusing {error.operation_name} ({code}: {message}): wait a while, then run this again"
+    return f"AWS refused {error.operation_name}: {code}: {message}"

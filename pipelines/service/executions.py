@@ -1,0 +1,204 @@
+"""Finding an execution by what a person types, and what there is to say of it and of its steps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pathology.contracts.errors import RequestError
+
+from pipelines.config import pipeline_name
+from pipelines.service.deployment import deployed
+from pipelines.service.errors import is_missing
+from pipelines.service.job_logs import log_place
+from pipelines.service.paging import every
+from pipelines.service.session import Session
+
+LATEST = "latest"
+_LARGEST_PAGE = 100
+ENDED = frozenset({"Succeeded", "CompletedWithFailures", "Failed", "Stopped"})
+_EXIT_CODES = {"Succeeded": 0, "Stopped": 3}
+_FAILED = 1
+JOBS = ("ProcessingJob", "TrainingJob")
+
+
+@dataclass(frozen=True)
+class StepState:
+    """A step that has started. ``seconds`` run so far or in all; ``reason`` is why it failed, or what it came to; ``job`` is
+    its job's ARN and ``log`` where that job's log is to be read, both None for a step without a job; ``reused`` is the execution
+    that a selective execution took the step from, ``model_package`` the version that it registered."""
+
+    step: str
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    seconds: float
+    attempts: int
+    cached: bool
+    reused: str | None
+    reason: str
+    job: str | None
+    log: str | None
+    model_package: str | None
+
+
+@dataclass(frozen=True)
+class ExecutionState:
+    """An execution as it stands: ``ended`` and ``reason`` are None until there is one."""
+
+    arn: str
+    name: str
+    status: str
+    started: datetime
+    ended: datetime | None
+    seconds: float | None
+    reason: str | None
+    steps: tuple[StepState, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """The last part of the ARN."""
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def over(self) -> bool:
+        """Whether it has come to one of its ends."""
+        return self.status in ENDED
+
+    @property
+    def exit_code(self) -> int:
+        """0 succeeded, 1 failed, 3 stopped."""
+        return _EXIT_CODES.get(self.status, _FAILED)
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``: every field, times in ISO 8601."""
+        return {"id": self.identity, **asdict(self)}
+
+
+def recent(session: Session, task: str, most: int) -> list[ExecutionState]:
+    """A pipeline's latest executions, newest first, without their steps; when they ended the service does not list.
+
+    Raises:
+        RequestError: when there is no such pipeline.
+    """
+    name = pipeline_name(task)
+    found = every(
+        session.sagemaker.list_pipeline_executions,
+        "PipelineExecutionSummaries",
+        PipelineName=name,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        MaxResults=min(most, _LARGEST_PAGE),
+    )
+    try:
+        return [_summarised(item) for item in islice(found, most)]
+    except ClientError as error:
+        if is_missing(error):
+            raise RequestError(f"{session.environment.name} has no pipeline {name}") from None
+        raise
+
+
+def _summarised(item: dict[str, Any]) -> ExecutionState:
+    return ExecutionState(
+        arn=item["PipelineExecutionArn"],
+        name=item.get("PipelineExecutionDisplayName", ""),
+        status=item["PipelineExecutionStatus"],
+        started=item["StartTime"],
+        ended=None,
+        seconds=None,
+        reason=item.get("PipelineExecutionFailureReason"),
+    )
+
+
+def find(session: Session, task: str | None, given: str) -> str:
+    """The ARN of the execution that ``given`` names: an ARN, an id, or ``latest`` of the task's pipeline.
+
+    Raises:
+        RequestError: when it needs a task, or there is none.
+    """
+    if given.startswith("arn:"):
+        return given
+    if task is None:
+        raise RequestError(f"execution {given}: say --task too, or give the whole ARN")
+    if given == LATEST:
+        latest = recent(session, task, 1)
+        if not latest:
+            raise RequestError(f"{task} has no execution yet: run python -m pipelines.start --task {task}")
+        return latest[0].arn
+    name = pipeline_name(task)
+    pipeline = deployed(session, name)
+    if pipeline is None:
+        raise RequestError(f"{session.environment.name} has no pipeline {name}")
+    return f"{pipeline['PipelineArn']}/execution/{given}"
+
+
+def describe(session: Session, arn: str) -> dict[str, Any]:
+    """DescribePipelineExecution's answer.
+
+    Raises:
+        RequestError: when there is no such execution.
+    """
+    try:
+        return dict(session.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn))
+    except ClientError as error:
+        if is_missing(error):
+            raise RequestError(f"{session.environment.name} has no execution {arn}") from None
+        raise
+
+
+def look(session: Session, arn: str) -> ExecutionState:
+    """The execution and every step that has started, oldest first."""
+    execution = describe(session, arn)
+    steps = every(
+        session.sagemaker.list_pipeline_execution_steps, "PipelineExecutionSteps", PipelineExecutionArn=arn, SortOrder="Ascending"
+    )
+    started, over = execution["CreationTime"], execution["PipelineExecutionStatus"] in ENDED
+    ended = execution["LastModifiedTime"] if over else None
+    return ExecutionState(
+        arn=arn,
+        name=execution.get("PipelineExecutionDisplayName", ""),
+        status=execution["PipelineExecutionStatus"],
+        started=started,
+        ended=ended,
+        seconds=_seconds(started, ended),
+        reason=execution.get("FailureReason"),
+        steps=tuple(_step(session, step) for step in steps),
+    )
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float:
+    return round(((end or datetime.now(UTC)) - start).total_seconds(), 1) if start else 0.0
+
+
+def _step(session: Session, step: dict[str, Any]) -> StepState:
+    job = next((step["Metadata"][kind]["Arn"] for kind in JOBS if kind in step.get("Metadata", {})), None)
+    return StepState(
+        step=step["StepName"],
+        status=step["StepStatus"],
+        started=step.get("StartTime"),
+        ended=step.get("EndTime"),
+        seconds=_seconds(step.get("StartTime"), step.get("EndTime")),
+        attempts=max(1, step.get("AttemptCount") or 1),
+        cached="CacheHitResult" in step,
+        reused=step.get("SelectiveExecutionResult", {}).get("SourcePipelineExecutionArn"),
+        reason=_reason(step),
+        job=job,
+        log=log_place(session, job) if job else None,
+        model_package=step.get("Metadata", {}).get("RegisterModel", {}).get("Arn"),
+    )
+
+
+def _reason(step: dict[str, Any]) -> str:
+    """What a person wants to know beside the status: why it failed, which way a condition went, what was registered."""
+    metadata = step.get("Metadata", {})
+    if step.get("FailureReason"):
+        return str(step["FailureReason"])
+    if "Condition" in metadata:
+        return f"outcome {metadata['Condition'].get('Outcome', '')}"
+    if "RegisterModel" in metadata:
+        return str(metadata["RegisterModel"].get("Arn", "")).partition("/")[2]
+    source = step.get("SelectiveExecutionResult", {}).get("SourcePipelineExecutionArn")
+    return f"from execution {source.rpartition('/')[2]}" if source else ""

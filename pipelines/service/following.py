@@ -1,0 +1,95 @@
+"""Following an execution to its end: a live table on a terminal, one line per change in a log, JSON for scripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.live import Live
+
+from pipelines.service.errors import missing_permission
+from pipelines.service.executions import ENDED, ExecutionState, StepState, look
+from pipelines.service.patience import interval, patiently
+from pipelines.service.results import summary
+from pipelines.service.session import Session
+from pipelines.tables import print_json, steps_table
+
+
+def looks(session: Session, arn: str) -> Iterator[ExecutionState]:
+    """The execution's state at each look, the last one when it has ended."""
+    pause = interval(session)
+    while True:
+        state = patiently(lambda: look(session, arn), pause)
+        yield state
+        if state.over:
+            return
+        time.sleep(pause)
+
+
+def follow(session: Session, arn: str, *, as_json: bool = False) -> ExecutionState:
+    """Show the execution until it ends; how it ended."""
+    states = looks(session, arn)
+    if as_json:
+        return _print_changes(states)
+    console = Console()
+    return _live(states, console) if console.is_terminal else _print_lines(states)
+
+
+def _live(states: Iterator[ExecutionState], console: Console) -> ExecutionState:
+    with Live(console=console, refresh_per_second=4) as live:
+        for state in states:
+            live.update(steps_table(state.steps))
+    return state
+
+
+def _print_lines(states: Iterator[ExecutionState]) -> ExecutionState:
+    shown: dict[str, str] = {}
+    for state in states:
+        for step in state.steps:
+            tried = f" (attempt {step.attempts})" if step.attempts > 1 else ""
+            line = f"{step.step}: {step.status}{tried}"
+            if shown.get(step.step) != line:
+                shown[step.step] = line
+                remarks = [*(["cached"] if step.cached else []), *([step.reason] if step.reason else [])]
+                ended = f" after {step.seconds:.1f} s" if step.status in ENDED else ""
+                print(f"{line}{ended}{': ' if remarks else ''}{', '.join(remarks)}", flush=True)
+    return state
+
+
+def _print_changes(states: Iterator[ExecutionState]) -> ExecutionState:
+    """A line of JSON for every state that differs from the one before by more than its seconds."""
+    before = None
+    for state in states:
+        now = (state.status, [(step.step, step.status, step.attempts) for step in state.steps])
+        if now != before:
+            print_json(state.as_json(), indent=None)
+        before = now
+    return state
+
+
+def follow_to_the_end(session: Session, arn: str) -> int:
+    """Follow, then say what it came to and how it ended; the exit code for that."""
+    state = follow(session, arn)
+    for line in (*summary(session, state), *ending(state)):
+        print(line)
+    return state.exit_code
+
+
+def ending(state: ExecutionState) -> Iterator[str]:
+    """Lines on how it ended: what each failed step said and where its log is, then the execution itself."""
+    for step in state.steps:
+        if step.status == "Failed":
+            yield from _failure(step)
+    reason = f": {state.reason}" if state.reason else ""
+    yield f"execution {state.status}{reason}"
+
+
+def _failure(step: StepState) -> Iterator[str]:
+    tried = f" at attempt {step.attempts}" if step.attempts > 1 else ""
+    yield f"{step.step} failed{tried}: {step.reason}"
+    permission = missing_permission(step.reason)
+    if permission:
+        yield f"  {permission}"
+    if step.log:
+        yield f"  log: {step.log}"

@@ -1,0 +1,42 @@
+"""How long to wait between looks at what runs for hours, and what to sit out meanwhile."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipelines.service.errors import is_passing
+from pipelines.service.session import Session
+
+_LOCAL_SECONDS, _AWS_SECONDS = 0.3, 15.0
+_LONGEST_SILENCE = 1800.0
+"""Seconds without an answer after which waiting ends; botocore's own tries come on top."""
+T = TypeVar("T")
+
+
+def interval(session: Session) -> float:
+    """Seconds between looks at an execution."""
+    return _LOCAL_SECONDS if session.environment.local else _AWS_SECONDS
+
+
+def patiently(call: Callable[[], T], pause: float, longest: float = _LONGEST_SILENCE) -> T:
+    """``call()``, again and again while the answer is throttling, a fault of the service or no connection at all.
+
+    An execution runs for hours: minutes without a network are no reason to stop watching it. Raises the last error after
+    ``longest`` seconds, and any other error at once.
+    """
+    until, said = time.monotonic() + longest, False
+    while True:
+        try:
+            return call()
+        except (BotoCoreError, ClientError) as error:
+            if not is_passing(error) or time.monotonic() > until:
+                raise
+            if not said:
+                print(f"no answer from AWS ({error}); still trying, and the execution goes on", file=sys.stderr)
+                said = True
+            time.sleep(pause)

@@ -1,0 +1,54 @@
+"""The seam to AWS: objects with boto3's method names for SageMaker and CloudWatch Logs, and a store. boto3's own, or this machine's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pathology.contracts.storage import FolderStore, S3Store, Store
+
+from steps.environment import Environment
+
+STATE_VARIABLE = "PATHOLOGY_STATE"
+STATE = ".pathology"
+_MOST_ATTEMPTS = 8
+_CONNECT_SECONDS, _READ_SECONDS = 10, 60
+
+
+def state_folder() -> Path:
+    """Where local state lives: ``.pathology`` below the working directory, or ``PATHOLOGY_STATE``."""
+    return Path(os.environ.get(STATE_VARIABLE, STATE)).resolve()
+
+
+@dataclass(frozen=True)
+class Session:
+    """What verbs talk to."""
+
+    environment: Environment
+    sagemaker: Any
+    store: Store
+    logs: Any
+
+
+def open_session(env: Environment) -> Session:
+    """boto3's clients for AWS, which try every call again after throttling, server faults and time-outs; folders and processes
+    for the local environment."""
+    if env.local:
+        from pipelines.local.client import LocalSageMaker
+        from pipelines.local.log_calls import LocalLogs
+
+        sagemaker = LocalSageMaker(state_folder())
+        return Session(env, sagemaker, FolderStore(state_folder()), LocalLogs(sagemaker.state))
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"mode": "adaptive", "max_attempts": _MOST_ATTEMPTS},
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+    )
+    session = boto3.Session(region_name=env.region)
+    clients = {name: session.client(name, config=config) for name in ("sagemaker", "s3", "logs")}
+    return Session(env, clients["sagemaker"], S3Store(clients["s3"]), clients["logs"])

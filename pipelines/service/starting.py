@@ -1,0 +1,107 @@
+"""The request that starts an execution: checked against the pipeline as it is deployed, before any call that starts anything."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pathology.contracts.errors import RequestError
+
+from pipelines.checks.selection import parameters_of, selection_problems, sources, with_branches
+from pipelines.checks.settings import defaults
+from pipelines.fingerprint import PARAMETER as DATASET_VERSION
+from pipelines.fingerprint import versioned
+from pipelines.parameters import check_parameters
+from pipelines.service.executions import LATEST, find, look
+from pipelines.service.paging import every
+from pipelines.service.session import Session
+
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a person asks for: parameters' values, a name to show, steps at once, the only steps and the execution whose
+    results they build on, and a word that makes starting idempotent."""
+
+    task: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    parallelism: int | None = None
+    only: Sequence[str] = ()
+    source: str | None = None
+    token: str | None = None
+
+
+def request(session: Session, pipeline: dict[str, Any], wish: Wish) -> dict[str, Any]:
+    """StartPipelineExecution's arguments.
+
+    Raises:
+        RequestError: for a parameter, a name or a selection that the pipeline would refuse.
+    """
+    definition = pipeline["Definition"]
+    if wish.name is not None and not _NAME.fullmatch(wish.name):
+        raise RequestError(f"--name {wish.name}: at most 82 letters, digits and single hyphens")
+    if wish.source is not None and not wish.only:
+        raise RequestError("--source goes with --only")
+    selection = _selection(session, definition, wish) if wish.only else {}
+    values = check_parameters(definition, {**_inherited(session, definition, selection), **wish.values})
+    values = versioned(session.store, values, defaults(definition))
+    return {
+        "PipelineName": pipeline["PipelineName"],
+        "PipelineParameters": [{"Name": key, "Value": value} for key, value in values.items()],
+        "ClientRequestToken": _token(pipeline["PipelineArn"], wish.token),
+        **({"PipelineExecutionDisplayName": wish.name} if wish.name else {}),
+        **({"ParallelismConfiguration": {"MaxParallelExecutionSteps": wish.parallelism}} if wish.parallelism else {}),
+        **({"SelectiveExecutionConfig": selection} if selection else {}),
+    }
+
+
+def _token(pipeline: str, word: str | None) -> str:
+    """A ClientRequestToken: of a word always the same; else one that only the tries of this call share."""
+    return hashlib.sha256(f"{pipeline} {word}".encode()).hexdigest() if word else uuid.uuid4().hex
+
+
+def _selection(session: Session, definition: dict[str, Any], wish: Wish) -> dict[str, Any]:
+    selected = list(dict.fromkeys(wish.only))
+    fault = next(selection_problems(definition, selected), None)
+    if fault:
+        raise RequestError(f"--only: {fault}")
+    selected = with_branches(definition, selected)
+    config: dict[str, Any] = {"SelectedSteps": [{"StepName": name} for name in selected]}
+    wanted = sources(definition, selected)
+    if not wanted and wish.source is None:
+        return config
+    arn = find(session, wish.task, wish.source or LATEST)
+    state = look(session, arn)
+    if not state.over:
+        raise RequestError(f"--source {state.identity}: it is still {state.status}; wait for it, or name another execution")
+    lacking = wanted - {step.step for step in state.steps if step.status == "Succeeded"}
+    if lacking:
+        raise RequestError(
+            f"--source {state.identity}: {', '.join(sorted(lacking))} did not succeed there, and the selected steps need it; "
+            "select it too, or name another execution"
+        )
+    return {"SourcePipelineExecutionArn": arn, **config}
+
+
+def _inherited(session: Session, definition: dict[str, Any], selection: dict[str, Any]) -> dict[str, str]:
+    """What the source of a selection was started with: the steps that run again do so on the same terms.
+
+    Not the dataset's version where a selected step reads it: that step looks at the data as they are now.
+    """
+    source = selection.get("SourcePipelineExecutionArn")
+    if source is None:
+        return {}
+    call = session.sagemaker.list_pipeline_parameters_for_execution
+    given = {item["Name"]: item["Value"] for item in every(call, "PipelineParameters", PipelineExecutionArn=source)}
+    read = parameters_of(definition, [item["StepName"] for item in selection["SelectedSteps"]])
+    declared = set(defaults(definition))
+    for name in sorted(set(given) - declared):
+        print(f"the source was started with {name}={given[name]}, which the pipeline has no more", file=sys.stderr)
+    return {name: value for name, value in given.items() if name in declared and not (name == DATASET_VERSION and name in read)}

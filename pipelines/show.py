@@ -1,0 +1,61 @@
+"""``python -m pipelines.show --task msi``: all there is to know of an execution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.cli import Debug, EnvironmentName, ExecutionName, Json, OwnTask, enter, run
+
+if TYPE_CHECKING:
+    from pipelines.service.overview import Overview
+    from pipelines.service.session import Session
+
+
+def show(
+    execution: ExecutionName = "latest",
+    task: OwnTask = None,
+    environment: EnvironmentName = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Show an execution's parameters, steps, outputs, metrics and model version."""
+    from pipelines.service.executions import find
+    from pipelines.service.overview import overview
+    from pipelines.tables import print_json
+
+    session = enter(environment)
+    found = overview(session, find(session, task, execution))
+    if json:
+        print_json(found.as_json())
+    else:
+        _print(session, found)
+    return 0
+
+
+def _print(session: Session, found: Overview) -> None:
+    from pathology.contracts.uris import Uri
+
+    from pipelines.service.following import ending
+    from pipelines.service.results import place, summary
+    from pipelines.tables import print_table, short_time, steps_table, table
+
+    state = found.state
+    print(state.arn)
+    print(f"{state.name}, started {short_time(state.started)}, {state.seconds} s")
+    parameters = [(name, "given" if name in found.given else "default", value) for name, value in found.parameters.items()]
+    print_table(table(("Parameter", "", "Value"), parameters, title="\nParameters"))
+    print_table(steps_table(state.steps, title="\nSteps"))
+    print("\nOutputs")
+    for step, named in found.outputs.items():
+        for name, uri in named.items():
+            print(f"{step} {name}: {place(session, Uri.parse(uri))}")  # in one piece, to be copied
+    metrics = [(step, name, f"{value:.4g}") for step, named in found.log_metrics.items() for name, value in named.items()]
+    if metrics:
+        print_table(table(("Step", "Last value of", ""), metrics, title="\nMetrics in logs"))
+    print()
+    for line in (*summary(session, state), *ending(state)):
+        print(line)
+
+
+if __name__ == "__main__":
+    run(show)

@@ -1,0 +1,89 @@
+"""What verbs print: tables that fit 80 columns, and JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from pipelines.service.executions import StepState
+
+_COLOURS = {
+    "Succeeded": "green",
+    "Failed": "red",
+    "CompletedWithFailures": "red",
+    "Stopped": "yellow",
+    "Stopping": "yellow",
+    "Executing": "cyan",
+    "Starting": "cyan",
+}
+_LONGEST_REASON = 120
+"""Characters of a reason in a table; what a failed step said stands whole below it."""
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
+    """Strict JSON on standard output; times in ISO 8601."""
+    print(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=_plain), flush=True)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} has no place in JSON")
+
+
+def status_text(status: str) -> Text:
+    """A status in its colour."""
+    return Text(status, style=_COLOURS.get(status, ""))
+
+
+def short_time(moment: datetime) -> str:
+    """A moment in the local time zone, to the minute."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = (), title: str = "") -> Table:
+    """A plain table; the columns named in ``right`` hold numbers, the last column takes what space is left."""
+    view = Table(box=None, pad_edge=False, header_style="bold", title=title or None, title_justify="left", title_style="bold")
+    for column in columns:
+        last = column == columns[-1]
+        view.add_column(column, justify="right" if column in right else "left", overflow="fold", ratio=1 if last else None)
+    for row in rows:
+        view.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return view
+
+
+def print_table(view: Table) -> None:
+    """Show a table, at most as wide as the terminal, or 80 columns where there is none."""
+    Console(highlight=False).print(view)
+
+
+def steps_table(steps: Iterable[StepState], title: str = "") -> Table:
+    """Step, status, seconds, attempts, cached, log (a link where the terminal knows links), reason."""
+    rows = [
+        (
+            step.step,
+            status_text(step.status),
+            f"{step.seconds:.1f}",
+            str(step.attempts),
+            "yes" if step.cached else "",
+            _link(step.log),
+            step.reason if len(step.reason) <= _LONGEST_REASON else step.reason[: _LONGEST_REASON - 1] + "…",
+        )
+        for step in steps
+    ]
+    columns = ("Step", "Status", "Seconds", "Tries", "Cached", "Log", "Reason")
+    return table(columns, rows, right=("Seconds", "Tries"), title=title)
+
+
+def _link(place: str | None) -> Text:
+    if place is None:
+        return Text("")
+    return Text("log", style=f"link {place if '://' in place else Path(place).as_uri()}")

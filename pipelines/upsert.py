@@ -31,13 +31,16 @@ def upsert(
     debug: Debug = False,
 ) -> int:
     """Create a task's pipeline, or update it where it changed. Where nothing did, no call is made that changes anything."""
-    from pipelines.builder import build
-    from pipelines.checks.definition import refuse_faulty
     from pipelines.config import load_environment, load_task
 
     env = load_environment(environment)
     say_where(env)
-    built = build(task, load_task(task, env), env)
+    settings = load_task(task, env)
+
+    from pipelines.builder import build  # imports the SDK, which takes seconds: a wrong request is refused before
+    from pipelines.checks.definition import refuse_faulty
+
+    built = build(task, settings, env)
     refuse_faulty(built.name, built.definition)
     if dry_run:
         print(built.text)

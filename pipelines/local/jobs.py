@@ -174,7 +174,7 @@ def _exit_code(code: int) -> str:
 
 def _last_line(root: Path) -> str:
     lines = log_of(root).read_text(errors="replace").strip().splitlines()
-    return lines[-1][:500] if lines else "(nothing)"
+    return lines[-1][:500] if lines else "it said nothing"
 
 
 def last_words(container: Container, root: Path) -> str:

@@ -72,15 +72,16 @@ def missing_permission(text: str) -> str | None:
 
 def explain(error: BotoCoreError | ClientError) -> str:
     """One line for an error that outlasted botocore's own tries: what it was, and what a person can do about it."""
-    if isinstance(error, ClientError):
-        return _answered(error)
-    match error:
-        case aws.NoRegionError():
-            return "no AWS region is set: give the environment's file its region, or set AWS_REGION"
-        case _ if isinstance(error, _NO_CREDENTIALS):
-            return f"no usable AWS credentials ({error}): log in (aws sso login) or set AWS_PROFILE, then run this again"
-        case _ if isinstance(error, _UNREACHABLE):
-            return f"AWS cannot be reached ({error}): check the network, then run this again"
+    return " ".join((_answered(error) if isinstance(error, ClientError) else _unsent(error)).split())
+
+
+def _unsent(error: BotoCoreError) -> str:
+    if isinstance(error, aws.NoRegionError):
+        return "no AWS region is set: give the environment's file its region, or set AWS_REGION"
+    if isinstance(error, _NO_CREDENTIALS):
+        return f"no usable AWS credentials ({error}): log in (aws sso login) or set AWS_PROFILE, then run this again"
+    if isinstance(error, _UNREACHABLE):
+        return f"AWS cannot be reached ({error}): check the network, then run this again"
     return f"the call to AWS could not be made: {error}"
 
 
@@ -91,6 +92,8 @@ def _answered(error: ClientError) -> str:
         return permission
     if code in _EXPIRED:
         return f"the AWS credentials have expired ({code}): log in again (aws sso login), then run this again"
+    if code == "400":  # an answer to HEAD has no body
+        return f"S3 refused {error.operation_name} without a word, as it does when credentials have expired: log in again"
     if code in _UNKNOWN_KEYS:
         return f"AWS does not know these credentials ({code}): log in again or check AWS_PROFILE"
     if code in _BAD_CLOCK:

@@ -81,8 +81,8 @@ def ending(state: ExecutionState) -> Iterator[str]:
     for step in state.steps:
         if step.status == "Failed":
             yield from _failure(step)
-    reason = f": {state.reason}" if state.reason else ""
-    yield f"execution {state.status}{reason}"
+    told = any(step.status == "Failed" and step.reason in (state.reason or "") for step in state.steps)
+    yield f"execution {state.status}{f': {state.reason}' if state.reason and not told else ''}"
 
 
 def _failure(step: StepState) -> Iterator[str]:

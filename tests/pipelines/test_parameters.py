@@ -1,12 +1,16 @@
 import pytest
 from pathology.contracts.errors import RequestError
 
-from pipelines.parameters import parse_parameters
+from pipelines.parameters import check_parameters, parse_parameters, read_params_file
+
+
+def parsed(definition, given):
+    return check_parameters(definition, parse_parameters(given))
 
 
 def test_values_that_fit_are_taken(built):
     given = ["Epochs=3", "LearningRate=1e-4", "SlidesUri=s3://mine/slides", "ManifestUri=none", "Precision=bfloat16"]
-    assert parse_parameters(built.definition, given) == {
+    assert parsed(built.definition, given) == {
         "Epochs": "3",
         "LearningRate": "1e-4",
         "SlidesUri": "s3://mine/slides",
@@ -37,6 +41,48 @@ def test_values_that_fit_are_taken(built):
 )
 def test_values_that_do_not_are_refused_in_one_line(built, given, said):
     with pytest.raises(RequestError) as refused:
-        parse_parameters(built.definition, [given])
+        parsed(built.definition, [given])
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+FILES = {
+    "values.yaml": "Epochs: 3\nLearningRate: 1e-4\nDatasetVersion: 0123\nSlidesUri: s3://mine/slides\n",
+    "values.json": '{"Epochs": 3, "LearningRate": "1e-4", "DatasetVersion": "0123", "SlidesUri": "s3://mine/slides"}',
+    "cli.json": '[{"Name": "Epochs", "Value": "3"}, {"Name": "LearningRate", "Value": "1e-4"}, '
+    '{"Name": "DatasetVersion", "Value": "0123"}, {"Name": "SlidesUri", "Value": "s3://mine/slides"}]',
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_parameters_is_read_as_it_is_written(built, tmp_path, name):
+    (tmp_path / name).write_text(FILES[name])
+    values = read_params_file(tmp_path / name)
+    assert values == {"Epochs": "3", "LearningRate": "1e-4", "DatasetVersion": "0123", "SlidesUri": "s3://mine/slides"}
+    assert check_parameters(built.definition, values) == values
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no such file of parameters"),
+        ("Epochs: [1, 2]", "Epochs: should be one value"),
+        ("Epochs:", "Epochs: should be one value"),
+        ("just words", "write NAME: VALUE"),
+        ("a: b: c", "cannot be read as YAML"),
+        ('[{"Name": "Epochs"}]', "write NAME: VALUE"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_refused(tmp_path, content, said):
+    path = tmp_path / "values.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(RequestError) as refused:
+        read_params_file(path)
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_file_is_no_value():
+    assert read_params_file(None) == {}

@@ -39,12 +39,16 @@ COMMANDS = {
     "fail": "print('about to fail')\n(ROOT / 'output').mkdir(exist_ok=True)\n"
     "(ROOT / 'output' / ('message' if KIND == 'processing' else 'failure')).write_text('the label table has no column label')\nsys.exit(1)\n",
     "fail_silently": "print('last line of the log', file=sys.stderr)\nsys.exit(3)\n",
-    "die": "import signal\n"
-    "count = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'deaths'\n"
-    "seen = int(count.read_text()) if count.exists() else 0\n"
-    "count.write_text(str(seen + 1))\n"
-    "if seen < 2: print('dying'); sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
-    "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
+    "die": "import signal\nprint('dying', flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n",
+    "clog": "count = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'clogged'\n"
+    "seen = int(count.read_text()) if count.exists() else 0\ncount.write_text(str(seen + 1))\n"
+    "(OUTPUT / 'out' / 'value.json').write_text('{}')\n"
+    "uri = CONFIG['ProcessingOutputConfig']['Outputs'][0]['S3Output']['S3Uri']\n"
+    "target = Path(os.environ['PATHOLOGY_URI_ROOT']) / 's3' / uri.removeprefix('s3://') / 'value.json'\n"
+    "if seen < int(os.environ['TIMES']): target.mkdir(parents=True, exist_ok=True)\nelse: target.rmdir()\n",
+    "work": "import subprocess\nworker = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(120)'])\n"
+    "print('working with 1 worker', flush=True)\n"
+    "(ROOT / 'beside').write_text(f'{os.getpid()} {worker.pid}')\n(ROOT / 'beside').rename(ROOT / 'pids')\ntime.sleep(120)\n",
     "meet": "here = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'meeting'\nhere.mkdir(exist_ok=True)\n"
     "(here / f\"{os.environ['WHO']}-{HOST}\").touch()\n"
     "deadline = time.monotonic() + 20\n"

@@ -76,8 +76,8 @@ def test_an_update_that_cannot_run_changes_nothing(account, make):
 
 def test_an_argument_that_is_not_understood_is_refused_and_not_dropped(account, make):
     account.pipeline(make.processing("A", "write"))
-    with pytest.raises(ClientError, match="SelectiveExecutionConfig is not supported by local runs"):
-        account.client.start_pipeline_execution(PipelineName="test", SelectiveExecutionConfig={"SelectedSteps": []})
+    with pytest.raises(ClientError, match="PipelineVersionId is not supported by local runs"):
+        account.client.start_pipeline_execution(PipelineName="test", PipelineVersionId=3)
     assert account.client.list_pipeline_executions(PipelineName="test")["PipelineExecutionSummaries"] == []
 
 

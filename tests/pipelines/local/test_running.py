@@ -59,13 +59,6 @@ def test_training_gets_channels_file_system_and_checkpoints(account, make):
         assert tar.getnames() == ["weights.bin"]
 
 
-def test_a_folder_that_the_file_system_lacks_fails_as_a_mount_does(account, make):
-    source = {"FileSystemId": "fs-00000000", "FileSystemType": "EFS", "DirectoryPath": "/elsewhere", "FileSystemAccessMode": "ro"}
-    account.pipeline(make.training("Train", "train", channels={"shared": {"FileSystemDataSource": source}}))
-    execution, _ = account.run()
-    assert "efs://fs-00000000/elsewhere: the file system has no such folder" in execution["FailureReason"]
-
-
 def test_steps_that_do_not_wait_for_each_other_run_at_once(account, make):
     account.pipeline(
         *(make.processing(f"Meet{n}", "meet", outputs=(), environment={"WHO": str(n), "WANTED": "2"}) for n in range(2))
@@ -163,39 +156,6 @@ def test_condition_that_does_not_hold_fails_with_the_message(account, make):
     assert account.client.list_model_packages(ModelPackageGroupName="models")["ModelPackageSummaryList"] == []
 
 
-def test_a_failure_gives_the_jobs_own_words_and_starts_nothing_after(account, make):
-    account.pipeline(make.processing("Bad", "fail"), make.processing("After", "copy", inputs={"data": make.get("Bad")}))
-    execution, steps = account.run()
-    assert execution["FailureReason"] == "step Bad: AlgorithmError: the label table has no column label, exit code: 1"
-    assert "After" not in steps
-
-
-def test_a_failure_without_words_gives_the_last_line_of_the_log(account, make):
-    account.pipeline(make.training("Bad", "fail_silently"))
-    execution, _ = account.run()
-    assert execution["FailureReason"].endswith("last line of the log, exit code: 3")
-
-
-def test_an_input_that_is_not_there_fails_by_name(account, make):
-    account.pipeline(make.processing("Read", "copy", inputs={"data": "s3://local/nothing"}))
-    execution, _ = account.run()
-    assert "no S3 objects found under s3://local/nothing" in execution["FailureReason"]
-
-
-def test_a_death_is_retried_by_policy_and_the_attempts_are_shown(account, make):
-    policy = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 1, "BackoffRate": 1.0, "MaxAttempts": 3}
-    account.pipeline(make.processing("Dies", "die", RetryPolicies=[policy]))
-    execution, steps = account.run()
-    assert execution["PipelineExecutionStatus"] == "Succeeded"
-    assert steps["Dies"]["AttemptCount"] == 3
-
-
-def test_a_death_without_policy_is_the_end(account, make):
-    account.pipeline(make.processing("Dies", "die"))
-    execution, _ = account.run()
-    assert "died of SIGKILL; its log ends: dying" in execution["FailureReason"]
-
-
 def test_two_executions_at_once_do_not_meet(account, make):
     account.pipeline(make.processing("First", "write"))
     arns = [account.start() for _ in range(3)]
@@ -242,41 +202,6 @@ def test_hosts_fill_one_model_and_the_log_gives_the_metrics(account, make):
     logs = account.client.state.job_logs(job["TrainingJobName"])
     assert [path.name for path in logs] == ["algo-1.log", "algo-2.log"]
     assert account.client.state.job_logs(job["TrainingJobName"])[0].read_text() == "Training Loss: 0.5\nTraining Loss: 0.25\n"
-
-
-def test_a_failed_job_can_be_described_and_its_log_found(account, make):
-    account.pipeline(make.processing("Bad", "fail"))
-    _, steps = account.run()
-    job = account.job(steps["Bad"])
-    assert (job["ProcessingJobStatus"], job["ExitMessage"]) == ("Failed", "the label table has no column label")
-    assert job["FailureReason"] == steps["Bad"]["FailureReason"]
-    assert account.client.state.job_logs(job["ProcessingJobName"])[0].read_text() == "about to fail\n"
-
-
-def test_one_host_that_fails_ends_the_others_and_is_the_one_that_is_named(account, make):
-    account.pipeline(make.processing("Hosts", "second_fails", hosts=2))
-    execution, steps = account.run()
-    assert execution["FailureReason"].endswith("algo-2 could not go on, exit code: 4")
-    assert (steps["Hosts"]["EndTime"] - steps["Hosts"]["StartTime"]).total_seconds() < 60
-
-
-def test_what_runs_beside_a_failure_ends_well_and_nothing_follows(account, make):
-    account.pipeline(
-        make.processing("Bad", "fail"),
-        make.processing("Beside", "after_the_failure"),
-        make.processing("After", "copy", inputs={"data": make.get("Beside")}),
-    )
-    execution, steps = account.run()
-    assert execution["PipelineExecutionStatus"] == "Failed"
-    assert {name: step["StepStatus"] for name, step in steps.items()} == {"Bad": "Failed", "Beside": "Succeeded"}
-
-
-def test_a_job_that_runs_too_long_is_ended(account, make):
-    step = make.processing("Sleeps", "sleep")
-    step["Arguments"]["StoppingCondition"] = {"MaxRuntimeInSeconds": 1}
-    account.pipeline(step)
-    execution, _ = account.run()
-    assert "ran longer than 1 s" in execution["FailureReason"]
 
 
 def test_a_job_sees_a_clean_environment_and_the_contract_files(account, make, monkeypatch):

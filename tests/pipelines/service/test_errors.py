@@ -1,0 +1,82 @@
+"""Every bad answer as one line that says what to do."""
+
+import pytest
+from botocore import exceptions as aws
+from botocore.exceptions import ClientError
+
+from pipelines.service.errors import explain, is_passing, missing_permission
+
+ME = "arn:aws:sts::111122223333:assumed-role/developer/me"
+PASS_ROLE = (
+    f"User: {ME} is not authorized to perform: iam:PassRole on resource: arn:aws:iam::111122223333:role/pathology-pipeline "
+    "because no identity-based policy allows the iam:PassRole action"
+)
+
+
+def answered(code, message="", operation="CreatePipeline", status=400):
+    return ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (aws.NoRegionError(), "no AWS region is set"),
+        (aws.NoCredentialsError(), "no usable AWS credentials"),
+        (aws.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), "no usable AWS credentials"),
+        (aws.ProfileNotFound(profile="mine"), "mine"),
+        (aws.UnauthorizedSSOTokenError(), "aws sso login"),
+        (aws.SSOTokenLoadError(error_msg="gone"), "aws sso login"),
+        (aws.EndpointConnectionError(endpoint_url="https://x"), "AWS cannot be reached"),
+        (aws.ReadTimeoutError(endpoint_url="https://x"), "AWS cannot be reached"),
+        (aws.ParamValidationError(report="x"), "the call to AWS could not be made"),
+        (answered("ExpiredTokenException", "The security token included in the request is expired"), "have expired"),
+        (answered("ExpiredToken", operation="PutObject"), "have expired"),
+        (answered("UnrecognizedClientException"), "AWS does not know these credentials"),
+        (answered("InvalidSignatureException"), "check this machine's clock"),
+        (
+            answered("ValidationException", PASS_ROLE),
+            f"{ME} lacks the permission iam:PassRole on arn:aws:iam::111122223333:role/",
+        ),
+        (answered("AccessDeniedException", PASS_ROLE), "(iam:PassedToService: sagemaker.amazonaws.com)"),
+        (answered("AccessDeniedException", "no"), "lack the permission sagemaker:CreatePipeline (no)"),
+        (answered("AccessDenied", "Access Denied", "PutObject"), "lack the permission s3:PutObject"),
+        (answered("403", "Forbidden", "HeadObject"), "lack the permission s3:GetObject"),
+        (answered("NoSuchBucket", operation="PutObject"), "there is no bucket"),
+        (answered("ThrottlingException", "Rate exceeded"), "AWS kept refusing CreatePipeline"),
+        (answered("InternalFailure", status=500), "AWS kept refusing CreatePipeline"),
+        (
+            answered("ValidationException", "A step is wrong."),
+            "AWS refused CreatePipeline: ValidationException: A step is wrong.",
+        ),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(error, said):
+    line = explain(error)
+    assert said in line
+    assert "\n" not in line
+
+
+def test_a_permission_is_found_in_a_steps_reason_and_in_quotes():
+    assert missing_permission("the label table has no column label") is None
+    quoted = f'User: {ME} is not authorized to perform: s3:PutObject on resource: "arn:aws:s3:::bucket/key" because …'
+    assert (
+        missing_permission(quoted)
+        == f"{ME} lacks the permission s3:PutObject on arn:aws:s3:::bucket/key: add it to that role's policy"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (answered("ThrottlingException"), True),
+        (answered("SlowDown", status=503), True),
+        (answered("ServiceUnavailable", status=503), True),
+        (aws.EndpointConnectionError(endpoint_url="https://x"), True),
+        (aws.ConnectTimeoutError(endpoint_url="https://x"), True),
+        (answered("ExpiredTokenException"), False),
+        (answered("AccessDeniedException"), False),
+        (aws.NoCredentialsError(), False),
+    ],
+)
+def test_what_a_later_try_may_mend(error, passing):
+    assert is_passing(error) is passing

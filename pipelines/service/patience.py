@@ -23,13 +23,13 @@ def interval(session: Session) -> float:
     return _LOCAL_SECONDS if session.environment.local else _AWS_SECONDS
 
 
-def patiently(call: Callable[[], T], pause: float, longest: float = _LONGEST_SILENCE) -> T:
+def patiently(call: Callable[[], T], pause: float) -> T:
     """``call()``, again and again while the answer is throttling, a fault of the service or no connection at all.
 
     An execution runs for hours: minutes without a network are no reason to stop watching it. Raises the last error after
-    ``longest`` seconds, and any other error at once.
+    half an hour of this, and any other error at once.
     """
-    until, said = time.monotonic() + longest, False
+    until, said = time.monotonic() + _LONGEST_SILENCE, False
     while True:
         try:
             return call()

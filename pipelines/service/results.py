@@ -45,7 +45,7 @@ def outputs_of(job: dict[str, Any]) -> dict[str, str]:
 
 def evaluation_folder(session: Session, state: ExecutionState) -> Uri | None:
     """Where the evaluation step's output lies; None when none has ended well."""
-    for step in state.steps:
+    for step in reversed(state.steps):
         if step.status == "Succeeded" and step.job and ":processing-job/" in step.job:
             uri = outputs_of(described_job(session, step)).get("evaluation")
             if uri:

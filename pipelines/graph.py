@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from pipelines.cli import Debug, EnvironmentName, Task, run
+from pipelines.cli import Debug, EnvironmentName, Json, Task, run
 
 _SHAPES = {
     "Processing": '{name}["{name}"]',
@@ -15,24 +16,29 @@ _SHAPES = {
 }
 
 
-def mermaid(definition: dict[str, Any]) -> str:
-    """A flowchart: an arrow for every step that another waits for, ``yes`` and ``no`` out of a condition."""
+def arrows(definition: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """From, to, answer: for every step that another waits for; the answer is ``yes`` or ``no`` out of a condition."""
     from pipelines.checks.expressions import all_steps
     from pipelines.checks.graph import edges
 
-    lines = ["flowchart TD"]
-    labels = {}
+    answers = {}
     for step in all_steps(definition):
-        lines.append("    " + _SHAPES[step["Type"]].format(name=step["Name"]))
-        arguments = step.get("Arguments", {})
-        for key, label in (("IfSteps", "yes"), ("ElseSteps", "no")):
-            labels.update({(step["Name"], inner["Name"]): label for inner in arguments.get(key, [])})
+        for key, answer in (("IfSteps", "yes"), ("ElseSteps", "no")):
+            answers.update({(step["Name"], inner["Name"]): answer for inner in step.get("Arguments", {}).get(key, [])})
     needs = edges(definition)
     for name, found in needs.items():
-        gates = [gate for gate in found if (gate, name) in labels]
+        gates = [gate for gate in found if (gate, name) in answers]
         for source in gates or _direct(list(found), needs):
-            answer = labels.get((source, name))
-            lines.append(f"    {source} -->|{answer}| {name}" if answer else f"    {source} --> {name}")
+            yield source, name, answers.get((source, name))
+
+
+def mermaid(definition: dict[str, Any]) -> str:
+    """The flowchart."""
+    from pipelines.checks.expressions import all_steps
+
+    lines = ["flowchart TD", *("    " + _SHAPES[step["Type"]].format(name=step["Name"]) for step in all_steps(definition))]
+    for source, name, answer in arrows(definition):
+        lines.append(f"    {source} -->|{answer}| {name}" if answer else f"    {source} --> {name}")
     return "\n".join(lines) + "\n"
 
 
@@ -49,14 +55,29 @@ def _direct(sources: list[str], needs: dict[str, dict[str, None]]) -> list[str]:
 def graph(
     task: Task,
     environment: EnvironmentName = None,
+    json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Print a task's steps and what waits for what, as a Mermaid flowchart."""
-    from pipelines.builder import build
     from pipelines.config import load_environment, load_task
 
     env = load_environment(environment)
-    print(mermaid(build(task, load_task(task, env), env).definition), end="")
+    settings = load_task(task, env)
+
+    from pipelines.builder import build
+    from pipelines.checks.expressions import all_steps
+    from pipelines.tables import print_json
+
+    definition = build(task, settings, env).definition
+    if json:
+        print_json(
+            {
+                "steps": [{"name": step["Name"], "type": step["Type"]} for step in all_steps(definition)],
+                "arrows": [{"from": source, "to": name, "answer": answer} for source, name, answer in arrows(definition)],
+            }
+        )
+    else:
+        print(mermaid(definition), end="")
     return 0
 
 

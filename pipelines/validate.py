@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from pipelines.cli import Debug, EnvironmentName, Task, run, say_where
+from pipelines.cli import Debug, EnvironmentName, Json, Task, run, say_where
 
 
 def validate(
     task: Task,
     environment: EnvironmentName = None,
+    json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Check a task's definition without AWS. Request shapes, references, limits, placement, hyperparameters."""
-    from pipelines.builder import build
-    from pipelines.checks.definition import check
     from pipelines.config import load_environment, load_task
 
     env = load_environment(environment)
     say_where(env)
-    built = build(task, load_task(task, env), env)
+    settings = load_task(task, env)
+
+    from pipelines.builder import build
+    from pipelines.checks.definition import check
+    from pipelines.tables import print_json
+
+    built = build(task, settings, env)
     problems = check(built.name, built.definition)
+    if json:
+        print_json([{"where": problem.where, "what": problem.what} for problem in problems])
+        return 2 if problems else 0
     for problem in problems:
         print(problem)
     print(f"{built.name}: {f'{len(problems)} problems' if problems else 'valid'}")

@@ -46,6 +46,15 @@ def test_values_that_do_not_are_refused_in_one_line(built, given, said):
     assert "\n" not in str(refused.value)
 
 
+def test_a_definition_deployed_from_other_code_can_be_started(definition, step):
+    """What this checkout does not know of the definition is no fault of the values; what it does know is still checked."""
+    step("TrainMsi")["Arguments"]["HyperParameters"]["later-setting"] = "1"
+    step("EvaluateMsi")["Arguments"]["AppSpecification"]["ContainerArguments"] = ["later_command"]
+    assert parsed(definition, ["Epochs=3"]) == {"Epochs": "3"}
+    with pytest.raises(RequestError, match="parameter MaxFailedFraction"):
+        parsed(definition, ["MaxFailedFraction=2"])
+
+
 FILES = {
     "values.yaml": "Epochs: 3\nLearningRate: 1e-4\nDatasetVersion: 0123\nSlidesUri: s3://mine/slides\n",
     "values.json": '{"Epochs": 3, "LearningRate": "1e-4", "DatasetVersion": "0123", "SlidesUri": "s3://mine/slides"}',

@@ -81,7 +81,20 @@ COMMANDS = {
     "mine.unlink()\n",
     "sleep_once": "if (Path(os.environ['PATHOLOGY_URI_ROOT']) / 'healed').exists():\n"
     "    (OUTPUT / 'out' / 'value.json').write_text('{}')\n"
-    "else:\n    (ROOT / 'started').touch()\n    time.sleep(120)\n",
+    "else:\n    print('asleep', flush=True)\n    (ROOT / 'started').touch()\n    time.sleep(120)\n",
+    "talk": "for number in range(int(os.environ['LINES'])):\n"
+    "    print(f'line {number}', end=' without an end' if number == 2 else '\\n', flush=True)\n"
+    "    deadline = time.monotonic() + 20\n"
+    "    while number == 0 and os.environ['LINES'] != '1' and not (Path(os.environ['PATHOLOGY_URI_ROOT']) / 'go').exists():\n"
+    "        if time.monotonic() > deadline: sys.exit(9)\n"
+    "        time.sleep(0.01)\n"
+    "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
+    "host": "print(f'I am {HOST}')\n",
+    "evaluate": "interval = {'value': 0.9, 'low': 0.8, 'high': 0.97}\n"
+    "names = ('auroc', 'balanced_accuracy', 'sensitivity', 'specificity')\n"
+    "own = {'n': 7, 'positives': 3, 'confidence': 0.95, 'intervals': dict.fromkeys(names, interval), 'cautions': ['few patients']}\n"
+    "studio = {'auc': {'value': 0.9, 'standard_deviation': 0.05}}\nprint('scored')\n"
+    "(OUTPUT / 'evaluation' / 'evaluation.json').write_text(json.dumps({'binary_classification_metrics': studio, 'pathology': own}))\n",
     "sleep": "import signal\n(ROOT / 'started').touch()\nprint('sleeping', flush=True)\ntime.sleep(120)\n",
 }
 

@@ -6,19 +6,27 @@ import re
 import sys
 from pathlib import Path
 
+from pipelines.__main__ import VERBS, what
 from pipelines.builder import build
 from pipelines.config import load_environment, load_task
 from pipelines.graph import mermaid
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-_GRAPH = re.compile(r"(?P<open><!-- graph: [^>]*-->\n).*?(?P<close><!-- /graph -->)", re.DOTALL)
+
+
+def _between(name: str, content: str, text: str) -> str:
+    """``text`` with ``content`` between the marks ``<!-- name: … -->`` and ``<!-- /name -->``."""
+    marks = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    return marks.sub(lambda match: match[1] + content + match[2], text)
 
 
 def refreshed(text: str) -> str:
-    """The README with the pipeline's picture as the builder makes it now."""
+    """The README with the pipeline's picture as the builder makes it now, and the verbs as they say what they do."""
     env = load_environment("example")
     picture = mermaid(build("msi", load_task("msi", env), env).definition)
-    return _GRAPH.sub(lambda match: f"{match['open']}```mermaid\n{picture}```\n{match['close']}", text)
+    rows = "".join(f"| `pipelines.{verb}` | {what(verb)} |\n" for verb in VERBS)
+    text = _between("graph", f"```mermaid\n{picture}```\n", text)
+    return _between("verbs", f"| Verb | |\n|---|---|\n{rows}", text)
 
 
 def main() -> int:

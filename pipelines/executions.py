@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli import Debug, EnvironmentName, Json, Task, enter, run
+
+if TYPE_CHECKING:
+    from pipelines.service.executions import ExecutionState
 
 
 def executions(
@@ -18,16 +21,24 @@ def executions(
 ) -> int:
     """List a pipeline's executions, newest first."""
     from pipelines.service.executions import recent
-    from pipelines.tables import print_json, print_table, short_time, status_text, table
+    from pipelines.tables import print_json, print_table, short_time, shortened, status_text, table
 
     session = enter(environment)
     found = recent(session, task, most)
     if json:
         print_json([item.as_json() for item in found])
         return 0
-    rows = [(item.identity, status_text(item.status), short_time(item.started), item.name, item.reason or "") for item in found]
+    rows = [
+        (item.identity, status_text(item.status), short_time(item.started), _given_name(item), shortened(item.reason))
+        for item in found
+    ]
     print_table(table(("Execution", "Status", "Started", "Name", "Reason"), rows))
     return 0
+
+
+def _given_name(item: ExecutionState) -> str:
+    """The name that somebody gave it; nothing for the one that a local run makes of its id."""
+    return "" if item.name == f"execution-{item.identity}" else item.name
 
 
 if __name__ == "__main__":

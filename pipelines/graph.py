@@ -58,7 +58,7 @@ def graph(
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """Print a task's steps and what waits for what, as a Mermaid flowchart."""
+    """Print a task's steps and what waits for what, in Mermaid."""
     from pipelines.config import load_environment, load_task
 
     env = load_environment(environment)

@@ -14,7 +14,7 @@ def render(
     check: Annotated[bool, typer.Option("--check", help="Write nothing. Exit 1 when a file is stale.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Write the definitions that reviewers read, with <code> in place of code hashes."""
+    """Write the definitions that reviewers read. They have <code> in place of code hashes."""
     from pipelines.builder import build
     from pipelines.config import DEFINITIONS, TASKS, load_environment, load_task
 

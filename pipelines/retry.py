@@ -19,7 +19,7 @@ def retry(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the execution to its end.")] = True,
     debug: Debug = False,
 ) -> int:
-    """Run what failed, or was stopped, and what follows; nothing that succeeded. Exit codes as of pipelines.start."""
+    """Run what failed or was stopped, and what follows it. Nothing that succeeded; exit codes as of pipelines.start."""
     from pathology.contracts.errors import RequestError
 
     from pipelines.service.executions import describe, find

@@ -18,7 +18,7 @@ def show(
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """Show an execution's parameters, steps, outputs, metrics and model version."""
+    """Show an execution's parameters, steps, outputs, metrics, version."""
     from pipelines.service.executions import find
     from pipelines.service.overview import overview
     from pipelines.tables import print_json

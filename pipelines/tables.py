@@ -24,8 +24,7 @@ _COLOURS = {
     "Executing": "cyan",
     "Starting": "cyan",
 }
-_LONGEST_REASON = 120
-"""Characters of a reason in a table; what a failed step said stands whole below it."""
+_LONGEST_REASON = 40
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:
@@ -60,13 +59,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: S
     return view
 
 
+def shortened(reason: str | None) -> str:
+    """As much of a reason as a table has room for: two lines in 80 columns."""
+    text = reason or ""
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
+
+
 def print_table(view: Table) -> None:
     """Show a table, at most as wide as the terminal, or 80 columns where there is none."""
     Console(highlight=False).print(view)
 
 
 def steps_table(steps: Iterable[StepState], title: str = "") -> Table:
-    """Step, status, seconds, attempts, cached, log (a link where the terminal knows links), reason."""
+    """Step, status, seconds, attempts, cached, log (a link where the terminal knows links), and as much of the reason as fits:
+    what a failed step said stands whole below the table."""
     rows = [
         (
             step.step,
@@ -75,7 +81,7 @@ def steps_table(steps: Iterable[StepState], title: str = "") -> Table:
             str(step.attempts),
             "yes" if step.cached else "",
             _link(step.log),
-            step.reason if len(step.reason) <= _LONGEST_REASON else step.reason[: _LONGEST_REASON - 1] + "…",
+            shortened(step.reason),
         )
         for step in steps
     ]

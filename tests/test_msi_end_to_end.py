@@ -156,6 +156,30 @@ def test_a_feature_file_that_is_gone_is_named_and_comes_back(laptop):
     assert gone.is_file()
 
 
+def test_training_alone_builds_on_the_last_execution(laptop):
+    before = versions(laptop)
+    done = laptop.verb("start", "--only", "TrainMsi,EvaluateMsi,CheckMsi", "--param", "Epochs=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = latest_steps(laptop)
+    assert {name for name, step in steps.items() if "SelectiveExecutionResult" in step} == {
+        *("PrepareMsi", "CollectFeatures", "StageFeatures")
+    }
+    assert versions(laptop) == before + 1
+
+
+def test_preparing_alone_looks_at_the_data_as_they_are_now(laptop):
+    """The dataset's version is not taken over from the execution that the selection builds on."""
+    laptop.write_labels(laptop.labels.replace("P02,MSS", "P02,MSI-L"))
+    try:
+        done = laptop.verb("start", "--only", "PrepareMsi", "--source", "latest")
+    finally:
+        laptop.write_labels(laptop.labels)
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = latest_steps(laptop)
+    assert set(steps) == {"PrepareMsi"}
+    assert "CacheHitResult" not in steps["PrepareMsi"]
+
+
 def test_below_the_threshold_nothing_is_registered(laptop):
     before = versions(laptop)
     failed = laptop.start(MinAuroc="1.0", Epochs="1")

@@ -38,7 +38,7 @@ def results_to_reuse(definition: dict[str, Any], config: dict[str, Any], source:
     lacking = sorted(wanted - set(records))
     if lacking:
         raise refused(_OPERATION, f"The source execution {source.identity} has no result of {', '.join(lacking)}.")
-    return [_reused(records[name], config["SourcePipelineExecutionArn"]) for name in sorted(wanted)]
+    return [_reused(records[name], config["SourcePipelineExecutionArn"]) for name in records if name in wanted]
 
 
 def _reused(record: dict[str, Any], source: str) -> dict[str, Any]:

@@ -201,4 +201,4 @@ def _reason(step: dict[str, Any]) -> str:
     if "RegisterModel" in metadata:
         return str(metadata["RegisterModel"].get("Arn", "")).partition("/")[2]
     source = step.get("SelectiveExecutionResult", {}).get("SourcePipelineExecutionArn")
-    return f"from execution {source.rpartition('/')[2]}" if source else ""
+    return f"from {source.rpartition('/')[2]}" if source else ""

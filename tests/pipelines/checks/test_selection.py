@@ -1,0 +1,60 @@
+"""Which steps of the msi pipeline can be run alone."""
+
+import pytest
+
+from pipelines.checks.selection import parameters_of, selection_problems, sources, with_branches
+
+WHOLE = ["PrepareMsi", "ExtractFeatures", "CollectFeatures", "StageFeatures", "TrainMsi", "EvaluateMsi"]
+
+
+@pytest.mark.parametrize(
+    "selected",
+    [
+        ["TrainMsi"],
+        ["EvaluateMsi", "TrainMsi"],
+        ["TrainMsi", "EvaluateMsi", "CheckMsi", "RegisterMsi"],
+        ["CheckMsi"],
+        [*WHOLE, "CheckMsi", "RegisterMsi", "MsiBelowThreshold"],
+    ],
+)
+def test_connected_steps_can(definition, selected):
+    assert list(selection_problems(definition, selected)) == []
+
+
+@pytest.mark.parametrize(
+    ("selected", "said"),
+    [
+        ([], "an empty selection"),
+        (["TrainMSI"], "TrainMSI: the pipeline's steps are PrepareMsi, "),
+        (["RegisterMsi"], "RegisterMsi stands behind CheckMsi"),
+        (["EvaluateMsi", "MsiBelowThreshold"], "MsiBelowThreshold stands behind CheckMsi"),
+        (["TrainMsi", "CheckMsi"], "EvaluateMsi lies between the selected steps"),
+        (["PrepareMsi", "TrainMsi"], "ExtractFeatures, CollectFeatures, StageFeatures lies between"),
+    ],
+)
+def test_others_cannot(definition, selected, said):
+    assert said in next(selection_problems(definition, selected))
+
+
+def test_steps_side_by_side_are_not_connected():
+    steps = [{"Name": name, "Type": "Processing", "Arguments": {}} for name in ("First", "Second")]
+    problems = selection_problems({"Steps": steps, "Parameters": []}, ["First", "Second"])
+    assert list(problems) == ["Second is not connected with the other selected steps: start it by itself"]
+
+
+def test_a_gate_brings_both_its_branches(definition):
+    assert with_branches(definition, ["EvaluateMsi", "CheckMsi"]) == [
+        "EvaluateMsi",
+        "CheckMsi",
+        "RegisterMsi",
+        "MsiBelowThreshold",
+    ]
+    assert with_branches(definition, ["TrainMsi"]) == ["TrainMsi"]
+
+
+def test_what_a_selection_builds_on(definition):
+    assert sources(definition, ["TrainMsi"]) == {"PrepareMsi", "CollectFeatures", "StageFeatures"}
+    assert sources(definition, ["PrepareMsi"]) == set()
+    assert "DatasetVersion" in parameters_of(definition, ["PrepareMsi"])
+    assert "Epochs" in parameters_of(definition, ["TrainMsi"])
+    assert "DatasetVersion" not in parameters_of(definition, ["TrainMsi", "EvaluateMsi"])

@@ -1,0 +1,58 @@
+"""What a person sees on a terminal while an execution runs."""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console
+
+from pipelines.service.executions import ExecutionState, StepState
+from pipelines.service.following import _live, ending
+
+THEN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+JOB = "arn:aws:sagemaker:us-east-1:111122223333:training-job/x"
+
+
+def step(name, status, **more):
+    whole = {
+        "step": name,
+        "status": status,
+        "started": THEN,
+        "ended": None,
+        "seconds": 12.3,
+        "attempts": 1,
+        "cached": False,
+        "reused": None,
+        "reason": "",
+        "job": JOB,
+        "log": "https://logs.test/x",
+        "model_package": None,
+        **more,
+    }
+    return StepState(**whole)
+
+
+def state(status, *steps, reason=None):
+    return ExecutionState("arn:x/execution/abc", "mine", status, THEN, THEN + timedelta(minutes=1), 60.0, reason, tuple(steps))
+
+
+def test_a_terminal_shows_the_last_state_with_a_link_to_the_log():
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, legacy_windows=False)
+    states = [
+        state("Executing", step("TrainMsi", "Executing")),
+        state("Failed", step("PrepareMsi", "Succeeded", cached=True), step("TrainMsi", "Failed", attempts=2, reason="w" * 200)),
+    ]
+    last = _live(iter(states), console)
+    text = console.file.getvalue()
+    assert last is states[-1]
+    assert "\x1b]8;" in text, "a hyperlink"
+    assert "https://logs.test/x" in text
+    assert all(word in text for word in ("TrainMsi", "Failed", "yes", "Tries"))
+
+
+def test_the_end_says_each_failure_whole_and_the_execution_once():
+    reason = "AlgorithmError: no column label, exit code: 1"
+    failed = state("Failed", step("TrainMsi", "Failed", attempts=2, reason=reason), reason=f"step TrainMsi: {reason}")
+    assert list(ending(failed)) == [f"TrainMsi failed at attempt 2: {reason}", "  log: https://logs.test/x", "execution Failed"]
+    unexplained = state("Failed", step("TrainMsi", "Succeeded"), reason="The pipeline was out of its depth.")
+    assert list(ending(unexplained)) == ["execution Failed: The pipeline was out of its depth."]
+    assert (failed.exit_code, state("Stopped").exit_code, state("CompletedWithFailures").exit_code) == (1, 3, 1)

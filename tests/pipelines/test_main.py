@@ -1,0 +1,27 @@
+"""The list of verbs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pipelines.__main__ import VERBS
+
+PACKAGE = Path(__file__).resolve().parents[2] / "pipelines"
+
+
+def listed(*arguments):
+    return subprocess.run([sys.executable, "-m", "pipelines", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_every_verb_is_listed_with_what_it_does():
+    done = listed()
+    assert done.returncode == 0
+    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert [verb for verb, _ in lines] == list(VERBS)
+    assert set(VERBS) == {path.stem for path in PACKAGE.glob("*.py") if f"    run({path.stem})" in path.read_text()}
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_verb_behind_it_is_told_how_it_is_called():
+    assert listed("watch").stderr == "error: write python -m pipelines.watch\n"
+    assert listed("wach").returncode == 2

@@ -1,6 +1,8 @@
 """A pipeline of jobs that take a moment: commands of the standard library alone, in a code archive like the real one's."""
 
 import json
+import os
+import subprocess
 import time
 from types import SimpleNamespace
 
@@ -252,6 +254,38 @@ class Account:
 
     def read(self, uri):
         return self.store.read(Uri.parse(uri))
+
+    def asleep(self):
+        """Wait until a job has said that it started."""
+        self.until(lambda: list(self.root.glob("executions/*/jobs/*/*/started")))
+
+    def leaders(self):
+        """Process ids of the hosts that the runner keeps record of."""
+        records = self.root.glob("executions/*/jobs/*/processes.json")
+        return [item["pid"] for path in records for item in json.loads(path.read_text())]
+
+    def processes(self):
+        """Lines of ps on every process that names this account's folder in its arguments."""
+        listing = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        return [line for line in listing.splitlines() if str(self.root) in line]
+
+    def runners(self):
+        return [int(line.split()[0]) for line in self.processes() if "pipelines.local.runner" in line]
+
+    @staticmethod
+    def lives(pid):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    @staticmethod
+    def until(condition, seconds=20):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.02)
 
 
 @pytest.fixture

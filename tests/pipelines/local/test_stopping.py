@@ -1,44 +1,11 @@
 """Executions that are stopped, whose runner dies, or that are retried."""
 
-import json
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 from botocore.exceptions import ClientError
-
-
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
-
-
-def processes_of(account):
-    """Lines of ps on every process that names this account's folder in its arguments."""
-    listing = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listing.splitlines() if str(account.root) in line]
-
-
-def runners_of(account):
-    return [int(line.split()[0]) for line in processes_of(account) if "pipelines.local.runner" in line]
-
-
-def groups_of(account):
-    return [
-        item["pid"] for path in account.root.glob("executions/*/jobs/*/processes.json") for item in json.loads(path.read_text())
-    ]
-
-
-def lives(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -48,7 +15,7 @@ def started(account, make):
     def start(command):
         account.pipeline(make.processing("Sleeps", command))
         arn = account.start()
-        until(lambda: list(account.root.glob("executions/*/jobs/*/*/started")))
+        account.asleep()
         return arn
 
     return start
@@ -57,8 +24,8 @@ def started(account, make):
 @pytest.mark.parametrize("command", ["sleep", "deaf"])
 def test_stop_ends_the_jobs_even_those_that_do_not_listen(account, started, command):
     arn = started(command)
-    (leader,) = groups_of(account)
-    assert processes_of(account), "the runner at least names the folder"
+    (leader,) = account.leaders()
+    assert account.processes(), "the runner at least names the folder"
     running = account.job(account.steps(arn)["Sleeps"])
     assert running["ProcessingJobStatus"] == "InProgress"
     since = time.monotonic()
@@ -68,8 +35,8 @@ def test_stop_ends_the_jobs_even_those_that_do_not_listen(account, started, comm
         "Stopped",
     )
     assert account.wait(arn)["PipelineExecutionStatus"] == "Stopped"
-    until(lambda: not processes_of(account), seconds=5 - (time.monotonic() - since))
-    assert not lives(leader)
+    account.until(lambda: not account.processes(), seconds=5 - (time.monotonic() - since))
+    assert not account.lives(leader)
     step = account.steps(arn)["Sleeps"]
     assert (step["StepStatus"], account.job(step)["ProcessingJobStatus"]) == ("Stopped", "Stopped")
 
@@ -83,13 +50,13 @@ def test_what_has_ended_cannot_be_stopped(account, make):
 
 def test_a_runner_that_is_killed_is_noticed_and_its_jobs_end(account, started):
     arn = started("sleep")
-    (leader,) = groups_of(account)
-    (runner,) = runners_of(account)
+    (leader,) = account.leaders()
+    (runner,) = account.runners()
     os.kill(runner, signal.SIGKILL)
     execution = account.wait(arn)
     assert (execution["PipelineExecutionStatus"], account.steps(arn)["Sleeps"]["StepStatus"]) == ("Failed", "Failed")
     assert "runner died" in execution["FailureReason"]
-    until(lambda: not lives(leader))
+    account.until(lambda: not account.lives(leader))
 
 
 def test_a_killed_runner_can_be_retried(account, make):
@@ -99,8 +66,8 @@ def test_a_killed_runner_can_be_retried(account, make):
         make.processing("After", "once", inputs={"data": make.get("Dies")}, environment={"WHO": "after"}),
     )
     arn = account.start()
-    until(lambda: list(account.root.glob("executions/*/jobs/*/*/started")))
-    (runner,) = runners_of(account)
+    account.asleep()
+    (runner,) = account.runners()
     os.kill(runner, signal.SIGKILL)
     assert account.wait(arn)["PipelineExecutionStatus"] == "Failed"
     (account.root / "healed").touch()

@@ -28,32 +28,6 @@ def verb(name, *arguments):
     )
 
 
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
-    return found
-
-
-def started(account):
-    return list(account.root.glob("executions/*/jobs/*/*/started"))
-
-
-def leaders(account):
-    return [
-        item["pid"] for path in account.root.glob("executions/*/jobs/*/processes.json") for item in json.loads(path.read_text())
-    ]
-
-
-def lives(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def ran(account, who):
     path = account.root / "ran" / who
     return path.read_text() if path.exists() else ""
@@ -69,13 +43,13 @@ def three(account, make):
         name=PIPELINE,
     )
     arn = account.start(PIPELINE)
-    until(lambda: started(account))
+    account.asleep()
     return arn
 
 
 def test_a_job_killed_mid_run_is_shown_in_its_own_words_and_retried_from_there(account, three):
     watching = verb("watch", *TASK)
-    (leader,) = leaders(account)
+    (leader,) = account.leaders()
     os.kill(leader, signal.SIGKILL)
     out, err = watching.communicate(timeout=20)
     assert watching.returncode == 1, err
@@ -92,13 +66,13 @@ def test_a_job_killed_mid_run_is_shown_in_its_own_words_and_retried_from_there(a
 
 
 def test_stop_ends_the_processes_within_five_seconds_and_the_state_can_be_read(account, three, here):
-    (leader,) = leaders(account)
+    (leader,) = account.leaders()
     since = time.monotonic()
     stopped = here("stop", *TASK)
     assert (stopped.code, stopped.out.splitlines()[-1]) == (0, "execution Stopped")
     assert time.monotonic() - since < 5
-    assert not lives(leader)
-    until(lambda: not [line for line in processes() if str(account.root) in line], seconds=5 - (time.monotonic() - since))
+    assert not account.lives(leader)
+    account.until(lambda: not account.processes(), seconds=5 - (time.monotonic() - since))
     watched = here("watch", *TASK)
     assert (watched.code, watched.out.splitlines()[-1]) == (3, "execution Stopped")
     shown = json.loads(here("show", *TASK, "--json").out)
@@ -110,18 +84,14 @@ def test_stop_ends_the_processes_within_five_seconds_and_the_state_can_be_read(a
     assert (ran(account, "before"), ran(account, "after")) == ("x", "x")
 
 
-def processes():
-    return subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-
-
 def test_a_runner_killed_is_noticed_and_the_execution_retried(account, three, here):
-    (leader,) = leaders(account)
-    (runner,) = [int(line.split()[0]) for line in processes() if str(account.root) in line and "local.runner" in line]
+    (leader,) = account.leaders()
+    (runner,) = account.runners()
     os.kill(runner, signal.SIGKILL)
     watched = here("watch", *TASK)
     assert watched.code == 1
     assert "Dies failed: the local runner died" in watched.out
-    until(lambda: not lives(leader), seconds=5)
+    account.until(lambda: not account.lives(leader), seconds=5)
     job = account.job(account.steps(three)["Dies"])
     assert (job["ProcessingJobStatus"], "runner died" in job["FailureReason"]) == ("Failed", True)
     (account.root / "healed").touch()
@@ -187,7 +157,7 @@ def test_start_by_name_token_and_file(account, make, here, tmp_path):
     second = here("start", *arguments, "--name", "mine", "--token", "tonight")
     other = here("start", *arguments, "--token", "tomorrow")
     assert first.out == second.out != other.out
-    until(lambda: all(item["status"] == "Succeeded" for item in json.loads(here("executions", *TASK, "--json").out)))
+    account.until(lambda: all(item["status"] == "Succeeded" for item in json.loads(here("executions", *TASK, "--json").out)))
     listed = json.loads(here("executions", *TASK, "--json").out)
     assert [item["name"] for item in listed][1:] == ["mine"]
     identity = listed[1]["id"]

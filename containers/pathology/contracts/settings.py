@@ -113,7 +113,8 @@ class Tiling(Settings):
     """All that changes the bytes of a slide's features, beside the slide and the encoder.
 
     ``mpp`` is the tiles' scale in µm/px, ``tile_size`` their side in px at that scale, ``min_tissue`` the least share of
-    tissue in a tile, ``max_tiles`` a seeded sample (0: every tile), ``precision`` the arithmetic of the encoder.
+    tissue in a tile, ``max_tiles`` a seeded sample (0: every tile), ``precision`` the arithmetic of the encoder. ``feats`` gives
+    the features their second name, for tools that look for that one.
     """
 
     mpp: Annotated[float, Field(ge=0.1, le=20)] = 0.5
@@ -123,10 +124,12 @@ class Tiling(Settings):
     seed: Seed = 0
     precision: Literal["float32", "float16", "bfloat16"] = "float16"
     default_mpp: OptionalMpp = None
+    feats: bool = False
 
     def hash(self, encoder: str, checkpoint_sha256: str) -> str:
         """16 hexadecimal digits that name these settings with this encoder; the folder that the features lie in."""
-        own = {name: getattr(self, name) for name in Tiling.model_fields}
+        # An option that came later counts only when it is used: features made before it stay what they are.
+        own = {name: getattr(self, name) for name in Tiling.model_fields if name != "feats" or self.feats}
         text = json.dumps({**own, "encoder": encoder, "checkpoint": checkpoint_sha256, "schema": 1}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -134,12 +137,13 @@ class Tiling(Settings):
 class ExtractFeatures(Tiling):
     """cohort.csv → one HDF5 file per slide at ``<features>/<settings hash>/<slide_id>.h5``.
 
-    ``batch_size`` is tiles per forward pass. ``extraction_run`` changes nothing but the cache key: raise it to look again
+    ``batch_size`` is tiles per forward pass, 0 by the device; one that does not fit is halved. ``extraction_run`` changes
+    nothing but the cache key: raise it to look again
     for slides that are missing or changed; finished ones are skipped.
     """
 
     features: UriText
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
+    batch_size: Annotated[int, Field(ge=0, le=4096)] = 0
     extraction_run: Annotated[str, Field(max_length=64)] = "1"
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pathology.contracts.errors import DataError
 from pathology.contracts.settings import Tiling
+from pathology.wsi.embedding import embed_grid
 from pathology.wsi.features import Attribute, write_features
 from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.mpp import Scale, choose_scale
 from pathology.wsi.readers import SlideReader, open_slide
 from pathology.wsi.thumbnail import read_thumbnail
-from pathology.wsi.tiles import read_tiles
 from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
 
 if TYPE_CHECKING:
@@ -25,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extracted:
-    """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so."""
+    """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so. The encoder
+    ``waited`` so many seconds for tiles."""
 
     scale: Scale
     reader: str
@@ -33,6 +31,7 @@ class Extracted:
     failed_tiles: int
     sha256: str
     reason: str = ""
+    waited: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,12 @@ def extract_slide(
     encoder: Encoder,
     *,
     cohort_mpp: float | None = None,
-    batch_size: int = 64,
+    batch_size: int = 0,
 ) -> Extracted:
     """Write the features of the slide at ``path`` to ``target``, unless it has no tissue.
 
-    Memory is the features, two batches of tiles and the thumbnail, whatever the slide's size.
+    Memory is the features, three batches of tiles and the thumbnail, whatever the slide's size. ``batch_size`` 0 is chosen by
+    the device.
 
     Raises:
         DataError: when the slide, or every tile of it, cannot be read.
@@ -84,44 +84,24 @@ def extract_slide(
         slide, grid = found.slide, found.grid
         if len(grid) == 0:
             return Extracted(found.scale, slide.name, 0, 0, "", _why_empty(slide, grid, tiling))
-        features, good = embed_grid(slide, grid, encoder, batch_size)
+        embedded = embed_grid(slide, grid, encoder, batch_size)
     finally:
         found.slide.close()
+    good = embedded.good
     failed = len(grid) - len(good)
     if len(good) == 0:
         raise DataError(f"none of its {len(grid)} tissue tiles can be decoded: the file is damaged")
     counts: dict[str, Attribute] = {"tiles": len(good), "tiles_failed": failed, "tiles_with_tissue": grid.candidates}
     digest = write_features(
         target,
-        features,
+        embedded.features,
         grid.coords[good],
         grid.tissue_fraction[good],
         {**_provenance(slide_id, found, tiling, encoder), **counts},
         grid=_grid_attributes(slide_id, found),
+        feats=tiling.feats,
     )
-    return Extracted(found.scale, slide.name, len(good), failed, digest)
-
-
-def embed_grid(slide: SlideReader, grid: Grid, encoder: Encoder, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Embed the tiles in order, reading ahead: features (M, D) float16 and the indices (M,) of the tiles they are of."""
-    features = np.empty((len(grid), encoder.card.dimension), np.float16)
-    batch = np.empty((min(batch_size, len(grid)), grid.tile_size, grid.tile_size, 3), np.uint8)
-    good: list[int] = []
-    held = 0
-    # Closed here, whatever happens: no thread may still read when the caller closes the slide.
-    with closing(read_tiles(slide, grid, ahead=2 * len(batch))) as tiles:
-        for index, tile in enumerate(tiles):
-            if tile is None:
-                continue
-            batch[held] = tile
-            good.append(index)
-            held += 1
-            if held == len(batch):
-                features[len(good) - held : len(good)] = encoder.embed(batch)
-                held = 0
-    if held:
-        features[len(good) - held : len(good)] = encoder.embed(batch[:held])
-    return features[: len(good)], np.array(good, np.int64)
+    return Extracted(found.scale, slide.name, len(good), failed, digest, waited=embedded.waited)
 
 
 def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:

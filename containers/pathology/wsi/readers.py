@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from pathology.contracts.errors import DataError
@@ -29,9 +30,9 @@ PROBE_PIXELS = 64
 PROBE_DIFFERENCE = 2.0
 """Mean grey levels by which two decoders of one JPEG may differ."""
 
-BLACK_SHARE = 0.01
-"""A region with more exactly black pixels than this is read again by the other reader: cuCIM answers zeros for what it cannot
-decode, and real tissue under JPEG has next to none."""
+BLACK_SHARE, MOST_BLACK = 0.01, 500
+"""A region with more exactly black px than this share, or than 500, which are 1 % of a tile, is read again by the other reader:
+cuCIM answers zeros for what it cannot decode, and real tissue under JPEG has next to none."""
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,8 @@ class CucimReader:
 
 
 def _looks_undecoded(pixels: np.ndarray) -> bool:
-    black = np.count_nonzero(pixels.max(axis=2) == 0)
-    return bool(black > BLACK_SHARE * pixels.shape[0] * pixels.shape[1])
+    black = cv2.countNonZero(cv2.inRange(pixels, (0, 0, 0), (0, 0, 0)))
+    return black > min(MOST_BLACK, BLACK_SHARE * pixels.shape[0] * pixels.shape[1])
 
 
 def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:

@@ -16,8 +16,9 @@ BLOCK = 1024
 SMALLEST_BLOCK = 64
 """Blocks are quartered down to this side before they count as unreadable."""
 
-MAXIMUM_SIDE = 4096
-"""Longest side of a thumbnail in px (48 MB): larger slides get a coarser one."""
+MAXIMUM_SIDE = 3072
+"""Longest side of a thumbnail in px (28 MB, and five times that while tissue is looked for): larger slides get a coarser one,
+8 µm/px for one of 25 mm."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ OTSU_SHARE = 0.6
 SATURATION_BOUNDS = (12.0, 40.0)
 """Of 255: no threshold below glass's own noise, none above faint eosin."""
 
+ROWS = 256
+"""Rows whose colours are looked at together: in two bytes a colour the whole thumbnail would take ten times its memory."""
+
 BLACK_VALUE = 60
 BLACK_CHROMA = 25
 RED_INK = 110
@@ -44,12 +47,22 @@ def ink(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(green_ink | blue_ink | black | (red - green > RED_INK))
 
 
+def _saturation(pixels: np.ndarray) -> np.ndarray:
+    """Saturation of 255 (H, W) uint8, 0 where it is too dark to have any."""
+    saturation = np.array(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 1])
+    saturation[pixels.max(axis=2) < BLACK_VALUE] = 0
+    return saturation
+
+
 def tissue_mask(pixels: np.ndarray, mpp: float) -> np.ndarray:
     """Tissue of a thumbnail (H, W, 3) uint8 at ``mpp`` µm/px → (H, W) bool."""
     smooth = cv2.GaussianBlur(pixels, (0, 0), max(0.5, BLUR_MICRONS / mpp / 2))
-    marks = ink(smooth)
-    saturation = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)[..., 1]
-    saturation[smooth.max(axis=2) < BLACK_VALUE] = 0
+    marks, saturation = np.empty(smooth.shape[:2], bool), np.empty(smooth.shape[:2], np.uint8)
+    for top in range(0, len(smooth), ROWS):
+        some = smooth[top : top + ROWS]
+        marks[top : top + ROWS] = ink(some)
+        saturation[top : top + ROWS] = _saturation(some)
+    del smooth
     clean = saturation[~marks]
     if clean.size == 0:
         return np.zeros(marks.shape, bool)

@@ -160,3 +160,41 @@ def test_describe_writes_the_card_of_a_checkpoint_that_fits(tiny, capsys, monkey
     found = find_card(folder)[1]
     assert (found.name, found.sha256, found.published) == ("h-optimus-0", card.sha256, True)
     assert card.sha256 in capsys.readouterr().out
+
+
+def test_a_batch_that_does_not_fit_is_embedded_in_parts_and_the_size_is_remembered(tiny, monkeypatch):
+    """As a GPU runs out of memory: anything over three tiles at once does not fit."""
+    import torch
+
+    encoder = load_encoder(tiny[0])
+    tiles = np.random.default_rng(0).integers(0, 256, (10, 224, 224, 3), np.uint8)
+    whole = encoder.embed(tiles)
+    forward, sizes = encoder._forward, []
+
+    def tight(part):
+        sizes.append(len(part))
+        if len(part) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(part)
+
+    monkeypatch.setattr(encoder, "_forward", tight)
+    assert np.abs(encoder.embed(tiles).astype(float) - whole).max() < 2e-2
+    assert sizes == [10, 5, 2, 2, 2, 2, 2]
+    sizes.clear()
+    encoder.embed(tiles[:4])
+    assert sizes == [2, 2]
+
+
+def test_no_memory_for_one_tile_is_said_in_words(tiny, monkeypatch):
+    import torch
+
+    encoder = load_encoder(tiny[0])
+    monkeypatch.setattr(encoder, "_forward", lambda part: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+    with pytest.raises(DataError, match="no memory for one tile"):
+        encoder.embed(np.zeros((2, 224, 224, 3), np.uint8))
+
+
+def test_the_device_chooses_the_batch_unless_somebody_does(tiny):
+    encoder = load_encoder(tiny[0])
+    assert encoder.batch(5) == 5
+    assert encoder.batch(0) > 0

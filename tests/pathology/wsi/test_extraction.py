@@ -23,6 +23,7 @@ class Recording:
 
     def __init__(self, encoder):
         self.encoder, self.card, self.arithmetic, self.tiles = encoder, encoder.card, encoder.arithmetic, []
+        self.batch, self.dimension = encoder.batch, encoder.dimension
 
     def embed(self, tiles):
         self.tiles.extend(tiles.copy())

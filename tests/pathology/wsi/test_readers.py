@@ -133,6 +133,10 @@ def test_what_cucim_answers_in_black_is_read_again_by_openslide():
         reader.decode = lambda *place, answer=answer: answer
         assert reader.read_region(0, 0, 100, 100, 0).mean() == (90 if asked == 0 else 200)
         assert reader._judge.asked == asked
+    wide = np.full((224, 9000, 3), 90, np.uint8)
+    wide[:24, 4000:4024] = 0  # the corner of one TIFF tile, 0.03 % of what was read at once
+    reader.decode = lambda *place: wide
+    assert reader.read_region(0, 0, 9000, 224, 0).mean() == 200
 
 
 def test_downsamples_are_whole_where_sizes_are_rounded_quotients():

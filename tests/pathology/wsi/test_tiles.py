@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from made_slides import write_tiff
+from pathology.contracts.errors import DataError
 from pathology.contracts.settings import Tiling
-from pathology.wsi.grid import make_grid
+from pathology.wsi import tiles
+from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.readers import open_slide
-from pathology.wsi.tiles import read_tiles, resample
+from pathology.wsi.tiles import Run, read_runs, reading_order, resample
 
 
 def seen(tile):
@@ -28,7 +30,9 @@ def test_every_tile_comes_from_where_its_coordinates_say(tmp_path, positions, mp
     grid = make_grid(slide, mpp, np.ones((160, 200), bool), 10.0, Tiling())
     assert grid.level == level and len(grid) > 0
     side = 224 * 0.5 / mpp
-    for tile, corner in zip(read_tiles(slide, grid, 8), grid.coords, strict=True):
+    read = dict(pair for run in read_runs(slide, grid, 8) for pair in zip(run.indices, run.tiles, strict=True))
+    for index, corner in enumerate(grid.coords):
+        tile = read[index]
         assert tile.shape == (224, 224, 3) and tile.dtype == np.uint8
         centre, width = seen(tile)
         assert np.abs(centre - (corner + (side - 1) / 2)).max() <= 0.5
@@ -47,15 +51,56 @@ def test_resampling_is_exact_for_sides_that_are_not_whole(side):
     assert abs(float((tile[100, :, 0] - expected).mean())) < 0.7  # the ramp itself was floored
 
 
-def test_tiles_arrive_in_order_and_none_is_read_far_ahead(svs):
+def test_neighbours_are_read_at_once_and_none_far_ahead(svs):
     slide = open_slide(svs, cucim=False)
     grid = make_grid(slide, 0.5, np.ones((200, 200), bool), 10.0, Tiling())
     asked = []
     read = slide.read_region
     slide.read_region = lambda *place: asked.append(place) or read(*place)
-    tiles = read_tiles(slide, grid, 4)
-    first = next(tiles)
-    assert len(asked) <= 5
-    assert np.array_equal(first, read(int(grid.places[0][0]), int(grid.places[0][1]), 224, 224, 0))
-    tiles.close()
-    assert len(asked) <= 5
+    columns = len(set(grid.places[:, 0]))
+    runs = read_runs(slide, grid, columns)
+    first = next(runs)
+    assert len(first.indices) == -(-columns // 2), "half a row for each of two threads"
+    assert np.array_equal(first.tiles[0], read(int(grid.places[0][0]), int(grid.places[0][1]), 224, 224, 0))
+    assert len(asked) <= 3
+    runs.close()
+    assert len(asked) <= 3
+
+
+def test_every_tile_is_read_once_whatever_is_missing_between(monkeypatch):
+    """Gaps end a run, and so do its greatest length and the edge of a band."""
+    monkeypatch.setattr(tiles, "LONGEST_RUN", 3 * 224**2)
+    monkeypatch.setattr(tiles, "BAND", 2240)
+    x, y = (axis.ravel() * 224 for axis in np.meshgrid(np.arange(25), np.arange(4)))
+    keep = np.random.default_rng(0).random(100) > 0.3
+    places = np.stack([x, y], axis=1)[keep]
+    grid = Grid(places, places, np.ones(len(places), np.float32), 0, 224.0, 224.0, 224, len(places))
+    runs = reading_order(grid)
+    assert sorted(np.concatenate(runs)) == list(range(len(grid)))
+    for run in runs:
+        assert 1 <= len(run) <= 3
+        assert len(set(places[run, 1])) == 1
+        assert (np.diff(places[run, 0]) == 224).all()
+        assert len(set(places[run, 0] // 2240)) == 1
+    starts = [places[run[0], 0] // 2240 for run in runs]
+    assert starts == sorted(starts), "a band is finished before the next one begins"
+
+
+class Damaged:
+    """A slide whose px tell where they are, but for one place that cannot be decoded and one that is black."""
+
+    def read_region(self, x, y, width, height, level):
+        if x <= 500 < x + width and y < 224:
+            raise DataError("cannot be decoded")
+        region = np.full((height, width, 3), 7, np.uint8)
+        region[:, max(0, 896 - x) : max(0, 1120 - x)] = 0
+        return region
+
+
+def test_of_a_run_with_a_bad_tile_the_others_are_kept():
+    places = np.stack([np.arange(6) * 224, np.zeros(6, np.int64)], axis=1)
+    grid = Grid(places, places, np.ones(6, np.float32), 0, 224.0, 224.0, 224, 6)
+    runs = list(read_runs(Damaged(), grid, 64))
+    run = Run(*(np.concatenate([getattr(run, name) for run in runs]) for name in ("indices", "tiles", "good")))
+    assert run.good.tolist() == [True, True, False, True, False, True]
+    assert (run.tiles[run.good] == 7).all()

@@ -1,0 +1,99 @@
+"""From the grid to its features: batches are filled while the one before is embedded, and never mix slides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from pathology.wsi.grid import Grid
+from pathology.wsi.readers import SlideReader
+from pathology.wsi.tiles import Run, read_runs
+
+
+class Embeds(Protocol):
+    """What turns tiles into features; see ``pathology.models.encoder.Encoder``."""
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+
+    def batch(self, wanted: int) -> int:
+        """Tiles of one batch: ``wanted``, or by the device where that is 0."""
+
+    def embed(self, tiles: np.ndarray) -> np.ndarray:
+        """(B, H, W, 3) uint8 → (B, D) float16."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """``features`` (M, D) float16 of the tiles ``good`` (M,) int64, in the grid's order; ``seconds`` in all, of which the
+    encoder ``waited`` for tiles."""
+
+    features: np.ndarray
+    good: np.ndarray
+    seconds: float
+    waited: float
+
+
+def embed_grid(slide: SlideReader, grid: Grid, encoder: Embeds, batch_size: int = 0) -> Embedded:
+    """Embed every tile of the grid that can be decoded.
+
+    Tiles come in the order in which they are read best, batch after batch; which tiles share a batch depends on the grid and
+    on what can be decoded, on nothing else, so that the bytes do not depend on what runs beside or before. Memory is the
+    features, one batch and twice as many tiles read ahead.
+    """
+    begun, waited = time.perf_counter(), 0.0
+    size = min(encoder.batch(batch_size), max(1, len(grid)))
+    features = np.empty((len(grid), encoder.dimension), np.float16)
+    done = np.zeros(len(grid), bool)
+    # Closed here, whatever happens: no thread may still read when the caller closes the slide.
+    with closing(read_runs(slide, grid, ahead=2 * size)) as runs, _progress(len(grid)) as bar:
+        batches = fill(_counted(runs, bar), size, grid.tile_size)
+        while True:
+            since = time.perf_counter()
+            found = next(batches, None)
+            waited += time.perf_counter() - since
+            if found is None:
+                break
+            indices, tiles = found
+            features[indices] = encoder.embed(tiles)
+            done[indices] = True
+    good = np.flatnonzero(done)
+    return Embedded(features[good], good, time.perf_counter() - begun, waited)
+
+
+def fill(runs: Iterator[Run], size: int, tile_size: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+    """Full batches, and the rest: the tiles' numbers (B,) and the tiles (B, tile_size, tile_size, 3) uint8, which the next
+    batch overwrites."""
+    tiles = np.empty((size, tile_size, tile_size, 3), np.uint8)
+    indices = np.empty(size, np.int64)
+    held = 0
+    for run in runs:
+        good = np.flatnonzero(run.good)
+        while len(good):
+            taken, good = good[: size - held], good[size - held :]
+            tiles[held : held + len(taken)] = run.tiles[taken]
+            indices[held : held + len(taken)] = run.indices[taken]
+            held += len(taken)
+            if held == size:
+                yield indices, tiles
+                held = 0
+    if held:
+        yield indices[:held], tiles[:held]
+
+
+def _progress(tiles: int) -> tqdm[None]:
+    """A bar on a terminal, nothing in a log."""
+    return tqdm(total=tiles, unit="tile", leave=False, disable=None)
+
+
+def _counted(runs: Iterator[Run], bar: tqdm[None]) -> Iterator[Run]:
+    for run in runs:
+        yield run
+        bar.update(len(run.indices))

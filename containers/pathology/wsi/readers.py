@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from pathology.contracts.errors import DataError
+from pathology.wsi.complaints import Complaints
 from pathology.wsi.mpp import Scale, isotropic
 from pathology.wsi.tiff import is_tiff, read_directories
 
@@ -33,6 +34,9 @@ PROBE_DIFFERENCE = 2.0
 BLACK_SHARE, MOST_BLACK = 0.01, 500
 """A region with more exactly black px than this share, or than 500, which are 1 % of a tile, is read again by the other reader:
 cuCIM answers zeros for what it cannot decode, and real tissue under JPEG has next to none."""
+
+
+_COMPLAINTS = Complaints()
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,8 @@ def _import_cucim(missing: Path) -> Any:
 
 
 class CucimReader:
-    """cuCIM's pixels; whatever looks undecoded is read again by OpenSlide, which raises where cuCIM answers black."""
+    """cuCIM's pixels; what looks undecoded, or what it complained of, is read again by OpenSlide, which raises where cuCIM answers
+    black or some other picture."""
 
     name = "cucim"
 
@@ -185,23 +190,37 @@ class CucimReader:
         self.mpp = judge.mpp
         self._image = load_cucim().CuImage(str(path))
         self._downsamples: list[float] = list(self._image.resolutions["level_downsamples"])
+        self._tiles: list[tuple[int, int]] = [tuple(size) for size in self._image.resolutions["level_tile_sizes"]]
+        self._doubtful: list[tuple[int, int, int, int, int]] = []
         sizes = [tuple(size) for size in self._image.resolutions["level_dimensions"]]
         if sizes != [(level.width, level.height) for level in self.levels]:
             raise DataError(f"{path.name}: cuCIM and OpenSlide see different levels")
 
     def decode(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
-        """cuCIM's own answer, unchecked: (height, width, 3) uint8."""
+        """cuCIM's own answer, unchecked: (height, width, 3) uint8. What it complains of is doubted from then on."""
         # cuCIM floors level-0 locations to px of the level: aim inside the px, not at its edge.
         factor = self._downsamples[level]
         place = tuple(int(np.ceil(value * factor - 1e-3)) for value in (x, y))
-        return np.asarray(self._image.read_region(location=place, size=(width, height), level=level, device="cpu"))
+        with _COMPLAINTS.heard() as complained:
+            pixels = np.asarray(self._image.read_region(location=place, size=(width, height), level=level, device="cpu"))
+            if complained():
+                across, down = self._tiles[level]
+                self._doubtful.append((level, x - across, y - down, x + width + across, y + height + down))
+        return pixels
+
+    def doubts(self, x: int, y: int, width: int, height: int, level: int) -> bool:
+        """Whether a region touches a TIFF tile that may be damaged. It comes out of the cache without a word the second time."""
+        return any(
+            level == where and x < right and left < x + width and y < bottom and top < y + height
+            for where, left, top, right, bottom in self._doubtful
+        )
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         try:
             pixels = self.decode(x, y, width, height, level)
         except (RuntimeError, ValueError, MemoryError):
             return self._judge.read_region(x, y, width, height, level)
-        if pixels.shape != (height, width, 3) or _looks_undecoded(pixels):
+        if self.doubts(x, y, width, height, level) or pixels.shape != (height, width, 3) or _looks_undecoded(pixels):
             return self._judge.read_region(x, y, width, height, level)
         return pixels
 
@@ -243,7 +262,7 @@ def _proven(path: Path, judge: OpenSlideReader) -> CucimReader | None:
             width, height = min(PROBE_PIXELS, level.width), min(PROBE_PIXELS, level.height)
             place = ((level.width - width) // 2, (level.height - height) // 2, width, height, index)
             theirs, ours = judge.read_region(*place), reader.decode(*place)
-            if ours.shape != theirs.shape or np.abs(ours.astype(int) - theirs).mean() > PROBE_DIFFERENCE:
+            if reader.doubts(*place) or ours.shape != theirs.shape or np.abs(ours.astype(int) - theirs).mean() > PROBE_DIFFERENCE:
                 return None
     except (DataError, RuntimeError, ValueError, OSError):
         return None

@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.wsi.mpp import Scale
 from pathology.wsi.readers import BLACK_SHARE, CucimReader, nominal_downsample, open_slide
 
-from demo.slides import write_svs
+from demo.slides import TILE, write_svs
 
 BOTH_READERS = """
 import json, sys
@@ -37,14 +38,45 @@ print(json.dumps({"cucim": True, "names": [fast.name, judge.name], "differ": dif
 """
 
 
-def both_readers(path, side=224):
+DAMAGED = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from pathology.contracts.errors import DataError
+from pathology.wsi.readers import load_cucim, open_slide
+
+if load_cucim() is None:
+    print(json.dumps({"cucim": False}))
+    sys.exit()
+x, y = map(int, sys.argv[2:])
+slide, judge = open_slide(Path(sys.argv[1])), open_slide(Path(sys.argv[1]), cucim=False)
+refused = []
+for top in (y - 100, y + 100, y - 100):
+    try:
+        slide.read_region(x - 500, top, 1200, 224, 0)
+        refused.append(False)
+    except DataError:
+        refused.append(True)
+beside = (x - 500, y - 500, 224, 224, 0)
+differs = int((slide.read_region(*beside) != judge.read_region(*beside)).sum())
+silent = bool(slide.decode(x - 500, y - 100, 1200, 224, 0).any())
+print(json.dumps({"cucim": True, "name": slide.name, "refused": refused, "beside_differs": differs, "silent_without_care": silent}))
+"""
+
+
+def run_here(script, *arguments):
     """What a process that loads cuCIM first sees: pytest's own may hold torch already."""
-    command = [sys.executable, "-c", BOTH_READERS, str(path), str(side)]
+    command = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     if not found.pop("cucim"):
         pytest.skip("cuCIM is not installed here")
     return found
+
+
+def both_readers(path, side=224):
+    """What both readers see."""
+    return run_here(BOTH_READERS, path, side)
 
 
 def test_on_a_real_slide_both_readers_give_the_same_tiles(shared_data):
@@ -125,7 +157,7 @@ def test_what_cucim_answers_in_black_is_read_again_by_openslide():
             return np.full((height, width, 3), 200, np.uint8)
 
     reader = CucimReader.__new__(CucimReader)
-    reader._judge = Judge()
+    reader._judge, reader._doubtful = Judge(), []
     good = np.full((100, 100, 3), 90, np.uint8)
     partly = good.copy()
     partly[: int(100 * BLACK_SHARE) + 1] = 0
@@ -137,6 +169,28 @@ def test_what_cucim_answers_in_black_is_read_again_by_openslide():
     wide[:24, 4000:4024] = 0  # the corner of one TIFF tile, 0.03 % of what was read at once
     reader.decode = lambda *place: wide
     assert reader.read_region(0, 0, 9000, 224, 0).mean() == 200
+
+
+DAMAGE = {
+    "zeroed": lambda part: part[: len(part) // 3] + bytes(len(part) // 3) + part[len(part) // 3 * 2 :],
+    "early end": lambda part: part[: len(part) // 2] + b"\xff\xd9" + part[len(part) // 2 + 2 :],
+    "random": lambda part: part[: len(part) // 3] + np.random.default_rng(0).bytes(len(part) // 3) + part[len(part) // 3 * 2 :],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_tile_that_cucim_answers_with_some_picture_is_refused_every_time(svs, damage):
+    """The second time it comes from cuCIM's cache, without the line that it prints when it decodes."""
+    with tifffile.TiffFile(svs) as file:
+        page = file.pages[0]
+        across = -(-page.imagewidth // TILE)
+        column, row = across // 2 + 2, page.imagelength // TILE // 2 + 1
+        offset, length = (table[row * across + column] for table in (page.dataoffsets, page.databytecounts))
+    content = bytearray(svs.read_bytes())
+    content[offset : offset + length] = DAMAGE[damage](bytes(content[offset : offset + length]))[:length]
+    svs.write_bytes(content)
+    found = run_here(DAMAGED, svs, column * TILE, row * TILE)
+    assert found == {"name": "cucim", "refused": [True, True, True], "beside_differs": 0, "silent_without_care": True}
 
 
 def test_downsamples_are_whole_where_sizes_are_rounded_quotients():

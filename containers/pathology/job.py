@@ -5,6 +5,7 @@ Nothing else in the package knows ``/opt/ml``. ``PATHOLOGY_ROOT`` puts another f
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -169,6 +170,16 @@ def _inside(root: Path, local_path: str) -> Path:
     return root / Path(local_path).relative_to(OPT_ML)
 
 
+def _explained(error: Exception) -> str | None:
+    """The line for an error that somebody can do something about; None for one that nobody foresaw."""
+    if isinstance(error, PathologyError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"the disk is full{where}: make room and start again; what is finished is kept"
+    return None
+
+
 def run(main: Callable[[Job], None]) -> None:
     """Run a command: exit 0, or one line on standard error, in the failure file, and exit 1 or 2.
 
@@ -180,10 +191,10 @@ def run(main: Callable[[Job], None]) -> None:
         job = Job.current()
         main(job)
     except Exception as error:  # the edge: every failure becomes one line
-        known = isinstance(error, PathologyError)
-        if not known:
+        message = _explained(error)
+        if message is None:
             traceback.print_exc()
-        message = " ".join(str(error).split()) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+            message = f"{type(error).__name__}: {' '.join(str(error).split())}"
         print(f"error: {message}", file=sys.stderr, flush=True)
         if job is not None:
             job.report_failure(message)

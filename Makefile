@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := authoring,tiler,training,demo,dev
 SETUP := .venv/.complete
 
-.PHONY: setup demo test test-slow lint docs clean
+.PHONY: setup demo test test-slow lint docs requirements clean
 setup: $(SETUP)
 
 # uv installs in parallel and links from its cache: a tenth of pip's time. Nothing else depends on it.
@@ -36,11 +36,19 @@ lint: $(SETUP)
 	$(BIN)/mypy
 	$(BIN)/python -m pipelines.render --check
 	$(BIN)/python -m docs.refresh --check
+	$(BIN)/hadolint containers/*/Dockerfile
+	$(BIN)/shellcheck containers/*.sh .ci/run
 
 # The pictures and tables in README.md and docs/ that are made from the code.
 docs: $(SETUP)
 	$(BIN)/python -m pipelines.render
 	$(BIN)/python -m docs.refresh
+
+# The tiler image's libraries with their hashes, from setup.cfg's extra and constraints.txt, for the Python of the image.
+requirements: $(SETUP)
+	$(BIN)/uv pip compile setup.cfg --quiet --extra tiler --constraint constraints.txt --generate-hashes --no-emit-index-url \
+		--python-version 3.12 --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make requirements' \
+		--output-file containers/cucim-tiler/requirements.txt
 
 clean:
 	rm -rf .venv .pathology

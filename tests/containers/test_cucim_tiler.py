@@ -1,0 +1,79 @@
+"""The tiler's image, as far as it can be read without building it."""
+
+import configparser
+import re
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def folder(repository):
+    return repository / "containers" / "cucim-tiler"
+
+
+@pytest.fixture(scope="module")
+def locked(folder):
+    """The text of the lock, and its versions by name."""
+    text = (folder / "requirements.txt").read_text()
+    return text, {canonicalize_name(name): Version(version) for name, version, _ in PIN.findall(text)}
+
+
+def test_every_requirement_has_a_hash(locked):
+    text, versions = locked
+    lines = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert len(lines) == len(versions) > 0
+
+
+def test_every_line_is_a_pin_a_hash_or_a_comment(locked):
+    """So no index, no link and no path of the machine that compiled it, and none can be slipped in."""
+    rest = [line for line in PIN.sub("", locked[0]).splitlines() if not line.lstrip().startswith("#")]
+    assert rest == []
+    assert not re.search(r"://|--(?:extra-)?index|find-links", locked[0])
+
+
+def test_it_has_what_the_extra_asks_for(locked, repository):
+    config = configparser.ConfigParser()
+    config.read(repository / "setup.cfg", encoding="utf-8")
+    asked = config["options"]["install_requires"] + config["options.extras_require"]["tiler"]
+    requirements = [Requirement(line) for line in asked.splitlines() if line and not line.startswith("#")]
+    assert {"numpy", "pydantic", "scipy", "cucim-cu13", "torch"} <= {requirement.name for requirement in requirements}
+    for requirement in requirements:
+        found = locked[1].get(canonicalize_name(requirement.name))
+        assert found is not None, f"{requirement.name} is missing: make requirements"
+        assert requirement.specifier.contains(found, prereleases=True), f"{requirement} is locked at {found}: make requirements"
+
+
+def test_it_has_the_versions_that_the_tests_run_with(locked, repository):
+    pins = (Requirement(line) for line in (repository / "constraints.txt").read_text().split())
+    tested = {canonicalize_name(pin.name): Version(str(pin.specifier).removeprefix("==")) for pin in pins}
+    assert {name: version for name, version in locked[1].items() if tested.get(name, version) != version} == {}, (
+        "make requirements"
+    )
+
+
+def test_authoring_stays_out(locked):
+    assert [name for name in locked[1] if name.startswith("sagemaker")] == []
+
+
+def test_the_base_is_asked_for_by_tag_and_only_used_by_digest(folder):
+    wanted = (folder / "base.txt").read_text().strip()
+    assert re.fullmatch(r"public\.ecr\.aws/docker/library/python:3\.12-slim-[a-z]+", wanted)
+    lock = folder / "base.lock"
+    if lock.exists():
+        assert re.fullmatch(re.escape(wanted) + r"@sha256:[0-9a-f]{64}\n", lock.read_text())
+    lines = (folder / "Dockerfile").read_text().splitlines()
+    assert [line for line in lines if line.startswith(("ARG", "FROM"))] == ["ARG BASE", "FROM ${BASE}"]
+
+
+def test_the_image_holds_no_code_of_the_package_and_no_cache_path(folder):
+    text = (folder / "Dockerfile").read_text()
+    assert re.findall(r"^(?:COPY|ADD) .*", text, re.MULTILINE) == ["COPY --chmod=0755 pathology-run /usr/local/bin/pathology-run"]
+    assert "CUCIM_CONFIG_PATH" not in text  # pathology.wsi.readers sets it before the import
+    assert "--require-hashes" in text
+    seen = [line for line in (folder / "Dockerfile.dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert seen == ["*", "!cucim-tiler/requirements.txt", "!pathology-run"]

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pathology.contracts.errors import DataError
 from pathology.contracts.settings import Tiling
 from pathology.wsi.embedding import embed_grid
 from pathology.wsi.features import Attribute, write_features
 from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.mpp import Scale, choose_scale
+from pathology.wsi.outline import overlay, tissue_geojson
 from pathology.wsi.readers import SlideReader, open_slide
-from pathology.wsi.thumbnail import read_thumbnail
+from pathology.wsi.thumbnail import Thumbnail, read_thumbnail
 from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
 
 if TYPE_CHECKING:
@@ -22,24 +25,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extracted:
-    """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so. The encoder
-    ``waited`` so many seconds for tiles."""
+    """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so; ``outline`` of
+    the tissue as GeoJSON and ``overlay``, a JPEG to look at. The encoder ``waited`` so many seconds for tiles."""
 
     scale: Scale
     reader: str
     tiles: int
     failed_tiles: int
     sha256: str
+    outline: bytes
+    overlay: bytes
     reason: str = ""
     waited: float = 0.0
 
 
 @dataclass(frozen=True)
 class Survey:
-    """An open slide with its scale and the grid over its tissue."""
+    """An open slide with its scale, the thumbnail with the mask of tissue (H, W) bool on it, and the grid over the tissue."""
 
     slide: SlideReader
     scale: Scale
+    thumbnail: Thumbnail
+    tissue: np.ndarray
     grid: Grid
 
 
@@ -55,7 +62,8 @@ def survey(path: Path, tiling: Tiling, cohort_mpp: float | None = None) -> Surve
         thumbnail = read_thumbnail(slide, THUMBNAIL_MICRONS / scale.mpp)
         # What the thumbnail could not show is looked at tile by tile, so that it is counted and not passed over.
         tissue = tissue_mask(thumbnail.pixels, thumbnail.downsample * scale.mpp) | thumbnail.unknown
-        return Survey(slide, scale, make_grid(slide, scale.mpp, tissue, thumbnail.downsample, tiling))
+        grid = make_grid(slide, scale.mpp, tissue, thumbnail.downsample, tiling)
+        return Survey(slide, scale, thumbnail, tissue, grid)
     except BaseException:
         slide.close()
         raise
@@ -83,7 +91,9 @@ def extract_slide(
     try:
         slide, grid = found.slide, found.grid
         if len(grid) == 0:
-            return Extracted(found.scale, slide.name, 0, 0, "", _why_empty(slide, grid, tiling))
+            return Extracted(
+                found.scale, slide.name, 0, 0, "", *_pictures(slide_id, found, tiling), _why_empty(slide, grid, tiling)
+            )
         embedded = embed_grid(slide, grid, encoder, batch_size)
     finally:
         found.slide.close()
@@ -101,7 +111,20 @@ def extract_slide(
         grid=_grid_attributes(slide_id, found),
         feats=tiling.feats,
     )
-    return Extracted(found.scale, slide.name, len(good), failed, digest, waited=embedded.waited)
+    pictures = _pictures(slide_id, found, tiling)
+    return Extracted(found.scale, slide.name, len(good), failed, digest, *pictures, waited=embedded.waited)
+
+
+def _pictures(slide_id: str, found: Survey, tiling: Tiling) -> tuple[bytes, bytes]:
+    """The tissue's outline as GeoJSON, and the thumbnail with outline and tiles as JPEG; of a sample the tiles left out too."""
+    thumbnail, everything = found.thumbnail, None
+    if len(found.grid) < found.grid.candidates:
+        whole = tiling.model_copy(update={"max_tiles": 0})
+        everything = make_grid(found.slide, found.scale.mpp, found.tissue, thumbnail.downsample, whole)
+    return (
+        tissue_geojson(found.tissue, thumbnail.downsample, slide_id),
+        overlay(thumbnail, found.tissue, found.grid, found.scale.mpp, before_sampling=everything),
+    )
 
 
 def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:

@@ -31,9 +31,17 @@ class Places:
         """The slide's sidecar, written after its file."""
         return self.top / f"{slide_id}.json"
 
-    def claim(self, job: str, slide_id: str) -> Uri:
-        """Who extracts the slide in this job."""
-        return self.top / "claims" / job / slide_id
+    def outline(self, slide_id: str) -> Uri:
+        """The tissue's outline as GeoJSON, for QuPath."""
+        return self.top / f"{slide_id}.geojson"
+
+    def overlay(self, slide_id: str) -> Uri:
+        """The thumbnail with the tissue's outline and the tiles."""
+        return self.top / f"{slide_id}.jpg"
+
+    def claims(self, job: str) -> Uri:
+        """The folder of a job's claims: who extracts which slide."""
+        return self.top / "claims" / job
 
     def cohort(self, content: bytes) -> Uri:
         """slides.csv, at a place named by its content."""

@@ -242,14 +242,17 @@ def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:
     """
     if not path.is_file():
         raise DataError(f"{path.name}: there is no such slide")
-    own = None
-    if is_tiff(path):
-        first = read_directories(path)[0].mpp
-        value = isotropic(*first) if first else None
-        own = Scale(value, "tiff") if value else None
+    try:
+        directories = read_directories(path) if is_tiff(path) else []
+    except OSError as error:
+        raise DataError(f"{path.name}: it cannot be read ({error.strerror})") from None
+    first = directories[0].mpp if directories else None
+    value = isotropic(*first) if first else None
     judge = OpenSlideReader(path)
-    judge.mpp = judge.mpp or own
-    if cucim and path.suffix.lower() in CUCIM_SUFFIXES and load_cucim() is not None:
+    judge.mpp = judge.mpp or (Scale(value, "tiff") if value else None)
+    # JPEG alone: asked twice for a tile of another kind that it could not decode, cuCIM never answers (26.10, measured).
+    jpeg = bool(directories) and all(directory.jpeg for directory in directories if directory.tiled)
+    if cucim and jpeg and path.suffix.lower() in CUCIM_SUFFIXES and load_cucim() is not None:
         return _proven(path, judge) or judge
     return judge
 

@@ -16,6 +16,9 @@ BLOCK = 1024
 SMALLEST_BLOCK = 64
 """Blocks are quartered down to this side before they count as unreadable."""
 
+MOST_FAILURES = 2000
+"""Blocks that cannot be read before the rest of the slide is not asked for: each costs an error, and a file opened again."""
+
 MAXIMUM_SIDE = 3072
 """Longest side of a thumbnail in px (28 MB, and five times that while tissue is looked for): larger slides get a coarser one,
 8 µm/px for one of 25 mm."""
@@ -63,15 +66,20 @@ class _Canvas:
         self.pixels = np.full((height, width, 3), 255, np.uint8)
         self.unknown = np.zeros((height, width), bool)
         self.reason = ""
+        self.failures = 0
 
     def fill(self, left: int, top: int, width: int, height: int) -> None:
         """Read one block, given in px of the thumbnail; quarter it where it cannot be decoded: one bad tile hides little."""
+        if self.failures > MOST_FAILURES:
+            self.unknown[top : top + height, left : left + width] = True
+            return
         here, factor = np.s_[top : top + height, left : left + width], self.factor
         try:
             block = self.slide.read_region(left * factor, top * factor, width * factor, height * factor, self.level)
         except DataError as error:
             if max(width, height) * factor <= SMALLEST_BLOCK or max(width, height) == 1:
                 self.unknown[here] = True
+                self.failures += 1
                 self.reason = self.reason or str(error)
                 return
             first_width, first_height = (width + 1) // 2, (height + 1) // 2

@@ -18,10 +18,15 @@ from pathology.contracts.errors import DataError
 MAXIMUM_DIRECTORIES = 4096
 MAXIMUM_ENTRIES = 4096
 
-WIDTH, HEIGHT, STRIP_OFFSETS, STRIP_LENGTHS = 256, 257, 273, 279
+MAXIMUM_TILE_PIXELS = 2**24
+"""Of one tile, 4,096 px a side: decoders allocate what a tile declares, and some end the process when they cannot."""
+
+JPEG = 7
+WIDTH, HEIGHT, COMPRESSION, STRIP_OFFSETS, STRIP_LENGTHS, TILE_WIDTH, TILE_HEIGHT = 256, 257, 259, 273, 279, 322, 323
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, TILE_OFFSETS, TILE_LENGTHS = 282, 283, 296, 324, 325
 _WANTED = frozenset({
-    WIDTH, HEIGHT, STRIP_OFFSETS, STRIP_LENGTHS, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, TILE_OFFSETS, TILE_LENGTHS,
+    WIDTH, HEIGHT, COMPRESSION, TILE_WIDTH, TILE_HEIGHT, STRIP_OFFSETS, STRIP_LENGTHS,
+    X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, TILE_OFFSETS, TILE_LENGTHS,
 })  # fmt: skip
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 5: "u4,u4", 13: "u4", 16: "u8", 18: "u8"}
 _MICRONS = {2: 25400.0, 3: 10000.0}
@@ -30,11 +35,13 @@ _MICRONS = {2: 25400.0, 3: 10000.0}
 
 @dataclass(frozen=True)
 class Directory:
-    """One image of a TIFF: its size in px, and µm/px in x and y where its resolution tags give them."""
+    """One image of a TIFF: its size in px, µm/px in x and y where its resolution tags give them, and whether it is JPEG in tiles."""
 
     width: int
     height: int
     mpp: tuple[float, float] | None
+    tiled: bool
+    jpeg: bool
 
 
 def is_tiff(path: Path) -> bool:
@@ -112,17 +119,34 @@ class _Directories:
 def _directory(tags: dict[int, np.ndarray[Any, Any]], size: int, name: str) -> Directory:
     if WIDTH not in tags or HEIGHT not in tags:
         raise DataError(f"{name}: a TIFF image without its size: the file is damaged")
+    if TILE_OFFSETS in tags:
+        _check_tiles(tags, name)
     for places, lengths in ((TILE_OFFSETS, TILE_LENGTHS), (STRIP_OFFSETS, STRIP_LENGTHS)):
         if places in tags:
             _check_inside(tags[places], tags.get(lengths), size, name)
-    return Directory(int(tags[WIDTH][0]), int(tags[HEIGHT][0]), _resolution(tags))
+    jpeg = COMPRESSION in tags and int(tags[COMPRESSION][0]) == JPEG
+    return Directory(int(tags[WIDTH][0]), int(tags[HEIGHT][0]), _resolution(tags), TILE_OFFSETS in tags, jpeg)
+
+
+def _check_tiles(tags: dict[int, np.ndarray[Any, Any]], name: str) -> None:
+    """Tiles of a size that can be decoded, and as many as the image takes."""
+    if TILE_WIDTH not in tags or TILE_HEIGHT not in tags:
+        raise DataError(f"{name}: tiles without their size: the file is damaged")
+    sides = [(int(tags[whole][0]), int(tags[tile][0])) for whole, tile in ((WIDTH, TILE_WIDTH), (HEIGHT, TILE_HEIGHT))]
+    if not all(tile > 0 for _, tile in sides) or sides[0][1] * sides[1][1] > MAXIMUM_TILE_PIXELS:
+        raise DataError(f"{name}: tiles of {sides[0][1]} × {sides[1][1]} px: the file is damaged, or made to do harm")
+    wanted = -(-sides[0][0] // sides[0][1]) * -(-sides[1][0] // sides[1][1])
+    if len(tags[TILE_OFFSETS]) < wanted:
+        raise DataError(f"{name}: {len(tags[TILE_OFFSETS])} tiles, and its size takes {wanted}: the file is damaged")
 
 
 def _check_inside(places: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any] | None, size: int, name: str) -> None:
     if lengths is None or len(lengths) != len(places):
         raise DataError(f"{name}: {len(places)} tiles and not as many lengths: the file is damaged")
     # Compared without adding, so that a huge offset cannot wrap around.
-    outside = (places.astype(np.uint64) > size) | (lengths.astype(np.uint64) > size)
+    # Where the header is no tile can be; a scanner that left one out gives it no length either.
+    nowhere = (places == 0) & (lengths > 0)
+    outside = nowhere | (places.astype(np.uint64) > size) | (lengths.astype(np.uint64) > size)
     ends = np.where(outside, np.uint64(0), places.astype(np.uint64)) + np.where(outside, 0, lengths).astype(np.uint64)
     bad = outside | (ends > size)
     if bad.any():

@@ -21,6 +21,9 @@ SMALLEST_TISSUE = 5000.0
 LARGEST_HOLE = 60.0
 """µm across; larger holes are glass or lumen."""
 
+SMALLEST_INK = 20.0
+"""µm across; smaller specks are pigment, crowded nuclei or dust: no pen writes so finely."""
+
 OTSU_SHARE = 0.6
 SATURATION_BOUNDS = (12.0, 40.0)
 """Of 255: no threshold below glass's own noise, none above faint eosin."""
@@ -30,27 +33,42 @@ ROWS = 256
 
 BLACK_VALUE = 60
 BLACK_CHROMA = 25
+GREY_VALUE, GREY_CHROMA = 120, 10
+"""Pale black ink, and the dark frame beside the glass: no stain so dark has as little colour, and HSV's saturation, which divides
+by the value, is mostly noise there."""
+
 RED_INK = 110
+
+TINT_VALUE, TINT_CHROMA = 200, 20
+"""Px this bright and this grey whose green is not the least are glass under a warm or cold lamp: both stains of H&E absorb
+green first (Ruifrok & Johnston 2001)."""
 
 
 def ink(pixels: np.ndarray) -> np.ndarray:
     """Pen marks and black: ``pixels`` (H, W, 3) uint8 → (H, W) bool.
 
     Green has more green than red, blue far more blue than red and is saturated, red far more red than green: stained tissue,
-    between purple and pink, is none of these.
+    between purple and pink, is none of these. Black and grey have hardly any colour.
     """
     red, green, blue = (pixels[..., channel].astype(np.int16) for channel in range(3))
     chroma = pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)
     green_ink = (green - red > 5) & (chroma > 20)
     blue_ink = (blue - red > 50) & (chroma > 80)
     black = (pixels.max(axis=2) < BLACK_VALUE) & (chroma < BLACK_CHROMA)
-    return np.asarray(green_ink | blue_ink | black | (red - green > RED_INK))
+    grey = (pixels.max(axis=2) < GREY_VALUE) & (chroma < GREY_CHROMA)
+    return np.asarray(green_ink | blue_ink | black | grey | (red - green > RED_INK))
+
+
+def tinted_glass(pixels: np.ndarray) -> np.ndarray:
+    """Glass that the lamp gives a colour: ``pixels`` (H, W, 3) uint8 → (H, W) bool."""
+    least = pixels.min(axis=2)
+    return np.asarray((least > TINT_VALUE) & (pixels.max(axis=2) - least < TINT_CHROMA) & (pixels[..., 1] > least))
 
 
 def _saturation(pixels: np.ndarray) -> np.ndarray:
-    """Saturation of 255 (H, W) uint8, 0 where it is too dark to have any."""
+    """Saturation of 255 (H, W) uint8, 0 where it is too dark to have any, or the lamp's."""
     saturation = np.array(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 1])
-    saturation[pixels.max(axis=2) < BLACK_VALUE] = 0
+    saturation[(pixels.max(axis=2) < BLACK_VALUE) | tinted_glass(pixels)] = 0
     return saturation
 
 
@@ -73,8 +91,9 @@ def tissue_mask(pixels: np.ndarray, mpp: float) -> np.ndarray:
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp))
     mask = _without_small(mask, SMALLEST_TISSUE / mpp**2)
     filled = 1 - _without_small(1 - mask, np.pi / 4 * (LARGEST_HOLE / mpp) ** 2)
-    # Closing and filling must not bring ink back.
-    return np.asarray((filled > 0) & ~marks)
+    # Closing and filling must not bring ink back, but a speck of its colour in the tissue makes no hole.
+    strokes = _without_small(marks.astype(np.uint8), np.pi / 4 * (SMALLEST_INK / mpp) ** 2)
+    return np.asarray((filled > 0) & (strokes == 0))
 
 
 def _disc(diameter: float) -> np.ndarray:

@@ -1,15 +1,20 @@
 """Extraction as a job: claimed, resumed, repeated and stopped, with failures as rows and no half-written file."""
 
 import hashlib
+import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from extraction_jobs import Jobs, finish
 from pathology.commands import extract_features
-from pathology.contracts.errors import RequestError
+from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.settings import ExtractFeatures, Tiling
 from pathology.contracts.storage import FolderStore
 from pathology.job import Job
@@ -31,6 +36,33 @@ def slides(tmp_path_factory):
 @pytest.fixture
 def jobs(tmp_path):
     return Jobs(tmp_path)
+
+
+@pytest.fixture
+def work(jobs, monkeypatch):
+    """An extraction of the cohort by a host alone, in this process."""
+
+    def make(name):
+        settings = ExtractFeatures(features="s3://bucket/features")
+        monkeypatch.setenv("PATHOLOGY_ROOT", str(layout(jobs, name, settings, "algo-1", ["algo-1"])))
+        return extract_features.Extraction(Job.current(), settings, jobs.cohort, FolderStore(jobs.uris))
+
+    return make
+
+
+def layout(jobs, name, settings, host, hosts):
+    """A job's root on a host of so many."""
+    root = jobs.layout(name, settings, host=host)
+    (root / "config/resourceconfig.json").write_text(json.dumps({"current_host": host, "hosts": hosts}))
+    return root
+
+
+def wait_until(happened):
+    """Wait for something that happens in another thread or process; fail after two minutes without it."""
+    limit = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.005)
 
 
 def test_slides_of_every_kind_end_as_rows_and_finished_ones_are_skipped(jobs, slides, tmp_path):
@@ -146,7 +178,7 @@ def test_a_tile_size_that_the_encoder_does_not_take_is_refused_at_once(jobs, sli
     settings = ExtractFeatures(features="s3://bucket/features", tile_size=256)
     monkeypatch.setenv("PATHOLOGY_ROOT", str(jobs.layout("wrong", settings)))
     with pytest.raises(RequestError, match="tile-size 256: encoder tiny-seeded takes 224 px"):
-        extract_features.Extraction(Job.current(), settings, FolderStore(jobs.uris))
+        extract_features.Extraction(Job.current(), settings, jobs.cohort, FolderStore(jobs.uris))
 
 
 def test_a_real_slide_through_the_job(jobs, shared_data):
@@ -165,3 +197,142 @@ def test_a_real_slide_through_the_job(jobs, shared_data):
     assert sorted(path.name for path in jobs.features.glob("*.h5")) == ["CMU-1-Small-Region.h5"]
     assert Tiling().hash(jobs.card.name, jobs.card.sha256) == jobs.features.name
     assert not list((jobs.top / "jobs" / "extract-1" / "algo-1" / "scratch").iterdir())
+
+
+def test_a_killed_host_of_several_is_started_again_and_nothing_is_lost_or_done_again(jobs, slides):
+    for index in range(8):
+        jobs.add(slides / f"s{index % 3}.svs", f"s{index}")
+    settings = ExtractFeatures(features="s3://bucket/features")
+    process = jobs.start("extract_features", jobs.layout("killed", settings))
+    claims = jobs.features / "claims" / "killed"
+    wait_until(lambda: len(list(jobs.features.glob("*.json"))) >= 2)
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    before = {path.name: path.stat().st_mtime_ns for path in jobs.features.glob("*.json")}
+    assert len(before) < 8
+    unfinished = {path.name for path in claims.iterdir() if path.is_file()} - {name.removesuffix(".json") for name in before}
+    assert len(unfinished) <= 2  # the slide in hand and the one ahead
+    running = [jobs.start("extract_features", jobs.layout("killed", settings, host=host)) for host in ("algo-1", "algo-2")]
+    done = [finish(process) for process in running]
+    assert [code for code, _, _ in done] == [0, 0], done
+    seen = [re.findall(r"Processing slide #\d: (\S+)", output) for _, output, _ in done]
+    assert sorted(seen[0] + seen[1]) == sorted(
+        {f"s{index}" for index in range(8)} - {name.removesuffix(".json") for name in before}
+    )
+    assert unfinished <= set(seen[0])  # the other host leaves them to the one whose they are
+    assert {name: (jobs.features / name).stat().st_mtime_ns for name in before} == before
+    for index in range(8):
+        assert read_features(jobs.features / f"s{index}.h5", f"s{index}", jobs.sidecar(f"s{index}")["sha256"])
+    assert not list((jobs.top / "jobs" / "killed" / "algo-1" / "scratch").iterdir())
+
+
+def test_three_hosts_at_once_extract_every_slide_once_into_one_folder(jobs, slides):
+    for index in range(9):
+        jobs.add(slides / f"s{index % 3}.svs", f"s{index}")
+    settings = ExtractFeatures(features="s3://bucket/features")
+    hosts = ["algo-1", "algo-2", "algo-3"]
+    running = [jobs.start("extract_features", layout(jobs, "three", settings, host, hosts)) for host in hosts]
+    done = [finish(process) for process in running]
+    assert [code for code, _, _ in done] == [0, 0, 0], done
+    seen = [name for _, output, _ in done for name in re.findall(r"Processing slide #\d: (\S+)", output)]
+    assert sorted(seen) == [f"s{index}" for index in range(9)]
+    assert all(re.search(r"\d+\.\d% of it waiting for slides", output) for _, output, _ in done)
+    code, output, _ = jobs.extract("ten-more")
+    assert code == 0 and "0 slides extracted (0 failed), 9 finished before" in output
+
+
+def test_the_next_slide_is_fetched_while_one_is_extracted_and_each_is_deleted(jobs, slides, work, monkeypatch):
+    for index in range(4):
+        jobs.add(slides / f"s{index % 3}.svs", f"s{index}", md5="" if index else "0" * 32)
+    extraction = work("ahead")
+    seen, most = [], []
+
+    def extract(path, slide_id, *_, **__):
+        seen.append(slide_id)
+        if len(seen) == 1:  # the largest is in hand until the next one is here
+            wait_until((path.parent / "s1.svs").exists)
+        most.append(len(list(path.parent.glob("*.svs"))))
+        raise DataError("seen")
+
+    monkeypatch.setattr("pathology.wsi.extraction.extract_slide", extract)
+    extract_features.share_out(extraction)
+    assert seen == ["s2", "s1", "s3"] and most[0] == 2 and max(most) == 2
+    assert {jobs.sidecar(name)["reason"] for name in seen} == {"seen"} and "md5" in jobs.sidecar("s0")["reason"]
+    assert not list(extraction.job.scratch.iterdir())
+
+
+def test_a_store_that_fails_while_fetching_ahead_ends_the_host_after_the_slide_in_hand(jobs, slides, work, monkeypatch):
+    for index in range(3):
+        jobs.add(slides / f"s{index}.svs", f"s{index}")
+    extraction = work("failing")
+    download = FolderStore.download
+
+    def failing(store, uri, path):
+        if uri.name == "s1.svs":
+            raise OSError(28, "No space left on device")
+        download(store, uri, path)
+
+    monkeypatch.setattr(FolderStore, "download", failing)
+    with pytest.raises(OSError, match="No space left"):
+        extract_features.share_out(extraction)
+    assert jobs.sidecar("s2")["status"] == "ok"  # the largest, in hand
+    assert not (jobs.features / "s1.json").exists() and not list(extraction.job.scratch.iterdir())
+
+
+def test_a_download_ahead_waits_for_room_on_the_disk(jobs, slides, work, monkeypatch):
+    for index in range(3):
+        jobs.add(slides / f"s{index}.svs", f"s{index}")
+    extraction = work("full")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
+    most = []
+
+    def extract(path, *_, **__):
+        time.sleep(0.1)
+        most.append(len(list(path.parent.glob("*.svs"))))
+        raise DataError("seen")
+
+    monkeypatch.setattr("pathology.wsi.extraction.extract_slide", extract)
+    extract_features.share_out(extraction)
+    assert most == [1, 1, 1]
+
+
+SLOW = """
+import threading, time
+from concurrent.futures import ThreadPoolExecutor
+from pathology.commands import extract_features
+from pathology.contracts.storage import FolderStore
+from pathology.job import run
+download = FolderStore.download
+
+def slow(store, uri, path):
+    if uri.name != "s2.svs":  # the largest comes at once, the next one never: as a transfer does, by threads of its own
+        (path.parent / ".part.tmp").write_bytes(b"part")
+        print("downloading", flush=True)
+        ThreadPoolExecutor(1).submit(time.sleep, 100).result()
+    download(store, uri, path)
+
+FolderStore.download = slow
+run(extract_features.main)
+"""
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_sigterm_ends_a_host_in_seconds_while_it_downloads(jobs, slides, count):
+    for index in range(count):
+        jobs.add(slides / f"s{index}.svs", f"s{index}")
+    root = jobs.layout("slow", ExtractFeatures(features="s3://bucket/features"))
+    environment = {**os.environ, "PATHOLOGY_ROOT": str(root), "PATHOLOGY_URI_ROOT": str(jobs.uris)}
+    command = [sys.executable, "-c", SLOW]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until((root / "scratch" / "algo-1" / ".part.tmp").exists)
+    if count == 3:
+        wait_until((jobs.features / "s2.json").exists)  # and now it waits for what was to come ahead
+    since = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    code, output, errors = finish(process)
+    assert time.monotonic() - since < 30  # the download would take 100 s
+    assert code == 143, errors
+    assert "stopped: finished slides are kept" in output and "Traceback" not in errors
+    assert not list((root / "scratch").iterdir())
+    claims = {path.name for path in (jobs.features / "claims" / "slow").iterdir() if path.is_file()}
+    assert claims == ({"s0"} if count == 1 else {"s1", "s2"})

@@ -1,5 +1,8 @@
 """From a slide's file to its feature file, with damage counted and never embedded."""
 
+import json
+
+import cv2
 import numpy as np
 import pytest
 from made_slides import write_tiff
@@ -104,3 +107,17 @@ def test_a_real_slide(shared_data, tmp_path, encoder):
     path = shared_data / "slides" / "CMU-1-Small-Region.svs"
     found = extract_slide(path, "cmu", tmp_path / "cmu.h5", Tiling(), encoder)
     assert (found.tiles, found.failed_tiles, found.scale.mpp) == (47, 0, 0.499)
+
+
+def test_a_slide_leaves_an_outline_and_a_picture_also_when_it_is_empty(svs, tmp_path, encoder):
+    found = extract_slide(svs, "s", tmp_path / "s.h5", Tiling(max_tiles=5), encoder)
+    pieces = json.loads(found.outline)["features"]
+    assert pieces and {piece["properties"]["classification"]["name"] for piece in pieces} == {"Tissue"}
+    corners = np.concatenate([np.array(ring) for piece in pieces for ring in piece["geometry"]["coordinates"]])
+    assert (corners >= 0).all() and corners.max() > 800, "in level-0 px"
+    picture = cv2.imdecode(np.frombuffer(found.overlay, np.uint8), cv2.IMREAD_COLOR)
+    assert max(picture.shape) >= 800
+    path = tmp_path / "glass.tif"
+    write_tiff(path, np.full((1000, 1000, 3), 243, np.uint8), resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    empty = extract_slide(path, "s", tmp_path / "e.h5", Tiling(), encoder)
+    assert json.loads(empty.outline)["features"] == [] and empty.overlay[:2] == b"\xff\xd8"

@@ -1,0 +1,184 @@
+"""Slides brought to this host ahead of need: while one is extracted the next is claimed and downloaded by a thread."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.storage import Store
+from pathology.contracts.tables import CohortRow
+from pathology.contracts.uris import Uri
+from pathology.wsi.sharing import Share
+
+T = TypeVar("T")
+
+RESERVE = 1 << 30
+"""Bytes of disk that stay free beside a slide that is downloaded ahead: the features of the one in hand are written there."""
+
+PATIENCE = 1.0
+"""Seconds that closing waits for a download to notice; what it does not notice ends with the process."""
+
+
+class Fetch:
+    """One slide on its way: taken, then brought here, by a daemon thread that nothing waits for at the end."""
+
+    def __init__(self, take: Callable[[], CohortRow | None], bring: Callable[[CohortRow], Path]) -> None:
+        self._take, self._bring = take, bring
+        self._known, self._here = threading.Event(), threading.Event()
+        self._row: CohortRow | None = None
+        self._path: Path | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._row = self._take()
+            self._known.set()
+            self._path = self._bring(self._row) if self._row else None
+        except BaseException as error:  # raised again where the slide is asked for
+            self._error = error
+        finally:
+            self._known.set()
+            self._here.set()
+
+    def row(self) -> CohortRow | None:
+        """The slide's row once it is claimed, None when there is none. Raises what claiming raised."""
+        self._known.wait()
+        if self._row is None and self._error is not None:
+            raise self._error
+        return self._row
+
+    def path(self) -> Path:
+        """The slide's file once it is whole and checked. Raises what claiming or bringing it raised."""
+        self._here.wait()
+        if self._error is not None:
+            raise self._error
+        if self._path is None:
+            raise LookupError("no slide is on its way")
+        return self._path
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread, no longer than that."""
+        self._thread.join(seconds)
+
+
+class Slides:
+    """This host's slides in the order that it takes them, at most two of them on its disk: the one in hand and the next.
+
+    ``folder`` is made, used and removed by this host alone; ``mount`` is where ``efs://`` slides are mounted, if they are.
+    Iterate for the rows, and ask :meth:`local` for the file of each before the next.
+    """
+
+    def __init__(self, store: Store, share: Share, folder: Path, mount: Path | None = None) -> None:
+        self.store, self.share, self.folder, self.mount = store, share, folder, mount
+        self.waited = 0.0
+        """Seconds spent waiting for a slide to be claimed or to arrive."""
+        self._hand: Fetch | None = None
+        self._next: Fetch | None = None
+        self._room = threading.Event()
+        self._closed = False
+
+    def __enter__(self) -> Slides:
+        # Left by this host's process before a restart: a host runs one process, so no other can be writing there.
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        self._room.set()
+        shutil.rmtree(self.folder, ignore_errors=True)  # a download that goes on has no folder to end in
+        if self._next is not None:
+            self._next.join(PATIENCE)
+        if self._hand is not None:
+            self._hand.join(PATIENCE)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __iter__(self) -> Iterator[CohortRow]:
+        while True:
+            row = self._waiting(self._next.row) if self._next else None
+            if row is None:  # nothing was held ahead, which says nothing about what is left
+                self._next = self._fetch(ahead=False)
+                row = self._waiting(self._next.row)
+            if row is None:
+                return
+            self._hand, self._next = self._next, None
+            yield row
+
+    @contextmanager
+    def local(self) -> Iterator[Path]:
+        """The file of the slide in hand, deleted afterwards where it was downloaded; meanwhile the next one is fetched.
+
+        Raises:
+            DataError: when it is not there, or is not the one that the cohort names.
+        """
+        if self._hand is None:
+            raise LookupError("no slide is in hand")
+        path = self._waiting(self._hand.path)
+        self._room.clear()
+        self._next = self._fetch(ahead=True)
+        try:
+            yield path
+        finally:
+            self._drop(path)
+            self._room.set()
+
+    def _waiting(self, wait: Callable[[], T]) -> T:
+        since = time.monotonic()
+        try:
+            return wait()
+        finally:
+            self.waited += time.monotonic() - since
+
+    def _fetch(self, *, ahead: bool) -> Fetch:
+        return Fetch(lambda: self.share.take(ahead=ahead), lambda row: self._bring(row, ahead))
+
+    def _bring(self, row: CohortRow, ahead: bool) -> Path:
+        uri = Uri.parse(row.slide_uri)
+        if uri.scheme == "efs" and self.mount is not None:
+            # The channel mounts the first folder of the file system: efs://id/datasets/x.svs is <slides>/x.svs.
+            path = self.mount.joinpath(*PurePosixPath(uri.path).parts[1:])
+            check_slide(path, row)
+            return path
+        if ahead and shutil.disk_usage(self.folder).free < row.bytes + RESERVE:
+            self._room.wait()
+        if self._closed:
+            raise DataError(f"{row.slide_uri}: the host was stopped before it was downloaded")
+        path = self.folder / f"{row.slide_id}{PurePosixPath(uri.path).suffix}"
+        try:
+            self.store.download(uri, path)
+            check_slide(path, row)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    def _drop(self, path: Path) -> None:
+        if path.is_relative_to(self.folder):
+            path.unlink(missing_ok=True)
+
+
+def check_slide(path: Path, row: CohortRow) -> None:
+    """Hold a slide's file against the cohort's size and, where it has one, md5.
+
+    Raises:
+        DataError: when it is missing, or another.
+    """
+    if not path.is_file():
+        raise DataError(f"{row.slide_uri}: there is no such slide")
+    size = path.stat().st_size
+    if row.bytes and size != row.bytes:
+        raise DataError(f"its file has {size} bytes and the cohort says {row.bytes}: it changed, or is not whole")
+    if row.md5:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if digest != row.md5:
+            raise DataError(f"its md5 is {digest} and the cohort says {row.md5}: it changed, or is damaged")

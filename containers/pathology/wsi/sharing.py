@@ -1,0 +1,161 @@
+"""Which host extracts which slide: claims by conditional create, largest slide first, seen by listing and not by trying.
+
+A host that takes a slide lists the job's claims (1,000 keys a request on S3), leaves out what is taken and creates a claim on
+the largest slide that is left. The create alone decides; the listing only spares creates that would be refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.storage import Store
+from pathology.contracts.tables import CohortRow
+from pathology.contracts.uris import Uri
+
+AHEAD = 1.5
+"""How far the time of a slide can be above what its size says: a host holds a slide ahead only while the others have as many
+bytes left, each, as this times the slide in hand and the held one (chosen by ``benchmarks.sharing``)."""
+
+WIDER = 4
+"""After each refused create a host looks for its next among this many times as many slides, so that hosts spread out."""
+
+IN_HAND = ".in-hand"
+"""The folder among a job's claims with one note per host. No slide_id starts with a dot."""
+
+TRIES = 3
+
+
+def largest_first(row: CohortRow) -> tuple[int, str]:
+    """Sorts a cohort as it is claimed: by bytes, the largest first, then by slide_id."""
+    return -row.bytes, row.slide_id
+
+
+def _weight(row: CohortRow) -> int:
+    return max(1, row.bytes)  # 0: the cohort does not say
+
+
+class Share:
+    """One host's share of a cohort, taken slide by slide until nothing is left. Not for two threads at a time.
+
+    ``claims`` is the job's folder of claims, ``host`` this host's name, ``rank`` its place among ``hosts``.
+    ``finished`` says whether there is nothing to do for a slide; it is asked once for each slide that this host claims.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        claims: Uri,
+        rows: Iterable[CohortRow],
+        finished: Callable[[CohortRow], bool],
+        *,
+        host: str = "algo-1",
+        rank: int = 0,
+        hosts: int = 1,
+    ) -> None:
+        self.store, self.claims, self.finished = store, claims, finished
+        self.host, self.rank, self.hosts = host, rank, hosts
+        self.note = claims / IN_HAND / host
+        self.taken = self.skipped = 0
+        """Slides to extract that this host took, and slides that it claimed and found finished."""
+        self.before = 0
+        """Slides that this host was done with before a restart; known once it has taken one, and not looked at again."""
+        # Not known to be claimed, in the order to claim them; keyed by the path of the claim, as the listing gives it.
+        self._open = {f"{claims.path}/{row.slide_id}": row for row in sorted(rows, key=largest_first)}
+        self._open_bytes = sum(_weight(row) for row in self._open.values())
+        self._own: list[CohortRow] | None = None
+        self._last: CohortRow | None = None
+        # All hosts of a job start at once and see no claims: each begins at the slide of its own rank.
+        self._width = hosts
+
+    def take(self, *, ahead: bool = False) -> CohortRow | None:
+        """Claim the next slide to extract; this host's own unfinished claims, from before a restart, come first.
+
+        ``ahead`` takes it while the one before is still in hand (one, never more), unless so few are left that another
+        host would soon look for it. None: nothing is left, or ``ahead`` and it should not be held.
+
+        Raises:
+            DataError: when a claim is neither there nor can be made.
+        """
+        if self._own is None:
+            self._own = self._left_over()
+        while (row := self._next(ahead)) is not None:
+            if not self.finished(row):
+                self.taken += 1
+                self._last = row
+                return row
+            self.skipped += 1
+        return None
+
+    def _next(self, ahead: bool) -> CohortRow | None:
+        if self._own:
+            return self._own.pop(0)
+        # An old listing shows too much and never too little: what is few there needs no request to be few.
+        if ahead and not self._plenty():
+            return None
+        self._look()
+        if ahead and not self._plenty():
+            return None
+        width, self._width = self._width, 1
+        while self._open:
+            path = next(islice(self._open, self.rank % min(width, len(self._open)), None))
+            row = self._open[path]
+            self._close(path)
+            if self._claim(row):
+                return row
+            width *= WIDER
+            if width > WIDER * self.hosts:  # so often refused, the listing is old
+                self._look()
+                width = self.hosts
+        return None
+
+    def _plenty(self) -> bool:
+        """Whether the others are busy with what is open for longer than this host with what it has and would hold."""
+        if not self._open:
+            return False
+        held = _weight(next(iter(self._open.values()))) + (_weight(self._last) if self._last else 0)
+        # Of a cohort that is finished in part only the rest counts: as large a share as this host has found so far.
+        unfinished = self._open_bytes * (self.taken + 1) / (self.taken + self.skipped + 1)
+        return unfinished > AHEAD * held * (self.hosts - 1)
+
+    def _look(self) -> None:
+        for path in [path for entry in self.store.list(self.claims) if (path := entry.uri.path) in self._open]:
+            self._close(path)
+
+    def _close(self, path: str) -> None:
+        self._open_bytes -= _weight(self._open.pop(path))
+
+    def _claim(self, row: CohortRow) -> bool:
+        # Noted before it is claimed: a host killed in between finds a name that is not its own, never a claim without a name.
+        in_hand = [held.slide_id for held in (self._last, row) if held is not None]
+        done = self.before + self.skipped + max(0, self.taken - 1)
+        self.store.write(self.note, json.dumps({"in_hand": in_hand, "done": done}).encode())
+        claim = self.claims / row.slide_id
+        for _ in range(TRIES):
+            if self.store.create(claim, self.host.encode()):
+                return True
+            holder = self._holder(claim)
+            if holder is not None:
+                return holder == self.host  # its own when the answer to a first try was lost on the way
+        raise DataError(f"{claim}: it cannot be made, and is not there")
+
+    def _holder(self, claim: Uri) -> str | None:
+        try:
+            return self.store.read(claim).decode()
+        except DataError:
+            return None  # S3 refuses both of two creates that conflict: to be tried again
+
+    def _left_over(self) -> list[CohortRow]:
+        """The slides that this host had in hand when it was interrupted: at most two, named by its note."""
+        try:
+            note = json.loads(self.store.read(self.note))
+        except DataError:
+            return []
+        self.before = note["done"]
+        rows = [self._open[path] for name in note["in_hand"] if (path := f"{self.claims.path}/{name}") in self._open]
+        own = [row for row in rows if self._holder(self.claims / row.slide_id) == self.host]
+        for row in own:
+            self._close(f"{self.claims.path}/{row.slide_id}")
+        return sorted(own, key=largest_first)

@@ -1,0 +1,82 @@
+"""The simulated sharing does what is asked of sharing: every slide once, no sooner than the bound, better than fixed shares."""
+
+import json
+
+import pytest
+
+from benchmarks import sharing
+from benchmarks.sharing import bound, by_key, by_size, claiming, fixed, killed_and_retried, make_cohort, sizes, starts, times
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    """120 slides of which every eighth is large, so that every share by key among 8 hosts is all large or all small."""
+    return make_cohort([900_000_000] + [90_000_000] * 7, 120)
+
+
+@pytest.fixture(scope="module")
+def seconds(cohort):
+    return times(cohort, 1)
+
+
+@pytest.mark.parametrize("ahead", [None, False, True])
+@pytest.mark.parametrize("hosts", [1, 3, 8, 64, 200])
+def test_every_slide_is_extracted_once_and_not_before_the_bound(cohort, seconds, hosts, ahead):
+    found = claiming(cohort, seconds, hosts, ahead=ahead)
+    assert sorted(name for name, _, _ in found.done) == sorted(row.slide_id for row in cohort)
+    assert found.makespan >= bound(seconds, hosts)
+    assert all(end - begin == pytest.approx(seconds[name]) for name, begin, end in found.done)
+    assert 0 <= found.waiting_share < 1
+
+
+def test_claiming_beats_shares_that_are_fixed(cohort, seconds):
+    claimed = claiming(cohort, seconds, 8).makespan
+    assert claimed < fixed(by_size(cohort, 8), seconds).makespan < fixed(by_key(cohort, 8), seconds).makespan
+
+
+def test_holding_ahead_spares_waiting(cohort, seconds):
+    held, without = claiming(cohort, seconds, 8), claiming(cohort, seconds, 8, ahead=False)
+    assert held.waiting_share < without.waiting_share
+
+
+def test_fixed_shares_hold_every_slide_once(cohort):
+    for shares in (by_key(cohort, 7), by_size(cohort, 7)):
+        assert sorted(row.slide_id for share in shares for row in share) == sorted(row.slide_id for row in cohort)
+
+
+def test_requests_do_not_grow_with_the_hosts(cohort, seconds):
+    few, many = (claiming(cohort, seconds, hosts).requests / len(cohort) for hosts in (2, 32))
+    assert few < 4 and many < 8  # trying every row would take 64 on 32 hosts
+
+
+def test_after_a_kill_nothing_is_lost_or_done_again_and_ten_added_slides_cost_ten(cohort, seconds):
+    assert killed_and_retried(cohort, seconds, 8) == {"after_kill_lost": 0, "after_kill_again": 0}
+    finished = [row.slide_id for row in cohort[:-10]]
+    done = claiming(cohort, seconds, 8, finished=finished).done
+    assert sorted(name for name, _, _ in done) == [row.slide_id for row in cohort[-10:]]
+
+
+def test_the_same_seed_gives_the_same_run(cohort, seconds):
+    assert claiming(cohort, seconds, 8, seed=3).done == claiming(cohort, times(cohort, 1), 8, seed=3).done
+    assert starts(8, 3) == starts(8, 3) != starts(8, 4)
+
+
+def test_sizes_have_the_range_of_the_manifest_with_and_without_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(sharing, "MANIFEST", tmp_path / "absent.txt")
+    assert len(sizes()) == sharing.SLIDES
+    assert min(sizes()) >= sharing.SMALLEST and max(sizes()) <= sharing.LARGEST
+    manifest = tmp_path / "manifest.txt"
+    manifest.write_text("id\tfilename\tmd5\tsize\tstate\na\ta.svs\t0\t17\treleased\nb\tb.svs\t0\t23\treleased\n")
+    monkeypatch.setattr(sharing, "MANIFEST", manifest)
+    assert sizes() == [17, 23]
+    assert [row.bytes for row in make_cohort(sizes(), 5)] == [17, 23, 17, 23, 17]
+
+
+def test_it_ends_with_its_figures_as_json(capsys):
+    sharing.sharing(slides=80, large=120, seeds=2)
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    for hosts in (4, 16, 64):
+        assert 1 <= figures[f"makespan_over_bound_{hosts}"] <= figures[f"makespan_over_bound_worst_{hosts}"]
+        assert figures[f"makespan_over_bound_{hosts}_120"] >= 1
+        assert figures[f"by_key_over_bound_{hosts}"] >= 1
+    assert (figures["after_kill_lost"], figures["after_kill_again"], figures["ten_added_extracted"]) == (0, 0, 10)

@@ -1,0 +1,61 @@
+"""Files that declare more than they hold are refused in little memory and time."""
+
+import struct
+import subprocess
+import sys
+
+import pytest
+
+
+def declared(width, height, tile=256):
+    """A TIFF of one 256 px tile that says it has ``width`` × ``height`` px."""
+    entries = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (277, 3, 1, 1),
+        (282, 5, 1, 170), (283, 5, 1, 170), (296, 3, 1, 3), (322, 4, 1, tile), (323, 4, 1, tile),
+        (324, 4, 1, 512), (325, 4, 1, 65536),
+    ]  # fmt: skip
+    table = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    head = (b"II*\0" + struct.pack("<I", 8) + table).ljust(170, b"\0") + struct.pack("<II", 20000, 1)
+    return head.ljust(512, b"\0") + bytes([200]) * 65536
+
+
+BOUNDED = """
+import resource, sys
+from pathlib import Path
+from pathology.contracts.errors import DataError
+from pathology.contracts.settings import Tiling
+from pathology.wsi.extraction import survey
+from pathology.wsi.readers import load_cucim
+
+load_cucim()
+held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 2**30, held + 2**30))
+spent = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
+resource.setrlimit(resource.RLIMIT_CPU, (spent + 5, spent + 5))
+try:
+    survey(Path(sys.argv[1]), Tiling())
+except DataError as error:
+    print("failed:", error)
+"""
+
+LARGEST = 2**31 - 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded through Linux's address space")
+@pytest.mark.parametrize(
+    ("width", "height", "tile"),
+    [
+        pytest.param(LARGEST, LARGEST, 256, id="both"),
+        pytest.param(LARGEST, 256, 256, id="wide"),
+        pytest.param(2 * LARGEST + 1, 2 * LARGEST + 1, 256, id="unsigned"),
+        pytest.param(100_000, 100_000, 256, id="one-tile-of-152881"),
+        pytest.param(LARGEST, LARGEST, 2**31 - 16, id="tile"),
+        pytest.param(30_000, 30_000, 2**15, id="tile-of-4-GB"),
+    ],
+)
+def test_an_enormous_declared_size_is_refused_in_little_memory_and_time(tmp_path, width, height, tile):
+    path = tmp_path / "enormous.tif"
+    path.write_bytes(declared(width, height, tile))
+    done = subprocess.run([sys.executable, "-c", BOUNDED, str(path)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert done.stdout.startswith("failed: enormous.tif: ")

@@ -1,0 +1,232 @@
+"""Claims: largest first, each slide to one host, seen by listing, resumed by the host that made them."""
+
+import json
+import threading
+
+import boto3
+import pytest
+from moto import mock_aws
+from pathology.contracts.errors import DataError
+from pathology.contracts.storage import FolderStore, S3Store
+from pathology.contracts.tables import CohortRow
+from pathology.wsi import sharing
+from pathology.wsi.places import Places
+from pathology.wsi.sharing import Share, largest_first
+
+PLACES = Places.of("s3://bucket/features", "0123456789abcdef")
+CLAIMS = PLACES.top / "claims" / "job"
+
+
+def cohort(count: int, size=lambda number: 100) -> list[CohortRow]:
+    return [
+        CohortRow(
+            slide_id=f"s{number:03}", patient_id=f"P{number}", site="", slide_uri=f"s3://bucket/s{number:03}.svs",
+            bytes=size(number), md5="", mpp=None, label=0, split="test", fold=None,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+class Counting(FolderStore):
+    """A folder that keeps count of what is asked of it."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        object.__setattr__(self, "asked", [])
+
+    def create(self, uri, content):
+        self.asked.append(("create", uri.name))
+        return super().create(uri, content)
+
+    def read(self, uri):
+        self.asked.append(("read", uri.name))
+        return super().read(uri)
+
+    def list(self, uri):
+        self.asked.append(("list", uri.name))
+        return super().list(uri)
+
+    def names(self, kind):
+        return [name for asked, name in self.asked if asked == kind]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Counting(tmp_path)
+
+
+def share(store, rows, host="algo-1", *, rank=0, hosts=1, finished=()):
+    return Share(store, CLAIMS, rows, lambda row: row.slide_id in finished, host=host, rank=rank, hosts=hosts)
+
+
+def take_all(host: Share) -> list[str]:
+    return [row.slide_id for row in iter(host.take, None)]
+
+
+def test_largest_first_and_claims_lie_where_the_places_say(store):
+    rows = cohort(6, lambda number: (number // 2) * 50)
+    assert take_all(share(store, rows)) == ["s004", "s005", "s002", "s003", "s000", "s001"]
+    assert sorted(rows, key=largest_first)[0].slide_id == "s004"
+    assert all(store.read(PLACES.claims("job") / row.slide_id) == b"algo-1" for row in rows)
+
+
+def test_what_others_took_is_left_without_a_try(store):
+    rows = cohort(20)
+    for row in rows[:15]:
+        store.create(PLACES.claims("job") / row.slide_id, b"algo-2")
+    store.asked.clear()
+    assert take_all(share(store, rows, hosts=2)) == [f"s{number:03}" for number in range(15, 20)]
+    assert store.names("create") == [f"s{number:03}" for number in range(15, 20)]
+    assert len(store.names("list")) == 6  # one for each slide, and the one that finds nothing
+
+
+def test_hosts_that_start_at_once_begin_at_slides_of_their_own(store):
+    rows = cohort(20)
+    hosts = [share(store, rows, f"algo-{rank + 1}", rank=rank, hosts=4) for rank in range(4)]
+    for host in hosts:
+        host._look = lambda: None  # all of them saw an empty listing
+    assert [host.take().slide_id for host in hosts] == ["s000", "s001", "s002", "s003"]
+    assert store.names("create") == ["s000", "s001", "s002", "s003"]
+
+
+def test_a_host_with_an_old_listing_finds_its_slide_in_few_tries(store):
+    rows = cohort(300)
+    host = share(store, rows, "algo-64", rank=63, hosts=64)
+    assert host.take().slide_id == "s063"
+    for row in rows[:200]:
+        store.create(PLACES.claims("job") / row.slide_id, b"algo-1")
+    look = host._look
+
+    def old_look():
+        host._look = look  # only the first listing is from before all that
+
+    host._look = old_look
+    store.asked.clear()
+    row = host.take()
+    assert row is not None and store.read(PLACES.claims("job") / row.slide_id) == b"algo-64"
+    assert len(store.names("create")) <= 6
+    assert {row.slide_id, *take_all(host)} == {f"s{number:03}" for number in range(200, 300)}
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_hosts_that_claim_at_once_take_every_slide_once(kind, tmp_path):
+    rows = cohort(40, lambda number: 1000 - number)
+    taken: dict[str, list[str]] = {}
+    barrier = threading.Barrier(3)
+
+    def host(rank: int, store) -> None:
+        own = share(store, rows, f"algo-{rank + 1}", rank=rank, hosts=3)
+        barrier.wait()
+        taken[own.host] = take_all(own)
+
+    def run(store) -> None:
+        threads = [threading.Thread(target=host, args=(rank, store)) for rank in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(name for names in taken.values() for name in names) == [row.slide_id for row in rows]
+        for name, slides in taken.items():
+            assert all(store.read(PLACES.claims("job") / slide) == name.encode() for slide in slides)
+
+    if kind == "folder":
+        run(FolderStore(tmp_path))
+        return
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="bucket")
+        run(S3Store(client))
+
+
+def test_a_host_started_again_takes_up_what_it_had_in_hand_first_and_nothing_else(store):
+    rows = cohort(30, lambda number: 1000 - number)
+    other, host = share(store, rows, "algo-2", rank=1, hosts=2), share(store, rows, hosts=2)
+    assert [other.take().slide_id, host.take().slide_id, host.take().slide_id] == ["s001", "s000", "s002"]
+    assert host.take(ahead=True).slide_id == "s003"  # s002 in hand, s003 ahead: killed here
+    store.asked.clear()
+    again = share(store, rows, hosts=2, finished={"s000"})
+    assert [again.take().slide_id, again.take(ahead=True).slide_id] == ["s002", "s003"]
+    assert store.names("create") == [] and store.names("read") == ["algo-1", "s002", "s003"]
+    assert again.before == 1 and again.skipped == 0
+    assert take_all(again) == [f"s{number:03}" for number in range(4, 30)]
+    assert take_all(other) == []
+
+
+def test_what_was_finished_just_before_the_kill_is_not_done_again(store):
+    rows = cohort(3)
+    assert share(store, rows).take().slide_id == "s000"
+    again = share(store, rows, finished={"s000"})
+    assert take_all(again) == ["s001", "s002"]
+    assert (again.before, again.skipped, again.taken) == (0, 1, 2)
+
+
+def test_killed_between_its_note_and_its_claim_a_host_takes_nothing_of_another(store):
+    rows = cohort(2)
+    store.write(CLAIMS / sharing.IN_HAND / "algo-1", json.dumps({"in_hand": ["s000", "s001"], "done": 0}).encode())
+    store.create(PLACES.claims("job") / "s000", b"algo-2")
+    assert take_all(share(store, rows, hosts=2)) == ["s001"]
+
+
+def test_a_claim_whose_answer_was_lost_is_its_own(store, monkeypatch):
+    def create(uri, content):
+        FolderStore.create(store, uri, content)
+        return False
+
+    monkeypatch.setattr(Counting, "create", lambda self, uri, content: create(uri, content))
+    assert take_all(share(store, cohort(3))) == ["s000", "s001", "s002"]
+
+
+def test_creates_that_conflict_are_tried_again_and_not_for_ever(store, monkeypatch):
+    answers = iter([False, False, True])
+    monkeypatch.setattr(Counting, "create", lambda *_: next(answers))
+    host = share(store, cohort(2))
+    assert host.take().slide_id == "s000"
+    monkeypatch.setattr(Counting, "create", lambda *_: False)
+    with pytest.raises(DataError, match="claims/job/s001: it cannot be made"):
+        host.take()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "left", "held"), [(1, 1, True), (1, 0, False), (2, 4, True), (2, 3, False), (5, 13, True), (5, 12, False)]
+)
+def test_nothing_is_held_ahead_once_another_host_would_look_for_it(store, hosts, left, held):
+    """Equal slides: more than 1.5 × 2 must be left for each of the others, those in hand not counted."""
+    host = share(store, cohort(left + 1), hosts=hosts)
+    assert host.take() is not None
+    store.asked.clear()
+    assert (host.take(ahead=True) is not None) is held
+    assert len(store.names("list")) == held  # too few to hold is known without a request
+    assert len(take_all(host)) == left - held
+
+
+def test_a_large_slide_is_not_held_behind_another_while_small_ones_would_be(store):
+    rows = cohort(12, lambda number: 1000 if number < 2 else 10)
+    host = share(store, rows, hosts=2)
+    assert host.take().slide_id == "s000"
+    assert host.take(ahead=True) is None
+    assert host.take().slide_id == "s001"
+    assert host.take().slide_id == "s002"
+    assert host.take(ahead=True).slide_id == "s003"
+
+
+def test_sizes_that_the_cohort_does_not_say_count_alike(store):
+    host = share(store, cohort(10, lambda _: 0), hosts=2)
+    assert host.take().slide_id == "s000"
+    assert host.take(ahead=True).slide_id == "s001"
+
+
+def test_ten_slides_added_to_a_finished_cohort_cost_ten(store):
+    rows = cohort(60, lambda number: 100 + number % 7)
+    finished = {row.slide_id for row in rows[:50]}
+    hosts = [share(store, rows, f"algo-{rank + 1}", rank=rank, hosts=2, finished=finished) for rank in range(2)]
+    taken = [name for host in hosts for name in take_all(host)]
+    assert sorted(taken) == [f"s{number:03}" for number in range(50, 60)]
+    assert sum(host.skipped for host in hosts) == 50 and sum(host.taken for host in hosts) == 10
+
+
+def test_in_a_cohort_finished_but_for_a_few_none_of_them_is_held_ahead(store):
+    rows = cohort(100)
+    host = share(store, rows, hosts=2, finished={row.slide_id for row in rows if row.slide_id not in {"s040", "s041"}})
+    assert host.take().slide_id == "s040"
+    assert host.take(ahead=True) is None  # 59 are open, and one in twenty was found to need anything
+    assert host.take().slide_id == "s041"

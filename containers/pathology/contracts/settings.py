@@ -109,6 +109,11 @@ class PrepareMsi(Settings):
     seed: Seed = 0
 
 
+TILING_RECIPE = 2
+"""Counts up when the same settings come to choose other tiles of a slide: features made before are then made again. 2: grey edges
+and tinted glass are no tissue, specks of an ink's colour are no ink, tiles black in part are left out."""
+
+
 class Tiling(Settings):
     """All that changes the bytes of a slide's features, beside the slide and the encoder.
 
@@ -130,7 +135,8 @@ class Tiling(Settings):
         """16 hexadecimal digits that name these settings with this encoder; the folder that the features lie in."""
         # An option that came later counts only when it is used: features made before it stay what they are.
         own = {name: getattr(self, name) for name in Tiling.model_fields if name != "feats" or self.feats}
-        text = json.dumps({**own, "encoder": encoder, "checkpoint": checkpoint_sha256, "schema": 1}, sort_keys=True)
+        what = {"encoder": encoder, "checkpoint": checkpoint_sha256, "schema": 1, "recipe": TILING_RECIPE}
+        text = json.dumps({**own, **what}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -78,7 +78,7 @@ def test_a_full_disk_is_one_line_and_work_goes_on_when_there_is_room(tmp_path, s
     jobs = jobs_on(tmp_path / "top", slides)
     disk = jobs.features
     disk.mkdir(parents=True)
-    small = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False)
+    small = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True, check=False)
     if small.returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:

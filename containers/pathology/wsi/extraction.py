@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pathology.contracts.errors import DataError
 from pathology.contracts.settings import Tiling
 from pathology.wsi.embedding import embed_grid
@@ -16,7 +14,7 @@ from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.mpp import Scale, choose_scale
 from pathology.wsi.outline import overlay, tissue_geojson
 from pathology.wsi.readers import SlideReader, open_slide
-from pathology.wsi.thumbnail import Thumbnail, read_thumbnail
+from pathology.wsi.thumbnail import read_thumbnail
 from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
 
 if TYPE_CHECKING:
@@ -41,17 +39,19 @@ class Extracted:
 
 @dataclass(frozen=True)
 class Survey:
-    """An open slide with its scale, the thumbnail with the mask of tissue (H, W) bool on it, and the grid over the tissue."""
+    """An open slide with its scale and the grid over its tissue; ``outline`` of the tissue as GeoJSON and ``overlay``, a JPEG of
+    it with the tiles, where they were asked for."""
 
     slide: SlideReader
     scale: Scale
-    thumbnail: Thumbnail
-    tissue: np.ndarray
     grid: Grid
+    outline: bytes = b""
+    overlay: bytes = b""
 
 
-def survey(path: Path, tiling: Tiling, cohort_mpp: float | None = None) -> Survey:
-    """Open a slide, learn its scale, find its tissue and lay the grid.
+def survey(path: Path, tiling: Tiling, cohort_mpp: float | None = None, *, pictured: str | None = None) -> Survey:
+    """Open a slide, learn its scale, find its tissue and lay the grid; with its id ``pictured`` make its pictures too, since the
+    thumbnail is not kept.
 
     Raises:
         DataError: when the slide cannot be read, has no scale, or is coarser than ``tiling.mpp``.
@@ -63,7 +63,13 @@ def survey(path: Path, tiling: Tiling, cohort_mpp: float | None = None) -> Surve
         # What the thumbnail could not show is looked at tile by tile, so that it is counted and not passed over.
         tissue = tissue_mask(thumbnail.pixels, thumbnail.downsample * scale.mpp) | thumbnail.unknown
         grid = make_grid(slide, scale.mpp, tissue, thumbnail.downsample, tiling)
-        return Survey(slide, scale, thumbnail, tissue, grid)
+        if pictured is None:
+            return Survey(slide, scale, grid)
+        everything = None
+        if len(grid) < grid.candidates:
+            everything = make_grid(slide, scale.mpp, tissue, thumbnail.downsample, tiling.model_copy(update={"max_tiles": 0}))
+        picture = overlay(thumbnail, tissue, grid, scale.mpp, before_sampling=everything)
+        return Survey(slide, scale, grid, tissue_geojson(tissue, thumbnail.downsample, pictured), picture)
     except BaseException:
         slide.close()
         raise
@@ -87,13 +93,12 @@ def extract_slide(
     Raises:
         DataError: when the slide, or every tile of it, cannot be read.
     """
-    found = survey(path, tiling, cohort_mpp)
+    found = survey(path, tiling, cohort_mpp, pictured=slide_id)
+    pictures = (found.outline, found.overlay)
     try:
         slide, grid = found.slide, found.grid
         if len(grid) == 0:
-            return Extracted(
-                found.scale, slide.name, 0, 0, "", *_pictures(slide_id, found, tiling), _why_empty(slide, grid, tiling)
-            )
+            return Extracted(found.scale, slide.name, 0, 0, "", *pictures, _why_empty(slide, grid, tiling))
         embedded = embed_grid(slide, grid, encoder, batch_size)
     finally:
         found.slide.close()
@@ -111,20 +116,7 @@ def extract_slide(
         grid=_grid_attributes(slide_id, found),
         feats=tiling.feats,
     )
-    pictures = _pictures(slide_id, found, tiling)
     return Extracted(found.scale, slide.name, len(good), failed, digest, *pictures, waited=embedded.waited)
-
-
-def _pictures(slide_id: str, found: Survey, tiling: Tiling) -> tuple[bytes, bytes]:
-    """The tissue's outline as GeoJSON, and the thumbnail with outline and tiles as JPEG; of a sample the tiles left out too."""
-    thumbnail, everything = found.thumbnail, None
-    if len(found.grid) < found.grid.candidates:
-        whole = tiling.model_copy(update={"max_tiles": 0})
-        everything = make_grid(found.slide, found.scale.mpp, found.tissue, thumbnail.downsample, whole)
-    return (
-        tissue_geojson(found.tissue, thumbnail.downsample, slide_id),
-        overlay(thumbnail, found.tissue, found.grid, found.scale.mpp, before_sampling=everything),
-    )
 
 
 def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:

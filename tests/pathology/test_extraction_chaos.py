@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -114,3 +115,28 @@ def test_what_changed_is_extracted_again_and_nothing_else(tmp_path, slides):
     assert "1 slides extracted" in jobs.extract("replaced")[1]
     assert "3 slides extracted" in jobs.extract("other", max_tiles=5)[1]
     assert "0 slides extracted" in jobs.extract("settled")[1]
+
+
+NO_NETWORK = """
+import socket
+
+def refused(self, address, *_):
+    if self.family != socket.AF_UNIX:
+        raise RuntimeError(f"somebody called {address}")
+
+socket.socket.connect = socket.socket.connect_ex = refused
+socket.getaddrinfo = lambda host, *_, **__: (_ for _ in ()).throw(RuntimeError(f"somebody looked up {host}"))
+"""
+
+
+def test_no_call_goes_out_of_the_job(tmp_path, slides, monkeypatch):
+    """Its URIs are folders here: whatever else it asked for would be a call too many."""
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / "sitecustomize.py").write_text(NO_NETWORK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "guard"))
+    probe = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    guarded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert "somebody looked up 127.0.0.1" in guarded.stderr, "the guard is there"
+    code, output, errors = jobs_on(tmp_path / "top", slides[:1]).extract()
+    assert code == 0, errors
+    assert "1 slides extracted (0 failed)" in output

@@ -59,6 +59,9 @@ REQUEST, OLD = 0.03, 0.05
 START = 30.0
 """Seconds within which the hosts of a job come up."""
 
+FIRST_DRAW = 1000
+"""Seed of the first draw of noise: the rule for holding a slide ahead was chosen on draws 0 to 7, and is not judged by them."""
+
 CLAIMS = Uri.parse("s3://bucket/features/0123456789abcdef/claims/extract-1")
 
 
@@ -280,7 +283,7 @@ def small_figures(bytes_of: Sequence[int], count: int, hosts: int, seeds: int) -
     """Every way to share ``count`` slides among ``hosts``: means over the seeds."""
     rows = make_cohort(bytes_of, count)
     found: dict[str, list[float]] = {}
-    for seed in range(seeds):
+    for seed in range(FIRST_DRAW, FIRST_DRAW + seeds):
         seconds = times(rows, seed)
         least = bound(seconds, hosts, seed)
         shared = claiming(rows, seconds, hosts, seed)
@@ -304,7 +307,7 @@ def small_figures(bytes_of: Sequence[int], count: int, hosts: int, seeds: int) -
 def sharing(
     slides: Annotated[int, typer.Option("--slides", help="Slides of the cohort.", min=1)] = 1000,
     large: Annotated[int, typer.Option("--large", help="Slides of the large cohort.", min=1)] = 10_000,
-    seeds: Annotated[int, typer.Option("--seeds", help="Draws of the noise, of which the mean counts.", min=1)] = 8,
+    seeds: Annotated[int, typer.Option("--seeds", help="Draws of the noise, of which the mean counts.", min=1)] = 16,
 ) -> None:
     """Simulate hosts that share cohorts, beside shares that are fixed before the start."""
     bytes_of = sizes()

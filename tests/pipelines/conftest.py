@@ -135,7 +135,7 @@ class Recorded:
         self.requests.append((operation, json.loads(request.body)))
         bodies = self.answers[operation]
         body = bodies.pop(0) if len(bodies) > 1 else bodies[0]
-        return response(body.get("$status", 200), {key: value for key, value in body.items() if key != "$status"})
+        return response(200, body)
 
 
 RECORDINGS = Path(__file__).parent / "recorded"

@@ -19,7 +19,7 @@ def seconds(cohort):
     return times(cohort, 1)
 
 
-@pytest.mark.parametrize("ahead", [None, False, True])
+@pytest.mark.parametrize("ahead", ["late", "early", "never"])
 @pytest.mark.parametrize("hosts", [1, 3, 8, 64, 200])
 def test_every_slide_is_extracted_once_and_not_before_the_bound(cohort, seconds, hosts, ahead):
     found = claiming(cohort, seconds, hosts, ahead=ahead)
@@ -35,7 +35,7 @@ def test_claiming_beats_shares_that_are_fixed(cohort, seconds):
 
 
 def test_holding_ahead_spares_waiting(cohort, seconds):
-    held, without = claiming(cohort, seconds, 8), claiming(cohort, seconds, 8, ahead=False)
+    held, without = claiming(cohort, seconds, 8), claiming(cohort, seconds, 8, ahead="never")
     assert held.waiting_share < without.waiting_share
 
 

@@ -115,6 +115,7 @@ class Extraction:
                     encoder,
                     cohort_mpp=row.mpp,
                     batch_size=self.settings.batch_size,
+                    progress=self.slides.progress,
                 )
             self.store.write(self.places.outline(row.slide_id), found.outline)
             self.store.write(self.places.overlay(row.slide_id), found.overlay)

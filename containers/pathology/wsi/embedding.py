@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +30,10 @@ class Embeds(Protocol):
         """(B, H, W, 3) uint8 → (B, D) float16."""
 
 
+Progress = Callable[[int, int], None]
+"""Told of tiles embedded, and of all."""
+
+
 @dataclass(frozen=True)
 class Embedded:
     """``features`` (M, D) float16 of the tiles ``good`` (M,) int64, in the grid's order; ``seconds`` in all, of which the
@@ -41,7 +45,9 @@ class Embedded:
     waited: float
 
 
-def embed_grid(slide: SlideReader, grid: Grid, encoder: Embeds, batch_size: int = 0) -> Embedded:
+def embed_grid(
+    slide: SlideReader, grid: Grid, encoder: Embeds, batch_size: int = 0, progress: Progress | None = None
+) -> Embedded:
     """Embed every tile of the grid that can be decoded.
 
     Tiles come in the order in which they are read best, batch after batch; which tiles share a batch depends on the grid and
@@ -64,6 +70,8 @@ def embed_grid(slide: SlideReader, grid: Grid, encoder: Embeds, batch_size: int 
             indices, tiles = found
             features[indices] = encoder.embed(tiles)
             done[indices] = True
+            if progress:
+                progress(int(np.count_nonzero(done)), len(grid))
     good = np.flatnonzero(done)
     return Embedded(features[good], good, time.perf_counter() - begun, waited)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.settings import Tiling
-from pathology.wsi.embedding import embed_grid
+from pathology.wsi.embedding import Progress, embed_grid
 from pathology.wsi.features import Attribute, write_features
 from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.mpp import Scale, choose_scale
@@ -84,6 +84,7 @@ def extract_slide(
     *,
     cohort_mpp: float | None = None,
     batch_size: int = 0,
+    progress: Progress | None = None,
 ) -> Extracted:
     """Write the features of the slide at ``path`` to ``target``, unless it has no tissue.
 
@@ -99,7 +100,7 @@ def extract_slide(
         slide, grid = found.slide, found.grid
         if len(grid) == 0:
             return Extracted(found.scale, slide.name, 0, 0, "", *pictures, _why_empty(slide, grid, tiling))
-        embedded = embed_grid(slide, grid, encoder, batch_size)
+        embedded = embed_grid(slide, grid, encoder, batch_size, progress)
     finally:
         found.slide.close()
     good = embedded.good

@@ -1,4 +1,4 @@
-"""Slides brought to this host ahead of need: while one is extracted the next is claimed and downloaded by a thread."""
+"""Slides brought to this host just ahead of need: while one is ending the next is claimed and downloaded by a thread."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 RESERVE = 1 << 30
 """Bytes of disk that stay free beside a slide that is downloaded ahead: the features of the one in hand are written there."""
+
+SPARE, MARGIN = 1.5, 2.0
+"""The next slide is sent for this many times as long before the one in hand ends as bringing it is expected to take, and these
+seconds more. What is held ahead is lost to hosts with nothing to do: behind a slide that takes long, for long."""
 
 PATIENCE = 1.0
 """Seconds that closing waits for a download to notice; what it does not notice ends with the process."""
@@ -70,20 +74,29 @@ class Fetch:
         self._thread.join(seconds)
 
 
+def lead(seconds: float) -> float:
+    """How many seconds before the slide in hand ends the next is sent for, if bringing it takes ``seconds``."""
+    return SPARE * seconds + MARGIN
+
+
 class Slides:
     """This host's slides in the order that it takes them, at most two of them on its disk: the one in hand and the next.
 
     ``folder`` is made, used and removed by this host alone; ``mount`` is where ``efs://`` slides are mounted, if they are.
-    Iterate for the rows, and ask :meth:`local` for the file of each before the next.
+    Iterate for the rows, ask :meth:`local` for the file of each before the next, and say how far it is by :meth:`progress`.
     """
 
     def __init__(self, store: Store, share: Share, folder: Path, mount: Path | None = None) -> None:
         self.store, self.share, self.folder, self.mount = store, share, folder, mount
         self.waited = 0.0
         """Seconds spent waiting for a slide to be claimed or to arrive."""
+        self._seconds_per_byte = 0.0
+        """Of the last slide that was brought here."""
+        self._in_hand_since = 0.0
         self._hand: Fetch | None = None
         self._next: Fetch | None = None
         self._room = threading.Event()
+        self._room.set()
         self._closed = False
 
     def __enter__(self) -> Slides:
@@ -104,18 +117,15 @@ class Slides:
 
     def __iter__(self) -> Iterator[CohortRow]:
         while True:
-            row = self._waiting(self._next.row) if self._next else None
-            if row is None:  # nothing was held ahead, which says nothing about what is left
-                self._next = self._fetch(ahead=False)
-                row = self._waiting(self._next.row)
+            self._hand, self._next = self._next or self._fetch(), None
+            row = self._waiting(self._hand.row)
             if row is None:
                 return
-            self._hand, self._next = self._next, None
             yield row
 
     @contextmanager
     def local(self) -> Iterator[Path]:
-        """The file of the slide in hand, deleted afterwards where it was downloaded; meanwhile the next one is fetched.
+        """The file of the slide in hand, deleted afterwards where it was downloaded.
 
         Raises:
             DataError: when it is not there, or is not the one that the cohort names.
@@ -124,12 +134,20 @@ class Slides:
             raise LookupError("no slide is in hand")
         path = self._waiting(self._hand.path)
         self._room.clear()
-        self._next = self._fetch(ahead=True)
+        self._in_hand_since = time.monotonic()
         try:
             yield path
         finally:
             self._drop(path)
             self._room.set()
+
+    def progress(self, done: int, total: int) -> None:
+        """Of the slide in hand ``done`` tiles of ``total`` are embedded: send for the next one once it is time."""
+        if self._next is not None or done == 0:
+            return
+        left = (time.monotonic() - self._in_hand_since) * (total - done) / done
+        if left <= lead(self.share.largest * self._seconds_per_byte):
+            self._next = self._fetch()
 
     def _waiting(self, wait: Callable[[], T]) -> T:
         since = time.monotonic()
@@ -138,20 +156,22 @@ class Slides:
         finally:
             self.waited += time.monotonic() - since
 
-    def _fetch(self, *, ahead: bool) -> Fetch:
-        return Fetch(lambda: self.share.take(ahead=ahead), lambda row: self._bring(row, ahead))
+    def _fetch(self) -> Fetch:
+        return Fetch(self.share.take, self._bring)
 
-    def _bring(self, row: CohortRow, ahead: bool) -> Path:
+    def _bring(self, row: CohortRow) -> Path:
         uri = Uri.parse(row.slide_uri)
-        if uri.scheme == "efs" and self.mount is not None:
-            # The channel mounts the first folder of the file system: efs://id/datasets/x.svs is <slides>/x.svs.
-            path = self.mount.joinpath(*PurePosixPath(uri.path).parts[1:])
-            check_slide(path, row)
-            return path
-        if ahead and shutil.disk_usage(self.folder).free < row.bytes + RESERVE:
+        mount = self.mount if uri.scheme == "efs" else None
+        if mount is None and shutil.disk_usage(self.folder).free < row.bytes + RESERVE:
             self._room.wait()
         if self._closed:
             raise DataError(f"{row.slide_uri}: the host was stopped before it was downloaded")
+        since = time.monotonic()
+        path = self._download(uri, row) if mount is None else _mounted(mount, uri, row)
+        self._seconds_per_byte = (time.monotonic() - since) / max(1, path.stat().st_size)
+        return path
+
+    def _download(self, uri: Uri, row: CohortRow) -> Path:
         path = self.folder / f"{row.slide_id}{PurePosixPath(uri.path).suffix}"
         try:
             self.store.download(uri, path)
@@ -164,6 +184,13 @@ class Slides:
     def _drop(self, path: Path) -> None:
         if path.is_relative_to(self.folder):
             path.unlink(missing_ok=True)
+
+
+def _mounted(mount: Path, uri: Uri, row: CohortRow) -> Path:
+    # The channel mounts the first folder of the file system: efs://id/datasets/x.svs is <slides>/x.svs.
+    path = mount.joinpath(*PurePosixPath(uri.path).parts[1:])
+    check_slide(path, row)
+    return path
 
 
 def check_slide(path: Path, row: CohortRow) -> None:

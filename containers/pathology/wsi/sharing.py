@@ -15,10 +15,6 @@ from pathology.contracts.storage import Store
 from pathology.contracts.tables import CohortRow
 from pathology.contracts.uris import Uri
 
-AHEAD = 1.5
-"""How far the time of a slide can be above what its size says: a host holds a slide ahead only while the others have as many
-bytes left, each, as this times the slide in hand and the held one (chosen by ``benchmarks.sharing``)."""
-
 WIDER = 4
 """After each refused create a host looks for its next among this many times as many slides, so that hosts spread out."""
 
@@ -31,10 +27,6 @@ TRIES = 3
 def largest_first(row: CohortRow) -> tuple[int, str]:
     """Sorts a cohort as it is claimed: by bytes, the largest first, then by slide_id."""
     return -row.bytes, row.slide_id
-
-
-def _weight(row: CohortRow) -> int:
-    return max(1, row.bytes)  # 0: the cohort does not say
 
 
 class Share:
@@ -64,24 +56,28 @@ class Share:
         """Slides that this host was done with before a restart; known once it has taken one, and not looked at again."""
         # Not known to be claimed, in the order to claim them; keyed by the path of the claim, as the listing gives it.
         self._open = {f"{claims.path}/{row.slide_id}": row for row in sorted(rows, key=largest_first)}
-        self._open_bytes = sum(_weight(row) for row in self._open.values())
         self._own: list[CohortRow] | None = None
         self._last: CohortRow | None = None
         # All hosts of a job start at once and see no claims: each begins at the slide of its own rank.
         self._width = hosts
 
-    def take(self, *, ahead: bool = False) -> CohortRow | None:
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest slide that is not known to be claimed: the next has no more. 0: there is none, or nobody knows."""
+        return next((row.bytes for row in self._open.values()), 0)
+
+    def take(self) -> CohortRow | None:
         """Claim the next slide to extract; this host's own unfinished claims, from before a restart, come first.
 
-        ``ahead`` takes it while the one before is still in hand (one, never more), unless so few are left that another
-        host would soon look for it. None: nothing is left, or ``ahead`` and it should not be held.
+        It may be taken while the one before is in hand: one, never more. What is held so, no other host can take: be late.
+        None: nothing is left.
 
         Raises:
             DataError: when a claim is neither there nor can be made.
         """
         if self._own is None:
             self._own = self._left_over()
-        while (row := self._next(ahead)) is not None:
+        while (row := self._next()) is not None:
             if not self.finished(row):
                 self.taken += 1
                 self._last = row
@@ -89,20 +85,15 @@ class Share:
             self.skipped += 1
         return None
 
-    def _next(self, ahead: bool) -> CohortRow | None:
+    def _next(self) -> CohortRow | None:
         if self._own:
             return self._own.pop(0)
-        # An old listing shows too much and never too little: what is few there needs no request to be few.
-        if ahead and not self._plenty():
-            return None
         self._look()
-        if ahead and not self._plenty():
-            return None
         width, self._width = self._width, 1
         while self._open:
             path = next(islice(self._open, self.rank % min(width, len(self._open)), None))
             row = self._open[path]
-            self._close(path)
+            del self._open[path]
             if self._claim(row):
                 return row
             width *= WIDER
@@ -111,21 +102,9 @@ class Share:
                 width = self.hosts
         return None
 
-    def _plenty(self) -> bool:
-        """Whether the others are busy with what is open for longer than this host with what it has and would hold."""
-        if not self._open:
-            return False
-        held = _weight(next(iter(self._open.values()))) + (_weight(self._last) if self._last else 0)
-        # Of a cohort that is finished in part only the rest counts: as large a share as this host has found so far.
-        unfinished = self._open_bytes * (self.taken + 1) / (self.taken + self.skipped + 1)
-        return unfinished > AHEAD * held * (self.hosts - 1)
-
     def _look(self) -> None:
-        for path in [path for entry in self.store.list(self.claims) if (path := entry.uri.path) in self._open]:
-            self._close(path)
-
-    def _close(self, path: str) -> None:
-        self._open_bytes -= _weight(self._open.pop(path))
+        for entry in self.store.list(self.claims):
+            self._open.pop(entry.uri.path, None)
 
     def _claim(self, row: CohortRow) -> bool:
         # Noted before it is claimed: a host killed in between finds a name that is not its own, never a claim without a name.
@@ -157,5 +136,5 @@ class Share:
         rows = [self._open[path] for name in note["in_hand"] if (path := f"{self.claims.path}/{name}") in self._open]
         own = [row for row in rows if self._holder(self.claims / row.slide_id) == self.host]
         for row in own:
-            self._close(f"{self.claims.path}/{row.slide_id}")
+            del self._open[f"{self.claims.path}/{row.slide_id}"]
         return sorted(own, key=largest_first)

@@ -247,8 +247,12 @@ def test_the_next_slide_is_fetched_while_one_is_extracted_and_each_is_deleted(jo
     extraction = work("ahead")
     seen, most = [], []
 
-    def extract(path, slide_id, *_, **__):
+    def extract(path, slide_id, *_, progress, **__):
         seen.append(slide_id)
+        progress(1, 10**9)  # hours left: nothing is sent for
+        time.sleep(0.1)
+        assert len(list(path.parent.glob("*.svs"))) == 1
+        progress(9, 10)
         if len(seen) == 1:  # the largest is in hand until the next one is here
             wait_until((path.parent / "s1.svs").exists)
         most.append(len(list(path.parent.glob("*.svs"))))
@@ -286,7 +290,8 @@ def test_a_download_ahead_waits_for_room_on_the_disk(jobs, slides, work, monkeyp
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
     most = []
 
-    def extract(path, *_, **__):
+    def extract(path, *_, progress, **__):
+        progress(1, 1)
         time.sleep(0.1)
         most.append(len(list(path.parent.glob("*.svs"))))
         raise DataError("seen")

@@ -142,10 +142,10 @@ def test_a_host_started_again_takes_up_what_it_had_in_hand_first_and_nothing_els
     rows = cohort(30, lambda number: 1000 - number)
     other, host = share(store, rows, "algo-2", rank=1, hosts=2), share(store, rows, hosts=2)
     assert [other.take().slide_id, host.take().slide_id, host.take().slide_id] == ["s001", "s000", "s002"]
-    assert host.take(ahead=True).slide_id == "s003"  # s002 in hand, s003 ahead: killed here
+    assert host.take().slide_id == "s003"  # s002 in hand, s003 ahead: killed here
     store.asked.clear()
     again = share(store, rows, hosts=2, finished={"s000"})
-    assert [again.take().slide_id, again.take(ahead=True).slide_id] == ["s002", "s003"]
+    assert [again.take().slide_id, again.take().slide_id] == ["s002", "s003"]
     assert store.names("create") == [] and store.names("read") == ["algo-1", "s002", "s003"]
     assert again.before == 1 and again.skipped == 0
     assert take_all(again) == [f"s{number:03}" for number in range(4, 30)]
@@ -186,33 +186,13 @@ def test_creates_that_conflict_are_tried_again_and_not_for_ever(store, monkeypat
         host.take()
 
 
-@pytest.mark.parametrize(
-    ("hosts", "left", "held"), [(1, 1, True), (1, 0, False), (2, 4, True), (2, 3, False), (5, 13, True), (5, 12, False)]
-)
-def test_nothing_is_held_ahead_once_another_host_would_look_for_it(store, hosts, left, held):
-    """Equal slides: more than 1.5 × 2 must be left for each of the others, those in hand not counted."""
-    host = share(store, cohort(left + 1), hosts=hosts)
-    assert host.take() is not None
-    store.asked.clear()
-    assert (host.take(ahead=True) is not None) is held
-    assert len(store.names("list")) == held  # too few to hold is known without a request
-    assert len(take_all(host)) == left - held
-
-
-def test_a_large_slide_is_not_held_behind_another_while_small_ones_would_be(store):
-    rows = cohort(12, lambda number: 1000 if number < 2 else 10)
-    host = share(store, rows, hosts=2)
-    assert host.take().slide_id == "s000"
-    assert host.take(ahead=True) is None
-    assert host.take().slide_id == "s001"
+def test_the_largest_slide_left_is_told_without_a_request(store):
+    host = share(store, cohort(3, lambda number: 100 + number))
+    assert host.largest == 102
     assert host.take().slide_id == "s002"
-    assert host.take(ahead=True).slide_id == "s003"
-
-
-def test_sizes_that_the_cohort_does_not_say_count_alike(store):
-    host = share(store, cohort(10, lambda _: 0), hosts=2)
-    assert host.take().slide_id == "s000"
-    assert host.take(ahead=True).slide_id == "s001"
+    store.asked.clear()
+    assert host.largest == 101 and not store.asked
+    assert take_all(host) == ["s001", "s000"] and host.largest == 0
 
 
 def test_ten_slides_added_to_a_finished_cohort_cost_ten(store):
@@ -222,11 +202,3 @@ def test_ten_slides_added_to_a_finished_cohort_cost_ten(store):
     taken = [name for host in hosts for name in take_all(host)]
     assert sorted(taken) == [f"s{number:03}" for number in range(50, 60)]
     assert sum(host.skipped for host in hosts) == 50 and sum(host.taken for host in hosts) == 10
-
-
-def test_in_a_cohort_finished_but_for_a_few_none_of_them_is_held_ahead(store):
-    rows = cohort(100)
-    host = share(store, rows, hosts=2, finished={row.slide_id for row in rows if row.slide_id not in {"s040", "s041"}})
-    assert host.take().slide_id == "s040"
-    assert host.take(ahead=True) is None  # 59 are open, and one in twenty was found to need anything
-    assert host.take().slide_id == "s041"

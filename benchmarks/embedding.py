@@ -1,6 +1,6 @@
 """Whether anything waits in series between the slide and its features: ``python -m benchmarks.embedding``.
 
-Reading alone and embedding alone are timed on the same tiles, then both together, the best of a few takes; ``share_of_slower`` is the
+Reading alone and embedding alone are timed on the same tiles, then both together, medians of a few takes; ``share_of_slower`` is the
 tiles/s together over those of the slower one, with the cores shared out as ExtractFeatures shares them. On a CPU that is the tiny encoder.
 
 Where there is a GPU, H-optimus-0's real architecture with random weights too: tiles/s, the share of the card's half-precision
@@ -55,8 +55,7 @@ def together_and_apart(found: Survey, encoder, size: int, repeats: int) -> dict[
         done = embed_grid(found.slide, grid, encoder, size)
         times["both"].append(done.seconds)
         waited.append(done.waited / done.seconds)
-    # The best take of each: what else runs on the machine only ever adds.
-    speed = {name: len(grid) / min(taken) for name, taken in times.items()}
+    speed = {name: len(grid) / statistics.median(taken) for name, taken in times.items()}
     return {
         "tiles_per_s_reading": speed["read"],
         "tiles_per_s_embedding": speed["embed"],
@@ -94,7 +93,7 @@ def on_the_gpu(found: Survey, repeats: int) -> dict[str, float]:
 
 def embedding(
     side: Annotated[int, typer.Option("--side", help="Side of the slide in px.", min=2000)] = 12000,
-    repeats: Annotated[int, typer.Option("--repeats", help="Takes of each, of which the best counts.", min=1)] = 8,
+    repeats: Annotated[int, typer.Option("--repeats", help="Takes of each, of which the median counts.", min=1)] = 8,
 ) -> None:
     """Time reading and embedding apart and together."""
     load_cucim()  # before torch, or never

@@ -111,6 +111,33 @@ class PredictionRow(Row):
     predicted: int
 
 
+class PatchRow(Row):
+    """One patch of patches.csv: its file and the file's sha256, class 0 or 1, how many of 7 annotators chose class 1, its side."""
+
+    image: Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,199}\z")]
+    sha256: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+    bytes: Annotated[int, Field(ge=1)]
+    label: Annotated[int, Field(ge=0, le=1)]
+    votes: Annotated[int, Field(ge=0, le=7)]
+    split: Literal["train", "validation", "test"]
+
+    @model_validator(mode="after")
+    def _label_is_the_majority(self) -> Self:
+        if (self.votes >= 4) != (self.label == 1):
+            raise ValueError(f"label {self.label} is not what {self.votes} of 7 annotators chose")
+        return self
+
+
+class PatchPredictionRow(Row):
+    """One test patch: the label, the annotators' votes for class 1, the model's probability of class 1 and its decision."""
+
+    image: str
+    label: int
+    votes: int
+    probability: Annotated[float, Field(ge=0, le=1)]
+    predicted: int
+
+
 def read_cohort(path: Path) -> list[CohortRow]:
     """Read and check a cohort: every slide once, every patient on one side, in one fold, with one label.
 

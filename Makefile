@@ -18,11 +18,13 @@ $(SETUP): setup.cfg setup.py pyproject.toml constraints.txt
 # make demo                      the msi pipeline on generated slides
 # make demo FRESH=1              the same, forgetting earlier runs
 # make demo SLIDES=… LABELS=…    on slides of your own
+# make demo TASK=mhist           the mhist pipeline on generated patches, or on ANNOTATIONS=… IMAGES=…
 # make demo PARAMS='MinAuroc=0.99 Epochs=5'
 TASK ?= msi
 demo: $(SETUP)
 	@$(BIN)/python -m demo --task $(TASK) $(if $(FRESH),--fresh) $(if $(SLIDES),--slides '$(SLIDES)') \
-		$(if $(LABELS),--labels '$(LABELS)') $(foreach p,$(PARAMS),--param '$(p)')
+		$(if $(LABELS),--labels '$(LABELS)') $(if $(ANNOTATIONS),--annotations '$(ANNOTATIONS)') \
+		$(if $(IMAGES),--images '$(IMAGES)') $(foreach p,$(PARAMS),--param '$(p)')
 
 test: $(SETUP)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow'
@@ -44,11 +46,12 @@ docs: $(SETUP)
 	$(BIN)/python -m pipelines.render
 	$(BIN)/python -m docs.refresh
 
-# The tiler image's libraries with their hashes, from setup.cfg's extra and constraints.txt, for the Python of the image.
+# The images' libraries with their hashes, from setup.cfg's extras and constraints.txt, for the Python of each image.
+COMPILE := $(BIN)/uv pip compile setup.cfg --quiet --constraint constraints.txt --generate-hashes --no-emit-index-url \
+	--python-version 3.12 --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make requirements'
 requirements: $(SETUP)
-	$(BIN)/uv pip compile setup.cfg --quiet --extra tiler --constraint constraints.txt --generate-hashes --no-emit-index-url \
-		--python-version 3.12 --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make requirements' \
-		--output-file containers/cucim-tiler/requirements.txt
+	$(COMPILE) --extra tiler --output-file containers/cucim-tiler/requirements.txt
+	$(COMPILE) --extra training --output-file containers/training/requirements.txt
 
 clean:
 	rm -rf .venv .pathology

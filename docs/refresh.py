@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.__main__ import VERBS, what
 from pipelines.builder import build
-from pipelines.config import load_environment, load_task
+from pipelines.config import TASKS, load_environment, load_task
 from pipelines.graph import mermaid
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -21,11 +21,12 @@ def _between(name: str, content: str, text: str) -> str:
 
 
 def refreshed(text: str) -> str:
-    """The README with the pipeline's picture as the builder makes it now, and the verbs as they say what they do."""
+    """The README with the pipelines' pictures as the builder makes them now, and the verbs as they say what they do."""
     env = load_environment("example")
-    picture = mermaid(build("msi", load_task("msi", env), env).definition)
+    for task in TASKS:
+        picture = mermaid(build(task, load_task(task, env), env).definition)
+        text = _between(f"graph-{task}", f"```mermaid\n{picture}```\n", text)
     rows = "".join(f"| `pipelines.{verb}` | {what(verb)} |\n" for verb in VERBS)
-    text = _between("graph", f"```mermaid\n{picture}```\n", text)
     return _between("verbs", f"| Verb | |\n|---|---|\n{rows}", text)
 
 

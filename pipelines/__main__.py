@@ -6,6 +6,7 @@ import ast
 import sys
 from pathlib import Path
 
+DEFINITIONS = Path(__file__).resolve().parents[1] / "pipeline_definitions"
 VERBS = (
     *("upsert", "start", "watch", "executions", "show", "logs", "metrics", "stop", "retry", "delete"),
     *("validate", "render", "graph"),
@@ -31,7 +32,9 @@ def main() -> int:
     print("python -m pipelines.<verb>, one of:\n")
     for verb in VERBS:
         print(f"  {verb:{max(map(len, VERBS))}}  {what(verb)}")
-    print("\nEach knows --help. Where it works: --environment NAME, else\n$PATHOLOGY_ENVIRONMENT, else this machine.")
+    tasks = sorted(path.stem for path in DEFINITIONS.glob("*.yaml"))
+    print(f"\nTasks, for --task: {', '.join(tasks)}.")
+    print("Each verb knows --help. Where it works: --environment NAME, else\n$PATHOLOGY_ENVIRONMENT, else this machine.")
     return 0
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
-from pipelines.config import MsiTask
+from pipelines.graphs.mhist import mhist
 from pipelines.graphs.msi import msi
+from pipelines.tasks.common import Task
 from steps.environment import Environment
 from steps.jobs import code_of, code_uri
-from steps.sdk import Pipeline
+from steps.sdk import Parameter, Pipeline, Step
 
-GRAPHS = {"msi": msi}
+GRAPHS: dict[str, Callable[[Any, Environment], tuple[list[Parameter], list[Step]]]] = {"msi": msi, "mhist": mhist}
 CODE_PLACEHOLDER = "<code>"
 
 
@@ -50,7 +52,7 @@ class _OfflineSession(SimpleNamespace):
         self.boto_session = SimpleNamespace(client=lambda *_, **__: None)
 
 
-def build(task: str, settings: MsiTask, env: Environment) -> Built:
+def build(task: str, settings: Task, env: Environment) -> Built:
     """Build a task's pipeline.
 
     Raises:

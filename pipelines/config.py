@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import yaml
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings import (
-    CollectFeatures,
-    EvaluateMsi,
-    ExtractFeatures,
-    Fraction,
-    PrepareMsi,
-    Settings,
-    Tiling,
-    TrainMsi,
-)
-from pydantic import Field
 
-from steps.environment import Environment, Images, Network, Registration, Resources, RunAs, TrainingResources
+from pipelines.tasks.common import Task
+from pipelines.tasks.mhist import MhistTask
+from pipelines.tasks.msi import MsiTask
+from steps.environment import Environment, Images, Network
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFINITIONS = REPOSITORY / "pipeline_definitions"
 ENVIRONMENT_VARIABLE = "PATHOLOGY_ENVIRONMENT"
-TASKS = ("msi",)
+_KINDS: dict[str, type[Task]] = {"msi": MsiTask, "mhist": MhistTask}
+TASKS = tuple(_KINDS)
 
 LOCAL = Environment(
     name="local",
@@ -40,154 +33,6 @@ LOCAL = Environment(
     images=Images(cucim_tiler="cucim-tiler@sha256:" + "0" * 64, training="training@sha256:" + "0" * 64),
 )
 """Nothing to configure: buckets and file systems are folders, jobs are processes, no image is ever pulled."""
-
-
-class Dataset(Settings):
-    """Slides (a folder, or the root a GDC manifest was downloaded to) and the table of labels."""
-
-    slides: str
-    manifest: str | None = None
-    labels: str
-    version: Annotated[str, Field(max_length=64)] = "1"
-
-
-class Encoder(Settings):
-    """The folder in S3 that holds encoder.json and the checkpoint."""
-
-    weights: str
-
-
-class _Job(Settings):
-    resources: Resources
-
-
-class Prepare(_Job):
-    """PrepareMsi."""
-
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
-
-
-class Extract(Settings):
-    """ExtractFeatures; ``run_as: training`` lets it read slides from EFS."""
-
-    run_as: RunAs = "processing"
-    resources: TrainingResources
-    features: str
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
-
-
-class Collect(_Job):
-    """CollectFeatures."""
-
-    max_failed_fraction: Fraction = 0.1
-
-
-class Stage(Settings):
-    """StageFeatures; None where training reads S3."""
-
-    resources: TrainingResources
-
-
-class Train(Settings):
-    """TrainMsi; ``features`` and ``models`` say where it reads: a folder on EFS, or the same as extraction's in S3."""
-
-    resources: TrainingResources
-    features: str
-    models: str
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
-
-
-class Evaluate(_Job):
-    """EvaluateMsi."""
-
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
-
-
-class Gate(Settings):
-    """The least AUROC on the test patients that registers a model."""
-
-    min_auroc: Fraction
-
-
-class MsiTask(Settings):
-    """pipeline_definitions/msi.yaml, its URIs filled in for one environment and its hyperparameters typed."""
-
-    pipeline: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,81}$")]
-    description: str
-    dataset: Dataset
-    encoder: Encoder
-    prepare: Prepare
-    extract: Extract
-    collect: Collect
-    stage: Stage | None = None
-    train: Train
-    evaluate: Evaluate
-    gate: Gate
-    register_as: Annotated[Registration, Field(alias="register")]
-
-    def placed(self, env: Environment) -> MsiTask:
-        """The task with every URI filled in for ``env``.
-
-        Raises:
-            RequestError: naming the key whose URI is none.
-        """
-
-        def fill(section: T, *keys: str) -> T:
-            filled = {}
-            for key in keys:
-                value = getattr(section, key)
-                if value is not None:
-                    try:
-                        filled[key] = env.place(value)
-                    except RequestError as error:
-                        raise RequestError(f"{type(section).__name__.lower()}.{key}: {error}") from None
-            return section.model_copy(update=filled)
-
-        return self.model_copy(
-            update={
-                "dataset": fill(self.dataset, "slides", "manifest", "labels"),
-                "encoder": fill(self.encoder, "weights"),
-                "extract": fill(self.extract, "features"),
-                "train": fill(self.train, "features", "models"),
-            }
-        )
-
-    @property
-    def prepare_settings(self) -> PrepareMsi:
-        """PrepareMsi's hyperparameters, checked."""
-        own = {"slides": self.dataset.slides, "manifest": self.dataset.manifest}
-        return PrepareMsi.parse({**self.prepare.hyperparameters, **own}, "prepare.hyperparameters")
-
-    @property
-    def extract_settings(self) -> ExtractFeatures:
-        """ExtractFeatures' hyperparameters, checked."""
-        return ExtractFeatures.parse(
-            {**self.extract.hyperparameters, "features": self.extract.features}, "extract.hyperparameters"
-        )
-
-    @property
-    def collect_settings(self) -> CollectFeatures:
-        """CollectFeatures' hyperparameters: extraction's tiling and its own limit."""
-        tiling = {name: getattr(self.extract_settings, name) for name in Tiling.model_fields}
-        own = {
-            "features": self.extract.features,
-            "encoder": self.encoder.weights,
-            "max_failed_fraction": self.collect.max_failed_fraction,
-        }
-        return CollectFeatures.parse({**tiling, **own}, "collect")
-
-    @property
-    def train_settings(self) -> TrainMsi:
-        """TrainMsi's hyperparameters, checked."""
-        return TrainMsi.parse(self.train.hyperparameters, "train.hyperparameters")
-
-    @property
-    def evaluate_settings(self) -> EvaluateMsi:
-        """EvaluateMsi's hyperparameters, checked."""
-        return EvaluateMsi.parse(self.evaluate.hyperparameters, "evaluate.hyperparameters")
-
-
-T = TypeVar("T", bound=Settings)
 
 
 def read_yaml(path: Path, what: str, loader: Any = yaml.SafeLoader) -> Any:
@@ -221,11 +66,11 @@ def load_environment(given: str | None) -> Environment:
     return Environment.parse(_mapping(path, "environment"), str(given))
 
 
-def _parse_task(task: str, folder: Path) -> MsiTask:
+def _parse_task(task: str, folder: Path) -> Task:
     if task not in TASKS:
         raise RequestError(f"there is no task {task!r}: choose one of {', '.join(TASKS)}")
     path = folder / f"{task}.yaml"
-    return MsiTask.parse(_mapping(path, "task"), path.name)
+    return _KINDS[task].parse(_mapping(path, "task"), path.name)
 
 
 def pipeline_name(task: str, folder: Path = DEFINITIONS) -> str:
@@ -237,7 +82,7 @@ def pipeline_name(task: str, folder: Path = DEFINITIONS) -> str:
     return _parse_task(task, folder).pipeline
 
 
-def load_task(task: str, env: Environment, folder: Path = DEFINITIONS) -> MsiTask:
+def load_task(task: str, env: Environment, folder: Path = DEFINITIONS) -> Task:
     """A task's YAML, filled in for an environment, every hyperparameter checked.
 
     Raises:
@@ -246,8 +91,7 @@ def load_task(task: str, env: Environment, folder: Path = DEFINITIONS) -> MsiTas
     parsed = _parse_task(task, folder)
     try:
         placed = parsed.placed(env)
-        for settings in ("prepare_settings", "extract_settings", "collect_settings", "train_settings", "evaluate_settings"):
-            getattr(placed, settings)
+        placed.check()
     except RequestError as error:
         raise RequestError(f"{task}.yaml: {error}") from None
     return placed

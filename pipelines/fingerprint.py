@@ -1,4 +1,4 @@
-"""What a dataset is right now, in 16 digits: so that a changed label table or slide is never answered from the cache."""
+"""What a dataset is right now, in 16 digits: so that a changed table, slide or patch is never answered from the cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
 
 PARAMETER = "DatasetVersion"
-_PARTS = ("SlidesUri", "ManifestUri", "LabelsUri", "EncoderUri")
+_PARTS = ("SlidesUri", "ManifestUri", "LabelsUri", "AnnotationsUri", "ImagesUri", "EncoderUri")
+"""Parameters that name what a person put there; a pipeline has those of its task."""
 
 
 def fingerprint(store: Store, values: dict[str, Any]) -> str | None:

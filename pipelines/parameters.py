@@ -53,7 +53,7 @@ def read_params_file(path: Path | None) -> dict[str, str]:
 
 
 def check_parameters(definition: dict[str, Any], values: dict[str, str]) -> dict[str, str]:
-    """``values`` as they are, checked against the definition.
+    """``values`` checked against the definition, a folder's URI without the slash at its end: a graph may join one to it.
 
     Raises:
         RequestError: for an unknown name, a value of the wrong type, out of its range, or placed where the graph cannot read.
@@ -65,7 +65,11 @@ def check_parameters(definition: dict[str, Any], values: dict[str, str]) -> dict
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(declared)}"
             raise RequestError(f"--param {name}={value}: the pipeline has no parameter {name!r}; {hint}")
     _ranges(definition, {**defaults(definition), **{name: _typed(declared[name], value) for name, value in values.items()}})
-    return values
+    return {name: _plain(value, str(declared[name].get("DefaultValue", ""))) for name, value in values.items()}
+
+
+def _plain(value: str, default: str) -> str:
+    return value.rstrip("/") if "://" in default else value
 
 
 def _typed(parameter: dict[str, Any], value: str) -> Any:

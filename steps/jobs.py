@@ -17,6 +17,8 @@ from steps.sdk import ExecutionVariables, Join, JsonGet, PropertyFile, StepTypeE
 
 HYPERPARAMETER_PREFIX = "SM_HP_"
 ENTRY_POINT = ["pathology-run"]
+RUNS = "runs"
+"""The prefix in the bucket that executions write their outputs below."""
 
 
 @cache
@@ -33,7 +35,7 @@ def code_uri(env: Environment, command: str) -> str:
 def run_folder(env: Environment, *below: str) -> Join:
     """``s3://bucket/runs/<pipeline>/<execution id>/<below…>``: outputs of one execution, never an input's key by itself."""
     variables = [ExecutionVariables.PIPELINE_NAME, ExecutionVariables.PIPELINE_EXECUTION_ID]
-    return Join(on="/", values=[f"s3://{env.bucket}/runs", *variables, *below])
+    return Join(on="/", values=[f"s3://{env.bucket}/{RUNS}", *variables, *below])
 
 
 @dataclass(frozen=True)

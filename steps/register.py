@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from steps.environment import Environment, Registration
@@ -11,6 +11,7 @@ from steps.request import RequestStep
 from steps.sdk import Join, StepTypeEnum
 
 JSON = "application/json"
+IMAGES = ("image/png", "image/jpeg")
 
 
 def register(
@@ -20,10 +21,21 @@ def register(
     model: Job,
     scores: Job,
     approval: Any,
-    metadata: Mapping[str, str],
+    metadata: Mapping[str, Any],
     description: str,
+    *,
+    accepts: Sequence[str] = (JSON,),
+    sources: Mapping[str, Any] | None = None,
 ) -> RequestStep:
-    """A model version in the group: the artefact, the image that serves it, evaluation.json as its quality metrics."""
+    """A model version in the group: the artefact, the image that serves it, evaluation.json as its quality metrics.
+
+    ``accepts`` are the content types that the endpoint takes. ``sources`` name folders in S3 that the artefact needs beside
+    itself: an endpoint finds each below /opt/ml/additional-model-data-sources/, under its name.
+    """
+    container = {"Image": env.images.training, "ModelDataUrl": model.artefact}
+    if sources:
+        container["AdditionalModelDataSources"] = [_source(key, uri) for key, uri in sources.items()]
+    instances = list(place.instance_types)
     statistics = {
         "ContentType": JSON,
         "S3Uri": Join(on="/", values=[scores["evaluation"], "evaluation.json"]),
@@ -33,13 +45,20 @@ def register(
         "ModelPackageDescription": description,
         "ModelApprovalStatus": approval,
         "InferenceSpecification": {
-            "Containers": [{"Image": env.images.training, "ModelDataUrl": model.artefact}],
-            "SupportedContentTypes": [JSON],
+            "Containers": [container],
+            "SupportedContentTypes": list(accepts),
             "SupportedResponseMIMETypes": [JSON],
-            "SupportedRealtimeInferenceInstanceTypes": list(place.instance_types),
-            "SupportedTransformInstanceTypes": list(place.instance_types),
+            "SupportedRealtimeInferenceInstanceTypes": instances,
+            # Batch transform takes no model data but the archive.
+            **({} if sources else {"SupportedTransformInstanceTypes": instances}),
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
         "CustomerMetadataProperties": dict(metadata),
     }
     return RequestStep(name, StepTypeEnum.REGISTER_MODEL, request, description=description)
+
+
+def _source(name: str, uri: Any) -> dict[str, Any]:
+    """A folder as it lies in S3; the service knows a prefix by the slash at its end."""
+    data = {"S3Uri": Join(on="", values=[uri, "/"]), "S3DataType": "S3Prefix", "CompressionType": "None"}
+    return {"ChannelName": name, "S3DataSource": data}

@@ -18,8 +18,14 @@ COMMANDS: dict[str, type[Settings]] = {
     "stage": contracts.StageFeatures,
     "train_msi_tcga": contracts.TrainMsi,
     "evaluate_msi": contracts.EvaluateMsi,
+    "prepare_mhist": contracts.PrepareMhist,
+    "stage_mhist": contracts.StageMhist,
+    "train_mhist": contracts.TrainMhist,
+    "evaluate_mhist": contracts.EvaluateMhist,
 }
 _PREFIX = "SM_HP_"
+_OUTPUT = "s3://bucket/output"
+"""Stands for what only an execution knows, which is where a step before has written."""
 
 
 def hyperparameters(step: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
@@ -57,11 +63,16 @@ def setting_problems(definition: dict[str, Any], parameters: dict[str, Any]) -> 
             try:
                 values[key] = known(expression, parameters)
             except UnknownValueError:
-                continue
+                if _needed(COMMANDS[command], key):
+                    values[key] = _OUTPUT
         try:
             COMMANDS[command].parse(values, command)
         except RequestError as error:
             yield step["Name"], _named(str(error), expressions)
+
+
+def _needed(settings: type[Settings], key: str) -> bool:
+    return any(field.is_required() for field in settings.model_fields.values() if field.alias == key)
 
 
 def _named(message: str, expressions: dict[str, Any]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathology.contracts.errors import RequestError
 from pathology.contracts.log_lines import MSI_METRICS, SLIDE_METRIC
 
-from pipelines.config import MsiTask
 from pipelines.graphs.msi_parameters import MsiParameters
+from pipelines.tasks.msi import MsiTask
 from steps.environment import Environment
 from steps.gate import fail, quality_gate
 from steps.jobs import Job, processing, training

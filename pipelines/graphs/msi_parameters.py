@@ -8,7 +8,7 @@ from typing import Any
 
 from pathology.contracts.settings import NOT_GIVEN
 
-from pipelines.config import MsiTask
+from pipelines.tasks.msi import MsiTask
 from steps.sdk import Parameter, ParameterFloat, ParameterInteger, ParameterString
 
 Hyperparameters = Mapping[str, Any]

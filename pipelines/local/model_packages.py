@@ -29,6 +29,10 @@ def register(state: State, request: dict[str, Any]) -> str:
         uri = container.get("ModelDataUrl")
         if uri and state.store.entry(Uri.parse(uri)) is None:
             raise DataError(f"{uri}: there is no such model artefact")
+        for source in container.get("AdditionalModelDataSources", []):
+            folder = source["S3DataSource"]["S3Uri"]
+            if not any(state.store.list(Uri.parse(folder))):
+                raise DataError(f"{folder}: there is nothing there for the model's {source['ChannelName']}")
     number = max((version["ModelPackageVersion"] for version in versions(state, group)), default=0)
     while True:
         number += 1

@@ -77,7 +77,9 @@ def summary(session: Session, state: ExecutionState) -> Iterator[str]:
     if folder is not None:
         own = read_evaluation(session, folder).get("pathology", {})
         for name, title in SHOWN.items():
-            interval = own["intervals"][name]
+            interval = own["intervals"].get(name)
+            if interval is None:
+                continue
             bounds = f"{own['confidence']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}"
             yield f"{title}: {interval['value']:.3f} ({bounds})"
         yield from (f"caution: {caution}" for caution in own["cautions"])

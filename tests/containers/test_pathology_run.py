@@ -101,3 +101,31 @@ def test_the_hosts_own_setup_runs_first_in_training(entry, tmp_path):
     script.chmod(0o755)
     done, _ = entry(code("print('running')"), "hello", kind="training", PATH=f"{tools}:{os.environ['PATH']}")
     assert done.stdout.splitlines() == ["host set up for train", "running"]
+
+
+@pytest.fixture
+def endpoint(repository, tmp_path):
+    """Run ``pathology-run serve`` beside a model that carries ``files``; no job anywhere."""
+
+    def run(files):
+        root = tmp_path / "ml"
+        (root / "model").mkdir(parents=True)
+        Code(files).unpack(root / "model" / "code")
+        command = [sys.executable, str(repository / "containers" / "pathology-run"), "serve"]
+        env = {**os.environ, "PATHOLOGY_ROOT": str(root)}
+        return subprocess.run(command, capture_output=True, text=True, env=env, check=False, cwd=tmp_path), root
+
+    return run
+
+
+def test_an_endpoint_runs_the_code_of_its_model(endpoint):
+    files = {f"pathology/{name}": b"" for name in ("__init__.py", "commands/__init__.py")}
+    done, root = endpoint(files | {"pathology/commands/serve.py": b"import pathology; print(pathology.__file__)"})
+    assert done.stdout.strip() == str(root / "model" / "code" / "pathology" / "__init__.py")
+
+
+def test_a_model_without_code_is_refused_in_a_line(endpoint):
+    done, _ = endpoint({"inference.py": b""})
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the model's code in ")
+    assert done.stderr.endswith("model/code has no command 'serve'\n")

@@ -10,23 +10,24 @@ from pathology.contracts.settings import TrainMsi
 
 from pipelines.builder import build
 from pipelines.checks.expressions import all_steps
-from pipelines.config import load_task
+from pipelines.config import TASKS, load_task
 
 BUILD = (
     "import hashlib, socket\n"
     "def refuse(*_, **__): raise OSError('the network is off')\n"
     "socket.socket.connect = refuse; socket.create_connection = refuse; socket.getaddrinfo = refuse\n"
     "from pipelines.builder import build\n"
-    "from pipelines.config import load_environment, load_task\n"
+    "from pipelines.config import TASKS, load_environment, load_task\n"
     "env = load_environment('example')\n"
-    "built = build('msi', load_task('msi', env), env)\n"
-    "code = hashlib.sha256(b''.join(built.code[uri] for uri in sorted(built.code))).hexdigest()\n"
-    "print(hashlib.sha256(built.text.encode()).hexdigest(), code)\n"
+    "for task in TASKS:\n"
+    "    built = build(task, load_task(task, env), env)\n"
+    "    code = hashlib.sha256(b''.join(built.code[uri] for uri in sorted(built.code))).hexdigest()\n"
+    "    print(hashlib.sha256(built.text.encode()).hexdigest(), code)\n"
 )
 
 
 def build_elsewhere(folder, seed):
-    """The definition's and the archives' hashes from a process without network, credentials or region."""
+    """Every definition's and its archives' hashes from a process without network, credentials or region."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PATHOLOGY_", "SAGEMAKER_"))}
     done = subprocess.run(
         [sys.executable, "-c", BUILD],
@@ -44,13 +45,14 @@ def test_same_bytes_from_two_processes_two_folders_two_hash_seeds_without_networ
     for top in ("pipelines", "steps", "containers", "pipeline_definitions", "environments"):
         shutil.copytree(repository / top, tmp_path / top, ignore=shutil.ignore_patterns("__pycache__"))
     first = build_elsewhere(repository, "1")
-    assert len(first.split()) == 2
+    assert len(first.split()) == 2 * len(TASKS)
     assert build_elsewhere(tmp_path, "2") == first
 
 
-def test_rendered_definition_is_what_the_builder_makes(built, repository):
-    committed = (repository / "pipeline_definitions" / "msi.json").read_text(encoding="utf-8")
-    assert committed == built.rendered, "stale: run python -m pipelines.render"
+@pytest.mark.parametrize("task", TASKS)
+def test_rendered_definition_is_what_the_builder_makes(task, example, repository):
+    committed = (repository / "pipeline_definitions" / f"{task}.json").read_text(encoding="utf-8")
+    assert committed == build(task, load_task(task, example), example).rendered, "stale: run python -m pipelines.render"
     assert "<code>" in committed
 
 

@@ -2,17 +2,17 @@ import pytest
 import yaml
 from pathology.contracts.errors import RequestError
 
-from pipelines.config import DEFINITIONS, LOCAL, load_environment, load_task
+from pipelines.config import DEFINITIONS, LOCAL, TASKS, load_environment, load_task, pipeline_name
 
 
-def task_with(tmp_path, *path, value):
-    """msi.yaml with one key set."""
-    content = yaml.safe_load((DEFINITIONS / "msi.yaml").read_text())
+def task_with(tmp_path, *path, value, task="msi"):
+    """A task's YAML with one key set."""
+    content = yaml.safe_load((DEFINITIONS / f"{task}.yaml").read_text())
     place = content
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    (tmp_path / "msi.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / f"{task}.yaml").write_text(yaml.safe_dump(content))
     return tmp_path
 
 
@@ -37,6 +37,32 @@ def test_what_is_wrong_in_the_yaml_is_named(tmp_path, path, value, said):
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("extract",), {}, "mhist.yaml: extract: unknown key"),
+        (("train", "hyperparameters", "tune"), "everything", "train.hyperparameters: tune: Input should be 'linear', 'lora'"),
+        (("prepare", "hyperparameters", "folds"), 5, "prepare.hyperparameters: folds: unknown key"),
+        (("evaluate", "hyperparameters", "resamples"), 1, "evaluate.hyperparameters: resamples"),
+        (("dataset", "images"), "images", "mhist.yaml: dataset.images: 'images' is no URI"),
+        (("train", "training"), "s3://{buckets}/x", "train.training: 's3://{buckets}/x': only {bucket} and {file_system}"),
+    ],
+)
+def test_what_is_wrong_in_mhists_yaml_is_named(tmp_path, path, value, said):
+    with pytest.raises(RequestError) as refused:
+        load_task("mhist", LOCAL, task_with(tmp_path, *path, value=value, task="mhist"))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_filled_in_and_has_a_pipeline_of_its_own(task):
+    placed = load_task(task, LOCAL)
+    assert placed.pipeline == pipeline_name(task) == placed.register_as.group == f"pathology-{task}"
+    uris = [getattr(getattr(placed, section), key) for section, keys in placed.uris.items() for key in keys]
+    assert all(uri.startswith((f"s3://{LOCAL.bucket}/", f"efs://{LOCAL.file_system}/")) for uri in uris)
 
 
 def test_unknown_task_and_environment_are_refused():

@@ -19,6 +19,10 @@ def test_values_that_fit_are_taken(built):
     }
 
 
+def test_a_folder_is_named_without_the_slash_at_its_end(built):
+    assert parsed(built.definition, ["EncoderUri=s3://mine/encoder/"]) == {"EncoderUri": "s3://mine/encoder"}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

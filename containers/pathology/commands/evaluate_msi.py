@@ -22,7 +22,9 @@ from pathology.datasets.bags import Patient, patients_of
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.models import serve_msi
-from pathology.models.artefact import Artefact, unpack
+from pathology.models.archive import unpack
+from pathology.models.artefact import Artefact
+from pathology.report.cautions import other_code, small, stand_in
 from pathology.report.msi import render
 
 
@@ -145,26 +147,14 @@ def _block(
 def cautions(artefact: Artefact, scores: Scores, lost: int, code: str, trained_here: bool) -> list[str]:
     """What a reader must know before believing a number, most important first."""
     config = artefact.config
-    found = []
-    if not config.encoder.published:
-        remark = f" ({config.encoder.remark})" if config.encoder.remark else ""
-        found.append(
-            f"The encoder {config.encoder.name} is a seeded stand-in, not a published foundation model{remark}: these results "
-            "show that the pipeline runs and say nothing about patients."
-        )
     positives = int(scores.truth.sum())
-    if min(positives, len(scores.truth) - positives) < 20:
-        found.append(
-            f"The test set holds {positives} positive and {len(scores.truth) - positives} negative patients: read the intervals, "
-            "not the single numbers."
-        )
+    found = stand_in(EncoderReport(**config.encoder.model_dump(exclude={"dimension"})))
+    found += small(positives, len(scores.truth) - positives)
     if lost:
         found.append(f"{lost} test patients have no slide that could be evaluated; they are listed and in no number.")
     if not trained_here:
         found.append("The model was trained from another cohort table: make sure that none of these patients was in it.")
-    if code != config.serving_code:
-        found.append("The code that evaluated is not the code packed with the model: train again before registering it.")
-    return found
+    return found + other_code(code, config.serving_code)
 
 
 if __name__ == "__main__":

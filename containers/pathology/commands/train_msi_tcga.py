@@ -23,7 +23,8 @@ from pathology.datasets.staging import feature_path
 from pathology.job import Job, run
 from pathology.metrics.ranking import auroc, youden_threshold
 from pathology.models import serve_msi
-from pathology.models.artefact import EncoderIdentity, MsiConfig, OutOfFold, fold_file, save_artefact, tiling_attributes
+from pathology.models.archive import EncoderIdentity, save_artefact
+from pathology.models.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
 from pathology.models.mil_training import Ensemble, cross_validate
 from pathology.wsi.features import Features, read_features
 
@@ -73,7 +74,7 @@ def main(job: Job) -> None:
         serving_code=code.hash,
         versions={name: version(name) for name in LIBRARIES},
     )
-    save_artefact(job.output("model"), config, {entry.file: content for entry, content in folds}, code)
+    save_artefact(job.output("model"), config, {entry.file: content for entry, content in folds}, code, serve_msi.__name__)
 
 
 def _first(root: Path, patients: Sequence[Patient]) -> Features:

@@ -203,7 +203,7 @@ def build(weights: dict[str, Tensor], settings: TrainMsi) -> GatedAttention:
 
 def train_fold(bags: Bags, train: np.ndarray, validation: np.ndarray, fold: int, settings: TrainMsi, scratch: Path) -> FoldModel:
     """Train until the validation loss has not improved for ``patience`` epochs."""
-    _quieten()
+    quieten()
     lightning.seed_everything(settings.seed + fold, verbose=False)
     training = FoldTraining(bags, train, validation, fold, settings)
     trainer = lightning.Trainer(
@@ -227,13 +227,14 @@ def train_fold(bags: Bags, train: np.ndarray, validation: np.ndarray, fold: int,
     return training.best
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Lightning's advice about loaders and loggers would drown the lines that people and metrics read."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*The number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec.*")
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
 
 
 def write_checkpoint(path: Path, model: FoldModel) -> None:

@@ -1,12 +1,12 @@
 """EvaluateMsi: every number recomputed from predictions.csv with scikit-learn; nothing dropped; one file that needs nothing."""
 
 import hashlib
-import html.parser
 import re
 
 import numpy as np
 import pytest
 from msi_jobs import MsiRun, slide_row
+from pages import Page
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Evaluation
 from scipy.stats import binomtest
@@ -108,34 +108,13 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, msi_run):
     assert parsed.to_json() == (folder / "evaluation" / "evaluation.json").read_bytes()
 
 
-class Page(html.parser.HTMLParser):
-    """Collects what a page refers to, its text, and whether tags close."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.references, self.text, self.open = [], "", []
-
-    def handle_starttag(self, tag, attributes):
-        self.references += [value for name, value in attributes if name in {"src", "href", "srcset", "data"}]
-        if tag not in {"meta", "img", "br", "link"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
 def test_the_report_is_one_file_that_says_it_plainly(evaluated):
     folder, evaluation, predictions, _ = evaluated
     source = (folder / "evaluation" / "report.html").read_text()
-    page = Page()
-    page.feed(source)
-    assert not page.open
+    page = Page(source)
     assert len(page.references) == 4 and all(item.startswith("data:image/svg+xml;base64,") for item in page.references)
     assert "url(" not in source and "@import" not in source and "<script" not in source
-    text = " ".join(page.text.split())
+    text = page.text
     auroc = evaluation["pathology"]["intervals"]["auroc"]
     assert f"95% interval {auroc['low']:.3f} to {auroc['high']:.3f}" in text
     assert "seeded stand-in, not a published foundation model" in text

@@ -1,0 +1,149 @@
+"""evaluation.json of mhist: Studio's metrics as for msi, and a block on patches, annotators and published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pathology.contracts.evaluation import (
+    BinaryClassificationMetrics,
+    Bounds,
+    CalibrationBin,
+    Count,
+    EncoderReport,
+    Probability,
+)
+from pathology.contracts.intervals import Interval
+from pathology.contracts.settings import Tune
+from pathology.contracts.strict_json import StrictJson
+
+PublishedMeasure = Literal["balanced_accuracy", "accuracy", "auroc"]
+
+
+class Published(StrictJson):
+    """What somebody else reports on MHIST's own test partition, and where it stands."""
+
+    model: str
+    how: str
+    measure: PublishedMeasure
+    value: Probability
+    source: str
+
+
+_PROBE = "frozen encoder, linear probe"
+_EVA = "eva leaderboard, mean of 5 runs: https://kaiko-ai.github.io/eva/main/leaderboards"
+
+PUBLISHED = (
+    Published(model="Virchow2", how=_PROBE, measure="balanced_accuracy", value=0.861, source=_EVA),
+    Published(model="H-optimus-0", how=_PROBE, measure="balanced_accuracy", value=0.843, source=_EVA),
+    Published(model="UNI", how=_PROBE, measure="balanced_accuracy", value=0.843, source=_EVA),
+    Published(model="GigaPath", how=_PROBE, measure="balanced_accuracy", value=0.829, source=_EVA),
+    Published(
+        model="H-optimus-0", how=_PROBE, measure="accuracy", value=0.828, source="Bioptimus, at the release of H-optimus-0"
+    ),
+    Published(
+        model="ResNet-18",
+        how="ImageNet weights, fine-tuned",
+        measure="auroc",
+        value=0.927,
+        source="Wei et al. 2021, A Petri Dish for Histopathology Image Analysis (MHIST)",
+    ),
+)
+"""Facts §2. Nobody publishes an interval with them, so that only ours can say what 977 patches tell apart."""
+
+
+class Comparison(StrictJson):
+    """Our measure beside a published one: ``higher`` or ``lower`` where our whole interval is, ``within`` where it holds theirs."""
+
+    published: Published
+    own: Bounds
+    own_is: Literal["higher", "lower", "within"]
+
+
+class ClassAccuracy(StrictJson):
+    """Patches of one class, and the share of them called right with its Wilson interval; null where there are none."""
+
+    n: Count
+    accuracy: Bounds | None
+
+
+class AgreementRow(StrictJson):
+    """Test patches on whose class ``agreement`` of the 7 annotators agreed, by true class in the order of the labels."""
+
+    agreement: Literal[4, 5, 6, 7]
+    n: Count
+    accuracy: Bounds | None
+    classes: tuple[ClassAccuracy, ClassAccuracy]
+
+
+class ValidationReport(StrictJson):
+    """How training ended on the validation patches, on which epoch and threshold were chosen."""
+
+    patches: Count
+    positives: Count
+    accuracy: Probability
+    auroc: Probability
+
+
+class PatchModelIdentity(StrictJson):
+    """What was evaluated: hashes of the archive and of its configuration, which holds those of all weights.
+
+    ``version`` is what the endpoint answers; ``trained_on_these_patches``: patches.csv is the table that the model was trained
+    from, so that its split holds.
+    """
+
+    archive_sha256: str
+    config_sha256: str
+    version: str
+    labels: tuple[str, str]
+    tune: Tune
+    trained_on_these_patches: bool
+    validation: ValidationReport
+    serving_code: str
+    evaluated_with_code: str
+
+
+class MhistBlock(StrictJson):
+    """What a pathologist and an auditor ask for beside Studio's numbers; class 1 is positive.
+
+    ``published_partition``: the test patches are as many as MHIST's own, without which ``published`` compares unlike things.
+    """
+
+    task: Literal["mhist"]
+    n: Count
+    positives: Count
+    threshold: Probability
+    confidence: float
+    resamples: Count
+    seed: Count
+    intervals: dict[str, Bounds]
+    brier: float
+    calibration: list[CalibrationBin]
+    agreement: list[AgreementRow]
+    published: list[Comparison]
+    published_partition: bool
+    model: PatchModelIdentity
+    encoder: EncoderReport
+    data: dict[str, str]
+    cautions: list[str]
+
+
+class MhistEvaluation(StrictJson):
+    """The whole file."""
+
+    binary_classification_metrics: BinaryClassificationMetrics
+    pathology: MhistBlock
+
+
+def compare(intervals: Mapping[str, Interval]) -> list[Comparison]:
+    """Our measures beside :data:`PUBLISHED`, in its order."""
+    rows = []
+    for published in PUBLISHED:
+        own = intervals[published.measure]
+        own_is: Literal["higher", "lower", "within"] = "within"
+        if own.low > published.value:
+            own_is = "higher"
+        elif own.high < published.value:
+            own_is = "lower"
+        rows.append(Comparison(published=published, own=Bounds.of(own), own_is=own_is))
+    return rows

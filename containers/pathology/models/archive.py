@@ -1,0 +1,156 @@
+"""What every model artefact shares: ``config.json``, safetensors by hash, ``code/`` that serves them, and unpacking; no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from pathology.contracts.code import Code
+from pathology.contracts.errors import DataError
+from pathology.contracts.features import Sha256, sha256_of
+from pathology.contracts.settings import explain
+from pathology.contracts.storage import write_whole
+
+FORMAT_VERSION = 1
+CONFIG = "config.json"
+MAXIMUM_FILES = 500
+MAXIMUM_BYTES = 8 * 2**30
+MAXIMUM_RATIO = 200
+"""Budgets for unpacking: H-optimus-0 fine-tuned whole is 4.3 GiB of float32, which hardly compress; heads are some MB."""
+
+INFERENCE = '''"""What SageMaker's toolkit and any server call: the four functions that evaluation has proven."""
+
+from {module} import input_fn, model_fn, output_fn, predict_fn
+
+__all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
+'''
+
+
+class Part(BaseModel):
+    """Base of what stands in config.json."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class EncoderIdentity(Part):
+    """The encoder that the model was trained on."""
+
+    name: str
+    sha256: Sha256
+    dimension: Annotated[int, Field(ge=1)]
+    published: bool
+    remark: str = ""
+
+
+C = TypeVar("C", bound=Part)
+
+
+def pack_tensors(tensors: Mapping[str, Tensor]) -> tuple[str, bytes]:
+    """The sha256 and the bytes of a safetensors file."""
+    content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+    return hashlib.sha256(content).hexdigest(), content
+
+
+def save_artefact(folder: Path, config: Part, files: Mapping[str, bytes], code: Code, module: str) -> None:
+    """Write weights, then the code with ``module``'s functions as its entry, then config.json; same content, same bytes."""
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    code.unpack(folder / "code")
+    write_whole(folder / "code" / "inference.py", INFERENCE.format(module=module).encode())
+    write_whole(folder / CONFIG, (config.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_config(folder: Path, kind: type[C]) -> tuple[C, str]:
+    """config.json of an unpacked artefact, and its sha256, which stands for all that it names by hash.
+
+    Raises:
+        DataError: when it is missing, of a newer version, or not of this ``kind``.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise DataError(f"the model artefact holds no {CONFIG}: train the model again, or give its model.tar.gz")
+    content = path.read_bytes()
+    where = f"the model artefact's {CONFIG}"
+    try:
+        version = json.loads(content)["format_version"]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{where} is no model configuration: train the model again") from None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise DataError(f"{where} has format version {version} and this code reads {FORMAT_VERSION}: use newer code")
+    try:
+        return kind.model_validate_json(content), hashlib.sha256(content).hexdigest()
+    except ValidationError as error:
+        raise DataError(explain(error, where)) from None
+
+
+def read_tensors(folder: Path, file: str, sha256: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that has the hash the configuration says.
+
+    Raises:
+        DataError: naming the file that is gone, changed or no safetensors.
+    """
+    path = folder / file
+    if not path.is_file():
+        raise DataError(f"the model artefact lacks {file}: register a whole one")
+    if sha256_of(path) != sha256:
+        raise DataError(f"{file} is not the one that was trained (its sha256 is another): fetch the artefact again")
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except SafetensorError as error:
+        raise misfit(file, error) from None
+    return tensors
+
+
+def misfit(file: str, error: Exception) -> DataError:
+    """The one line for weights that do not fit what config.json says of them."""
+    return DataError(f"{file} does not fit its configuration: {' '.join(str(error).split())[:300]}")
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a ``model.tar.gz`` of ours into an empty folder.
+
+    Raises:
+        DataError: for anything but regular files and folders with plain relative names, or more of them than a model has.
+    """
+    budget = min(MAXIMUM_BYTES, MAXIMUM_RATIO * archive.stat().st_size + 2**20)
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for number, member in enumerate(tar):
+                budget -= member.size
+                _check_member(member, number, budget, archive)
+                _extract(tar, member, folder)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{archive.name} cannot be unpacked ({error}): fetch it again") from None
+
+
+def _check_member(member: tarfile.TarInfo, number: int, budget: int, archive: Path) -> None:
+    path = PurePosixPath(member.name)
+    if not (member.isreg() or member.isdir()) or member.sparse:
+        raise DataError(f"{archive.name}: {member.name!r} is a link or a device: a model holds only files and folders")
+    if path.is_absolute() or ".." in path.parts or "\\" in member.name:
+        raise DataError(f"{archive.name}: {member.name!r} would lie outside the model's folder")
+    if number >= MAXIMUM_FILES or budget < 0:
+        raise DataError(f"{archive.name} unpacks to more than a model holds: it is refused")
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    target = folder.joinpath(*PurePosixPath(member.name).parts)
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    source = tar.extractfile(member)
+    if source is None:
+        raise DataError(f"{member.name!r} cannot be read from the archive: fetch it again")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source, target.open("xb") as file:
+        while block := source.read(2**20):
+            file.write(block)

@@ -1,0 +1,39 @@
+"""Augmentation of H&E patches: flips, quarter turns and stain jitter, every draw from the sample's own generator."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+"""Optical density in red, green, blue of haematoxylin, eosin and DAB (Ruifrok & Johnston 2001)."""
+JITTER = 0.05
+"""Largest change of a stain's strength, as a share and as an offset: "HED-light" of Tellez et al. 2019."""
+
+
+def sample_generator(*seed: int) -> torch.Generator:
+    """A generator that depends on these numbers alone: seed, epoch and the patch's number."""
+    state = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def augment(patch: Tensor, generator: torch.Generator) -> Tensor:
+    """``patch`` (3, H, H) uint8 → the same, turned by quarters, perhaps mirrored, its stains a little stronger or weaker."""
+    turns, mirrored = torch.randint(0, 4, (), generator=generator), torch.randint(0, 2, (), generator=generator)
+    patch = torch.rot90(patch, int(turns), (1, 2))
+    if mirrored:
+        patch = patch.flip(2)
+    return stain_jitter(patch, generator)
+
+
+def stain_jitter(patch: Tensor, generator: torch.Generator, amount: float = JITTER) -> Tensor:
+    """``patch`` (3, H, W) uint8 → the same with each stain scaled by 1 ± ``amount`` and shifted by ± ``amount``."""
+    scale = 1 + amount * (2 * torch.rand(3, generator=generator) - 1)
+    shift = amount * (2 * torch.rand(3, generator=generator) - 1)
+    density = -torch.log(patch.float().clamp(min=1) / 255)
+    # stains = S⁻ᵀ density; scaled and shifted; back to density: one 3×3 matrix and an offset.
+    to_density = STAINS.T
+    mixed = to_density @ torch.diag(scale) @ torch.linalg.inv(to_density)
+    changed = torch.einsum("ij,jhw->ihw", mixed, density) + (to_density @ shift)[:, None, None]
+    return (torch.exp(-changed) * 255).round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,65 @@
+"""report.html of mhist: what was tested, how sure the answer is, how it stands to published work, and its mistakes as pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pathology.contracts.evaluation_mhist import MhistEvaluation
+from pathology.contracts.tables import PatchPredictionRow
+from pathology.report.page import confident_mistakes, fill
+
+MISTAKES_SHOWN = 12
+"""Pictures of some 100 kB each, which a page of 2 MB can carry."""
+
+MEASURE_NAMES = {"balanced_accuracy": "Balanced accuracy", "accuracy": "Accuracy", "auroc": "AUROC"}
+TUNE_WORDS = {
+    "linear": "a linear probe on the frozen encoder",
+    "lora": "a linear head, trained together with low-rank adapters in the encoder",
+    "last-blocks": "a linear head, trained together with the encoder's last blocks",
+    "full": "a linear head, trained together with the whole encoder",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A patch called wrong, and its picture as a ``data:`` URI."""
+
+    row: PatchPredictionRow
+    picture: str
+
+
+def render(evaluation: MhistEvaluation, predictions: Sequence[PatchPredictionRow], picture: Callable[[str], np.ndarray]) -> str:
+    """The page: text, tables and figures of ``evaluation``, drawn from ``predictions``.
+
+    ``picture`` gives an image's pixels by name, (H, W, 3) uint8 RGB; it is asked for the mistakes shown only.
+    """
+    block = evaluation.pathology
+    mistakes = confident_mistakes(sorted(predictions, key=lambda row: row.image), block.threshold)
+    return fill(
+        "mhist.html.j2",
+        block,
+        evaluation.binary_classification_metrics,
+        predictions,
+        labels=block.model.labels,
+        unit=("patch", "patches"),
+        own={
+            "mistakes": [Mistake(row, png_uri(picture(row.image))) for row in mistakes[:MISTAKES_SHOWN]],
+            "mistake_count": len(mistakes),
+            "measure_names": MEASURE_NAMES,
+            "tuned": TUNE_WORDS[block.model.tune],
+        },
+    )
+
+
+def png_uri(pixels: np.ndarray) -> str:
+    """Pixels (H, W, 3) uint8 RGB as a PNG in a ``data:`` URI: written anew, so that no metadata of the file travels along."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=False, compress_level=9)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

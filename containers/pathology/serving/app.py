@@ -1,0 +1,146 @@
+"""``GET /ping`` and ``POST /invocations`` over a task's functions. A refusal is a 4xx with one line of JSON, ``{"error": …}``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from pathology.contracts.errors import DataError, RequestError
+from pathology.serving.batching import Batcher, OverloadedError
+from pathology.serving.bodies import Bodies, Body, RefusedError
+from pathology.serving.logs import log
+
+JSON = "application/json"
+IMAGES = ("image/png", "image/jpeg")
+MOST, WAIT_MS = 64, 3.0
+"""Patches in a batch, and how long the first of them waits for others."""
+DECODERS = min(4, os.cpu_count() or 1)
+
+
+class Task(Protocol):
+    """What a task's serving module has to offer: SageMaker's functions, prediction on many items at once."""
+
+    def input_fn(self, body: bytes, content_type: str, /) -> Any:
+        """Parse one request; DataError or RequestError when it is wrong."""
+
+    def predict_fn(self, items: Sequence[Any], model: Any, /) -> Sequence[Any]:
+        """One answer for each item."""
+
+    def output_fn(self, prediction: Any, accept: str, /) -> bytes:
+        """One answer as bytes of JSON; RequestError for another type."""
+
+
+def make_app(task: Task, model: Any, version: str, *, most: int = MOST, wait_ms: float = WAIT_MS) -> FastAPI:
+    """The application; ``app.state.batcher`` is its :class:`Batcher`."""
+    batcher: Batcher[Any, Any] = Batcher(lambda items: task.predict_fn(items, model), most, wait_ms)
+    endpoint = Endpoint(task, version, batcher)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        batcher.start()
+        log("started", model_version=version)
+        yield
+        await batcher.close()
+        endpoint.decoders.shutdown()
+        log("ended", batches=sum(batcher.sizes.values()), patches=sum(size * count for size, count in batcher.sizes.items()))
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.batcher = batcher
+    app.add_api_route("/ping", endpoint.ping, methods=["GET"], response_model=None)
+    app.add_api_route("/invocations", endpoint.invocations, methods=["POST"], response_model=None)
+    app.add_exception_handler(HTTPException, _no_such_route)
+    return app
+
+
+class Endpoint:
+    """The two routes over one loaded model."""
+
+    def __init__(self, task: Task, version: str, batcher: Batcher[Any, Any]) -> None:
+        self.task, self.version, self.batcher, self.bodies = task, version, batcher, Bodies()
+        self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+
+    async def ping(self) -> Response:
+        """200 while the model answers; 503 makes SageMaker replace the instance."""
+        if self.batcher.healthy:
+            return _json(200, {"status": "ok", "model_version": self.version})
+        return _json(503, {"error": "the model fails on everything it is given: replace the instance"})
+
+    async def invocations(self, request: Request) -> Response:
+        """Answer one patch, and log that, whatever happens."""
+        started, body = time.perf_counter(), Body(request)
+        fields: dict[str, object] = {"request": uuid.uuid4().hex[:12]}
+        failure: Exception | None = None
+        try:
+            response = await self._answer(request, body, fields)
+        except ClientDisconnect:
+            response = Response(status_code=499)  # nobody reads it
+        except Exception as error:  # the edge: every failure becomes a status and one line
+            status, said, logged, failure = _explain(error)
+            response = _json(status, {"error": said}, **({"Retry-After": "1"} if status == 503 else {}))
+            if logged:
+                fields["reason"] = said
+            await body.drop()
+            if not body.ended:
+                response.headers["Connection"] = "close"
+        response.headers["X-Request-Id"] = str(fields["request"])
+        milliseconds = round(1000 * (time.perf_counter() - started), 1)
+        level = logging.ERROR if failure else logging.INFO
+        log("request", level=level, error=failure, status=response.status_code, ms=milliseconds, bytes=body.size, **fields)
+        return response
+
+    async def _answer(self, request: Request, body: Body, fields: dict[str, object]) -> Response:
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type not in IMAGES:
+            raise RefusedError(415, f"the content type is not {' or '.join(IMAGES)}: send one of these")
+        fields["content_type"] = content_type
+        loop = asyncio.get_running_loop()
+        async with self.bodies.reading(body) as content:
+            item = await loop.run_in_executor(self.decoders, self.task.input_fn, bytes(content), content_type)
+        answer = await self.batcher.submit(item)
+        fields["batch"] = answer.batch
+        try:
+            return Response(self.task.output_fn(answer.value, request.headers.get("accept", "*/*")), media_type=JSON)
+        except RequestError as error:
+            raise RefusedError(406, str(error)) from None
+
+
+def _explain(error: Exception) -> tuple[int, str, bool, Exception | None]:
+    """Status, line, whether the line may be logged (it quotes nothing from the client), and the error where nobody foresaw it."""
+    match error:
+        case RefusedError():
+            return error.status, _line(error.said), error.status != 406, None
+        case DataError():
+            return 400, _line(str(error)), True, None
+        case RequestError():
+            return 400, _line(str(error)), False, None
+        case OverloadedError():
+            return 503, "too many requests are waiting: try again in a second", True, None
+        case _:
+            return 500, "the model failed on this request: the log says where, under the X-Request-Id", True, error
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    await (body := Body(request)).drop()
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = {} if body.ended else {"Connection": "close"}
+    return _json(status, {"error": "there are GET /ping and POST /invocations, and nothing else"}, **headers)
+
+
+def _json(status: int, content: object, **headers: str) -> Response:
+    return Response(json.dumps(content).encode(), status, headers=headers, media_type=JSON)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:500]

@@ -1,0 +1,125 @@
+"""Requests that come together go through the model together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, NamedTuple, TypeVar
+
+from pathology.contracts.errors import PathologyError
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+MOST_WAITING = 512
+"""Of 147 KiB each; who comes later is told at once to try again."""
+FAILURES_OF_A_BROKEN_MODEL = 3
+
+
+class OverloadedError(Exception):
+    """More is waiting than is worth waiting behind."""
+
+
+class Answer(NamedTuple, Generic[O]):
+    """What the model says of one item, and how many items it looked at together."""
+
+    value: O
+    batch: int
+
+
+class Batcher(Generic[I, O]):
+    """Collects concurrent items into batches of up to ``most``, and runs ``predict`` on them in one thread of its own.
+
+    A batch waits for company at most ``wait_ms`` and never while the model is idle with a full one. ``sizes`` counts the batches
+    by their size. When a batch fails its items are tried one by one, so that an error reaches only the request that caused it.
+    """
+
+    def __init__(self, predict: Callable[[list[I]], Sequence[O]], most: int, wait_ms: float) -> None:
+        self.predict, self.most, self.wait_s = predict, most, wait_ms / 1000
+        self.sizes: Counter[int] = Counter()
+        self._queue: asyncio.Queue[tuple[I, asyncio.Future[Answer[O]]] | None] = asyncio.Queue()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._loop_task: asyncio.Task[None] | None = None
+        self._failures = 0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it runs and its model did not fail, for no reason of the items', several times in a row."""
+        running = self._loop_task is not None and not self._loop_task.done()
+        return running and self._failures < FAILURES_OF_A_BROKEN_MODEL
+
+    def start(self) -> None:
+        """Begin, inside a running event loop."""
+        self._loop_task = asyncio.create_task(self._run(), name="batcher")
+
+    async def close(self) -> None:
+        """Answer all that wait, then end."""
+        self._queue.put_nowait(None)
+        if self._loop_task is not None:
+            await self._loop_task
+        self._worker.shutdown()
+
+    async def submit(self, item: I) -> Answer[O]:
+        """The answer for one item.
+
+        Raises:
+            OverloadedError: when too many wait already.
+            Exception: whatever ``predict`` raised on this item.
+        """
+        if self._queue.qsize() >= MOST_WAITING:
+            raise OverloadedError
+        future: asyncio.Future[Answer[O]] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((item, future))
+        return await future
+
+    async def _run(self) -> None:
+        loop, last = asyncio.get_running_loop(), False
+        while not last:
+            batch, last = await self._collect()
+            batch = [(item, future) for item, future in batch if not future.done()]  # gone: its client went away
+            if not batch:
+                continue
+            results = await loop.run_in_executor(self._worker, self._predict, [item for item, _ in batch])
+            for (_, future), result in zip(batch, results, strict=True):
+                if future.done():
+                    continue
+                if isinstance(result, Exception):
+                    future.set_exception(result)
+                else:
+                    future.set_result(Answer(result, len(batch)))
+
+    async def _collect(self) -> tuple[list[tuple[I, asyncio.Future[Answer[O]]]], bool]:
+        """The next batch, and whether it is the last."""
+        loop, batch = asyncio.get_running_loop(), []
+        entry = await self._queue.get()
+        until = loop.time() + self.wait_s
+        while entry is not None:
+            batch.append(entry)
+            if len(batch) == self.most:
+                return batch, False
+            try:
+                entry = self._queue.get_nowait()
+            except asyncio.QueueEmpty:
+                try:
+                    async with asyncio.timeout_at(until):
+                        entry = await self._queue.get()
+                except TimeoutError:
+                    return batch, False
+        return batch, True
+
+    def _predict(self, items: list[I]) -> list[O | Exception]:
+        """In the worker: an answer or an error for each."""
+        self.sizes[len(items)] += 1
+        try:
+            answers = list(self.predict(items))
+            if len(answers) != len(items):
+                raise RuntimeError(f"the model gave {len(answers)} answers to {len(items)} items")
+        except Exception as error:  # handed to whom it belongs
+            if len(items) > 1:
+                return [answer for item in items for answer in self._predict([item])]
+            self._failures += not isinstance(error, PathologyError)
+            return [error]
+        self._failures = 0
+        return [*answers]

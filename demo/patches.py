@@ -1,0 +1,130 @@
+"""Patches to try the mhist pipeline on: painted mucosa in two textures, with votes as seven people would give them.
+
+What differs between the classes is texture alone: in HP the crypts are narrow and stand close, in SSA they are wide and far apart.
+How wide is drawn from distributions that overlap, stains vary from patch to patch, and annotators disagree most where a patch lies
+between the two. No patch is a patient's.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pathology.contracts.storage import write_whole
+
+from demo.slides import GLASS, STAINS
+
+SIDE = 224
+HEADER = ("Image Name", "Majority Vote Label", "Number of Annotators who Selected SSA (Out of 7)", "Partition")
+LABELS = ("HP", "SSA")
+ANNOTATORS = 7
+POSITIVES, TRAIN = 990 / 3152, 2175 / 3152
+"""MHIST's own shares of SSA and of the train partition."""
+
+SEPARATION = 3.0
+"""Distance of the classes' means, in standard deviations, on the scale that both the texture and the votes follow."""
+DISAGREEMENT = 1.3
+"""Standard deviation of one annotator's judgement on that scale."""
+CRYPTS, SPREAD = 4.2, 0.16
+"""px: the scale of a crypt that lies between the classes; and how far, in logarithms, one standard deviation moves it."""
+
+FINEST = 2.0
+"""px: noise is blurred by one to two times this at whatever size it is drawn."""
+
+FEWEST = 20
+NAMES = 26**3
+
+
+def make_patches(folder: Path, count: int, seed: int = 0, shuffled: bool = False) -> None:
+    """Write ``folder/annotations.csv`` in MHIST's columns and ``folder/images/images.zip`` with ``count`` PNGs of 224×224 px.
+
+    ``shuffled`` deals the same labels and votes out to other patches of the same partition, so that there is nothing to learn. The
+    same arguments give the same bytes.
+
+    Raises:
+        ValueError: for fewer patches than both classes in both partitions need, or more than there are names.
+    """
+    if not FEWEST <= count <= NAMES:
+        raise ValueError(f"{count} patches: from {FEWEST} to {NAMES} can be made")
+    generator = np.random.default_rng([seed, 1])
+    labels = generator.permutation(np.arange(count) < round(count * POSITIVES))
+    traits, votes = _judged(labels, generator)
+    train = _partition(labels, generator)
+    if shuffled:
+        for side in (train, ~train):
+            votes[side] = generator.permutation(votes[side])
+    names = [f"MHIST_{_letters(number)}.png" for number in range(count)]
+    write_whole(folder / "images" / "images.zip", _zip(names, traits, seed))
+    write_whole(folder / "annotations.csv", _table(names, votes, train))
+
+
+def _judged(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Each patch's place between the classes (N,), and the votes for SSA (N,) whose majority is its label; drawn until it is."""
+    traits, votes = np.zeros(len(labels)), np.zeros(len(labels), dtype=int)
+    for index, label in enumerate(labels):
+        while True:
+            traits[index] = generator.normal(SEPARATION * (label - 0.5))
+            votes[index] = (traits[index] + generator.normal(0, DISAGREEMENT, ANNOTATORS) > 0).sum()
+            if (votes[index] > ANNOTATORS / 2) == label:
+                break
+    return traits, votes
+
+
+def _partition(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Which patches are in train, (N,) bool: the same share of either class."""
+    train = np.zeros(len(labels), dtype=bool)
+    for label in (False, True):
+        own = generator.permutation(np.flatnonzero(labels == label))
+        train[own[: round(len(own) * TRAIN)]] = True
+    return train
+
+
+def _letters(number: int) -> str:
+    return "".join(chr(ord("a") + number // step % 26) for step in (676, 26, 1))
+
+
+def _table(names: list[str], votes: np.ndarray, train: np.ndarray) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for name, count, learnt in zip(names, votes.tolist(), train.tolist(), strict=True):
+        writer.writerow([name, LABELS[count > ANNOTATORS / 2], count, "train" if learnt else "test"])
+    return text.getvalue().encode()
+
+
+def _zip(names: list[str], traits: np.ndarray, seed: int) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number, (name, trait) in enumerate(zip(names, traits.tolist(), strict=True)):
+            pixels = paint(trait, np.random.default_rng([seed, 2, number]))
+            done, content = cv2.imencode(".png", pixels[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            assert done
+            archive.writestr(zipfile.ZipInfo(f"images/{name}"), content.tobytes())  # without the time of day
+    return packed.getvalue()
+
+
+def paint(trait: float, generator: np.random.Generator) -> np.ndarray:
+    """A patch at ``trait`` standard deviations from the middle between HP (below 0) and SSA (above), (224, 224, 3) uint8 RGB."""
+    crypt = float(np.exp(np.log(CRYPTS) + SPREAD * trait + generator.normal(0, 0.05)))
+    glands = _grain(crypt, generator) - _grain(2 * crypt, generator) * 0.3
+    lumen = np.clip((glands - 0.9) * 4, 0, 1)
+    rim = np.exp(-(((glands - 0.55) / 0.22) ** 2))
+    nuclei = np.clip(_grain(1.1, generator) * 0.8 - 0.2, 0, 2)
+    hills = _grain(30, generator)
+    haematoxylin = (0.12 + rim * (0.35 + 0.45 * nuclei)) * (1 - lumen) * np.exp(generator.normal(0, 0.15))
+    eosin = (0.5 + 0.06 * hills + 0.08 * _grain(2.5, generator)) * (1 - 0.9 * lumen) * np.exp(generator.normal(0, 0.15))
+    density = np.stack([haematoxylin, np.maximum(eosin, 0)], axis=-1).astype(np.float32) @ STAINS
+    return np.asarray(np.clip(GLASS * np.exp(-density), 0, 255).astype(np.uint8))
+
+
+def _grain(scale: float, generator: np.random.Generator) -> np.ndarray:
+    """Smooth noise of zero mean and unit variance, hills of about ``scale`` px, (224, 224) float32."""
+    shrink = max(1, int(scale / FINEST))  # long hills are drawn small and enlarged: the same look in a tenth of the time
+    side = SIDE // shrink + 1
+    smooth = cv2.GaussianBlur(generator.standard_normal((side, side), np.float32), (0, 0), scale / shrink)
+    smooth = cv2.resize(smooth, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return np.asarray((smooth - smooth.mean()) / smooth.std())

@@ -1,0 +1,1 @@
+"""What a task's YAML may say, one module a task."""

@@ -1,0 +1,53 @@
+"""pipeline_definitions/mhist.yaml: annotated patches, a classifier on the encoder."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pathology.contracts.settings import EvaluateMhist, PrepareMhist, Settings, TrainMhist
+from pydantic import Field
+
+from pipelines.tasks.common import Task, Version
+from steps.environment import TrainingResources
+
+
+class Dataset(Settings):
+    """annotations.csv, and a folder with images.zip or the patches themselves."""
+
+    annotations: str
+    images: str
+    version: Version = "1"
+
+
+class Train(Settings):
+    """TrainMhist; ``training`` and ``models`` say where it reads: EFS, or S3, where PrepareMhist writes and the encoder lies."""
+
+    resources: TrainingResources
+    training: str
+    models: str
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class MhistTask(Task):
+    """The whole file, its URIs filled in for one environment and its hyperparameters typed."""
+
+    uris: ClassVar = {"dataset": ("annotations", "images"), "encoder": ("weights",), "train": ("training", "models")}
+    commands = ("prepare_settings", "train_settings", "evaluate_settings")
+
+    dataset: Dataset
+    train: Train
+
+    @property
+    def prepare_settings(self) -> PrepareMhist:
+        """PrepareMhist's hyperparameters, checked."""
+        return PrepareMhist.parse(self.prepare.hyperparameters, "prepare.hyperparameters")
+
+    @property
+    def train_settings(self) -> TrainMhist:
+        """TrainMhist's hyperparameters, checked."""
+        return TrainMhist.parse(self.train.hyperparameters, "train.hyperparameters")
+
+    @property
+    def evaluate_settings(self) -> EvaluateMhist:
+        """EvaluateMhist's hyperparameters, checked."""
+        return EvaluateMhist.parse(self.evaluate.hyperparameters, "evaluate.hyperparameters")

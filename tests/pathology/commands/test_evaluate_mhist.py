@@ -1,0 +1,255 @@
+"""EvaluateMhist: a real artefact on a tiny encoder, through the functions that serve it; every number from predictions.csv."""
+
+import contextlib
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msi_jobs import processing_job, strict_json, write_table
+from pages import Page
+from patch_sets import patch
+from pathology.commands.evaluate_mhist import BATCH, main
+from pathology.contracts.code import closure
+from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation_mhist import MhistEvaluation
+from pathology.contracts.settings import EvaluateMhist
+from pathology.contracts.tables import PatchPredictionRow, PatchRow
+from pathology.models import serve_mhist
+from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
+from pathology.models.encoder import load_encoder
+from pathology.models.linear_probe import fit_probe
+from pathology.models.mhist_artefact import HEAD, MhistConfig, Validation, Weights
+from pathology.models.tiny import make_tiny_encoder
+from PIL import Image
+from scipy.stats import binomtest
+from sklearn import metrics
+
+VOTES = (0, 1, 2, 3, 4, 5, 6, 7)
+
+
+class MhistRun:
+    """Made patches of two textures, where some that the annotators were divided on look like the other class; a packed probe."""
+
+    def __init__(self, root: Path, inputs: dict[str, str] | None = None) -> None:
+        self.root, self.images = root, root / "images"
+        self.images.mkdir(parents=True)
+        self.rows = [
+            self._patch(number, split)
+            for number, split in enumerate(["train"] * 48 + ["validation"] * 16 + ["test"] * (BATCH + 16))
+        ]
+        self.table = write_table(root / "patches", "patches.csv", self.rows) / "patches.csv"
+        self.card = make_tiny_encoder(root / "models" / "tiny")
+        self.test = [row for row in self.rows if row.split == "test"]
+
+    def _patch(self, number: int, split: str) -> PatchRow:
+        votes = VOTES[number % 8]
+        label = int(votes >= 4)
+        # In the test split half of the patches with 4 to 3 votes look like the other class: a model must get them wrong.
+        misleading = split == "test" and votes in (3, 4) and number % 16 < 8
+        name = f"MHIST_{number:03d}.png"
+        Image.fromarray(patch(int(bool(label) != misleading), np.random.default_rng(number))).save(self.images / name)
+        content = (self.images / name).read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        return PatchRow(image=name, sha256=sha256, bytes=len(content), label=label, votes=votes, split=split)
+
+    def embed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings and labels of a split, read without the code under test."""
+        rows = [row for row in self.rows if row.split == split]
+        pixels = np.stack([np.asarray(Image.open(self.images / row.image)) for row in rows])
+        return load_encoder(self.root / "models").embed(pixels), np.array([row.label for row in rows])
+
+    def train(self, **changed) -> None:
+        """Fit a probe and pack it as the service packs a model."""
+        probe = fit_probe(*self.embed("train"), *self.embed("validation"))
+        sha256, content = pack_tensors(probe.head.tensors())
+        card, code = self.card, closure(serve_mhist.__name__)
+        values = {
+            "labels": ("HP", "SSA"),
+            "threshold": 0.5,
+            **{name: getattr(card, name) for name in ("pixels", "mean", "std")},
+            "encoder": EncoderIdentity(**{name: getattr(card, name) for name in EncoderIdentity.model_fields}),
+            "tune": "linear",
+            "rank": 16,
+            "blocks": 2,
+            "head": Weights(file=HEAD, sha256=sha256),
+            "tuned": None,
+            "validation": Validation(patches=16, positives=8, loss=0.1, accuracy=1.0, auroc=1.0, epoch=0),
+            "training": {},
+            "inputs": {"patches": hashlib.sha256(self.table.read_bytes()).hexdigest()},
+            "serving_code": code.hash,
+            "versions": {},
+            **changed,
+        }
+        folder = self.root / "model"
+        save_artefact(folder, MhistConfig(**values), {HEAD: content}, code, serve_mhist.__name__)
+        self.archive = self.root / "packed" / "model.tar.gz"
+        self.archive.parent.mkdir(exist_ok=True)
+        with tarfile.open(self.archive, "w:gz") as tar:
+            tar.add(folder, ".")
+
+    def evaluate(self, folder: Path, table: Path | None = None) -> tuple[dict, list[PatchPredictionRow], str]:
+        """evaluation.json, predictions.csv and what was printed."""
+        inputs = {
+            "model": self.archive.parent,
+            "models": self.root / "models",
+            "patches": (table or self.table).parent,
+            "images": self.images,
+        }
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            main(processing_job(folder, EvaluateMhist(resamples=200), inputs, ("evaluation",)))
+        output = folder / "evaluation"
+        return strict_json(output / "evaluation.json"), PatchPredictionRow.read(output / "predictions.csv"), printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def mhist(tmp_path_factory):
+    """A trained run."""
+    run = MhistRun(tmp_path_factory.mktemp("mhist"))
+    run.train()
+    return run
+
+
+@pytest.fixture(scope="module")
+def evaluated(mhist, tmp_path_factory):
+    """Its evaluation: folder, evaluation.json, predictions, log."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    return folder, *mhist.evaluate(folder)
+
+
+def test_every_test_patch_is_predicted_once_and_texture_is_found(evaluated, mhist):
+    _, evaluation, predictions, log = evaluated
+    assert [row.image for row in predictions] == [row.image for row in mhist.test]
+    assert [(row.label, row.votes) for row in predictions] == [(row.label, row.votes) for row in mhist.test]
+    assert evaluation["pathology"]["n"] == len(mhist.test) > BATCH
+    assert evaluation["pathology"]["intervals"]["auroc"]["low"] > 0.5
+    assert f"{len(mhist.test)} patches, {evaluation['pathology']['positives']} positive" in log
+
+
+def test_the_endpoint_gives_the_same_answers(evaluated, mhist):
+    _, evaluation, predictions, _ = evaluated
+    model = serve_mhist.model_fn(mhist.root / "model", mhist.root / "models")
+    for row in predictions[:3] + predictions[-3:]:
+        patch = serve_mhist.input_fn((mhist.images / row.image).read_bytes(), "image/png")
+        answer = json.loads(serve_mhist.output_fn(serve_mhist.predict_fn([patch], model)[0]))
+        assert answer["probability"] == pytest.approx(row.probability, abs=1e-6)
+        assert answer["label"] == ("HP", "SSA")[row.predicted]
+        assert answer["model_version"] == evaluation["pathology"]["model"]["version"]
+
+
+def test_every_number_follows_from_predictions(evaluated):
+    _, evaluation, predictions, _ = evaluated
+    block, studio = evaluation["pathology"], evaluation["binary_classification_metrics"]
+    truth = np.array([row.label for row in predictions])
+    score = np.array([row.probability for row in predictions])
+    called = np.array([row.predicted for row in predictions])
+    assert (called == (score >= block["threshold"])).all()
+    assert studio["auc"]["value"] == pytest.approx(metrics.roc_auc_score(truth, score))
+    assert studio["balanced_accuracy"]["value"] == pytest.approx(metrics.balanced_accuracy_score(truth, called))
+    assert studio["recall"]["value"] == pytest.approx(metrics.recall_score(truth, called))
+    assert studio["true_negative_rate"]["value"] == pytest.approx(metrics.recall_score(1 - truth, 1 - called))
+    assert block["brier"] == pytest.approx(metrics.brier_score_loss(truth, score))
+    assert sum(group["n"] for group in block["calibration"]) == len(predictions)
+    for row in block["published"]:
+        assert row["own"] == block["intervals"][row["published"]["measure"]]
+
+
+def test_accuracy_falls_where_annotators_were_divided(evaluated):
+    _, evaluation, predictions, _ = evaluated
+    table = {row["agreement"]: row for row in evaluation["pathology"]["agreement"]}
+    for level, row in table.items():
+        own = [item for item in predictions if max(item.votes, 7 - item.votes) == level]
+        right = sum(item.label == item.predicted for item in own)
+        wilson = binomtest(right, len(own)).proportion_ci(0.95, method="wilson")
+        assert (row["n"], row["accuracy"]["value"]) == (len(own), pytest.approx(right / len(own)))
+        assert (row["accuracy"]["low"], row["accuracy"]["high"]) == pytest.approx((wilson.low, wilson.high))
+    assert table[7]["accuracy"]["value"] > 0.9
+    assert table[4]["accuracy"]["value"] < 0.7
+
+
+def test_what_was_evaluated_is_named_by_hash(evaluated, mhist):
+    folder, evaluation, _, log = evaluated
+    block = evaluation["pathology"]
+    model = block["model"]
+    assert model["archive_sha256"] == hashlib.sha256(mhist.archive.read_bytes()).hexdigest()
+    assert model["config_sha256"] == hashlib.sha256((mhist.root / "model" / "config.json").read_bytes()).hexdigest()
+    assert model["version"] == model["config_sha256"][:12]
+    assert block["data"] == {"patches_sha256": hashlib.sha256(mhist.table.read_bytes()).hexdigest()}
+    assert model["trained_on_these_patches"] is True
+    assert model["serving_code"] == model["evaluated_with_code"]
+    assert block["published_partition"] is False
+    assert "seeded stand-in" in block["cautions"][0] and "MHIST's own 977" in block["cautions"][1]
+    assert len(block["cautions"]) == 2 and all(f"caution: {caution}" in log for caution in block["cautions"])
+    content = (folder / "evaluation" / "evaluation.json").read_bytes()
+    assert MhistEvaluation.from_json(content, "evaluation.json").to_json() == content
+
+
+def test_the_report_shows_the_mistakes(evaluated):
+    folder, _, predictions, _ = evaluated
+    page = Page((folder / "evaluation" / "report.html").read_text())
+    wrong = [row for row in predictions if row.predicted != row.label]
+    assert wrong and f"{len(wrong)} of {len(predictions)} patches were called wrong" in page.text
+    pictures = [item for item in page.references if item.startswith("data:image/png;base64,")]
+    assert len(pictures) == min(len(wrong), 12)
+    assert all(item.startswith("data:") for item in page.references)
+
+
+def test_twice_the_same_bytes(evaluated, mhist, tmp_path):
+    mhist.evaluate(tmp_path)
+    for name in ("predictions.csv", "report.html", "evaluation.json"):
+        assert (tmp_path / "evaluation" / name).read_bytes() == (evaluated[0] / "evaluation" / name).read_bytes()
+
+
+def test_a_reader_is_warned(mhist, tmp_path):
+    run = MhistRun(tmp_path / "run")
+    run.train(training={"shuffle-labels": "true"}, inputs={"patches": "0" * 64}, serving_code="f" * 16)
+    known = run.rows[0]  # of the train split, with as many votes as the first test patch
+    (run.images / run.test[0].image).write_bytes((run.images / known.image).read_bytes())
+    run.test[0] = run.test[0].model_copy(update={"sha256": known.sha256, "bytes": known.bytes})
+    keep = [row for row in run.rows if row.split != "test"] + run.test[:16]
+    table = write_table(tmp_path / "few", "patches.csv", keep) / "patches.csv"
+    evaluation, _, _ = run.evaluate(tmp_path / "job", table)
+    said = evaluation["pathology"]["cautions"]
+    words = (
+        "seeded stand-in",
+        "shuffled labels",
+        "8 positive and 8 negative patches",
+        "own 977",
+        "1 test patches have the very bytes",
+        "another patches table",
+        "code packed",
+    )
+    assert len(said) == len(words) and all(word in caution for word, caution in zip(words, said, strict=True))
+    assert evaluation["pathology"]["model"]["trained_on_these_patches"] is False
+
+
+@pytest.mark.parametrize("fault", ["gone", "changed", "no picture"])
+def test_a_patch_that_is_not_the_table_s_is_named(mhist, tmp_path, fault):
+    row, path = mhist.test[5], mhist.images / mhist.test[5].image
+    content, table = path.read_bytes(), None
+    try:
+        if fault == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(b"GIF89a" if fault == "no picture" else content + b"\0")
+        if fault == "no picture":
+            planted = row.model_copy(update={"sha256": hashlib.sha256(b"GIF89a").hexdigest(), "bytes": 6})
+            rows = [planted if item.image == row.image else item for item in mhist.rows]
+            table = write_table(tmp_path / "patches", "patches.csv", rows) / "patches.csv"
+        with pytest.raises(DataError, match=f"patch {row.image}") as caught:
+            mhist.evaluate(tmp_path / "job", table)
+        assert "\n" not in str(caught.value)
+        assert not list((tmp_path / "job").rglob("evaluation.json"))
+    finally:
+        path.write_bytes(content)
+
+
+def test_a_test_split_of_one_class_cannot_be_measured(mhist, tmp_path):
+    rows = [row for row in mhist.rows if row.split != "test" or row.label == 0]
+    table = write_table(tmp_path / "patches", "patches.csv", rows) / "patches.csv"
+    with pytest.raises(DataError, match="no SSA patch is in the split test"):
+        mhist.evaluate(tmp_path / "job", table)

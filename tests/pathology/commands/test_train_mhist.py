@@ -1,0 +1,206 @@
+"""TrainMhist: every way of tuning learns the texture and packs what serves; shuffled labels teach nothing."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from msi_jobs import training_job, write_table
+from patch_sets import write_patches
+from pathology.commands.train_mhist import main
+from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.intervals import stratified_bootstrap
+from pathology.contracts.log_lines import MSI_METRICS
+from pathology.contracts.settings import TrainMhist
+from pathology.metrics.ranking import auroc
+from pathology.models import embedding_cache
+from pathology.models.mhist_artefact import load_mhist
+from pathology.models.serve_mhist import input_fn, model_fn, output_fn, predict_fn
+from pathology.models.tiny import make_tiny_encoder
+from PIL import Image
+
+TUNES = ("linear", "lora", "last-blocks", "full")
+QUICK = TrainMhist(epochs=3, batch_size=16, rank=4, blocks=1, learning_rate=1e-2, encoder_learning_rate=1e-3)
+
+
+class MhistRun:
+    """Look-alike patches and the tiny encoder, as the job's channels show them."""
+
+    def __init__(self, root):
+        self.root = root
+        self.rows = write_patches(root / "images", {"train": 64, "validation": 24, "test": 60})
+        make_tiny_encoder(root / "models" / "tiny")
+
+    def job(self, folder, **settings):
+        channels = {
+            "training": self.root / "images",
+            "models": self.root / "models",
+            "patches": write_table(folder / "tables", "patches.csv", self.rows),
+        }
+        return training_job(folder, QUICK.model_copy(update=settings), channels)
+
+    def requests(self, split="test"):
+        return [(self.root / "images" / row.image).read_bytes() for row in self.rows if row.split == split]
+
+    def labels(self, split="test"):
+        return np.array([row.label for row in self.rows if row.split == split])
+
+    def scores(self, model, split="test"):
+        answers = predict_fn([input_fn(body, "image/png") for body in self.requests(split)], model)
+        return np.array([item["probability"] for item in answers])
+
+
+@pytest.fixture(scope="module")
+def mhist(tmp_path_factory):
+    return MhistRun(tmp_path_factory.mktemp("mhist"))
+
+
+@pytest.mark.parametrize("tune", TUNES)
+def test_it_learns_the_texture_and_packs_what_serves(mhist, tmp_path, tune, capsys):
+    job = mhist.job(tmp_path, tune=tune)
+    main(job)
+    log = capsys.readouterr().out
+    found = {item["Name"]: re.findall(item["Regex"], log) for item in MSI_METRICS}
+    assert set(found) == {"training:loss", "validation:loss", "validation:accuracy", "validation:roc_auc"} and all(found.values())
+    model = model_fn(job.output("model"), mhist.root / "models")
+    said = model.config.validation
+    assert float(found["validation:roc_auc"][-1]) == pytest.approx(said.auroc, abs=1e-6)
+    assert float(found["validation:loss"][-1]) == pytest.approx(said.loss, abs=1e-6)
+    interval = stratified_bootstrap(auroc, mhist.labels(), mhist.scores(model))
+    assert interval.low > 0.5
+    assert auroc(mhist.labels("validation"), mhist.scores(model, "validation")) == pytest.approx(said.auroc, abs=1e-9)
+    assert (model.config.tune, model.config.labels, said.patches) == (tune, ("HP", "SSA"), 24)
+    names = {path.name for path in job.output("model").iterdir()}
+    assert names == {"config.json", "code", "head.safetensors"} | ({"encoder.safetensors"} if tune != "linear" else set())
+
+
+@pytest.mark.parametrize("tune", ["linear", "lora"])
+def test_shuffled_labels_teach_nothing(mhist, tmp_path, tune):
+    job = mhist.job(tmp_path, tune=tune, shuffle_labels=True)
+    main(job)
+    interval = stratified_bootstrap(auroc, mhist.labels(), mhist.scores(load_mhist(job.output("model"), mhist.root / "models")))
+    assert interval.value < 0.75
+
+
+def test_linear_is_scikit_learns_logistic_regression(mhist, tmp_path):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    job = mhist.job(tmp_path)
+    main(job)
+    model = load_mhist(job.output("model"), mhist.root / "models")
+
+    def embed(split):
+        return model.encoder.embed(np.stack([input_fn(body) for body in mhist.requests(split)])).astype(float)
+
+    penalties = [10.0**power for power in range(-5, 3)]
+    losses, found = [], []
+    for penalty in penalties:
+        theirs = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=5000, tol=1e-6))
+        theirs.fit(embed("train"), mhist.labels("train"))
+        on_validation = theirs.predict_proba(embed("validation"))[np.arange(24), mhist.labels("validation")]
+        losses.append(-np.log(on_validation).mean())
+        found.append(theirs.predict_proba(embed("test"))[:, 1])
+    assert np.allclose(mhist.scores(model), found[int(np.argmin(losses))], atol=1e-3)
+
+
+def test_the_second_run_reads_its_embeddings_and_gives_the_same_bytes(mhist, tmp_path, monkeypatch):
+    job = mhist.job(tmp_path / "ml")
+    main(job)
+    first = {path.name: path.read_bytes() for path in job.output("model").iterdir() if path.is_file()}
+
+    def never(*given):
+        raise AssertionError("an embedding is computed again")
+
+    monkeypatch.setattr(embedding_cache, "embed_all", never)
+    main(job)
+    assert {path.name: path.read_bytes() for path in job.output("model").iterdir() if path.is_file()} == first
+    main(mhist.job(tmp_path / "ml", seed=1, soft_labels=True))  # other settings, the same images
+
+
+def test_soft_labels_lower_the_certainty(mhist, tmp_path):
+    scores = []
+    for soft in (False, True):
+        job = mhist.job(tmp_path / str(soft), soft_labels=soft)
+        main(job)
+        scores.append(mhist.scores(load_mhist(job.output("model"), mhist.root / "models")))
+    assert np.abs(scores[1] - 0.5).mean() < np.abs(scores[0] - 0.5).mean()
+    assert auroc(mhist.labels(), scores[1]) > 0.9
+
+
+def test_one_process_trains_where_there_is_no_torchrun(mhist, tmp_path, capsys):
+    for tune in ("linear", "full"):
+        job = replace(mhist.job(tmp_path, tune=tune), hosts=("algo-1", "algo-2"), host="algo-2")
+        main(job)
+        assert "algo-2: tune" in capsys.readouterr().out
+        assert not list(job.output("model").iterdir())
+
+
+def test_what_is_wrong_is_named(mhist, tmp_path):
+    with pytest.raises(RequestError, match="blocks 3: the encoder has 2"):
+        main(mhist.job(tmp_path, tune="last-blocks", blocks=3))
+    with pytest.raises(RequestError, match="batch-size 16 is global and is shared by 1 processes in 3 parts"):
+        main(mhist.job(tmp_path, tune="lora", accumulation=3))
+    job = mhist.job(tmp_path)
+    with pytest.raises(DataError, match=r"no encoder.json there"):
+        main(replace(job, inputs=job.inputs | {"models": tmp_path}))
+    with pytest.raises(DataError, match="train_0000.png"):
+        main(replace(job, inputs=job.inputs | {"training": tmp_path}))
+
+
+def test_answers_and_refusals(mhist, tmp_path):
+    job = mhist.job(tmp_path)
+    main(job)
+    model = model_fn(job.output("model"), mhist.root / "models")
+    (answer,) = predict_fn([input_fn(mhist.requests()[1], "image/png; charset=binary")], model)
+    assert set(answer) == {"label", "probability", "threshold", "model_version"}
+    assert answer["label"] == ("SSA" if answer["probability"] >= answer["threshold"] else "HP")
+    assert re.fullmatch("[0-9a-f]{12}", answer["model_version"])
+    assert json.loads(output_fn(answer, "text/html, */*;q=0.1")) == answer
+    assert predict_fn([], model) == []
+    with pytest.raises(RequestError, match="the answer is application/json"):
+        output_fn(answer, "application/x-npy")
+    for kind in ("application/json", "application/x-npy", ""):
+        with pytest.raises(RequestError, match="send image/png or image/jpeg"):
+            input_fn(mhist.requests()[0], kind)
+    with pytest.raises(DataError, match="the patch"):
+        input_fn(b"\x89PNG", "image/png")
+    large = io.BytesIO()
+    Image.fromarray(np.zeros((448, 448, 3), np.uint8)).save(large, "JPEG")
+    assert input_fn(large.getvalue(), "image/jpeg").shape == (224, 224, 3)
+
+
+def test_the_packed_code_serves_without_the_repository(mhist, tmp_path):
+    """A fresh process whose only ``pathology`` is the artefact's own, as on an endpoint."""
+    job = mhist.job(tmp_path / "ml", tune="lora", epochs=1)
+    main(job)
+    model = job.output("model")
+    script = """
+import sys
+code, model, picture = sys.argv[1:]
+sys.path.insert(0, code)
+import inference, pathology
+assert pathology.__file__.startswith(code), pathology.__file__
+patch = inference.input_fn(open(picture, "rb").read(), "image/png")
+print(inference.output_fn(inference.predict_fn([patch], inference.model_fn(model))[0]).decode())
+print(sorted({"lightning", "sklearn", "pandas", "matplotlib"} & set(sys.modules)))
+"""
+    picture = mhist.root / "images" / "test_0001.png"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(model / "code"), str(model), str(picture)],
+        cwd=tmp_path, env={**os.environ, "PATHOLOGY_ENCODER": str(mhist.root / "models")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    expected = predict_fn([input_fn(picture.read_bytes())], model_fn(model, mhist.root / "models"))[0]
+    found = json.loads(lines[-2])
+    assert found["probability"] == pytest.approx(expected["probability"], abs=1e-6)
+    assert found["model_version"] == expected["model_version"]
+    assert lines[-1] == "[]"

@@ -1,0 +1,56 @@
+"""evaluation.json: strict, msi's keys in their order, and published numbers held against intervals."""
+
+import pytest
+from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation import PathologyBlock
+from pathology.contracts.evaluation_mhist import PUBLISHED, AgreementRow, MhistBlock, MhistEvaluation, compare
+from pathology.contracts.intervals import Interval
+
+
+def test_published_numbers_are_those_of_the_facts():
+    found = {(row.model, row.measure): row.value for row in PUBLISHED}
+    assert found == {
+        ("Virchow2", "balanced_accuracy"): 0.861,
+        ("H-optimus-0", "balanced_accuracy"): 0.843,
+        ("UNI", "balanced_accuracy"): 0.843,
+        ("GigaPath", "balanced_accuracy"): 0.829,
+        ("H-optimus-0", "accuracy"): 0.828,
+        ("ResNet-18", "auroc"): 0.927,
+    }
+    assert all(len(row.source) > 20 for row in PUBLISHED)
+
+
+def test_a_published_value_inside_our_interval_is_not_told_apart():
+    intervals = {
+        "balanced_accuracy": Interval(0.85, 0.83, 0.86, 0.01),  # between GigaPath and Virchow2
+        "accuracy": Interval(0.828, 0.828, 0.84, 0.01),  # the bound itself belongs to the interval
+        "auroc": Interval(0.90, 0.88, 0.92, 0.01),
+    }
+    rows = compare(intervals)
+    assert [row.published for row in rows] == list(PUBLISHED)
+    assert [row.own_is for row in rows] == ["lower", "within", "within", "higher", "within", "lower"]
+    assert rows[0].own.model_dump() == {"value": 0.85, "low": 0.83, "high": 0.86}
+
+
+def test_keys_of_both_blocks_stand_in_their_order():
+    assert list(PathologyBlock.model_fields) == [
+        *("task", "n", "positives", "slides", "not_evaluable", "threshold", "confidence", "resamples", "seed", "intervals"),
+        *("brier", "calibration", "sites", "model", "encoder", "data", "cautions"),
+    ]
+    assert list(MhistBlock.model_fields) == [
+        *("task", "n", "positives", "threshold", "confidence", "resamples", "seed", "intervals", "brier", "calibration"),
+        *("agreement", "published", "published_partition", "model", "encoder", "data", "cautions"),
+    ]
+
+
+def test_an_agreement_that_seven_cannot_have_is_refused():
+    row = {"n": 0, "accuracy": None, "classes": [{"n": 0, "accuracy": None}] * 2}
+    assert AgreementRow.model_validate({"agreement": 4, **row}).n == 0
+    with pytest.raises(ValueError, match="agreement"):
+        AgreementRow.model_validate({"agreement": 3, **row})
+
+
+def test_what_is_no_evaluation_is_refused_in_one_line():
+    with pytest.raises(DataError, match="evaluation.json") as caught:
+        MhistEvaluation.from_json(b'{"pathology": {"task": "msi"}}', "evaluation.json")
+    assert "\n" not in str(caught.value)

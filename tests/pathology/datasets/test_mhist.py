@@ -1,0 +1,340 @@
+"""MHIST's table and patches: what is right is copied unchanged, what is wrong is named in one line."""
+
+import hashlib
+import io
+import shutil
+import zipfile
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathology.contracts.errors import DataError
+from pathology.contracts.settings import PrepareMhist
+from pathology.contracts.tables import PatchRow
+from pathology.datasets import mhist
+from pathology.datasets.mhist import (
+    HEADER,
+    LABELS,
+    Annotation,
+    Patches,
+    choose_validation,
+    describe,
+    patch_path,
+    prepare,
+    read_annotations,
+    read_patch,
+    read_patches,
+    staged_path,
+    summary,
+)
+from PIL import Image
+
+from demo.patches import make_patches
+
+COUNT = 60
+SUBSET = PrepareMhist(published_counts=False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """annotations.csv, images/images.zip, and the same patches in png/."""
+    top = tmp_path_factory.mktemp("mhist")
+    make_patches(top, COUNT, seed=1)
+    with zipfile.ZipFile(top / "images" / "images.zip") as archive:
+        archive.extractall(top / "png")
+    return top
+
+
+@pytest.fixture
+def own(made, tmp_path):
+    """The patches as PNGs, to do harm to."""
+    shutil.copytree(made / "png", tmp_path / "png")
+    shutil.copy(made / "annotations.csv", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def prepared(made, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared")
+    return out, prepare(made / "annotations.csv", made / "images", out, SUBSET)
+
+
+def png(width: int = 224, height: int = 224, mode: str = "RGB", kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, (width, height)).save(file, kind)
+    return file.getvalue()
+
+
+def header(width: int, height: int) -> bytes:
+    """A PNG's beginning that declares this size."""
+    import zlib
+
+    chunk = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+
+
+def test_patches_are_copied_unchanged_and_described(made, prepared):
+    out, rows = prepared
+    assert [row.image for row in rows] == sorted(path.name for path in out.iterdir()) and len(rows) == COUNT
+    with zipfile.ZipFile(made / "images" / "images.zip") as archive:
+        for row in rows:
+            content = archive.read(f"images/{row.image}")
+            assert (out / row.image).read_bytes() == content
+            assert (row.sha256, row.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+    table = {line.image: line for line in read_annotations(made / "annotations.csv")}
+    for row in rows:
+        line = table[row.image]
+        assert (row.label, row.votes, row.split == "test") == (line.label, line.votes, line.partition == "test")
+
+
+def test_a_zip_a_folder_and_another_order_give_the_same_table(made, prepared, tmp_path):
+    first = PatchRow.table(prepared[1])
+    lines = (made / "annotations.csv").read_text().splitlines()
+    (tmp_path / "annotations.csv").write_bytes("\r\n".join([lines[0], *reversed(lines[1:]), ""]).encode("utf-8-sig"))
+    for number, images in enumerate((made / "images" / "images.zip", made / "png", made / "png" / "images")):
+        rows = prepare(tmp_path / "annotations.csv", images, tmp_path / str(number), SUBSET)
+        assert PatchRow.table(rows) == first
+
+
+def test_the_validation_split_follows_class_and_votes(prepared):
+    _, rows = prepared
+    for label in (0, 1):
+        held, trained = (
+            sum(row.label == label and row.split in splits for row in rows)
+            for splits in (("validation",), ("validation", "train"))
+        )
+        assert held == max(1, round(trained * 0.15))
+
+
+@given(
+    votes=st.lists(st.integers(0, 7), min_size=4, max_size=300),
+    fraction=st.floats(0.01, 0.49),
+    seed=st.integers(0, 2**31 - 1),
+    shuffle=st.randoms(use_true_random=False),
+)
+def test_validation_is_stratified_whatever_the_votes(votes, fraction, seed, shuffle):
+    table = [Annotation(f"p{number}.png", int(count > 3), count, "train") for number, count in enumerate([0, 0, 7, 7, *votes])]
+    table += [Annotation(f"t{number}.png", int(count > 3), count, "test") for number, count in enumerate(votes)]
+    chosen = choose_validation(table, fraction, seed)
+    shuffle.shuffle(table)
+    assert choose_validation(table, fraction, seed) == chosen
+    assert not any(image.startswith("t") for image in chosen)
+    for label in (0, 1):
+        own = [line for line in table if line.partition == "train" and line.label == label]
+        wanted = min(max(1, round(len(own) * fraction)), len(own) - 1)
+        assert sum(line.image in chosen for line in own) == wanted
+        for count, total in Counter(line.votes for line in own).items():
+            held = sum(line.image in chosen for line in own if line.votes == count)
+            assert abs(held - total * wanted / len(own)) < 1
+
+
+def test_another_seed_keeps_others_aside(made):
+    table = read_annotations(made / "annotations.csv")
+    chosen = [choose_validation(table, 0.3, seed) for seed in range(5)]
+    assert len({frozenset(images) for images in chosen}) > 3 and len({len(images) for images in chosen}) == 1
+
+
+def line_of(text: str, number: int) -> str:
+    return text.splitlines()[number]
+
+
+FIRST = "MHIST_aaa.png"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: "", "the header should be 'Image Name,.*' and is 'nothing'"),
+        (lambda t: t.replace("Majority Vote Label", "Label"), "the header should be .* and is 'Image Name,Label"),
+        (lambda t: t.replace(",Partition", ""), "the header should be"),
+        (lambda t: t.split("\n", 1)[1], "the header should be"),
+        (
+            lambda t: t.replace(",train\n", ",validation\n", 1),
+            r"line \d+: MHIST_a..\.png is in partition 'validation', which is nei",
+        ),
+        (lambda t: t.replace(",HP,", ",hp,", 1), r"line \d+: MHIST_a..\.png has the label 'hp', which is neither HP nor SSA"),
+        (
+            lambda t: t.replace("HP,0,", "SSA,0,", 1),
+            r"line \d+: .* is SSA and 0 of 7 annotators selected SSA: one of them is wrong",
+        ),
+        (lambda t: t.replace("SSA,7,", "HP,7,", 1), r"line \d+: .* is HP and 7 of 7 annotators selected SSA"),
+        (lambda t: t.replace("HP,0,", "HP,8,", 1), r"line \d+: .* has '8' votes, which is no whole number from 0 to 7"),
+        (lambda t: t.replace("HP,0,", "HP,-1,", 1), r"has '-1' votes"),
+        (lambda t: t.replace("HP,0,", "HP,0.0,", 1), r"has '0.0' votes"),
+        (lambda t: t.replace("HP,0,", "HP,,", 1), r"has '' votes"),
+        (lambda t: t.replace("HP,0,", "HP,²,", 1), r"has '²' votes"),
+        (lambda t: t + line_of(t, 1) + "\n", rf"line {COUNT + 2}: {FIRST} stands there twice"),
+        (lambda t: t + "MHIST_zzz.png,HP,0\n", rf"line {COUNT + 2}: 3 values under 4 columns"),
+        (lambda t: t.replace(FIRST, "../aaa.png"), r"line 2: '\.\./aaa\.png' is no name of a patch"),
+        (lambda t: t.replace(FIRST, "images/aaa.png"), r"line 2: 'images/aaa\.png' is no name of a patch"),
+        (lambda t: t.replace(FIRST, ".png"), r"line 2: '\.png' is no name of a patch"),
+        (lambda t: t.replace(FIRST, "MHIST_aaa.jpg"), r"line 2: 'MHIST_aaa\.jpg' is no name of a patch"),
+        (lambda t: t.replace(FIRST, "é.png"), r"line 2: 'é\.png' is no name of a patch"),
+        (lambda t: t.replace(FIRST, "a" * 300 + ".png"), r"line 2: 'aaa.*' is no name of a patch"),
+        (lambda t: t.replace(FIRST, ""), r"line 2: '' is no name of a patch"),
+        (lambda t: line_of(t, 0) + "\n", r"the table has 0 HP patches in train"),
+        (lambda t: "\n".join(v for v in t.splitlines() if ",SSA," not in v or "train" in v), r"has 0 SSA patches in test"),
+        (lambda t: t.replace(FIRST, "MHIST_zzz.png"), rf"1 of {COUNT} patches are not in images.zip: MHIST_zzz\.png: fetch"),
+    ],
+)
+def test_tables_that_are_wrong(made, tmp_path, change, message):
+    (tmp_path / "annotations.csv").write_text(change((made / "annotations.csv").read_text()))
+    with pytest.raises(DataError, match=message) as caught:
+        prepare(tmp_path / "annotations.csv", made / "images", tmp_path / "out", SUBSET)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00\x01", b"a\0b,c\n", ",".join(HEADER).encode() + b'\n"' + b"x" * 200_000 + b'"\n']
+)
+def test_no_table_at_all(tmp_path, content):
+    (tmp_path / "annotations.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"annotations\.csv(: the header| cannot be read as a csv table).*give MHIST's"):
+        read_annotations(tmp_path / "annotations.csv")
+    with pytest.raises(DataError, match="gone.csv cannot be read"):
+        read_annotations(tmp_path / "gone.csv")
+
+
+def test_the_published_partition_is_held_to_unless_switched_off(made, tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"has 41 train and 19 test patches and MHIST has 2,175 and 977: .*'published-counts'"):
+        prepare(made / "annotations.csv", made / "images", tmp_path, PrepareMhist())
+    monkeypatch.setattr(mhist, "PUBLISHED", {"train": 41, "test": 19})
+    assert len(prepare(made / "annotations.csv", made / "images", tmp_path, PrepareMhist())) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", f"{FIRST} is no PNG"),
+        (b"GIF89a" + bytes(100), f"{FIRST} is no PNG"),
+        (png(kind="JPEG"), f"{FIRST} is no PNG, whatever its name says"),
+        (png()[:-200], f"{FIRST}: "),
+        (png()[:100] + b"\xff" * 50 + png()[150:], f"{FIRST}: "),
+        (header(50_000, 50_000), f"{FIRST}: "),
+        (header(224, 224), f"{FIRST}: "),
+        (png(225, 224), f"{FIRST} is 225×224 px and MHIST's patches are 224×224"),
+        (png(224, 448), f"{FIRST} is 224×448 px"),
+        (png(1, 1), f"{FIRST}: is 1 × 1 px"),
+        (png(mode="I;16"), f"{FIRST}: has 16 bits"),
+        (bytes(2**20 + 1), f"{FIRST}: 1,048,577 bytes are too many"),
+        (None, rf"1 of {COUNT} patches are not in images: {FIRST}"),
+    ],
+)
+def test_patches_that_are_wrong_are_named(own, content, message):
+    path = own / "png" / "images" / FIRST
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        prepare(own / "annotations.csv", own / "png", own / "out", SUBSET)
+    assert "\n" not in str(caught.value)
+    assert not (own / "out" / FIRST).exists()
+
+
+def test_many_absent_patches_are_counted(own):
+    for path in sorted((own / "png" / "images").iterdir())[:7]:
+        path.unlink()
+    with pytest.raises(DataError, match=rf"7 of {COUNT} patches are not in images: {FIRST}, (\w+\.png, ){{4}}…: fetch"):
+        prepare(own / "annotations.csv", own / "png", own / "out", SUBSET)
+
+
+def test_patches_beyond_the_table_are_left_out_and_counted(own, capsys):
+    (own / "png" / "images" / "MHIST_zzz.png").write_bytes(b"never opened")
+    rows = prepare(own / "annotations.csv", own / "png", own / "out", SUBSET)
+    assert len(rows) == COUNT and not (own / "out" / "MHIST_zzz.png").exists()
+    assert "left out: 1 files in images that the table does not name" in capsys.readouterr().out
+
+
+def test_greyscale_is_taken_and_reads_as_rgb(own):
+    (own / "png" / "images" / FIRST).write_bytes(png(mode="L"))
+    rows = prepare(own / "annotations.csv", own / "png", own / "out", SUBSET)
+    assert read_patch(own / "out", rows[0], 224).shape == (224, 224, 3)
+
+
+def test_the_summary_counts_and_finds_the_same_picture_twice(own):
+    names = sorted(path.name for path in (own / "png" / "images").iterdir())
+    shutil.copy(own / "png" / "images" / names[0], own / "png" / "images" / names[1])
+    rows = prepare(own / "annotations.csv", own / "png", own / "out", SUBSET)
+    found = summary(rows, SUBSET)
+    assert found["labels"] == ["HP", "SSA"] and found["identical"] == [names[:2]]
+    assert found["patches"] == COUNT == sum(split["patches"] for split in found["splits"].values())
+    for split in found["splits"].values():
+        assert split["HP"] + split["SSA"] == split["patches"] == sum(split["votes"]) and sum(split["votes"][4:]) == split["SSA"]
+    assert found["settings"] == {"published_counts": False, "validation_fraction": 0.15, "seed": 0}
+    assert "warning: 1 patches have the very bytes of another" in describe(rows)
+
+
+def write(path, rows):
+    path.write_bytes(PatchRow.table(rows))
+    return path
+
+
+def test_patches_csv_is_read_as_written(prepared, tmp_path):
+    _, rows = prepared
+    assert read_patches(write(tmp_path / "patches.csv", rows)) == rows
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: [*rows, rows[0]], rf"patch {FIRST} stands there twice"),
+        (lambda rows: [row for row in rows if row.split != "validation"], "no HP patch is in the split validation"),
+        (lambda rows: [row for row in rows if (row.split, row.label) != ("test", 1)], "no SSA patch is in the split test"),
+        (lambda rows: [], "no HP patch is in the split train"),
+    ],
+)
+def test_tables_of_patches_that_cannot_be_used(prepared, tmp_path, change, message):
+    with pytest.raises(DataError, match=message):
+        read_patches(write(tmp_path / "patches.csv", change(prepared[1])))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",test\n", ",dev\n", "line .*: split"),
+        (FIRST, "../x.png", "line 2: image"),
+        ("image,sha256", "name,sha256", "the column 'image' is missing"),
+        (",test\n", ",test,more\n", "line "),
+    ],
+)
+def test_a_table_of_patches_edited_by_hand(prepared, tmp_path, old, new, message):
+    text = PatchRow.table(prepared[1]).decode()
+    (tmp_path / "patches.csv").write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError, match=message):
+        read_patches(tmp_path / "patches.csv")
+    (tmp_path / "patches.csv").write_bytes(text.encode() + b"\xff")
+    with pytest.raises(DataError, match="cannot be read as a csv table"):
+        read_patches(tmp_path / "patches.csv")
+
+
+def test_patches_by_index(prepared):
+    root, rows = prepared
+    patches = Patches(root, rows, 224)
+    assert len(patches) == COUNT and patches.labels.dtype == np.int64 and patches.labels.tolist() == [row.label for row in rows]
+    assert patches.votes.tolist() == [row.votes for row in rows] and LABELS[patches.labels.max()] == "SSA"
+    expected = np.array(Image.open(root / rows[5].image).convert("RGB"))
+    assert patches[5].dtype == np.uint8 and np.array_equal(patches[5], expected) and np.array_equal(patches[5 - COUNT], expected)
+    assert Patches(root, rows, 112)[5].shape == (112, 112, 3)
+    with pytest.raises(IndexError):
+        patches[COUNT]
+
+
+def test_a_staged_patch_comes_before_one_by_name(prepared, tmp_path):
+    root, rows = prepared
+    row = rows[0]
+    assert patch_path(root, row) == root / row.image
+    staged = staged_path(tmp_path, row)
+    assert staged == tmp_path / row.sha256[:2] / f"{row.sha256}.png"
+    staged.parent.mkdir()
+    shutil.copy(root / row.image, staged)
+    assert patch_path(tmp_path, row) == staged
+    assert np.array_equal(read_patch(tmp_path, row, 224), read_patch(root, row, 224))
+
+
+def test_a_patch_gone_or_changed_is_named(prepared, tmp_path):
+    root, rows = prepared
+    with pytest.raises(DataError, match=rf"patch {FIRST}: .* cannot be read \(No such file or directory\): stage"):
+        read_patch(tmp_path, rows[0], 224)
+    shutil.copy(root / rows[1].image, tmp_path / FIRST)
+    with pytest.raises(DataError, match=rf"patch {FIRST}: .* is not the file that was prepared"):
+        read_patch(tmp_path, rows[0], 224)

@@ -1,0 +1,184 @@
+"""The patch classifier's artefact: what is saved is loaded for every way of tuning, and what is not ours is refused by name."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from patch_sets import patches
+from pathology.contracts.code import Code
+from pathology.contracts.errors import DataError, RequestError
+from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
+from pathology.models.encoder import load_encoder
+from pathology.models.mhist_artefact import HEAD, TUNED, Head, MhistConfig, Validation, Weights, load_mhist
+from pathology.models.patch_classifier import PatchClassifier, fold_adapters, serving_encoder, tune_encoder
+from pathology.models.tiny import make_tiny_encoder
+from safetensors.torch import load_file, save_file
+
+TUNES = ("linear", "lora", "last-blocks", "full")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """The tiny encoder's folder."""
+    folder = tmp_path_factory.mktemp("encoder")
+    make_tiny_encoder(folder)
+    return folder
+
+
+def classifier(encoder, tune, seed=0):
+    """One whose trained parameters are not where they started."""
+    loaded = load_encoder(encoder, precision="float32")
+    made = PatchClassifier(loaded.card, loaded.model, tune, rank=4, blocks=1, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in made.parameters():
+            if value.requires_grad:
+                value.add_(0.1 * torch.randn(value.shape, generator=generator))
+    return made.eval()
+
+
+def save(folder, made, **changes):
+    """Save a classifier as its artefact."""
+    card = made.card
+    head_hash, head = pack_tensors(made.head_state())
+    files, tuned = {HEAD: head}, None
+    if made.tune != "linear":
+        tuned_hash, files[TUNED] = pack_tensors(made.encoder_state())
+        tuned = Weights(file=TUNED, sha256=tuned_hash)
+    config = MhistConfig(
+        labels=("HP", "SSA"),
+        threshold=0.4,
+        pixels=card.pixels,
+        mean=card.mean,
+        std=card.std,
+        encoder=EncoderIdentity(**card.model_dump(include=set(EncoderIdentity.model_fields))),
+        tune=made.tune,
+        rank=4,
+        blocks=1,
+        head=Weights(file=HEAD, sha256=head_hash),
+        tuned=tuned,
+        validation=Validation(patches=4, positives=2, loss=0.5, accuracy=0.8, auroc=0.9, epoch=3),
+        training={"tune": made.tune},
+        inputs={"patches": "c" * 64},
+        serving_code="0" * 16,
+        versions={"torch": "2"},
+    ).model_copy(update=changes)
+    save_artefact(folder, config, files, Code({}), "pathology.models.serve_mhist")
+    return folder
+
+
+@pytest.mark.parametrize("tune", TUNES)
+def test_what_is_saved_is_loaded(encoder, tmp_path, tune):
+    made = classifier(encoder, tune)
+    batch = np.stack(patches(6)[0])
+    with torch.inference_mode():
+        expected = torch.sigmoid(made(torch.from_numpy(batch).permute(0, 3, 1, 2))).numpy()
+    loaded = load_mhist(save(tmp_path / "model", made), encoder)
+    found = loaded.probabilities(batch)
+    assert found.dtype == np.float64 and found.shape == (6,)
+    assert np.allclose(found, expected, atol=2e-3)  # the class token is rounded to float16, as for features
+    assert len(set(found.round(4))) > 1
+    alone = np.concatenate([loaded.probabilities(one[None]) for one in batch])
+    assert np.allclose(found, alone, atol=2e-3)
+    assert loaded.version == loaded.sha256[:12]
+
+
+def test_what_each_way_of_tuning_trains(encoder):
+    trained = {tune: set(classifier(encoder, tune).encoder_state()) for tune in TUNES}
+    everything = set(load_encoder(encoder).model.state_dict())
+    assert trained["linear"] == set() and trained["full"] == everything
+    assert {name.split(".")[0] for name in trained["last-blocks"]} == {"blocks", "norm"}
+    assert {name.split(".")[1] for name in trained["last-blocks"] if name.startswith("blocks")} == {"1"}
+    assert len(trained["lora"]) == 2 * 2 * 2  # two blocks, qkv and proj, A and B
+    assert all(".attn.qkv.lora_" in name or ".attn.proj.lora_" in name for name in trained["lora"])
+    with pytest.raises(RequestError, match="blocks 3: the encoder has 2"):
+        tune_encoder(load_encoder(encoder).model, "last-blocks", 1, 3)
+
+
+def test_new_adapters_change_nothing_and_folded_ones_leave_the_encoders_own_names(encoder):
+    plain = load_encoder(encoder, precision="float32")
+    batch = np.stack(patches(2)[0])
+    expected = plain.embed(batch)
+    fresh = load_encoder(encoder, precision="float32")
+    assert np.array_equal(
+        serving_encoder(PatchClassifier(fresh.card, fresh.model, "lora", 4, 1), fresh.device).embed(batch), expected
+    )
+    made = classifier(encoder, "lora")
+    fold_adapters(made.encoder)
+    assert made.encoder.state_dict().keys() == plain.model.state_dict().keys()
+
+
+def test_the_seed_alone_starts_the_adapters(encoder):
+    states = []
+    for seed, noise in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(noise)
+        loaded = load_encoder(encoder)
+        states.append(PatchClassifier(loaded.card, loaded.model, "lora", 4, 1, seed).encoder_state())
+    name = "blocks.0.attn.qkv.lora_A.default.weight"
+    assert torch.equal(states[0][name], states[1][name]) and not torch.equal(states[0][name], states[2][name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": 2}, "format version 2 and this code reads 1: use newer code"),
+        ({"task": "msi"}, "task"),
+        ({"threshold": -1}, "threshold"),
+        ({"surplus": 1}, "surplus: unknown key"),
+        ({"pixels": 448}, "its card says pixels 224 and the model was trained with 448"),
+        ({"mean": [0.5, 0.5, 0.5]}, "its card says mean"),
+        ({"rank": 8}, r"encoder.safetensors: 'blocks.0.attn.proj.lora_A.default.weight' has the shape|has the shape"),
+        ({"tune": "full"}, "it lacks .* not trained with tune full"),
+        ({"tune": "linear"}, "it has besides .* not trained with tune linear"),
+        ({"tuned": None}, "names no encoder.safetensors, and tune lora trains some"),
+        ({"head": {"file": "../x", "sha256": "a" * 64}}, "head.file"),
+    ],
+)
+def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
+    folder = save(tmp_path / "model", classifier(encoder, "lora"))
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(DataError, match=message) as caught:
+        load_mhist(folder, encoder)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_encoder_is_refused(encoder, tmp_path):
+    make_tiny_encoder(tmp_path / "other", seed=1)
+    folder = save(tmp_path / "model", classifier(encoder, "linear"))
+    with pytest.raises(DataError, match=r"trained on encoder tiny-seeded \(sha256 [0-9a-f]{12}…\) and was given tiny-seeded-1"):
+        load_mhist(folder, tmp_path / "other")
+
+
+@pytest.mark.parametrize("file", [HEAD, TUNED])
+def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
+    folder = save(tmp_path / "model", classifier(encoder, "lora"))
+    tensors = load_file(folder / file)
+    first = sorted(tensors)[0]
+    tensors[first] = tensors[first] + 1
+    save_file(tensors, folder / file)
+    with pytest.raises(DataError, match=rf"{file} is not the one that was trained"):
+        load_mhist(folder, encoder)
+    (folder / file).unlink()
+    with pytest.raises(DataError, match=rf"lacks {file}"):
+        load_mhist(folder, encoder)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"weight": torch.zeros(4)}, "lacks 'bias'"),
+        ({"weight": torch.zeros(4), "bias": torch.zeros(()), "x": torch.zeros(1)}, "has besides 'x'"),
+        ({"weight": torch.zeros(1, 4), "bias": torch.zeros(())}, r"'weight' has the shape \(1, 4\), not \(4,\)"),
+        ({"weight": torch.full((4,), torch.nan), "bias": torch.zeros(())}, "'weight' holds a value that is no number"),
+    ],
+)
+def test_a_head_of_another_shape_is_refused(tensors, message):
+    with pytest.raises(DataError, match=message):
+        Head.of(tensors, 4)
+
+
+def test_probabilities_stay_finite_far_out():
+    head = Head(np.ones(2), 0.0)
+    assert head.probabilities(np.array([[-1e4, -1e4], [0, 0], [1e4, 1e4]])).tolist() == [0.0, 0.5, 1.0]

@@ -1,0 +1,254 @@
+"""Fine-tuning: what is learnt, what a step is worth however it is cut, and that a killed run ends where an undisturbed one does."""
+
+import hashlib
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from patch_sets import patches
+from pathology.contracts.errors import RequestError
+from pathology.contracts.settings import TrainMhist
+from pathology.models.augmentation import augment, sample_generator, stain_jitter
+from pathology.models.checkpoints import LAST
+from pathology.models.encoder import load_encoder
+from pathology.models.patch_batches import LabelledPatches, Share, TrainingBatches, ValidationBatches
+from pathology.models.patch_classifier import PatchClassifier
+from pathology.models.patch_training import rate_at, train
+from pathology.models.tiny import make_tiny_encoder
+
+QUICK = TrainMhist(
+    tune="lora", epochs=3, batch_size=8, accumulation=2, rank=4, blocks=1, learning_rate=1e-2, encoder_learning_rate=1e-3
+)
+TRAIN, VALIDATION = 20, 9
+HERE = Path(__file__).resolve()
+
+SCRIPT = """
+import hashlib, sys, time
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import test_patch_training as here
+slow = float(sys.argv[5]) if len(sys.argv) > 5 else 0.0
+if slow:
+    plain = here.TrainingBatches.__getitem__
+    here.TrainingBatches.__getitem__ = lambda self, number: (print("part", flush=True), time.sleep(slow), plain(self, number))[2]
+print("hash", here.run(Path(sys.argv[3]), Path(sys.argv[4])), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    make_tiny_encoder(folder)
+    return folder
+
+
+def data(count, seed):
+    made, labels = patches(count, seed)
+    return LabelledPatches(made, labels.astype(float))
+
+
+def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
+    """Train; the trained tensors and the best epoch."""
+    loaded = load_encoder(encoder, precision="float32")
+    made = PatchClassifier(loaded.card, loaded.model, settings.tune, settings.rank, settings.blocks, settings.seed)
+    best = train(made, data(train_count, 1), data(VALIDATION, 2), settings, folder)
+    return made.encoder_state() | made.head_state(), best
+
+
+def digest(tensors):
+    state = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        state.update(name.encode() + value.cpu().numpy().tobytes())
+    return state.hexdigest()
+
+
+def run(encoder, folder):
+    """Train, for another process; the hash of the trained weights."""
+    return digest(weights(encoder, folder)[0])
+
+
+def command(encoder, folder, slow=0.0):
+    paths = [str(HERE.parent), str(HERE.parents[1]), str(encoder), str(folder)]
+    return [sys.executable, "-c", SCRIPT, *paths, *([str(slow)] if slow else [])]
+
+
+def environment(**more):
+    import pathology
+
+    return {**os.environ, "PYTHONPATH": str(Path(pathology.__file__).parents[1]), "OMP_NUM_THREADS": "1", **more}
+
+
+@pytest.mark.parametrize("tune", ["lora", "last-blocks", "full"])
+def test_it_learns_the_texture(encoder, tmp_path, tune, capsys):
+    settings = QUICK.model_copy(update={"tune": tune, "epochs": 4})
+    _, best = weights(encoder, tmp_path, settings, train_count=40)
+    printed = capsys.readouterr().out
+    assert best.validation_loss < 0.6 < math.log(2)
+    for line in ("Training Loss: ", "Validation Loss: ", "Validation Accuracy: ", "Validation ROC AUC: "):
+        assert printed.count(line) == 4
+    assert float(printed.rpartition("ROC AUC: ")[2].split()[0]) > 0.9
+
+
+def test_a_checkpoint_holds_only_what_is_trained(encoder, tmp_path):
+    tensors, best = weights(encoder, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {LAST, f"best-{best.epoch}.safetensors"}
+    content = torch.load(tmp_path / LAST, weights_only=True)
+    names = set(content["state_dict"])
+    assert names == {f"classifier.encoder.{name}" for name in tensors if "lora_" in name} | {
+        "classifier.head.weight", "classifier.head.bias",
+    }  # fmt: skip
+
+
+def test_a_finished_training_is_not_done_again(encoder, tmp_path, capsys):
+    first, best = weights(encoder, tmp_path)
+    capsys.readouterr()
+    again, same = weights(encoder, tmp_path)
+    assert digest(again) == digest(first) and same == best
+    printed = capsys.readouterr().out
+    assert "goes on after epoch 3" in printed and "Training Loss" not in printed
+
+
+def test_patience_ends_it_and_a_restart_does_not_undo_that(encoder, tmp_path, capsys):
+    settings = QUICK.model_copy(update={"epochs": 30, "patience": 1, "learning_rate": 1.0, "encoder_learning_rate": 0.1})
+    first, best = weights(encoder, tmp_path, settings)
+    epochs = capsys.readouterr().out.count("Training Loss")
+    assert best.epoch < epochs < 30
+    again, same = weights(encoder, tmp_path, settings)
+    assert capsys.readouterr().out.count("Training Loss") == 0
+    assert digest(again) == digest(first) and same == best
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"cos\nsystem"]
+)
+def test_a_checkpoint_that_cannot_be_read_is_said(encoder, tmp_path, capsys, damage):
+    first, _ = weights(encoder, tmp_path)
+    (tmp_path / LAST).write_bytes(damage((tmp_path / LAST).read_bytes()))
+    again, _ = weights(encoder, tmp_path)
+    assert "the checkpoint cannot be read" in capsys.readouterr().out
+    assert digest(again) == digest(first)
+
+
+@pytest.mark.parametrize("parts", [pytest.param(4, marks=pytest.mark.slow), pytest.param(11, marks=pytest.mark.slow), 8])
+def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
+    """Six parts an epoch: killed in the first epoch, in the second early and late."""
+    whole = run(encoder, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    process = subprocess.Popen(command(encoder, folder, 0.05), env=environment(), stdout=subprocess.PIPE, text=True)
+    seen = 0
+    for line in process.stdout:
+        seen += line.startswith("part")
+        if seen == parts:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert seen == parts
+    assert (folder / LAST).exists() == (parts > 6)
+    done = subprocess.run(command(encoder, folder), env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ("goes on after epoch 1" in done.stdout) == (parts > 6)
+    assert done.stdout.split()[-1] == whole
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as waiting:
+        waiting.bind(("127.0.0.1", 0))
+        return waiting.getsockname()[1]
+
+
+def test_two_processes_give_one_process_weights(encoder, tmp_path):
+    alone, best = weights(encoder, tmp_path / "alone")
+    started = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"]
+    done = subprocess.run(
+        [*started, *command(encoder, tmp_path / "two")],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    from safetensors.torch import load_file
+
+    together = load_file(tmp_path / "two" / f"best-{best.epoch}.safetensors")
+    assert done.stdout.count("Training Loss") == QUICK.epochs
+    for name, value in alone.items():
+        other = together[f"head.{name}" if name in ("weight", "bias") else f"encoder.{name}"]
+        assert torch.allclose(value, other, atol=1e-5), name
+
+
+def test_a_step_is_worth_the_same_however_it_is_cut():
+    made = data(21, 0)
+    for world, accumulation in ((1, 1), (2, 1), (1, 4), (2, 2), (4, 2)):
+        settings = QUICK.model_copy(update={"batch_size": 8, "accumulation": accumulation})
+        seen = {step: {} for step in range(3)}
+        for rank in range(world):
+            share = Share.of(settings, rank, world)
+            batches = TrainingBatches(made, share, seed=5, epoch=2)
+            assert len(batches) == 3 * accumulation
+            for number in range(len(batches)):
+                pixels, targets, value = batches[number]
+                assert pixels.shape == (share.part, 3, 224, 224) and pixels.dtype == torch.uint8
+                for picture, target, weight in zip(pixels, targets, value, strict=True):
+                    if weight > 0:
+                        key = (picture.numpy().tobytes(), float(target))
+                        seen[number // accumulation][key] = float(weight) / world / accumulation
+        sizes = [len(step) for step in seen.values()]
+        assert sizes == [8, 8, 5]
+        for step in seen.values():
+            assert sum(step.values()) == pytest.approx(1)
+        if world == accumulation == 1:
+            expected = [set(step) for step in seen.values()]
+        assert [set(step) for step in seen.values()] == expected
+
+
+def test_every_validation_patch_counts_once():
+    made = data(7, 0)
+    for world in (1, 2, 3):
+        counted, lengths = [], set()
+        for rank in range(world):
+            batches = ValidationBatches(made, rank, world, 2)
+            lengths.add(len(batches))
+            for number in range(len(batches)):
+                pixels, _, value = batches[number]
+                counted += [picture.numpy().tobytes() for picture, weight in zip(pixels, value, strict=True) if weight]
+        assert len(lengths) == 1
+        assert sorted(counted) == sorted(made.pixels(index).numpy().tobytes() for index in range(7))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(
+        RequestError, match="batch-size 8 is global and is shared by 3 processes in 2 parts: take a multiple of 6"
+    ):
+        Share.of(QUICK, 0, 3)
+
+
+def test_the_rate_rises_and_falls():
+    rates = [rate_at(step, 100, 0.1) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5) and rates[100] == pytest.approx(0)
+    assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
+    assert rate_at(0, 1, 0.0) == 1.0
+
+
+def test_augmentation_is_the_samples_own_and_keeps_what_is_seen():
+    picture = torch.from_numpy(patches(2)[0][0].transpose(2, 0, 1).copy())
+    picture[:, :60, :100] = 255  # so that no turn looks like another
+    first = augment(picture, sample_generator(1, 2, 3))
+    assert torch.equal(first, augment(picture, sample_generator(1, 2, 3)))
+    others = [augment(picture, sample_generator(1, 2, number)) for number in range(40)]
+    assert len({other.numpy().tobytes() for other in others}) == 40
+    flat = stain_jitter(picture, sample_generator(0), amount=0.0)
+    assert (flat.int() - picture.int()).abs().max() <= 1
+    jittered = stain_jitter(picture, sample_generator(0)).float()
+    assert 0 < (jittered - picture.float()).abs().mean() < 25
+    assert np.isfinite(stain_jitter(torch.zeros(3, 4, 4, dtype=torch.uint8), sample_generator(0)).numpy()).all()

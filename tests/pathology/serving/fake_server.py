@@ -1,0 +1,39 @@
+"""A server over a model that adds up pixels, served as ``pathology-run serve`` serves: ``fake_server.py PORT``."""
+
+import json
+import os
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+from pathology.commands.serve import serve
+from pathology.contracts.errors import RequestError
+from pathology.images import decode_image, resize_square
+from pathology.serving.logs import set_up
+
+SECONDS = float(os.environ.get("FAKE_SECONDS", "0.01"))
+"""A batch takes, however large."""
+
+
+def input_fn(body, content_type):
+    return resize_square(decode_image(body, where="the patch", max_pixels=2048 * 2048), 224, where="the patch")
+
+
+def predict_fn(patches, model):
+    time.sleep(SECONDS)
+    if any(not patch.any() for patch in patches):
+        raise ValueError("black, and here is a secret")
+    return [{"sum": int(np.sum(patch, dtype=np.int64))} for patch in patches]
+
+
+def output_fn(prediction, accept):
+    if accept not in {"*/*", "application/json"}:
+        raise RequestError(f"accept {accept!r}: the answer is application/json")
+    return json.dumps(prediction).encode()
+
+
+if __name__ == "__main__":
+    set_up()
+    task = SimpleNamespace(input_fn=input_fn, predict_fn=predict_fn, output_fn=output_fn)
+    serve(task, SimpleNamespace(version="0123456789ab"), int(sys.argv[1]))

@@ -1,0 +1,171 @@
+"""The batcher by itself, where the order of things can be told exactly."""
+
+import asyncio
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+from pathology.contracts.errors import DataError
+from pathology.serving import batching
+from pathology.serving.batching import Answer, Batcher, OverloadedError
+
+
+def run(predict, work, most=8, wait_ms=5.0):
+    """Run ``work(batcher)`` on a started batcher; what it gave, and the batcher."""
+
+    async def main():
+        batcher = Batcher(predict, most, wait_ms)
+        batcher.start()
+        found = await work(batcher)
+        await batcher.close()
+        return found, batcher
+
+    return asyncio.run(main())
+
+
+def together(items):
+    async def work(batcher):
+        return await asyncio.gather(*(batcher.submit(item) for item in items), return_exceptions=True)
+
+    return work
+
+
+def double(items):
+    return [2 * item for item in items]
+
+
+def test_what_comes_together_goes_together_up_to_most():
+    found, batcher = run(double, together(range(20)))
+    assert found == [Answer(2 * item, 8 if item < 16 else 4) for item in range(20)]
+    assert batcher.sizes == {8: 2, 4: 1}
+
+
+def test_one_alone_waits_no_longer_than_said():
+    async def work(batcher):
+        since = time.perf_counter()
+        await batcher.submit(1)
+        return time.perf_counter() - since
+
+    seconds, batcher = run(double, work, wait_ms=20)
+    assert 0.015 < seconds < 0.2
+    assert batcher.sizes == {1: 1}
+
+
+def test_a_full_batch_does_not_wait():
+    async def work(batcher):
+        since = time.perf_counter()
+        await together(range(8))(batcher)
+        return time.perf_counter() - since
+
+    assert run(double, work, wait_ms=5_000)[0] < 1
+
+
+def test_while_the_model_works_the_next_batch_gathers_in_one_thread():
+    threads, spans = set(), []
+
+    def slow(items):
+        threads.add(threading.current_thread().name)
+        since = time.perf_counter()
+        time.sleep(0.05)
+        spans.append((since, time.perf_counter()))
+        return items
+
+    async def work(batcher):
+        first = asyncio.create_task(batcher.submit(0))
+        await asyncio.sleep(0.02)
+        return [await first, *await together(range(1, 6))(batcher)]
+
+    found, batcher = run(slow, work, wait_ms=1)
+    assert [answer.value for answer in found] == list(range(6))
+    assert batcher.sizes == {1: 1, 5: 1}
+    assert len(threads) == 1
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+
+
+def test_an_error_reaches_only_whose_it_is():
+    def picky(items):
+        if any(item == 3 for item in items):
+            raise DataError("no threes")
+        return double(items)
+
+    found, batcher = run(picky, together(range(6)))
+    assert [type(answer) for answer in found] == [Answer, Answer, Answer, DataError, Answer, Answer]
+    assert [answer.value for answer in found if isinstance(answer, Answer)] == [0, 2, 4, 8, 10]
+    assert batcher.sizes == {6: 1, 1: 6}
+
+
+def test_too_few_answers_are_nobodys_answer():
+    found, _ = run(lambda items: items[:-1], together(range(3)))
+    assert [type(answer) for answer in found] == [RuntimeError] * 3
+
+
+def test_a_model_that_fails_on_everything_is_not_healthy_until_it_answers():
+    broken = True
+
+    def predict(items):
+        if broken:
+            raise RuntimeError("CUDA error")
+        return items
+
+    async def work(batcher):
+        nonlocal broken
+        seen = [batcher.healthy]
+        await together(range(4))(batcher)
+        seen.append(batcher.healthy)
+        broken = False
+        await batcher.submit(1)
+        return [*seen, batcher.healthy]
+
+    found, batcher = run(predict, work)
+    assert found == [True, False, True]
+    assert not batcher.healthy  # closed
+
+
+def test_wrong_data_says_nothing_about_the_model():
+    def refuse(items):
+        raise DataError("wrong")
+
+    async def work(batcher):
+        await together(range(10))(batcher)
+        return batcher.healthy
+
+    assert run(refuse, work)[0]
+
+
+def test_who_went_away_is_not_computed():
+    seen = []
+
+    async def work(batcher):
+        gone = asyncio.create_task(batcher.submit("gone"))
+        stays = asyncio.create_task(batcher.submit("stays"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await stays
+
+    assert run(lambda items: seen.extend(items) or items, work, wait_ms=20)[0] == Answer("stays", 1)
+    assert seen == ["stays"]
+
+
+def test_closing_answers_all_that_wait():
+    async def main():
+        batcher = Batcher(lambda items: (time.sleep(0.01), items)[1], 2, 1.0)
+        batcher.start()
+        waiting = [asyncio.create_task(batcher.submit(item)) for item in range(9)]
+        await asyncio.sleep(0)
+        await batcher.close()
+        return [task.result().value for task in waiting]
+
+    assert asyncio.run(main()) == list(range(9))
+
+
+def test_beyond_the_queue_one_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(batching, "MOST_WAITING", 3)
+    found, _ = run(double, together(range(5)))
+    assert [type(answer) for answer in found] == [Answer] * 3 + [OverloadedError] * 2
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_never_more_than_most(most):
+    _, batcher = run(double, together(range(10)), most=most)
+    assert max(batcher.sizes) == most

@@ -29,6 +29,7 @@ from pathology.models.mhist_artefact import HEAD, TUNED, Head, MhistConfig, Vali
 from pathology.models.patch_batches import LabelledPatches
 from pathology.models.patch_classifier import PatchClassifier, serving_encoder
 from pathology.models.patch_training import World, train
+from pathology.serving.code import endpoint_code
 
 LIBRARIES = ("lightning", "numpy", "peft", "safetensors", "scikit-learn", "timm", "torch")
 
@@ -79,7 +80,8 @@ def main(job: Job) -> None:
         return
     table = job.file("patches", ".csv")
     rows = read_patches(table)
-    place, card = find_card(job.input("models"))
+    wanted = find_card(job.input("encoder"))[1].sha256 if job.has_input("encoder") else None
+    place, card = find_card(job.input("models"), wanted)
     train_side, validation = (
         Side.of([row for row in rows if row.split == split], job.input("training"), card.pixels, settings, number)
         for number, split in enumerate(("train", "validation"))
@@ -157,7 +159,7 @@ def _save(folder: Path, outcome: Outcome, validation: Side, settings: TrainMhist
         serving_code=code.hash,
         versions={name: version(name) for name in LIBRARIES},
     )
-    save_artefact(folder, config, files, code, serve_mhist.__name__)
+    save_artefact(folder, config, files, endpoint_code(serve_mhist.__name__), serve_mhist.__name__)
 
 
 def report_validation(validation: Side, outcome: Outcome, threshold: float) -> Validation:

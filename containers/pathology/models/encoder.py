@@ -36,8 +36,9 @@ ARGUMENTS = frozenset({
 """What a card may say to timm: shapes only, nothing that names a file or a hub."""
 
 
-def find_card(folder: Path) -> tuple[Path, EncoderCard]:
-    """The only encoder.json in ``folder`` or in a folder right below it: the folder it lies in, and what it says.
+def find_card(folder: Path, sha256: str | None = None) -> tuple[Path, EncoderCard]:
+    """The only encoder.json in ``folder`` or in a folder right below it: the folder it lies in, and what it says. Where several
+    encoders lie side by side, ``sha256`` of the checkpoint says which is meant.
 
     Raises:
         DataError: when there is none, more than one, or it is not valid.
@@ -45,6 +46,13 @@ def find_card(folder: Path) -> tuple[Path, EncoderCard]:
     found = [path for path in (folder / CARD, *sorted(folder.glob(f"*/{CARD}"))) if path.is_file()]
     if not found:
         raise DataError(f"{folder}: no {CARD} there: write one with python -m pathology.models.describe FOLDER")
+    if sha256 is not None:
+        for path in found:
+            card = EncoderCard.from_json(path.read_bytes(), f"{path.parent.name}/{CARD}")
+            if card.sha256 == sha256:
+                return path.parent, card
+        names = ", ".join(path.parent.name for path in found)
+        raise DataError(f"{folder}: none of its encoders ({names}) has a checkpoint of sha256 {sha256[:12]}…: stage that one")
     if len(found) > 1 and found[0].parent != folder:
         names = ", ".join(path.parent.name for path in found)
         raise DataError(f"{folder}: several encoders ({names}): name the folder of one")

@@ -21,6 +21,8 @@ from pathology.models.mhist_artefact import MhistModel, load_mhist
 
 JSON = "application/json"
 IMAGES = ("image/png", "image/jpeg")
+MOST_PIXELS = 2048 * 2048
+"""Of one picture, refused by its header: sixteen decoded at once stay below 200 MB."""
 SIDE = 224
 """px: what H-optimus-0 takes; a patch of another side is resized while it is parsed, so that none waits in full size."""
 ENCODER_VARIABLE = "PATHOLOGY_ENCODER"
@@ -44,12 +46,12 @@ def input_fn(body: bytes, content_type: str = IMAGES[0], side: int = SIDE) -> np
     """Decode a request: (side, side, 3) uint8 RGB.
 
     Raises:
-        RequestError: for another content type or a patch that is not square.
-        DataError: for bytes that are no plain PNG or JPEG.
+        RequestError: for another content type.
+        DataError: for bytes that are no plain PNG or JPEG, a patch that is not square, or one of more than MOST_PIXELS.
     """
     if content_type.partition(";")[0].strip().lower() not in IMAGES:
         raise RequestError(f"content type {content_type!r}: send {' or '.join(IMAGES)}")
-    return resize_square(decode_image(body, where="the patch"), side, where="the patch")
+    return resize_square(decode_image(body, where="the patch", max_pixels=MOST_PIXELS), side, where="the patch")
 
 
 def predict_fn(patches: Sequence[np.ndarray], model: MhistModel) -> list[dict[str, Any]]:

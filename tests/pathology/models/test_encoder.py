@@ -198,3 +198,16 @@ def test_the_device_chooses_the_batch_unless_somebody_does(tiny):
     encoder = load_encoder(tiny[0])
     assert encoder.batch(5) == 5
     assert encoder.batch(0) > 0
+
+
+def test_where_two_encoders_lie_side_by_side_the_checkpoint_says_which(tmp_path):
+    make_tiny_encoder(tmp_path / "one")
+    card = find_card(tmp_path)[1]
+    other = card.model_copy(update={"name": "another", "sha256": "0" * 64})
+    (tmp_path / "another").mkdir()
+    (tmp_path / "another" / "encoder.json").write_text(other.model_dump_json())
+    with pytest.raises(DataError, match="several encoders"):
+        find_card(tmp_path)
+    assert find_card(tmp_path, card.sha256) == (tmp_path / "one", card)
+    with pytest.raises(DataError, match="none of its encoders"):
+        find_card(tmp_path, "1" * 64)

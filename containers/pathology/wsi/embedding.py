@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,21 +53,27 @@ def embed_grid(
 
     Tiles come in the order in which they are read best, batch after batch; which tiles share a batch depends on the grid and
     on what can be decoded, on nothing else, so that the bytes do not depend on what runs beside or before. Memory is the
-    features, one batch and twice as many tiles read ahead.
+    features, the batch in hand, the next one, and as many tiles read ahead as two batches hold.
     """
     begun, waited = time.perf_counter(), 0.0
     size = min(encoder.batch(batch_size), max(1, len(grid)))
     features = np.empty((len(grid), encoder.dimension), np.float16)
     done = np.zeros(len(grid), bool)
     # Closed here, whatever happens: no thread may still read when the caller closes the slide.
-    with closing(read_runs(slide, grid, ahead=2 * size)) as runs, _progress(len(grid)) as bar:
+    with (
+        closing(read_runs(slide, grid, ahead=2 * size)) as runs,
+        _progress(len(grid)) as bar,
+        ThreadPoolExecutor(1, thread_name_prefix="batches") as filler,
+    ):
         batches = fill(_counted(runs, bar), size, grid.tile_size)
+        ahead = filler.submit(next, batches, None)
         while True:
             since = time.perf_counter()
-            found = next(batches, None)
+            found = ahead.result()
             waited += time.perf_counter() - since
             if found is None:
                 break
+            ahead = filler.submit(next, batches, None)
             indices, tiles = found
             features[indices] = encoder.embed(tiles)
             done[indices] = True
@@ -77,10 +84,10 @@ def embed_grid(
 
 
 def fill(runs: Iterator[Run], size: int, tile_size: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
-    """Full batches, and the rest: the tiles' numbers (B,) and the tiles (B, tile_size, tile_size, 3) uint8, which the next
-    batch overwrites."""
-    tiles = np.empty((size, tile_size, tile_size, 3), np.uint8)
-    indices = np.empty(size, np.int64)
+    """Full batches, and the rest: the tiles' numbers (B,) and the tiles (B, tile_size, tile_size, 3) uint8, which the
+    batch after the next overwrites."""
+    buffers = [(np.empty(size, np.int64), np.empty((size, tile_size, tile_size, 3), np.uint8)) for _ in range(2)]
+    indices, tiles = buffers[0]
     held = 0
     for run in runs:
         good = np.flatnonzero(run.good)
@@ -91,6 +98,8 @@ def fill(runs: Iterator[Run], size: int, tile_size: int) -> Generator[tuple[np.n
             held += len(taken)
             if held == size:
                 yield indices, tiles
+                buffers.reverse()
+                indices, tiles = buffers[0]
                 held = 0
     if held:
         yield indices[:held], tiles[:held]

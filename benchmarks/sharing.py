@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import cycle, islice
-from pathlib import Path
 from statistics import mean
 from typing import Annotated, Literal
 
@@ -142,21 +141,10 @@ class HostStore:
         self.bucket.claims.append((self.clock, Entry(uri, len(content), "")))
         return True
 
-    def entry(self, uri: Uri) -> Entry | None:
-        self._request()
-        content = self.bucket.objects.get(uri.path)
-        return None if content is None else Entry(uri, len(content), "")
-
     def list(self, uri: Uri) -> Iterator[Entry]:
         until = self.clock - OLD
         self._request(max(1, -(-len(self.bucket.claims) // 1000)))
         return (entry for made, entry in self.bucket.claims if made <= until)
-
-    def download(self, uri: Uri, path: Path) -> None:
-        raise NotImplementedError("slides are fetched by the clock alone")
-
-    def upload(self, path: Path, uri: Uri) -> None:
-        raise NotImplementedError("features are not written here")
 
 
 Ahead = Literal["late", "early", "never"]

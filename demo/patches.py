@@ -15,13 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from pathology.contracts.storage import write_whole
+from pathology.datasets.mhist import ANNOTATORS, HEADER, LABELS, SIDE
 
 from demo.slides import GLASS, STAINS
 
-SIDE = 224
-HEADER = ("Image Name", "Majority Vote Label", "Number of Annotators who Selected SSA (Out of 7)", "Partition")
-LABELS = ("HP", "SSA")
-ANNOTATORS = 7
 POSITIVES, TRAIN = 990 / 3152, 2175 / 3152
 """MHIST's own shares of SSA and of the train partition."""
 

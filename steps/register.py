@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pathology.contracts.media import JSON
+
 from steps.environment import Environment, Registration
 from steps.jobs import Job
 from steps.request import RequestStep
 from steps.sdk import Join, StepTypeEnum
-
-JSON = "application/json"
-IMAGES = ("image/png", "image/jpeg")
 
 
 def register(

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from pathology.contracts.errors import RequestError
-from pathology.contracts.log_lines import (
-    TRAINING_LOSS,
-    VALIDATION_ACCURACY,
-    VALIDATION_AUROC,
-    VALIDATION_LOSS,
-    metric_definitions,
-)
+from pathology.contracts.log_lines import CLASSIFIER_METRICS
+from pathology.contracts.media import IMAGES
 
 from pipelines.graphs.mhist_parameters import MhistParameters
+from pipelines.graphs.workbench import trains_on_efs
 from pipelines.tasks.mhist import MhistTask
 from steps.environment import Environment
 from steps.gate import fail, quality_gate
 from steps.jobs import RUNS, Job, processing, training
 from steps.placement import Mount
-from steps.register import IMAGES, register
+from steps.register import register
 from steps.sdk import Join, Parameter, Step
 
 AUROC = "binary_classification_metrics.auc.value"
-METRICS = metric_definitions(TRAINING_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC)
 
 
 def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
@@ -57,7 +51,7 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
             **({"encoder": Join(on="/", values=[run.encoder, "encoder.json"])} if staged else {}),
         },
         hyperparameters=run.training,
-        metrics=METRICS,
+        metrics=CLASSIFIER_METRICS,
         cached=True,
         after=[staged] if staged else [],
         description="A patch classifier on the encoder: a linear probe, LoRA, the last blocks, or all of it.",
@@ -107,21 +101,11 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
 
 def _stage(task: MhistTask, env: Environment, run: MhistParameters, prepared: Job) -> Job | None:
     """StageMhist, where training reads EFS."""
-    on_efs = {uri.startswith("efs://") for uri in (task.train.training, task.train.models)}
-    if on_efs == {False}:
-        for key, own, wanted, said in (
-            ("training", task.train.training, f"s3://{env.bucket}/{RUNS}", "where PrepareMhist writes"),
-            ("models", task.train.models, task.encoder.weights, "the encoder"),
-        ):
-            if own != wanted:
-                raise RequestError(f"train.{key}: {own}: training from S3 reads {said}, {wanted}")
+    own = {"training": task.train.training, "models": task.train.models}
+    written = (f"s3://{env.bucket}/{RUNS}", "where PrepareMhist writes")
+    if not trains_on_efs(task, "StageMhist", own, {"training": written, "models": (task.encoder.weights, "the encoder")}):
         return None
-    if on_efs != {True}:
-        raise RequestError("train.training and train.models: put both on efs:// or both on s3://")
-    if task.stage is None:
-        raise RequestError(f"stage: missing, and train.training is {task.train.training}: say what StageMhist runs on")
-    for uri in (task.train.training, task.train.models):
-        Mount(uri).check_whole()
+    assert task.stage is not None
     return training(
         "StageMhist",
         env,

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 from pathology.contracts.settings import Tune, as_string
 
+from pipelines.graphs.parameters import Hyperparameters, Parameters, approval
 from pipelines.tasks.mhist import MhistTask
-from steps.sdk import Parameter, ParameterFloat, ParameterInteger, ParameterString
+from steps.sdk import ParameterFloat, ParameterInteger, ParameterString
 
-Hyperparameters = Mapping[str, Any]
 _SWITCH = ["true", "false"]
 
 
 @dataclass(frozen=True)
-class MhistParameters:
-    """Parameters as Studio's form shows them; the YAML gives the defaults."""
+class MhistParameters(Parameters[MhistTask]):
+    """The fields of mhist's form."""
 
-    task: MhistTask
     annotations: ParameterString
     images: ParameterString
     dataset_version: ParameterString
@@ -64,14 +62,8 @@ class MhistParameters:
             soft_labels=ParameterString("SoftLabels", as_string(train.soft_labels), enum_values=_SWITCH),
             seed=ParameterInteger("Seed", train.seed),
             min_auroc=ParameterFloat("MinAuroc", task.gate.min_auroc),
-            approval=ParameterString(
-                "ModelApprovalStatus", task.register_as.approval, enum_values=["PendingManualApproval", "Approved", "Rejected"]
-            ),
+            approval=approval(task),
         )
-
-    def all(self) -> list[Parameter]:
-        """Every parameter, in the order of Studio's form."""
-        return [getattr(self, item.name) for item in fields(self) if item.name != "task"]
 
     @property
     def preparation(self) -> Hyperparameters:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathology.contracts.errors import RequestError
-from pathology.contracts.log_lines import MSI_METRICS, SLIDE_METRIC
+from pathology.contracts.log_lines import CLASSIFIER_METRICS, SLIDE_METRIC
 
 from pipelines.graphs.msi_parameters import MsiParameters
+from pipelines.graphs.workbench import trains_on_efs
 from pipelines.tasks.msi import MsiTask
 from steps.environment import Environment
 from steps.gate import fail, quality_gate
@@ -64,7 +65,7 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         },
         streamed=() if staged else ("training", "models"),
         hyperparameters=run.training,
-        metrics=MSI_METRICS,
+        metrics=CLASSIFIER_METRICS,
         cached=True,
         after=[staged] if staged else [],
         description="Gated attention MIL, cross-validated; the folds' models are kept as an ensemble.",
@@ -139,21 +140,11 @@ def _extract(task: MsiTask, env: Environment, run: MsiParameters, cohort: Job) -
 
 def _stage(task: MsiTask, env: Environment, run: MsiParameters, slides_csv: object) -> Job | None:
     """StageFeatures, where training reads EFS."""
-    on_efs = {uri.startswith("efs://") for uri in (task.train.features, task.train.models)}
-    if on_efs == {False}:
-        for key, own, wanted in (
-            ("features", task.train.features, task.extract.features),
-            ("models", task.train.models, task.encoder.weights),
-        ):
-            if own != wanted:
-                raise RequestError(f"train.{key}: {own}: training from S3 reads what extraction wrote and used, {wanted}")
+    own = {"features": task.train.features, "models": task.train.models}
+    in_s3 = {"features": (task.extract.features, "what extraction wrote"), "models": (task.encoder.weights, "the encoder")}
+    if not trains_on_efs(task, "StageFeatures", own, in_s3):
         return None
-    if on_efs != {True}:
-        raise RequestError("train.features and train.models: put both on efs:// or both on s3://")
-    if task.stage is None:
-        raise RequestError(f"stage: missing, and train.features is {task.train.features}: say what StageFeatures runs on")
-    for uri in (task.train.features, task.train.models):
-        Mount(uri).check_whole()
+    assert task.stage is not None
     return training(
         "StageFeatures",
         env,

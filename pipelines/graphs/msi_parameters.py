@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from pathology.contracts.settings import NOT_GIVEN
 
+from pipelines.graphs.parameters import Hyperparameters, Parameters, approval
 from pipelines.tasks.msi import MsiTask
-from steps.sdk import Parameter, ParameterFloat, ParameterInteger, ParameterString
-
-Hyperparameters = Mapping[str, Any]
+from steps.sdk import ParameterFloat, ParameterInteger, ParameterString
 
 
 @dataclass(frozen=True)
-class MsiParameters:
-    """Parameters as Studio's form shows them; the YAML gives the defaults."""
+class MsiParameters(Parameters[MsiTask]):
+    """The fields of msi's form."""
 
-    task: MsiTask
     slides: ParameterString
     manifest: ParameterString
     labels: ParameterString
@@ -71,14 +67,8 @@ class MsiParameters:
             tiles_per_bag=ParameterInteger("TilesPerBag", train.max_tiles),
             seed=ParameterInteger("Seed", train.seed),
             min_auroc=ParameterFloat("MinAuroc", task.gate.min_auroc),
-            approval=ParameterString(
-                "ModelApprovalStatus", task.register_as.approval, enum_values=["PendingManualApproval", "Approved", "Rejected"]
-            ),
+            approval=approval(task),
         )
-
-    def all(self) -> list[Parameter]:
-        """Every parameter, in the order of Studio's form."""
-        return [getattr(self, item.name) for item in fields(self) if item.name != "task"]
 
     @property
     def preparation(self) -> Hyperparameters:

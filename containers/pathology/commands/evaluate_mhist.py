@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from pathology.contracts.intervals import Interval
 from pathology.contracts.settings import EvaluateMhist
 from pathology.contracts.storage import write_whole
 from pathology.contracts.tables import PatchPredictionRow, PatchRow
-from pathology.datasets.mhist import PUBLISHED, patch_path, read_patch, read_patches
+from pathology.datasets.mhist import PUBLISHED, read_content, read_patch, read_patches
 from pathology.job import Job, run
 from pathology.metrics.agreement import by_agreement
 from pathology.metrics.binary import Scores
@@ -78,13 +77,7 @@ def read_request(row: PatchRow, images: Path, side: int) -> np.ndarray:
     Raises:
         DataError: naming the patch that is gone, changed or no picture.
     """
-    path = patch_path(images, row)
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise DataError(f"patch {row.image}: its file is gone from the images input: prepare the images again") from None
-    if hashlib.sha256(content).hexdigest() != row.sha256:
-        raise DataError(f"patch {row.image}: its file is not the one in patches.csv (its sha256 is another): prepare again")
+    content = read_content(images, row)
     try:
         return serve_mhist.input_fn(content, serve_mhist.IMAGES[0], side)
     except PathologyError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathology.contracts.settings import StageFeatures
 from pathology.contracts.tables import SlideRow
 from pathology.contracts.uris import Uri
-from pathology.datasets.staging import stage_encoder, stage_features
+from pathology.datasets.staging import stage_encoder_if_in_s3, stage_features
 from pathology.job import Job, run
 from pathology.storage import open_store
 
@@ -19,11 +19,7 @@ def main(job: Job) -> None:
     store = open_store()
     slides = SlideRow.read(job.file("slides", ".csv"))
     print(f"features: {stage_features(store, slides, job.input('features_destination'))}")
-    encoder = Uri.parse(settings.encoder)
-    if encoder.scheme == "efs":
-        print(f"encoder: {encoder} is on EFS already")
-    else:
-        print(f"encoder: {stage_encoder(store, encoder, job.input('models_destination'))}")
+    print(f"encoder: {stage_encoder_if_in_s3(store, Uri.parse(settings.encoder), job.input('models_destination'))}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pathology.contracts.settings import StageMhist
@@ -11,7 +10,7 @@ from pathology.contracts.storage import Store
 from pathology.contracts.tables import PatchRow
 from pathology.contracts.uris import Uri
 from pathology.datasets.mhist import read_patches, staged_path
-from pathology.datasets.staging import COPIES_AT_ONCE, Staged, stage_encoder, stage_file
+from pathology.datasets.staging import Staged, stage_each, stage_encoder_if_in_s3, stage_file
 from pathology.job import Job, run
 from pathology.storage import open_store
 
@@ -27,8 +26,7 @@ def stage_patches(store: Store, images: Uri, rows: Iterable[PatchRow], root: Pat
     def stage(row: PatchRow) -> Staged:
         return stage_file(store, images / row.image, staged_path(root, row), row.sha256, f"patch {row.image}")
 
-    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
-        return sum(pool.map(stage, by_content.values()), Staged())
+    return stage_each(stage, by_content.values())
 
 
 def main(job: Job) -> None:
@@ -40,11 +38,7 @@ def main(job: Job) -> None:
     store = open_store()
     rows = read_patches(job.file("patches", ".csv"))
     print(f"patches: {stage_patches(store, Uri.parse(settings.images), rows, job.input('datasets_destination'))}")
-    encoder = Uri.parse(settings.encoder)
-    if encoder.scheme == "efs":
-        print(f"encoder: {encoder} is on EFS already")
-    else:
-        print(f"encoder: {stage_encoder(store, encoder, job.input('models_destination'))}")
+    print(f"encoder: {stage_encoder_if_in_s3(store, Uri.parse(settings.encoder), job.input('models_destination'))}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from pathology.contracts.code import closure, command_code
+from pathology.contracts.features import EncoderCard
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.settings import TrainMhist
 from pathology.contracts.tables import PatchRow
@@ -95,7 +96,7 @@ def main(job: Job) -> None:
         folder = job.checkpoints / _checkpoint_key(settings, inputs, card.sha256)
         outcome = _fine_tune(train_side, validation, settings, place, device, folder)
     if World.current().rank == 0:
-        _save(job.output("model"), outcome, validation, settings, inputs, place)
+        _save(job.output("model"), outcome, validation, settings, inputs, card)
 
 
 def _probe(side: Side, validation: Side, settings: TrainMhist, encoder: Path, device: torch.device, checkpoints: Path) -> Outcome:
@@ -132,14 +133,15 @@ def _fine_tune(side: Side, validation: Side, settings: TrainMhist, encoder: Path
     return Outcome(head, tuned, best.epoch, head.probabilities(embeddings))
 
 
-def _save(folder: Path, outcome: Outcome, validation: Side, settings: TrainMhist, inputs: dict[str, str], encoder: Path) -> None:
+def _save(
+    folder: Path, outcome: Outcome, validation: Side, settings: TrainMhist, inputs: dict[str, str], card: EncoderCard
+) -> None:
     threshold = youden_threshold(validation.labels, outcome.probabilities)
     head_hash, head = pack_tensors(outcome.head.tensors())
     files, tuned = {HEAD: head}, None
     if outcome.tuned:
         tuned_hash, files[TUNED] = pack_tensors(outcome.tuned)
         tuned = Weights(file=TUNED, sha256=tuned_hash)
-    _, card = find_card(encoder)
     code = closure(serve_mhist.__name__)
     config = MhistConfig(
         labels=LABELS,

@@ -25,6 +25,7 @@ from pathology.metrics.ranking import auroc, youden_threshold
 from pathology.models import serve_msi
 from pathology.models.archive import EncoderIdentity, save_artefact
 from pathology.models.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
+from pathology.models.encoder import find_card
 from pathology.models.mil_training import Ensemble, cross_validate
 from pathology.wsi.features import Features, read_features
 
@@ -94,17 +95,11 @@ def find_encoder(folder: Path, features: Features) -> EncoderCard:
     Raises:
         DataError: when there is no card, or none with the features' checkpoint.
     """
-    paths = [path for path in (folder / "encoder.json", *sorted(folder.glob("*/encoder.json"))) if path.is_file()]
-    cards = [EncoderCard.from_json(path.read_bytes(), f"{path.parent.name}/encoder.json") for path in paths]
     name, sha256 = features.attributes.get("encoder", "unknown"), str(features.attributes.get("checkpoint_sha256", "unknown"))
-    for card in cards:
-        if card.sha256 == sha256:
-            return card
-    held = ", ".join(f"{card.name} (sha256 {card.sha256[:12]}…)" for card in cards) or "none"
-    raise DataError(
-        f"the features were made by encoder {name} (sha256 {sha256[:12]}…) and the models channel holds {held}: "
-        "stage that encoder, or extract again with this one"
-    )
+    try:
+        return find_card(folder, sha256)[1]
+    except DataError as error:
+        raise DataError(f"the features were made by encoder {name} (sha256 {sha256[:12]}…): {error}") from None
 
 
 def class_names(summary: Path) -> tuple[str, str]:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the package: ``containers/`` in a checkout, the unpacked archive in a job."""
 
 DATA_SUFFIXES = frozenset({".j2", ".css"})
-"""Files that travel with the modules of their own folder."""
+"""Files that travel with the modules of their own folder: with the one they are named after, where there is one, or with all."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ def _imports(source: str, module: str, is_package: bool) -> set[str]:
     return {name for name in names if name == PACKAGE or name.startswith(PACKAGE + ".")}
 
 
+def _travels_with(data: Path, module: Path) -> bool:
+    owner = data.with_name(f"{data.name.partition('.')[0]}.py")
+    return owner == module or not owner.is_file()
+
+
 def closure(module: str, root: Path = ROOT) -> Code:
     """The files of ``module`` and of all it imports inside the package, wherever in the source the import stands.
 
@@ -105,7 +110,7 @@ def closure(module: str, root: Path = ROOT) -> Code:
         content = path.read_bytes()
         files[path.relative_to(root).as_posix()] = content
         for beside in sorted(path.parent.iterdir()):
-            if beside.suffix in DATA_SUFFIXES:
+            if beside.suffix in DATA_SUFFIXES and _travels_with(beside, path):
                 files[beside.relative_to(root).as_posix()] = beside.read_bytes()
         waiting += _imports(content.decode(), name, path.name == "__init__.py")
         if "." in name:

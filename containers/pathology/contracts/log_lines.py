@@ -27,4 +27,4 @@ def slide_line(number: int, slide_id: str) -> str:
 
 
 SLIDE_METRIC = {"Name": "slides:processing", "Regex": rf"{PROCESSING_SLIDE} #([0-9]+)"}
-MSI_METRICS = metric_definitions(TRAINING_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC)
+CLASSIFIER_METRICS = metric_definitions(TRAINING_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC)

@@ -267,11 +267,11 @@ def patch_path(root: Path, row: PatchRow) -> Path:
     return staged if staged.is_file() else root / row.image
 
 
-def read_patch(root: Path, row: PatchRow, side: int) -> np.ndarray:
-    """A patch's pixels, (side, side, 3) uint8 RGB.
+def read_content(root: Path, row: PatchRow) -> bytes:
+    """A patch's file.
 
     Raises:
-        DataError: naming the patch when its file is gone, is not the one that was prepared, or does not decode.
+        DataError: naming the patch when its file is gone or is not the one that was prepared.
     """
     path = patch_path(root, row)
     try:
@@ -280,8 +280,17 @@ def read_patch(root: Path, row: PatchRow, side: int) -> np.ndarray:
         raise DataError(f"patch {row.image}: {path} cannot be read ({error.strerror}): stage the patches again") from None
     if hashlib.sha256(content).hexdigest() != row.sha256:
         raise DataError(f"patch {row.image}: {path} is not the file that was prepared (its sha256 is another): stage it again")
+    return content
+
+
+def read_patch(root: Path, row: PatchRow, side: int) -> np.ndarray:
+    """A patch's pixels, (side, side, 3) uint8 RGB.
+
+    Raises:
+        DataError: naming the patch when its file is gone, is not the one that was prepared, or does not decode.
+    """
     where = f"patch {row.image}"
-    return resize_square(decode_image(content, where=where), side, where=where)
+    return resize_square(decode_image(read_content(root, row), where=where), side, where=where)
 
 
 class Patches:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import EncoderCard, sha256_of
@@ -33,6 +34,15 @@ class Staged:
         return f"{self.copied} copied ({self.bytes:,} bytes), {self.kept} unchanged"
 
 
+T = TypeVar("T")
+
+
+def stage_each(stage: Callable[[T], Staged], items: Iterable[T]) -> Staged:
+    """Stage all items, :data:`COPIES_AT_ONCE` at a time. Raises what the first that fails raises."""
+    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
+        return sum(pool.map(stage, items), Staged())
+
+
 def feature_path(root: Path, row: SlideRow) -> Path:
     """Where training finds a slide's features: ``<root>/<settings hash>/<slide_id>.h5``.
 
@@ -54,8 +64,7 @@ def stage_features(store: Store, rows: Iterable[SlideRow], root: Path) -> Staged
     def stage(row: SlideRow) -> Staged:
         return stage_file(store, Uri.parse(row.features), feature_path(root, row), row.sha256, f"slide {row.slide_id}")
 
-    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
-        return sum(pool.map(stage, [row for row in rows if row.status == "ok"]), Staged())
+    return stage_each(stage, [row for row in rows if row.status == "ok"])
 
 
 def stage_file(store: Store, source: Uri, target: Path, sha256: str, what: str) -> Staged:
@@ -126,3 +135,8 @@ def stage_encoder(store: Store, encoder: Uri, root: Path) -> Staged:
         return staged + Staged(kept=1)
     write_whole(own, content)
     return staged + Staged(copied=1, bytes=len(content))
+
+
+def stage_encoder_if_in_s3(store: Store, encoder: Uri, root: Path) -> str:
+    """:func:`stage_encoder`, but for one that lies on EFS already; what came of it, as a line for the log."""
+    return f"{encoder} is on EFS already" if encoder.scheme == "efs" else str(stage_encoder(store, encoder, root))

@@ -52,7 +52,7 @@ def find_card(folder: Path, sha256: str | None = None) -> tuple[Path, EncoderCar
             if card.sha256 == sha256:
                 return path.parent, card
         names = ", ".join(path.parent.name for path in found)
-        raise DataError(f"{folder}: none of its encoders ({names}) has a checkpoint of sha256 {sha256[:12]}…: stage that one")
+        raise DataError(f"{folder} holds {names} and no encoder with a checkpoint of sha256 {sha256[:12]}…: put that one there")
     if len(found) > 1 and found[0].parent != folder:
         names = ", ".join(path.parent.name for path in found)
         raise DataError(f"{folder}: several encoders ({names}): name the folder of one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ LORA_TARGETS = ["attn.qkv", "attn.proj"]
 """timm's names in every block; ``attn.`` keeps the patch embedding's ``proj`` out."""
 
 
-def training_precision(device: torch.device, wanted: str) -> Precision:
+def training_precision(device: torch.device, wanted: Precision | Literal["auto"]) -> Precision:
     """The arithmetic of training: ``auto`` is bfloat16 where the GPU has it, else float16 with scaled gradients; float32 on a CPU.
 
     Raises:
@@ -30,7 +31,7 @@ def training_precision(device: torch.device, wanted: str) -> Precision:
         raise RequestError(f"precision bfloat16: {name} has none: use auto or float16, or g5 and g6 instances")
     if wanted == "auto":
         return "bfloat16" if has_bfloat16 else "float16"
-    return "float32" if wanted == "float32" else "bfloat16" if wanted == "bfloat16" else "float16"
+    return wanted
 
 
 class PatchClassifier(nn.Module):

@@ -15,12 +15,11 @@ import numpy as np
 import torch
 
 from pathology.contracts.errors import RequestError
+from pathology.contracts.media import IMAGES, JSON
 from pathology.images import decode_image, resize_square
 from pathology.job import OPT_ML, ROOT_VARIABLE
 from pathology.models.mhist_artefact import MhistModel, load_mhist
 
-JSON = "application/json"
-IMAGES = ("image/png", "image/jpeg")
 MOST_PIXELS = 2048 * 2048
 """Of one picture, refused by its header: sixteen decoded at once stay below 200 MB."""
 SIDE = 224

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.features import Sha256
+from pathology.contracts.media import JSON
 from pathology.contracts.settings import explain
 from pathology.contracts.tables import SlideId
 from pathology.contracts.uris import Uri, UriText
@@ -25,7 +26,6 @@ from pathology.models.artefact import Artefact, load_artefact
 from pathology.storage import open_store
 from pathology.wsi.features import Features, read_features
 
-JSON = "application/json"
 MAXIMUM_SLIDES = 64
 MAXIMUM_BODY = 2**20
 """A slide's line is some 400 bytes."""

@@ -18,12 +18,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.media import IMAGES, JSON
 from pathology.serving.batching import Batcher, OverloadedError
 from pathology.serving.bodies import Bodies, Body, RefusedError
 from pathology.serving.logs import log
 
-JSON = "application/json"
-IMAGES = ("image/png", "image/jpeg")
 MOST, WAIT_MS = 64, 3.0
 """Patches in a batch, and how long the first of them waits for others."""
 DECODERS = min(4, os.cpu_count() or 1)

@@ -7,11 +7,12 @@ the largest slide that is left. The create alone decides; the listing only spare
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Protocol
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.storage import Store
+from pathology.contracts.storage import Entry
 from pathology.contracts.tables import CohortRow
 from pathology.contracts.uris import Uri
 
@@ -22,6 +23,22 @@ IN_HAND = ".in-hand"
 """The folder among a job's claims with one note per host. No slide_id starts with a dot."""
 
 TRIES = 3
+
+
+class ClaimStore(Protocol):
+    """What claiming asks of a :class:`pathology.contracts.storage.Store`."""
+
+    def read(self, uri: Uri) -> bytes:
+        """The object's bytes. Raises DataError when it is not there."""
+
+    def write(self, uri: Uri, content: bytes) -> None:
+        """Put an object, replacing what was there."""
+
+    def create(self, uri: Uri, content: bytes) -> bool:
+        """Put an object only if there is none; whether this call did it."""
+
+    def list(self, uri: Uri) -> Iterator[Entry]:
+        """Objects below ``uri``."""
 
 
 def largest_first(row: CohortRow) -> tuple[int, str]:
@@ -38,7 +55,7 @@ class Share:
 
     def __init__(
         self,
-        store: Store,
+        store: ClaimStore,
         claims: Uri,
         rows: Iterable[CohortRow],
         finished: Callable[[CohortRow], bool],

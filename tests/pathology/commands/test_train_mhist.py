@@ -15,7 +15,7 @@ from patch_sets import write_patches
 from pathology.commands.train_mhist import main
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.intervals import stratified_bootstrap
-from pathology.contracts.log_lines import MSI_METRICS
+from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.settings import TrainMhist
 from pathology.metrics.ranking import auroc
 from pathology.models import embedding_cache
@@ -65,7 +65,7 @@ def test_it_learns_the_texture_and_packs_what_serves(mhist, tmp_path, tune, caps
     job = mhist.job(tmp_path, tune=tune)
     main(job)
     log = capsys.readouterr().out
-    found = {item["Name"]: re.findall(item["Regex"], log) for item in MSI_METRICS}
+    found = {item["Name"]: re.findall(item["Regex"], log) for item in CLASSIFIER_METRICS}
     assert set(found) == {"training:loss", "validation:loss", "validation:accuracy", "validation:roc_auc"} and all(found.values())
     model = model_fn(job.output("model"), mhist.root / "models")
     said = model.config.validation

@@ -54,6 +54,16 @@ def test_template_is_part_of_the_report(package):
     assert any(path.endswith(".j2") for path in files)
 
 
+def test_another_tasks_template_leaves_the_hash_alone_and_one_for_all_does_not(package):
+    before = command_code("evaluate_msi", package)
+    assert "pathology/report/mhist.html.j2" not in before.files
+    report = package / "pathology" / "report"
+    (report / "mhist.html.j2").write_text("changed")
+    assert command_code("evaluate_msi", package).hash == before.hash
+    (report / "base.html.j2").write_text("changed")
+    assert command_code("evaluate_msi", package).hash != before.hash
+
+
 def test_archive_is_the_same_bytes_and_holds_plain_files():
     code = command_code("stage")
     assert code.archive() == command_code("stage").archive()

@@ -209,5 +209,5 @@ def test_where_two_encoders_lie_side_by_side_the_checkpoint_says_which(tmp_path)
     with pytest.raises(DataError, match="several encoders"):
         find_card(tmp_path)
     assert find_card(tmp_path, card.sha256) == (tmp_path / "one", card)
-    with pytest.raises(DataError, match="none of its encoders"):
+    with pytest.raises(DataError, match="no encoder with a checkpoint of sha256 1"):
         find_card(tmp_path, "1" * 64)

@@ -1,7 +1,8 @@
-"""The tiler's image, as far as it can be read without building it."""
+"""The images, as far as they can be read without building them."""
 
 import configparser
 import re
+from typing import NamedTuple
 
 import pytest
 from packaging.requirements import Requirement
@@ -11,9 +12,39 @@ from packaging.version import Version
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 
 
+class Image(NamedTuple):
+    """What an image is called, whose requirements it holds, some of those, and what its base looks like."""
+
+    name: str
+    extra: str
+    among: set[str]
+    base: str
+
+
+IMAGES = [
+    Image(
+        "cucim-tiler",
+        "tiler",
+        {"numpy", "pydantic", "scipy", "cucim-cu13", "torch"},
+        r"public\.ecr\.aws/docker/library/python:3\.12-slim-[a-z]+",
+    ),
+    Image(
+        "training",
+        "training",
+        {"torch", "peft", "fastapi", "uvicorn", "pillow", "pydantic"},
+        r"public\.ecr\.aws/deep-learning-containers/pytorch-training:[0-9.]+-gpu-py312-cu13\d-\S+-sagemaker",
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=IMAGES, ids=lambda image: image.name)
+def image(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def folder(repository):
-    return repository / "containers" / "cucim-tiler"
+def folder(repository, image):
+    return repository / "containers" / image.name
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +67,12 @@ def test_every_line_is_a_pin_a_hash_or_a_comment(locked):
     assert not re.search(r"://|--(?:extra-)?index|find-links", locked[0])
 
 
-def test_it_has_what_the_extra_asks_for(locked, repository):
+def test_it_has_what_the_extra_asks_for(locked, repository, image):
     config = configparser.ConfigParser()
     config.read(repository / "setup.cfg", encoding="utf-8")
-    asked = config["options"]["install_requires"] + config["options.extras_require"]["tiler"]
+    asked = config["options"]["install_requires"] + config["options.extras_require"][image.extra]
     requirements = [Requirement(line) for line in asked.splitlines() if line and not line.startswith("#")]
-    assert {"numpy", "pydantic", "scipy", "cucim-cu13", "torch"} <= {requirement.name for requirement in requirements}
+    assert image.among <= {requirement.name for requirement in requirements}
     for requirement in requirements:
         found = locked[1].get(canonicalize_name(requirement.name))
         assert found is not None, f"{requirement.name} is missing: make requirements"
@@ -60,9 +91,9 @@ def test_authoring_stays_out(locked):
     assert [name for name in locked[1] if name.startswith("sagemaker")] == []
 
 
-def test_the_base_is_asked_for_by_tag_and_only_used_by_digest(folder):
+def test_the_base_is_asked_for_by_tag_and_only_used_by_digest(folder, image):
     wanted = (folder / "base.txt").read_text().strip()
-    assert re.fullmatch(r"public\.ecr\.aws/docker/library/python:3\.12-slim-[a-z]+", wanted)
+    assert re.fullmatch(image.base, wanted)
     lock = folder / "base.lock"
     if lock.exists():
         assert re.fullmatch(re.escape(wanted) + r"@sha256:[0-9a-f]{64}\n", lock.read_text())
@@ -70,10 +101,11 @@ def test_the_base_is_asked_for_by_tag_and_only_used_by_digest(folder):
     assert [line for line in lines if line.startswith(("ARG", "FROM"))] == ["ARG BASE", "FROM ${BASE}"]
 
 
-def test_the_image_holds_no_code_of_the_package_and_no_cache_path(folder):
+def test_the_image_holds_no_code_of_the_package_and_starts_with_pathology_run(folder, image):
     text = (folder / "Dockerfile").read_text()
     assert re.findall(r"^(?:COPY|ADD) .*", text, re.MULTILINE) == ["COPY --chmod=0755 pathology-run /usr/local/bin/pathology-run"]
     assert "CUCIM_CONFIG_PATH" not in text  # pathology.wsi.readers sets it before the import
+    assert 'ENTRYPOINT ["pathology-run"]' in text
     assert "--require-hashes" in text
     seen = [line for line in (folder / "Dockerfile.dockerignore").read_text().splitlines() if not line.startswith("#")]
-    assert seen == ["*", "!cucim-tiler/requirements.txt", "!pathology-run"]
+    assert seen == ["*", f"!{image.name}/requirements.txt", "!pathology-run"]

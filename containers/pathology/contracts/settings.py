@@ -89,6 +89,14 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+class Resampling(Settings):
+    """``resamples`` bootstrap draws of the test items give the ``confidence`` intervals of an evaluation."""
+
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    seed: Seed = 0
+
+
 class PrepareMsi(Settings):
     """Slides and a label table → cohort.csv.
 
@@ -187,15 +195,8 @@ class TrainMsi(Settings):
     seed: Seed = 0
 
 
-class EvaluateMsi(Settings):
-    """The packaged model on the test patients → evaluation.json, predictions.csv, report.html.
-
-    ``resamples`` bootstrap draws of patients give the ``confidence`` intervals.
-    """
-
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    seed: Seed = 0
+class EvaluateMsi(Resampling):
+    """The packaged model on the test patients → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patients."""
 
 
 class PrepareMhist(Settings):
@@ -247,5 +248,5 @@ class TrainMhist(Settings):
     seed: Seed = 0
 
 
-class EvaluateMhist(EvaluateMsi):
+class EvaluateMhist(Resampling):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patches."""

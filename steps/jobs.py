@@ -17,6 +17,9 @@ from steps.sdk import ExecutionVariables, Join, JsonGet, PropertyFile, StepTypeE
 
 HYPERPARAMETER_PREFIX = "SM_HP_"
 ENTRY_POINT = ["pathology-run"]
+TORCHRUN = {"PATHOLOGY_TORCHRUN": "true"}
+"""Lets ``pathology-run`` start the command in a process for every GPU of every host. A variable and no argument: a job's only
+argument is its command, and the variables of a request are part of its cache key just as well."""
 RUNS = "runs"
 """The prefix in the bucket that executions write their outputs below."""
 
@@ -137,11 +140,15 @@ def training(
     streamed: Sequence[str] = (),
     hyperparameters: Mapping[str, Any],
     metrics: Sequence[Mapping[str, str]] = (),
+    distributed: bool = False,
     cached: bool,
     after: Sequence[Job] = (),
     description: str,
 ) -> Job:
-    """A Training step that runs ``pathology-run <command>``; spot and its checkpoints by ``resources``."""
+    """A Training step that runs ``pathology-run <command>``; spot and its checkpoints by ``resources``.
+
+    A ``distributed`` command runs under torchrun where the job has several GPUs or hosts; any other is one process a host.
+    """
     algorithm: dict[str, Any] = {
         "TrainingImage": image or env.images.training,
         "TrainingInputMode": "File",
@@ -153,6 +160,7 @@ def training(
     stopping = {"MaxRuntimeInSeconds": resources.max_runtime_minutes * 60}
     request: dict[str, Any] = {
         "AlgorithmSpecification": algorithm,
+        **({"Environment": TORCHRUN} if distributed else {}),
         "HyperParameters": _values(hyperparameters),
         "InputDataConfig": [
             channel(key, source, stream=key in streamed) for key, source in {"code": code_uri(env, command), **channels}.items()

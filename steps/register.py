@@ -24,12 +24,13 @@ def register(
     description: str,
     *,
     accepts: Sequence[str] = (JSON,),
+    answers: Sequence[str] = (JSON,),
     sources: Mapping[str, Any] | None = None,
 ) -> RequestStep:
-    """A model version in the group: the artefact, the image that serves it, evaluation.json as its quality metrics.
+    """A model version in the group: the artefact, the image that serves it, evaluation.json as its metrics, the encoder's hash.
 
-    ``accepts`` are the content types that the endpoint takes. ``sources`` name folders in S3 that the artefact needs beside
-    itself: an endpoint finds each below /opt/ml/additional-model-data-sources/, under its name.
+    ``accepts`` and ``answers`` are the content types that the endpoint takes and gives. ``sources`` name folders in S3 that the
+    artefact needs beside itself: an endpoint finds each below /opt/ml/additional-model-data-sources/, under its name.
     """
     container = {"Image": env.images.training, "ModelDataUrl": model.artefact}
     if sources:
@@ -46,13 +47,14 @@ def register(
         "InferenceSpecification": {
             "Containers": [container],
             "SupportedContentTypes": list(accepts),
-            "SupportedResponseMIMETypes": [JSON],
+            "SupportedResponseMIMETypes": list(answers),
             "SupportedRealtimeInferenceInstanceTypes": instances,
             # Batch transform takes no model data but the archive.
             **({} if sources else {"SupportedTransformInstanceTypes": instances}),
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
-        "CustomerMetadataProperties": dict(metadata),
+        # The folder that the version names holds these weights; where it comes to hold others, the endpoint refuses to start.
+        "CustomerMetadataProperties": {**metadata, "encoder_sha256": scores.value("pathology.encoder.sha256")},
     }
     return RequestStep(name, StepTypeEnum.REGISTER_MODEL, request, description=description)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pathology.contracts.uris import Uri
+from pathology.models.encoder import find_card
 from pathology.models.tiny import make_tiny_encoder
 
 from demo.patches import make_patches
@@ -80,6 +81,7 @@ def test_the_version_names_the_encoder_and_what_was_tuned(laptop):
         "encoder": "s3://local/tiny",
         "tune": "linear",
         "labels": "SSA:HP",
+        "encoder_sha256": find_card(laptop.state / "s3" / "local" / "tiny")[1].sha256,
     }
 
 

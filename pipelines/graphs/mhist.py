@@ -52,6 +52,7 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         },
         hyperparameters=run.training,
         metrics=CLASSIFIER_METRICS,
+        distributed=True,
         cached=True,
         after=[staged] if staged else [],
         description="A patch classifier on the encoder: a linear probe, LoRA, the last blocks, or all of it.",

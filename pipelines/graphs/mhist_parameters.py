@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from pathology.contracts.settings import Tune, as_string
+from pathology.contracts.settings import as_string
+from pathology.contracts.settings_mhist import Tune
 
-from pipelines.graphs.parameters import Hyperparameters, Parameters, approval
+from pipelines.graphs.parameters import SWITCH, Hyperparameters, Parameters, approval
 from pipelines.tasks.mhist import MhistTask
 from steps.sdk import ParameterFloat, ParameterInteger, ParameterString
-
-_SWITCH = ["true", "false"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class MhistParameters(Parameters[MhistTask]):
             annotations=ParameterString("AnnotationsUri", task.dataset.annotations),
             images=ParameterString("ImagesUri", task.dataset.images),
             dataset_version=ParameterString("DatasetVersion", task.dataset.version),
-            published_counts=ParameterString("PublishedCounts", as_string(prepare.published_counts), enum_values=_SWITCH),
+            published_counts=ParameterString("PublishedCounts", as_string(prepare.published_counts), enum_values=SWITCH),
             validation_fraction=ParameterFloat("ValidationFraction", prepare.validation_fraction),
             encoder=ParameterString("EncoderUri", task.encoder.weights),
             prepare_instance=ParameterString("PrepareInstanceType", task.prepare.resources.instance_type),
@@ -59,7 +58,7 @@ class MhistParameters(Parameters[MhistTask]):
             batch_size=ParameterInteger("BatchSize", train.batch_size),
             learning_rate=ParameterFloat("LearningRate", train.learning_rate),
             encoder_learning_rate=ParameterFloat("EncoderLearningRate", train.encoder_learning_rate),
-            soft_labels=ParameterString("SoftLabels", as_string(train.soft_labels), enum_values=_SWITCH),
+            soft_labels=ParameterString("SoftLabels", as_string(train.soft_labels), enum_values=SWITCH),
             seed=ParameterInteger("Seed", train.seed),
             min_auroc=ParameterFloat("MinAuroc", task.gate.min_auroc),
             approval=approval(task),

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pipelines.tasks.common import Task
 from steps.sdk import Parameter, ParameterString
 
+SWITCH = ["true", "false"]
 Hyperparameters = Mapping[str, Any]
 T = TypeVar("T", bound=Task)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from pipelines.local.volumes import fill_from_s3, mount, pack, share, upload_fol
 
 OPT_ML = "/opt/ml"
 CHECKPOINTS = "/opt/ml/checkpoints"
+RENDEZVOUS = "PATHOLOGY_RENDEZVOUS"
+"""Tells ``pathology-run`` that the job's hosts are processes of one machine, and where these meet."""
 Request = dict[str, Any]
 
 
@@ -164,8 +168,16 @@ class TrainingContainer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The request's variables and the job's name."""
-        return {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn, **self.request.get("Environment", {})}
+        """The request's variables, the job's name, and where its processes meet: no name leads to algo-1 here."""
+        own = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn, RENDEZVOUS: self._rendezvous}
+        return {**own, **self.request.get("Environment", {})}
+
+    @cached_property
+    def _rendezvous(self) -> str:
+        """An address that is free now, the same for all hosts of the job."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            return f"127.0.0.1:{free.getsockname()[1]}"
 
     def lay_out(self, root: Path, host: str) -> None:
         """Write the contract's files and show the channels. Raises DataError for a channel that is not there."""

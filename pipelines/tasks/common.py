@@ -34,7 +34,7 @@ class Stage(Settings):
     resources: TrainingResources
 
 
-class Gate(Settings):
+class AurocGate(Settings):
     """The least AUROC on the test items that registers a model."""
 
     min_auroc: Fraction
@@ -54,7 +54,6 @@ class Task(Settings):
     prepare: Processing
     stage: Stage | None = None
     evaluate: Processing
-    gate: Gate
     register_as: Annotated[Registration, Field(alias="register")]
 
     def placed(self, env: Environment) -> Self:

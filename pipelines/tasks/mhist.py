@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pathology.contracts.settings import EvaluateMhist, PrepareMhist, Settings, TrainMhist
+from pathology.contracts.settings import Settings
+from pathology.contracts.settings_mhist import EvaluateMhist, PrepareMhist, TrainMhist
 from pydantic import Field
 
-from pipelines.tasks.common import Task, Version
+from pipelines.tasks.common import AurocGate, Task, Version
 from steps.environment import TrainingResources
 
 
@@ -36,6 +37,7 @@ class MhistTask(Task):
 
     dataset: Dataset
     train: Train
+    gate: AurocGate
 
     @property
     def prepare_settings(self) -> PrepareMhist:

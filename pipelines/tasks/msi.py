@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pathology.contracts.settings import (
-    CollectFeatures,
-    EvaluateMsi,
-    ExtractFeatures,
-    Fraction,
-    PrepareMsi,
-    Settings,
-    Tiling,
-    TrainMsi,
-)
+from pathology.contracts.settings import Fraction, Settings
+from pathology.contracts.settings_msi import CollectFeatures, EvaluateMsi, ExtractFeatures, PrepareMsi, Tiling, TrainMsi
 from pydantic import Field
 
-from pipelines.tasks.common import Task, Version
+from pipelines.tasks.common import AurocGate, Task, Version
 from steps.environment import Resources, RunAs, TrainingResources
 
 
@@ -69,6 +61,7 @@ class MsiTask(Task):
     extract: Extract
     collect: Collect
     train: Train
+    gate: AurocGate
 
     @property
     def prepare_settings(self) -> PrepareMsi:

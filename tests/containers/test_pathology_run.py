@@ -1,8 +1,12 @@
 import io
+import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import time
 
 import pytest
 from pathology.contracts.code import Code
@@ -77,6 +81,8 @@ def hostile(name, kind=tarfile.REGTYPE, link="", content=b""):
         (code("pass"), ("other",), "has no command 'other'"),
         (code("pass"), (), "usage: pathology-run COMMAND"),
         (code("pass"), ("../x",), "usage: pathology-run COMMAND"),
+        (code("pass"), ("hello", "--torch-run"), "usage: pathology-run COMMAND"),
+        (code("pass"), ("--worker", "hello"), "usage: pathology-run COMMAND"),
         (hostile("../escaped", content=b"x"), ("hello",), "'../escaped', which is no plain file"),
         (hostile("/tmp/escaped", content=b"x"), ("hello",), "which is no plain file"),
         (hostile("link", tarfile.SYMTYPE, "/etc/passwd"), ("hello",), "which is no plain file"),
@@ -129,3 +135,171 @@ def test_a_model_without_code_is_refused_in_a_line(endpoint):
     assert done.returncode == 2
     assert done.stderr.startswith("error: the model's code in ")
     assert done.stderr.endswith("model/code has no command 'serve'\n")
+
+
+SAY = "import json, os, sys; print(json.dumps([sys.argv[1:], {name: os.environ.get(name) for name in NAMES}]))"
+NAMES = ("CUDA_VISIBLE_DEVICES", "NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME")
+FAKE = {
+    "torch/__init__.py": b"",
+    "torch/distributed/__init__.py": b"",
+    "torch/distributed/run.py": f"NAMES = {NAMES}\n{SAY}".encode(),
+    "pathology/__init__.py": b"",
+    "pathology/commands/__init__.py": b"",
+    "pathology/commands/hello.py": b"print('alone')",
+}
+
+
+@pytest.fixture
+def distributed(repository, tmp_path):
+    """Prepare a training job of ``hosts`` hosts with ``gpus`` GPUs each; the command, environment and root of one host."""
+
+    def prepare(files, hosts=1, gpus=0, host=1, resources=None, **environment):
+        root, devices = tmp_path / "ml", tmp_path / "dev"
+        (root / "input" / "data" / "code").mkdir(parents=True)
+        (root / "input" / "data" / "code" / "abc.tar.gz").write_bytes(Code(files).archive())
+        names = [f"algo-{number + 1}" for number in range(hosts)]
+        found = {"current_host": f"algo-{host}", "hosts": names, "network_interface_name": "eth0"}
+        (root / "input" / "config").mkdir()
+        (root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(found) if resources is None else resources)
+        devices.mkdir()
+        for name in ("nvidiactl", "nvidia-uvm", *(f"nvidia{number}" for number in range(gpus))):
+            (devices / name).touch()
+        own = {"PATHOLOGY_ROOT": str(root), "PATHOLOGY_DEVICES": str(devices), "PATHOLOGY_TORCHRUN": "true", **environment}
+        others = {name: value for name, value in os.environ.items() if name not in NAMES}
+        return [sys.executable, str(repository / "containers" / "pathology-run"), "hello"], {**others, **own}, root
+
+    return prepare
+
+
+@pytest.fixture
+def words(distributed):
+    """The words that torchrun would get and what it would see of the environment; None where the command runs alone."""
+
+    def run(**given):
+        command, env, _ = distributed(FAKE, **given)
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return None if done.stdout == "alone\n" else json.loads(done.stdout)
+
+    return run
+
+
+def options(nnodes, processes, rank, address, port):
+    return [
+        *(f"--nnodes={nnodes}", f"--nproc-per-node={processes}", f"--node-rank={rank}"),
+        *(f"--master-addr={address}", f"--master-port={port}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"hosts": 2, "host": 2}, (2, 1, 1, "algo-1", 29500)),
+        ({"hosts": 1, "gpus": 4}, (1, 4, 0, "127.0.0.1", 29500)),
+        ({"hosts": 3, "gpus": 8, "host": 3}, (3, 8, 2, "algo-1", 29500)),
+        ({"hosts": 1, "gpus": 4, "CUDA_VISIBLE_DEVICES": "2, 0"}, (1, 2, 0, "127.0.0.1", 29500)),
+        ({"hosts": 1, "gpus": 4, "CUDA_VISIBLE_DEVICES": "1,3,7,2"}, (1, 2, 0, "127.0.0.1", 29500)),
+        ({"hosts": 2, "PATHOLOGY_RENDEZVOUS": "127.0.0.1:4321"}, (2, 1, 0, "127.0.0.1", 4321)),
+        ({"hosts": 2, "gpus": 5, "host": 2, "PATHOLOGY_RENDEZVOUS": "127.0.0.1:1"}, (2, 2, 1, "127.0.0.1", 1)),
+    ],
+)
+def test_torchrun_starts_a_process_for_every_gpu_of_every_host(words, repository, given, expected):
+    found, _ = words(**given)
+    assert found == [*options(*expected), str(repository / "containers" / "pathology-run"), "--worker", "hello"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"gpus": 1},
+        {"gpus": 4, "CUDA_VISIBLE_DEVICES": "3"},
+        {"gpus": 4, "CUDA_VISIBLE_DEVICES": ""},
+        {"gpus": 4, "CUDA_VISIBLE_DEVICES": "-1"},
+        {"CUDA_VISIBLE_DEVICES": "0,1"},
+        {"hosts": 2, "gpus": 4, "PATHOLOGY_TORCHRUN": "false"},
+        {"resources": "{}"},
+    ],
+)
+def test_one_process_needs_no_torchrun(words, given):
+    assert words(**given) is None
+
+
+def test_hosts_of_one_machine_share_its_gpus_and_others_are_told_their_network(words):
+    _, seen = words(hosts=2, gpus=2, host=2, PATHOLOGY_RENDEZVOUS="127.0.0.1:1")
+    assert seen == {"CUDA_VISIBLE_DEVICES": "1", "NCCL_SOCKET_IFNAME": None, "GLOO_SOCKET_IFNAME": None}
+
+
+def test_too_few_gpus_for_the_hosts_of_one_machine_are_nobodys(words):
+    _, seen = words(hosts=2, gpus=1, PATHOLOGY_RENDEZVOUS="127.0.0.1:1")
+    assert seen["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_hosts_of_their_own_are_told_their_network(words):
+    _, seen = words(hosts=2, gpus=2, NCCL_SOCKET_IFNAME="mine")
+    assert seen == {"CUDA_VISIBLE_DEVICES": None, "NCCL_SOCKET_IFNAME": "mine", "GLOO_SOCKET_IFNAME": "eth0"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"PATHOLOGY_TORCHRUN": "yes"}, "PATHOLOGY_TORCHRUN is 'yes': give true or false"),
+        ({"resources": "{"}, "resourceconfig.json does not name the hosts"),
+        ({"resources": "[]"}, "resourceconfig.json does not name the hosts"),
+        (
+            {"hosts": 2, "host": 3},
+            "resourceconfig.json does not name the hosts and which of them this is: 'algo-3' is not in list",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_be_read_is_refused(distributed, given, said):
+    command, env, root = distributed(FAKE, **given)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert said in (root / "output" / "failure").read_text()
+
+
+WORKER = b"""
+import os, time
+from pathlib import Path
+rank = os.environ["RANK"]
+(Path(os.environ["PATHOLOGY_ROOT"]) / f"pid-{rank}").write_text(str(os.getpid()))
+assert os.environ["WORLD_SIZE"] == "2"
+time.sleep(120)
+"""
+
+
+def lives(pid):
+    """Whether a process runs; one that waits for its parent's look does not."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(found.strip()) and not found.startswith("Z")
+
+
+def until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_processes_of_torchrun_end_with_it(distributed, number):
+    """The real torchrun, which puts each of its processes into a session of its own."""
+    files = {name: content for name, content in FAKE.items() if name.startswith("pathology")}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{free.getsockname()[1]}"
+    files["pathology/commands/hello.py"] = WORKER
+    command, env, root = distributed(files, gpus=2, PATHOLOGY_RENDEZVOUS=meeting)
+    with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: len(list(root.glob("pid-*"))) == 2 and all(path.read_text() for path in root.glob("pid-*")), 60)
+            workers = [int(path.read_text()) for path in root.glob("pid-*")]
+            assert all(map(lives, workers))
+            process.send_signal(number)
+            assert process.wait(40) != 0
+            until(lambda: not any(map(lives, workers)), 5)
+        finally:
+            process.kill()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings import TrainMsi
+from pathology.contracts.settings_msi import TrainMsi
 
 from pipelines.builder import build
 from pipelines.checks.expressions import all_steps

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
 from pathology.contracts.log_lines import VALIDATION_AUROC, metric_line
-from pathology.contracts.settings import EvaluateMhist, PrepareMhist, TrainMhist
+from pathology.contracts.settings_mhist import EvaluateMhist, PrepareMhist, TrainMhist
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
@@ -80,6 +80,12 @@ def test_hyperparameters_are_those_of_the_commands(steps):
     for name, settings in (("PrepareMhist", PrepareMhist()), ("EvaluateMhist", EvaluateMhist())):
         given = {key for key in steps[name]["Arguments"]["Environment"] if key.startswith("SM_HP_")}
         assert given == {f"SM_HP_{key.replace('-', '_').upper()}" for key in settings.as_strings()}
+
+
+def test_only_what_trains_in_several_processes_may_use_torchrun(steps):
+    given = {name: step["Arguments"].get("Environment", {}).get("PATHOLOGY_TORCHRUN") for name, step in steps.items()}
+    assert {name for name, said in given.items() if said == "true"} == {"TrainMhist"}
+    assert {said for name, said in given.items() if name != "TrainMhist"} == {None}
 
 
 def test_training_reads_efs_and_tables_from_s3(steps):

@@ -8,7 +8,7 @@ import numpy as np
 
 from pathology.models.mhist_artefact import Head
 
-INVERSE_PENALTIES = tuple(10.0**power for power in range(-5, 3))
+INVERSE_PENALTIES = tuple(10.0**power for power in range(-5, 5))
 """scikit-learn's C: from nearly nothing but the prior to nearly no penalty on 1,536 standardised dimensions."""
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
-from pathology.contracts.settings import TrainMhist
+from pathology.contracts.settings_mhist import TrainMhist
 from pathology.contracts.storage import write_whole
 from pathology.metrics.ranking import auroc
 from pathology.models.archive import pack_tensors
@@ -32,6 +36,8 @@ from pathology.models.patch_classifier import PatchClassifier, load_tuned, train
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 CLIP = 1.0
 """Largest norm of a step's gradient, as ViTs are trained (Dosovitskiy et al. 2021)."""
+LAST_WORDS_SECONDS = 5.0
+"""How long a process whose connection broke leaves the one that broke it to say why."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,23 @@ class World:
         """Read RANK, WORLD_SIZE and LOCAL_WORLD_SIZE."""
         rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         return cls(rank, size, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Around what all processes do together: where one fails, its words are the job's, and not that a connection broke.
+
+        torchrun ends the others of a host at once, so that those on it say nothing more; those of other hosts wait a little.
+
+        Raises:
+            DataError: in a process that lost another.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()):
+                raise
+            time.sleep(LAST_WORDS_SECONDS)
+            raise DataError(f"process {self.rank} of {self.size} lost another one: see the log of the host that ended") from error
 
 
 @dataclass(frozen=True)
@@ -83,6 +106,24 @@ class PatchTraining(lightning.LightningModule):
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._validated: list[tuple[Tensor, Tensor, Tensor]] = []
         self._lines: list[str] = []
+
+    def on_train_start(self) -> None:
+        """Start from the same epoch everywhere, and die at once when told to.
+
+        Lightning's handler of SIGTERM talks to the other processes from within a step, which can hang all of them; nothing is
+        lost without it, since checkpoints are whole at any time.
+
+        Raises:
+            DataError: when processes took up different checkpoints.
+        """
+        if self.world.size == 1:
+            return
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        epochs = self._everyone(torch.tensor(float(self.current_epoch), device=self.device)).tolist()
+        if len(set(epochs)) > 1:
+            raise DataError(
+                f"processes start after epochs {epochs}: their checkpoints are not the same; remove {self.folder.name}"
+            )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The epoch's order and augmentation come from seed, epoch and the patch's number alone."""
@@ -211,7 +252,8 @@ def train(
     trainer = _trainer(settings, world, folder)
     if world.rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
-    trainer.fit(training, ckpt_path=usable(folder / LAST))
+    with world.together():
+        trainer.fit(training, ckpt_path=usable(folder / LAST))
     if training.best is None:
         raise DataError("the validation loss was never a number: lower the learning rates")
     if world.rank == 0:

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 from patch_sets import patches
-from pathology.contracts.errors import RequestError
-from pathology.contracts.settings import TrainMhist
+from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.settings_mhist import TrainMhist
+from pathology.models import patch_training
 from pathology.models.augmentation import augment, sample_generator, stain_jitter
 from pathology.models.checkpoints import LAST
 from pathology.models.encoder import load_encoder
 from pathology.models.patch_batches import LabelledPatches, Share, TrainingBatches, ValidationBatches
 from pathology.models.patch_classifier import PatchClassifier
-from pathology.models.patch_training import rate_at, train
+from pathology.models.patch_training import World, rate_at, train
 from pathology.models.tiny import make_tiny_encoder
 
 QUICK = TrainMhist(
@@ -184,6 +185,45 @@ def test_two_processes_give_one_process_weights(encoder, tmp_path):
     for name, value in alone.items():
         other = together[f"head.{name}" if name in ("weight", "bias") else f"encoder.{name}"]
         assert torch.allclose(value, other, atol=1e-5), name
+
+
+UNEQUAL = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import test_patch_training as here
+here.run(Path(sys.argv[3]), Path(sys.argv[4]) / os.environ["RANK"])
+"""
+
+
+def test_processes_with_different_checkpoints_are_refused(encoder, tmp_path):
+    """A host whose checkpoint is gone must not train on from nothing beside the others."""
+    weights(encoder, tmp_path / "0", QUICK.model_copy(update={"epochs": 1}))
+    (tmp_path / "1").mkdir()
+    started = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"]
+    words = [sys.executable, "-c", UNEQUAL, str(HERE.parent), str(HERE.parents[1]), str(encoder), str(tmp_path)]
+    done = subprocess.run([*started, *words], env=environment(), capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 1
+    assert "DataError: processes start after epochs [1.0, 0.0]: their checkpoints are not the same" in done.stderr
+    assert "Training Loss" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "expected"),
+    [
+        (2, RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer"), DataError),
+        (2, torch.distributed.DistBackendError("NCCL communicator was aborted"), DataError),
+        (1, RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer"), RuntimeError),
+        (2, RuntimeError("mat1 and mat2 shapes cannot be multiplied"), RuntimeError),
+        (2, RequestError("rank 99 is too much"), RequestError),
+    ],
+)
+def test_only_a_lost_process_is_called_that(monkeypatch, size, error, expected):
+    monkeypatch.setattr(patch_training, "LAST_WORDS_SECONDS", 0.0)
+    with pytest.raises(expected) as raised, World(0, size, size).together():
+        raise error
+    assert type(raised.value) is DataError if expected is DataError else raised.value is error
+    assert ("process 0 of 2 lost another one" in str(raised.value)) == (expected is DataError)
 
 
 def test_a_step_is_worth_the_same_however_it_is_cut():

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.embedding import embed_grid, fill
 from pathology.wsi.extraction import Survey, survey
 from pathology.wsi.readers import load_cucim

@@ -24,7 +24,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 import typer
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.extraction import Survey, survey
 from pathology.wsi.grid import whole_side
 from pathology.wsi.readers import load_cucim, open_slide
@@ -39,7 +39,7 @@ import sys
 from pathlib import Path
 from pathology.wsi.readers import load_cucim
 load_cucim()
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.extraction import survey
 from pathology.wsi.tiles import read_runs
 found = survey(Path(sys.argv[1]), Tiling())

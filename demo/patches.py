@@ -107,21 +107,26 @@ def _zip(names: list[str], traits: np.ndarray, seed: int) -> bytes:
 def paint(trait: float, generator: np.random.Generator) -> np.ndarray:
     """A patch at ``trait`` standard deviations from the middle between HP (below 0) and SSA (above), (224, 224, 3) uint8 RGB."""
     crypt = float(np.exp(np.log(CRYPTS) + SPREAD * trait + generator.normal(0, 0.05)))
-    glands = _grain(crypt, generator) - _grain(2 * crypt, generator) * 0.3
+    glands = grain(crypt, generator) - grain(2 * crypt, generator) * 0.3
     lumen = np.clip((glands - 0.9) * 4, 0, 1)
     rim = np.exp(-(((glands - 0.55) / 0.22) ** 2))
-    nuclei = np.clip(_grain(1.1, generator) * 0.8 - 0.2, 0, 2)
-    hills = _grain(30, generator)
+    nuclei = np.clip(grain(1.1, generator) * 0.8 - 0.2, 0, 2)
+    hills = grain(30, generator)
     haematoxylin = (0.12 + rim * (0.35 + 0.45 * nuclei)) * (1 - lumen) * np.exp(generator.normal(0, 0.15))
-    eosin = (0.5 + 0.06 * hills + 0.08 * _grain(2.5, generator)) * (1 - 0.9 * lumen) * np.exp(generator.normal(0, 0.15))
-    density = np.stack([haematoxylin, np.maximum(eosin, 0)], axis=-1).astype(np.float32) @ STAINS
+    eosin = (0.5 + 0.06 * hills + 0.08 * grain(2.5, generator)) * (1 - 0.9 * lumen) * np.exp(generator.normal(0, 0.15))
+    return light_through(haematoxylin, eosin)
+
+
+def light_through(haematoxylin: np.ndarray, eosin: np.ndarray, stains: np.ndarray = STAINS) -> np.ndarray:
+    """What the lamp shows of two stains of these densities (H, W), (H, W, 3) uint8 RGB (Beer and Lambert's law)."""
+    density = np.stack([haematoxylin, np.maximum(eosin, 0)], axis=-1).astype(np.float32) @ stains
     return np.asarray(np.clip(GLASS * np.exp(-density), 0, 255).astype(np.uint8))
 
 
-def _grain(scale: float, generator: np.random.Generator) -> np.ndarray:
-    """Smooth noise of zero mean and unit variance, hills of about ``scale`` px, (224, 224) float32."""
+def grain(scale: float, generator: np.random.Generator, size: int = SIDE) -> np.ndarray:
+    """Smooth noise of zero mean and unit variance, hills of about ``scale`` px, (size, size) float32."""
     shrink = max(1, int(scale / FINEST))  # long hills are drawn small and enlarged: the same look in a tenth of the time
-    side = SIDE // shrink + 1
+    side = size // shrink + 1
     smooth = cv2.GaussianBlur(generator.standard_normal((side, side), np.float32), (0, 0), scale / shrink)
-    smooth = cv2.resize(smooth, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    smooth = cv2.resize(smooth, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.asarray((smooth - smooth.mean()) / smooth.std())

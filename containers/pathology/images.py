@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,12 @@ MIN_SIDE = 8
 """px: anything smaller is a tracking pixel or an accident, and no tissue."""
 MAX_SCANS = 64
 """Of a progressive JPEG, where each costs a pass over all pixels and as little as 40 bytes; encoders write about ten."""
+STRIP = 2**18
+"""px converted at a time: a patch of 224 px, or of 512, goes as one."""
+LARGE = 1024 * 1024
+"""px: of pictures with more, a process decodes one at a time. While it does it holds some 10 bytes for each pixel of theirs, or 15
+for a progressive JPEG's, and as many threads as like may ask."""
+_ONE_LARGE = threading.Lock()
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -42,8 +50,9 @@ def decode_image(content: bytes, *, where: str = "the image", max_pixels: int = 
         with image:
             _check_size(*image.size, where, max_pixels)
             _check_header(image, kind, where)
-            image.load()
-            return _rgb(image, where)
+            with _ONE_LARGE if image.width * image.height > LARGE else nullcontext():
+                image.load()
+                return _rgb(image, where)
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # a JPEG beyond Pillow's own limit, which is larger
@@ -131,12 +140,20 @@ def _check_header(image: Any, kind: str, where: str) -> None:
 
 
 def _rgb(image: Any, where: str) -> np.ndarray:
-    """(H, W, 3); see-through pixels have no colour that a model could be shown."""
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
-            raise DataError(f"{where}: has see-through pixels: lay it on a background and save it without alpha")
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    """(H, W, 3); see-through pixels have no colour that a model could be shown.
+
+    By strips: each of Pillow's conversions, and numpy's reading of them, would hold all the pixels once more.
+    """
+    width, height = image.size
+    pixels, rows = np.empty((height, width, 3), np.uint8), max(1, STRIP // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        if image.has_transparency_data:
+            strip = strip.convert("RGBA")
+            if strip.getextrema()[3][0] < 255:
+                raise DataError(f"{where}: has see-through pixels: lay it on a background and save it without alpha")
+        pixels[top : top + rows] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def _line(error: Exception) -> str:

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pathology.contracts import settings as contracts
+from pathology.contracts import settings_lizard, settings_mhist, settings_msi
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import Settings
 
 from pipelines.checks.expressions import UnknownValueError, all_steps, known, references
 
 COMMANDS: dict[str, type[Settings]] = {
-    "prepare_msi": contracts.PrepareMsi,
-    "extract_features": contracts.ExtractFeatures,
-    "collect_features": contracts.CollectFeatures,
-    "stage": contracts.StageFeatures,
-    "train_msi_tcga": contracts.TrainMsi,
-    "evaluate_msi": contracts.EvaluateMsi,
-    "prepare_mhist": contracts.PrepareMhist,
-    "stage_mhist": contracts.StageMhist,
-    "train_mhist": contracts.TrainMhist,
-    "evaluate_mhist": contracts.EvaluateMhist,
+    "prepare_msi": settings_msi.PrepareMsi,
+    "extract_features": settings_msi.ExtractFeatures,
+    "collect_features": settings_msi.CollectFeatures,
+    "stage": settings_msi.StageFeatures,
+    "train_msi_tcga": settings_msi.TrainMsi,
+    "evaluate_msi": settings_msi.EvaluateMsi,
+    "prepare_mhist": settings_mhist.PrepareMhist,
+    "stage_mhist": settings_mhist.StageMhist,
+    "train_mhist": settings_mhist.TrainMhist,
+    "evaluate_mhist": settings_mhist.EvaluateMhist,
+    "prepare_lizard": settings_lizard.PrepareLizard,
+    "stage_lizard": settings_lizard.StageLizard,
+    "train_lizard": settings_lizard.TrainLizard,
+    "evaluate_lizard": settings_lizard.EvaluateLizard,
 }
 _PREFIX = "SM_HP_"
 _OUTPUT = "s3://bucket/output"

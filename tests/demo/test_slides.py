@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import tifffile
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.extraction import survey
 from pathology.wsi.mpp import Scale
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pathology.contracts.settings import CollectFeatures, ExtractFeatures, Tiling
+from pathology.contracts.settings_msi import CollectFeatures, ExtractFeatures, Tiling
 from pathology.contracts.tables import CohortRow
 from pathology.contracts.uris import Uri
 from pathology.models.encoder import find_card

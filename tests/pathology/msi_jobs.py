@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from pathology.contracts.features import EncoderCard
-from pathology.contracts.settings import EvaluateMsi, Settings, TrainMsi
+from pathology.contracts.settings import Settings
+from pathology.contracts.settings_msi import EvaluateMsi, TrainMsi
 from pathology.contracts.tables import CohortRow, PredictionRow, SlideRow
 from pathology.job import Job
 from pathology.wsi.features import write_features

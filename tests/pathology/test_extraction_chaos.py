@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from extraction_jobs import FEATURES, Jobs, finish
 from pathology.contracts.features import Sidecar
-from pathology.contracts.settings import ExtractFeatures
+from pathology.contracts.settings_msi import ExtractFeatures
 from pathology.wsi.features import read_features
 
 from demo.slides import Look, paint, write_svs

@@ -7,7 +7,7 @@ import json
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import EncoderCard, Sidecar
-from pathology.contracts.settings import CollectFeatures
+from pathology.contracts.settings_msi import CollectFeatures
 from pathology.contracts.storage import Store, write_whole
 from pathology.contracts.tables import CohortRow, SlideRow, read_cohort
 from pathology.contracts.uris import Uri

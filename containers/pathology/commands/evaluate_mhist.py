@@ -16,7 +16,7 @@ from pathology.contracts.evaluation import Bounds, EncoderReport
 from pathology.contracts.evaluation_mhist import MhistBlock, MhistEvaluation, PatchModelIdentity, ValidationReport, compare
 from pathology.contracts.features import sha256_of
 from pathology.contracts.intervals import Interval
-from pathology.contracts.settings import EvaluateMhist
+from pathology.contracts.settings_mhist import EvaluateMhist
 from pathology.contracts.storage import write_whole
 from pathology.contracts.tables import PatchPredictionRow, PatchRow
 from pathology.datasets.mhist import PUBLISHED, read_content, read_patch, read_patches

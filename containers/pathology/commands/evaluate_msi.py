@@ -15,7 +15,7 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Bounds, EncoderReport, Evaluation, ModelIdentity, NotEvaluable, PathologyBlock
 from pathology.contracts.features import sha256_of
 from pathology.contracts.intervals import Interval
-from pathology.contracts.settings import EvaluateMsi
+from pathology.contracts.settings_msi import EvaluateMsi
 from pathology.contracts.storage import write_whole
 from pathology.contracts.tables import PredictionRow, SlideRow, read_cohort
 from pathology.datasets.bags import Patient, patients_of

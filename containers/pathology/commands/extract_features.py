@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.features import Sidecar
 from pathology.contracts.log_lines import slide_line
-from pathology.contracts.settings import ExtractFeatures
+from pathology.contracts.settings_msi import ExtractFeatures
 from pathology.contracts.storage import Store
 from pathology.contracts.tables import CohortRow, read_cohort
 from pathology.job import Job, run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pathology.contracts.settings import PrepareMhist
+from pathology.contracts.settings_mhist import PrepareMhist
 from pathology.contracts.tables import PatchRow
 from pathology.datasets.mhist import describe, prepare, summary
 from pathology.job import Job, run

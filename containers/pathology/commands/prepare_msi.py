@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathology.contracts.settings import PrepareMsi
+from pathology.contracts.settings_msi import PrepareMsi
 from pathology.contracts.tables import CohortRow
 from pathology.contracts.uris import Uri
 from pathology.datasets.cohort import describe, make_cohort

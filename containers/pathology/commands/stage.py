@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathology.contracts.settings import StageFeatures
+from pathology.contracts.settings_msi import StageFeatures
 from pathology.contracts.tables import SlideRow
 from pathology.contracts.uris import Uri
 from pathology.datasets.staging import stage_encoder_if_in_s3, stage_features

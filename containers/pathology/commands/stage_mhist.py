@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pathology.contracts.settings import StageMhist
+from pathology.contracts.settings_mhist import StageMhist
 from pathology.contracts.storage import Store
 from pathology.contracts.tables import PatchRow
 from pathology.contracts.uris import Uri

@@ -16,7 +16,7 @@ import torch
 from pathology.contracts.code import closure, command_code
 from pathology.contracts.features import EncoderCard
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
-from pathology.contracts.settings import TrainMhist
+from pathology.contracts.settings_mhist import TrainMhist
 from pathology.contracts.tables import PatchRow
 from pathology.datasets.mhist import ANNOTATORS, LABELS, Patches, read_patches
 from pathology.job import Job, run

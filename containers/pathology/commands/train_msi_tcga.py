@@ -16,7 +16,7 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.features import EncoderCard
 from pathology.contracts.intervals import Interval, stratified_bootstrap
 from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
-from pathology.contracts.settings import TrainMsi
+from pathology.contracts.settings_msi import TrainMsi
 from pathology.contracts.tables import SlideRow, read_cohort
 from pathology.datasets.bags import Bags, Patient, patients_of
 from pathology.datasets.staging import feature_path

@@ -14,7 +14,7 @@ from pathology.contracts.evaluation import (
     Probability,
 )
 from pathology.contracts.intervals import Interval
-from pathology.contracts.settings import Tune
+from pathology.contracts.settings_mhist import Tune
 from pathology.contracts.strict_json import StrictJson
 
 PublishedMeasure = Literal["balanced_accuracy", "accuracy", "auroc"]

@@ -63,3 +63,39 @@ def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interva
     bounds = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     value = successes / trials
     return Interval(value, bounds.low, bounds.high, float(np.sqrt(value * (1 - value) / trials)), confidence)
+
+
+def cluster_bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    sums: np.ndarray,
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Interval | None]:
+    """Percentile bootstrap of measures that are functions of sums, over whole clusters drawn with replacement.
+
+    ``sums`` (clusters, …) are summed within each cluster, a source image say, whose patches are not independent (Davison & Hinkley
+    1997, § 3.8). ``statistic`` makes of (n, …) sums over clusters (n, measures); each draw is a row of them.
+    Where a draw leaves a measure without a value (NaN), its bounds and deviation are those of the draws that have one. A measure
+    without a value on the whole data is None.
+
+    Raises:
+        ValueError: with fewer than two clusters, or when fewer than two draws give a measure a value.
+    """
+    clusters = len(sums)
+    if clusters < 2:
+        raise ValueError("an interval needs at least two clusters")
+    weights = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+    draws = statistic(np.tensordot(weights.astype(float), sums, axes=1))
+    intervals: list[Interval | None] = []
+    for value, drawn in zip(statistic(sums.sum(axis=0, keepdims=True))[0], draws.T, strict=True):
+        if np.isnan(value):
+            intervals.append(None)
+            continue
+        known = drawn[~np.isnan(drawn)]
+        if len(known) < 2:
+            raise ValueError(f"only {len(known)} of {resamples} draws have a value; draw more")
+        low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+        intervals.append(Interval(float(value), float(low), float(high), float(known.std(ddof=1)), confidence))
+    return intervals

@@ -8,6 +8,9 @@ TRAINING_LOSS = "Training Loss"
 VALIDATION_LOSS = "Validation Loss"
 VALIDATION_ACCURACY = "Validation Accuracy"
 VALIDATION_AUROC = "Validation ROC AUC"
+VALIDATION_IOU = "Validation Mean_IOU"
+VALIDATION_DICE = "Validation Mean_DICE"
+VALIDATION_PQ = "Validation Mean_PQ"
 PROCESSING_SLIDE = "Processing slide"
 
 
@@ -28,3 +31,4 @@ def slide_line(number: int, slide_id: str) -> str:
 
 SLIDE_METRIC = {"Name": "slides:processing", "Regex": rf"{PROCESSING_SLIDE} #([0-9]+)"}
 CLASSIFIER_METRICS = metric_definitions(TRAINING_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC)
+NUCLEI_METRICS = metric_definitions(TRAINING_LOSS, VALIDATION_LOSS, VALIDATION_IOU, VALIDATION_DICE, VALIDATION_PQ)

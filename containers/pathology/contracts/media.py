@@ -4,3 +4,8 @@ from __future__ import annotations
 
 JSON = "application/json"
 IMAGES = ("image/png", "image/jpeg")
+GEOJSON = "application/geo+json"
+NPY = "application/x-npy"
+"""An answer only, never a request: whoever decodes it takes care to allow no pickle."""
+NUCLEI = (GEOJSON, JSON, NPY)
+"""What an endpoint answers of nuclei: outlines, or a label map in CoNIC's layout."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import PrepareMsi
+from pathology.contracts.settings_msi import PrepareMsi
 from pathology.contracts.tables import CohortRow
 from pathology.datasets.labels import Labels
 from pathology.datasets.slides import StoredSlide

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import PrepareMsi
+from pathology.contracts.settings_msi import PrepareMsi
 from pathology.datasets.tcga import patient_of
 
 PATIENT_COLUMNS = ("TCGA Participant Barcode", "patient_id")

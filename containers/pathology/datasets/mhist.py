@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import PrepareMhist
+from pathology.contracts.settings_mhist import PrepareMhist
 from pathology.contracts.storage import write_whole
 from pathology.contracts.tables import PatchRow
 from pathology.datasets.patch_files import MAXIMUM_FILES, PatchFiles, open_patches

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import EncoderCard, Sha256
-from pathology.contracts.settings import Tune
+from pathology.contracts.settings_mhist import Tune
 from pathology.models.archive import EncoderIdentity, Part, read_config, read_tensors
 from pathology.models.encoder import Encoder, load_encoder
 from pathology.models.patch_classifier import PatchClassifier, load_tuned, serving_encoder

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
-from pathology.contracts.settings import TrainMsi
+from pathology.contracts.settings_msi import TrainMsi
 from pathology.contracts.storage import write_whole
 from pathology.datasets.bags import Bags
 from pathology.metrics.ranking import auroc

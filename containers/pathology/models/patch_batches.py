@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings import TrainMhist
+from pathology.contracts.settings_mhist import TrainMhist
 from pathology.models.augmentation import augment, sample_generator
 from pathology.models.embedding_cache import PatchSource
 

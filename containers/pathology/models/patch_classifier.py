@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.features import EncoderCard
-from pathology.contracts.settings import Tune
+from pathology.contracts.settings_mhist import Tune
 from pathology.models.encoder import Encoder, Precision
 
 LORA_TARGETS = ["attn.qkv", "attn.proj"]

@@ -22,6 +22,7 @@ from pathology.contracts.media import IMAGES, JSON
 from pathology.serving.batching import Batcher, OverloadedError
 from pathology.serving.bodies import Bodies, Body, RefusedError
 from pathology.serving.logs import log
+from pathology.serving.memory import give_back_large_blocks
 
 MOST, WAIT_MS = 64, 3.0
 """Patches in a batch, and how long the first of them waits for others."""
@@ -48,6 +49,7 @@ def make_app(task: Task, model: Any, version: str, *, most: int = MOST, wait_ms:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        give_back_large_blocks()
         batcher.start()
         log("started", model_version=version)
         yield
@@ -106,13 +108,17 @@ class Endpoint:
         fields["content_type"] = content_type
         loop = asyncio.get_running_loop()
         async with self.bodies.reading(body) as content:
-            item = await loop.run_in_executor(self.decoders, self.task.input_fn, bytes(content), content_type)
+            item = await loop.run_in_executor(self.decoders, self._parse, content, content_type)
         answer = await self.batcher.submit(item)
         fields["batch"] = answer.batch
         try:
             return Response(self.task.output_fn(answer.value, request.headers.get("accept", "*/*")), media_type=JSON)
         except RequestError as error:
             raise RefusedError(406, str(error)) from None
+
+    def _parse(self, content: bytearray, content_type: str) -> Any:
+        """In a decoder, so that only what is being decoded is held twice, and not all that waits for its turn."""
+        return self.task.input_fn(bytes(content), content_type)
 
 
 def _explain(error: Exception) -> tuple[int, str, bool, Exception | None]:

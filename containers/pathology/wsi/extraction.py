@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.embedding import Progress, embed_grid
 from pathology.wsi.features import Attribute, write_features
 from pathology.wsi.grid import Grid, make_grid

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.readers import Level, SlideReader
 
 LEVEL_TOLERANCE = 1.01

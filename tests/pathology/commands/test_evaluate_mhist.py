@@ -16,7 +16,7 @@ from pathology.commands.evaluate_mhist import BATCH, main
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation_mhist import MhistEvaluation
-from pathology.contracts.settings import EvaluateMhist
+from pathology.contracts.settings_mhist import EvaluateMhist
 from pathology.contracts.tables import PatchPredictionRow, PatchRow
 from pathology.models import serve_mhist
 from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact

@@ -15,7 +15,7 @@ import pytest
 from extraction_jobs import Jobs, finish
 from pathology.commands import extract_features
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.settings import ExtractFeatures, Tiling
+from pathology.contracts.settings_msi import ExtractFeatures, Tiling
 from pathology.contracts.storage import FolderStore
 from pathology.job import Job
 from pathology.wsi.features import read_features

@@ -8,7 +8,7 @@ import pytest
 from msi_jobs import processing_job, strict_json
 from pathology.commands.prepare_mhist import main
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.settings import PrepareMhist
+from pathology.contracts.settings_mhist import PrepareMhist
 from pathology.datasets.mhist import Patches, read_patches
 
 from demo.patches import make_patches

@@ -11,7 +11,7 @@ import pytest
 from msi_jobs import processing_job, strict_json
 from pathology.commands.prepare_msi import main
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.settings import PrepareMsi
+from pathology.contracts.settings_msi import PrepareMsi
 from pathology.contracts.tables import read_cohort
 
 MANIFEST = "s3://bucket/manifest.txt"

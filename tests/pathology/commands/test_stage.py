@@ -7,7 +7,7 @@ import pytest
 from msi_jobs import CARD, SETTINGS_HASH, plant, slide_row, training_job, write_table
 from pathology.commands.stage import main
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import StageFeatures
+from pathology.contracts.settings_msi import StageFeatures
 
 CHECKPOINT = b"weights"
 

@@ -9,7 +9,7 @@ import pytest
 from msi_jobs import CARD, training_job, write_table
 from pathology.commands.stage_mhist import main
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import PrepareMhist, StageMhist
+from pathology.contracts.settings_mhist import PrepareMhist, StageMhist
 from pathology.datasets.mhist import Patches, prepare, staged_path
 
 from demo.patches import make_patches

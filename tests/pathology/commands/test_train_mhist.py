@@ -16,7 +16,7 @@ from pathology.commands.train_mhist import main
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.intervals import stratified_bootstrap
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
-from pathology.contracts.settings import TrainMhist
+from pathology.contracts.settings_mhist import TrainMhist
 from pathology.metrics.ranking import auroc
 from pathology.models import embedding_cache
 from pathology.models.mhist_artefact import load_mhist
@@ -99,7 +99,7 @@ def test_linear_is_scikit_learns_logistic_regression(mhist, tmp_path):
     def embed(split):
         return model.encoder.embed(np.stack([input_fn(body) for body in mhist.requests(split)])).astype(float)
 
-    penalties = [10.0**power for power in range(-5, 3)]
+    penalties = [10.0**power for power in range(-5, 5)]
     losses, found = [], []
     for penalty in penalties:
         theirs = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=5000, tol=1e-6))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from pathology.contracts.intervals import proportion, stratified_bootstrap
+from pathology.contracts.intervals import cluster_bootstrap, proportion, stratified_bootstrap
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
@@ -34,3 +34,54 @@ def test_wilson_against_a_worked_case():
     """8 of 10: centre (0.8 + 1.96²/20)/(1 + 1.96²/10), the score interval of Wilson 1927 is 0.490 to 0.943."""
     interval = proportion(8, 10)
     assert (round(interval.low, 3), round(interval.high, 3)) == (0.490, 0.943)
+
+
+def ratio(sums):
+    """Σa / Σb, NaN where b is 0."""
+    return np.where(sums[:, 1:] > 0, sums[:, :1] / np.where(sums[:, 1:] > 0, sums[:, 1:], 1), np.nan)
+
+
+def test_clusters_are_drawn_whole():
+    """By a loop over the same draws, in which each cluster is repeated as often as it was drawn."""
+    sums = np.random.default_rng(1).integers(1, 20, (7, 2)).astype(float)
+    (interval,) = cluster_bootstrap(ratio, sums, resamples=150, confidence=0.9, seed=4)
+    drawn = []
+    for times in np.random.default_rng(4).multinomial(7, np.full(7, 1 / 7), size=150):
+        members = [cluster for cluster, often in enumerate(times) for _ in range(often)]
+        assert len(members) == 7
+        drawn.append(sum(sums[member, 0] for member in members) / sum(sums[member, 1] for member in members))
+    assert interval.value == pytest.approx(sums[:, 0].sum() / sums[:, 1].sum(), abs=1e-12)
+    assert (interval.low, interval.high) == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=1e-12)
+    assert interval.deviation == pytest.approx(np.std(drawn, ddof=1), abs=1e-12)
+    assert interval.confidence == 0.9
+
+
+def test_clusters_cover_where_units_alone_would_not():
+    """30 clusters of 20 units that share an effect: the mean is held about 19 times in 20, by units alone far less often."""
+    generator = np.random.default_rng(0)
+    held = {"clusters": 0, "units": 0}
+    for trial in range(60):
+        values = generator.normal(0, 1, (30, 1)) + generator.normal(0, 0.5, (30, 20))
+        whole = np.stack([values.sum(axis=1), np.full(30, 20.0)], axis=1)
+        alone = np.stack([values.ravel(), np.ones(600)], axis=1)
+        for name, sums in (("clusters", whole), ("units", alone)):
+            (interval,) = cluster_bootstrap(ratio, sums, resamples=200, seed=trial)
+            held[name] += interval.low <= 0 <= interval.high
+    assert 50 <= held["clusters"] <= 60
+    assert held["units"] < 35
+
+
+def test_draws_without_a_value_are_left_out():
+    """Only one of three clusters has what is below: 8 of 27 draws lack it, all others give 4/2."""
+    sums = np.array([[4.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
+    (interval,) = cluster_bootstrap(ratio, sums, resamples=100)
+    assert (interval.value, interval.low, interval.high, interval.deviation) == (2.0, 2.0, 2.0, 0.0)
+    assert cluster_bootstrap(ratio, np.zeros((3, 2)), resamples=100) == [None]
+    with pytest.raises(ValueError, match=r"only \d of 2 draws"):
+        for seed in range(50):
+            cluster_bootstrap(ratio, sums, resamples=2, seed=seed)
+
+
+def test_one_cluster_has_no_interval():
+    with pytest.raises(ValueError, match="two clusters"):
+        cluster_bootstrap(ratio, np.ones((1, 2)))

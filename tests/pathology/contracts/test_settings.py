@@ -1,6 +1,6 @@
 import pytest
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings import ExtractFeatures, PrepareMsi, Tiling, TrainMsi
+from pathology.contracts.settings_msi import ExtractFeatures, PrepareMsi, Tiling, TrainMsi
 
 
 def test_strings_as_a_job_gets_them_are_read_back():

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import PrepareMhist
+from pathology.contracts.settings_mhist import PrepareMhist
 from pathology.contracts.tables import PatchRow
 from pathology.datasets import mhist
 from pathology.datasets.mhist import (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import PrepareMsi
+from pathology.contracts.settings_msi import PrepareMsi
 from pathology.datasets.cohort import split_patients
 
 

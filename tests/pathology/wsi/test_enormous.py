@@ -23,7 +23,7 @@ BOUNDED = """
 import resource, sys
 from pathlib import Path
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.extraction import survey
 from pathology.wsi.readers import load_cucim
 

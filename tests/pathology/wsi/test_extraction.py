@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.models.encoder import load_encoder
 from pathology.models.tiny import make_tiny_encoder
 from pathology.wsi.extraction import extract_slide

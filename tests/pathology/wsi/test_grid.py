@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.grid import choose_level, make_grid, tissue_fractions, whole_side
 from pathology.wsi.readers import Level
 

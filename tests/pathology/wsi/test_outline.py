@@ -6,7 +6,7 @@ import uuid
 import cv2
 import numpy as np
 import pytest
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi.grid import make_grid
 from pathology.wsi.outline import LEFT_OUT, TILES, TISSUE, outline, overlay, signed_area, tissue_geojson
 from pathology.wsi.readers import Level, open_slide

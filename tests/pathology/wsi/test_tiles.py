@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.wsi import tiles
 from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.readers import open_slide

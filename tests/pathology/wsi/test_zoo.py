@@ -41,7 +41,7 @@ if (load_cucim() is None) != (reader == "openslide"):
     print(json.dumps(None))
     sys.exit()
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings import Tiling
+from pathology.contracts.settings_msi import Tiling
 from pathology.models.encoder import load_encoder
 from pathology.wsi.extraction import extract_slide
 

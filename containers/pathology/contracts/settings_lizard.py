@@ -12,11 +12,13 @@ from pathology.contracts.uris import UriText
 LIZARD_CLASSES = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
 """Classes 1 to 6 of Lizard as the CoNIC challenge numbers them (Graham et al. 2021, 2024); 0 is no nucleus."""
 MOST_CLASSES = 32
+ALL_CLASSES = "all"
+"""What tables call nuclei of whatever class."""
 
 
 def _distinct(names: Any) -> Any:
-    if len(set(names)) < len(names) or len(names) > MOST_CLASSES:
-        raise ValueError(f"up to {MOST_CLASSES} different names")
+    if len(set(names)) < len(names) or len(names) > MOST_CLASSES or ALL_CLASSES in names:
+        raise ValueError(f"up to {MOST_CLASSES} different names, none of them {ALL_CLASSES!r}")
     return names
 
 

@@ -1,0 +1,1 @@
+"""Nuclei as instances: found, outlined, typed and counted."""

@@ -23,6 +23,7 @@ from pathology.contracts.settings_mhist import PrepareMhist
 from pathology.contracts.storage import write_whole
 from pathology.contracts.tables import PatchRow
 from pathology.datasets.patch_files import MAXIMUM_FILES, PatchFiles, open_patches
+from pathology.datasets.shares import whole_shares
 from pathology.images import decode_image, resize_square
 
 LABELS = ("HP", "SSA")
@@ -159,11 +160,7 @@ def choose_validation(table: Iterable[Annotation], fraction: float, seed: int) -
         strata = {votes: sorted(line.image for line in train if (line.label, line.votes) == (label, votes)) for votes in range(8)}
         total = sum(map(len, strata.values()))
         wanted = min(max(round(total * fraction), 1), total - 1)
-        shares = {votes: len(images) * wanted / total for votes, images in strata.items()}
-        quotas = {votes: int(share) for votes, share in shares.items()}
-        by_remainder = sorted(shares, key=lambda votes: (quotas[votes] - shares[votes], votes))
-        for votes in by_remainder[: wanted - sum(quotas.values())]:
-            quotas[votes] += 1
+        quotas = whole_shares({votes: len(images) for votes, images in strata.items()}, wanted)
         for votes, images in strata.items():
             order = np.random.default_rng([seed, votes]).permutation(len(images))
             chosen |= {images[index] for index in order[: quotas[votes]]}

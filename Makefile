@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := authoring,tiler,training,demo,dev
 SETUP := .venv/.complete
+CHECKOV := .venv-checkov/.complete
 
 .PHONY: setup demo test test-slow lint docs requirements clean
 setup: $(SETUP)
@@ -15,16 +16,24 @@ $(SETUP): setup.cfg setup.py pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
+# In an environment of its own: it pins a boto3 from before the one that we need.
+$(CHECKOV): $(SETUP) Makefile
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-checkov
+	$(BIN)/uv pip install --quiet --python .venv-checkov/bin/python checkov==3.3.30
+	touch $@
+
 # make demo                      the msi pipeline on generated slides
 # make demo FRESH=1              the same, forgetting earlier runs
 # make demo SLIDES=… LABELS=…    on slides of your own
 # make demo TASK=mhist           the mhist pipeline on generated patches, or on ANNOTATIONS=… IMAGES=…
+# make demo TASK=lizard          the lizard pipeline on generated nuclei, or on DATASET=…
 # make demo PARAMS='MinAuroc=0.99 Epochs=5'
 TASK ?= msi
 demo: $(SETUP)
 	@$(BIN)/python -m demo --task $(TASK) $(if $(FRESH),--fresh) $(if $(SLIDES),--slides '$(SLIDES)') \
 		$(if $(LABELS),--labels '$(LABELS)') $(if $(ANNOTATIONS),--annotations '$(ANNOTATIONS)') \
-		$(if $(IMAGES),--images '$(IMAGES)') $(foreach p,$(PARAMS),--param '$(p)')
+		$(if $(IMAGES),--images '$(IMAGES)') $(if $(DATASET),--dataset '$(DATASET)') \
+		$(foreach p,$(PARAMS),--param '$(p)')
 
 test: $(SETUP)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow'
@@ -32,14 +41,18 @@ test: $(SETUP)
 test-slow: $(SETUP)
 	$(BIN)/python -m pytest -q -m slow
 
-lint: $(SETUP)
+lint: $(SETUP) $(CHECKOV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pipelines.render --check
 	$(BIN)/python -m docs.refresh --check
 	$(BIN)/hadolint containers/*/Dockerfile
-	$(BIN)/shellcheck containers/*.sh .ci/run
+	$(BIN)/shellcheck -x containers/*.sh .ci/run infra/*/*.sh
+	$(BIN)/cfn-lint infra/*.yml
+	$(BIN)/python -m infra.checks
+	LOG_LEVEL=ERROR .venv-checkov/bin/checkov --config-file .checkov.yaml
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
 # The pictures and tables in README.md and docs/ that are made from the code.
 docs: $(SETUP)
@@ -54,4 +67,4 @@ requirements: $(SETUP)
 	$(COMPILE) --extra training --output-file containers/training/requirements.txt
 
 clean:
-	rm -rf .venv .pathology
+	rm -rf .venv .venv-checkov .pathology

@@ -1,0 +1,28 @@
+"""The templates as stacks under moto's CloudFormation."""
+
+import warnings
+
+import boto3
+
+from infra.checks.suite import TEMPLATES
+
+REGION = "us-east-1"
+
+
+def client(service):
+    return boto3.client(service, region_name=REGION)
+
+
+def deploy(name="pathology", template="infra-stack", **parameters):
+    """A stack under moto, and its outputs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Tried to parse .* not supported", UserWarning)
+        client("cloudformation").create_stack(
+            StackName=name,
+            TemplateBody=TEMPLATES[template].read_text(),
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+        stack = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}

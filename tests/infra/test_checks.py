@@ -1,0 +1,292 @@
+"""The checks' own parts: resolving a template, reaching, the command line, the other two templates."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+from pathology.contracts.errors import RequestError
+
+from infra.checks import __main__ as command
+from infra.checks import notebook
+from infra.checks.notebook import write_script
+from infra.checks.outputs import MOST_BYTES, check_exports, check_text
+from infra.checks.reach import reaches
+from infra.checks.suite import TEMPLATES, findings, findings_of, variants
+from infra.checks.template import Stack, parse
+
+
+def stack_of(properties, **sections):
+    return Stack({"Resources": {"Thing": {"Type": "AWS::X::Thing", "Properties": properties}}, **sections})
+
+
+# ---- parsing ----
+def test_short_forms_become_long_ones(tmp_path):
+    path = tmp_path / "t.yml"
+    path.write_text("Resources:\n  A: {P: !Ref B, Q: !GetAtt B.C.D, R: !Sub 'x${Y}', S: !If [Z, 1, !Ref AWS::NoValue]}\n")
+    assert parse(path)["Resources"]["A"] == {
+        "P": {"Ref": "B"},
+        "Q": {"Fn::GetAtt": ["B", "C.D"]},
+        "R": {"Fn::Sub": "x${Y}"},
+        "S": {"Fn::If": ["Z", 1, {"Ref": "AWS::NoValue"}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"a: [", "no YAML"),
+        (b"a: 1", "no Resources"),
+        (b"- a", "no CloudFormation template"),
+        (b"Resources: []", "no Resources"),
+        (b"Resources: !!python/object/apply:os.getcwd []", "no YAML"),
+    ],
+)
+def test_what_is_no_template_is_said_so(tmp_path, content, said):
+    path = tmp_path / "t.yml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RequestError, match=said) as raised:
+        parse(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+# ---- resolving ----
+@pytest.mark.parametrize(
+    ("value", "resolved"),
+    [
+        ({"Ref": "Thing"}, "<Thing>"),
+        ({"Fn::GetAtt": ["Thing", "Arn"]}, "<Thing.Arn>"),
+        ({"Fn::GetAtt": "Thing.Arn"}, "<Thing.Arn>"),
+        ({"Ref": "Size"}, 3),
+        ({"Fn::Sub": "${Thing.Arn}/${Size}/${AWS::AccountId}/${!Literal}"}, "<Thing.Arn>/3/111122223333/${Literal}"),
+        ({"Fn::Sub": ["${Own}-${Size}", {"Own": {"Ref": "Thing"}}]}, "<Thing>-3"),
+        ({"Fn::Join": [",", [{"Ref": "Thing"}, 1]]}, "<Thing>,1"),
+        ({"Fn::If": ["Large", "big", "small"]}, "big"),
+        ({"Fn::If": ["Named", "named", "not"]}, "not"),
+        ({"Fn::Select": ["1", {"Fn::GetAZs": ""}]}, "<zone 1>"),
+        ({"Fn::Split": [",", "a,b"]}, ["a", "b"]),
+        ({"Fn::ImportValue": {"Fn::Sub": "${Name}-X"}}, "<import <Name>-X>"),
+        ([1, {"Ref": "AWS::NoValue"}], [1]),
+        ({"A": {"Ref": "AWS::NoValue"}, "B": {"Fn::Base64": "text"}}, {"B": "text"}),
+    ],
+)
+def test_functions_are_carried_out(value, resolved):
+    stack = stack_of(
+        {"Value": value},
+        Parameters={"Size": {"Default": 3}, "Name": {"Type": "String"}},
+        Conditions={
+            "Large": {"Fn::And": [{"Fn::Not": [{"Fn::Equals": [{"Ref": "Size"}, 1]}]}, {"Fn::Equals": [1, 1]}]},
+            "Named": {"Fn::Not": [{"Condition": "Large"}]},
+        },
+    )
+    assert stack.resources["Thing"]["Value"] == resolved
+    assert stack.dangling == []
+
+
+def test_a_function_that_is_not_known_is_refused():
+    with pytest.raises(RequestError, match=r"Thing: Fn::Cidr is not among the functions"):
+        stack_of({"Value": {"Fn::Cidr": ["10.0.0.0/16", 2, 8]}})
+
+
+def test_a_reference_to_nothing_is_a_finding(template):
+    template["Resources"]["Notebook"]["Properties"]["SubnetId"] = {"Ref": "PrivateSubnetC"}
+    assert "Notebook: refers to PrivateSubnetC, which is not there" in map(str, findings(template))
+
+
+def test_a_resource_whose_condition_fails_is_not_there(parsed):
+    assert "TrainingRepository" in Stack(parsed).resources
+    assert "TrainingRepository" not in Stack(parsed, {"MakeRegistries": "no"}).resources
+
+
+def test_both_settings_of_the_switches_are_checked(parsed):
+    assert list(variants(parsed)) == [{}, {"KmsEndpoint": "yes", "MonitoringEndpoint": "yes", "EfsDemandsTls": "yes"}]
+
+
+# ---- reaching ----
+@pytest.mark.parametrize(
+    ("source", "target", "port", "reached"),
+    [
+        ("Job", "Efs", 2049, True),
+        ("Notebook", "Efs", 2049, True),
+        ("Job", "Efs", 22, False),
+        ("Efs", "Job", 2049, False),
+        ("Endpoint", "Efs", 2049, False),
+        ("Job", "Endpoint", 443, True),
+        ("Notebook", "Endpoint", 443, True),
+        ("Job", "Endpoint", 80, False),
+        ("Job", "Job", 29500, True),
+        ("Notebook", "Job", 443, False),
+        ("Notebook", "Notebook", 443, False),
+    ],
+)
+def test_who_reaches_whom(stack, source, target, port, reached):
+    assert reaches(stack, f"<{source}SecurityGroup>", f"<{target}SecurityGroup>", port) is reached
+
+
+# ---- the other templates ----
+def planted(name, change):
+    template = parse(TEMPLATES[name])
+    change(template["Resources"])
+    return [str(one) for one in findings(template)]
+
+
+def domain(resources):
+    return resources["Domain"]["Properties"]
+
+
+STUDIO = {
+    "internet": (lambda r: domain(r).update(AppNetworkAccessType="PublicInternetOnly"), "Domain: its apps have internet"),
+    "no network": (lambda r: domain(r).update(SubnetIds=["x"]), "Domain: is not in the private subnets"),
+    "no key": (lambda r: domain(r).pop("KmsKeyId"), "Domain: is not encrypted"),
+    "no EFS": (
+        lambda r: domain(r)["DefaultUserSettings"].pop("CustomFileSystemConfigs"),
+        "Domain: has not the stack's file system",
+    ),
+    "no group": (lambda r: domain(r)["DefaultUserSettings"].pop("SecurityGroups"), "Domain: its people have no security group"),
+    "no role": (lambda r: domain(r)["DefaultUserSettings"].update(ExecutionRole="x"), "Domain: its people have no role"),
+    "nobody": (lambda r: r.pop("UserProfile"), "studio: there is no UserProfile"),
+    "no domain": (lambda r: r.pop("Domain"), "studio: there is no Domain"),
+    "no NFS": (lambda r: r["EfsFromStudio"]["Properties"].update(ToPort=2048), "do not reach EfsSecurityGroupId on port 2049"),
+    "no endpoints": (lambda r: r.pop("EndpointsFromStudio"), "do not reach EndpointSecurityGroupId on port 443"),
+    "open": (
+        lambda r: r["StudioFromItself"]["Properties"].update(CidrIp="0.0.0.0/0"),
+        "StudioFromItself: lets addresses in (0.0.0.0/0)",
+    ),
+    "trust": (
+        lambda r: r["StudioRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0].update(Principal={"AWS": "*"}),
+        "StudioRole: can be assumed by",
+    ),
+}
+CODEBUILD = {
+    "logs not kept": (lambda r: r["ImageBuildLogs"].pop("DeletionPolicy"), "ImageBuildLogs: holds data"),
+    "pushes anywhere": (
+        lambda r: r["ImageBuildRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][3].update(Resource="*"),
+        "PushImages: allows ecr:PutImage on everything",
+    ),
+    "trust": (
+        lambda r: r["ImageBuildRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0].pop("Condition"),
+        "ImageBuildRole: can be assumed on behalf of any account",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), STUDIO.values(), ids=STUDIO)
+def test_a_fault_of_studio_is_caught(change, said):
+    assert any(said in one for one in planted("studio-stack", change))
+
+
+@pytest.mark.parametrize(("change", "said"), CODEBUILD.values(), ids=CODEBUILD)
+def test_a_fault_of_the_builds_is_caught(change, said):
+    assert any(said in one for one in planted("codebuild", change))
+
+
+def test_an_import_that_nobody_exports_is_caught(template, parsed):
+    for name in ("studio-stack", "codebuild"):
+        assert list(check_exports(Stack(parse(TEMPLATES[name])), Stack(parsed))) == []
+    del template["Outputs"]["EFSFileSystemId"]["Export"]
+    expected = ["import EFSFileSystemId: is no export of infra-stack.yml"]
+    assert [str(one) for one in check_exports(Stack(parse(TEMPLATES["studio-stack"])), Stack(template))] == expected
+    assert expected[0] in map(str, findings(template))
+
+
+# ---- the text ----
+ACCOUNT = "2" * 12
+STRANGERS = [
+    *(ACCOUNT, f"arn:aws:iam::{ACCOUNT}:role/x", "AKIA" + "ABCDEFGH" * 2),
+    *(f"{kind}-0123{digits}" for kind, digits in {"subnet": "abcd", "fs": "456789abcdef0", "sg": "4567", "vpc": "cafe"}.items()),
+]
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_something_of_an_account_is_caught(tmp_path, stranger):
+    path = tmp_path / "t.yml"
+    path.write_text(f"# example\nDescription: {stranger}\n")
+    found = {str(one) for one in check_text(path)}
+    assert f"t.yml, line 2: names {stranger}, something of an account" in found
+
+
+@pytest.mark.parametrize("text", ["arn:aws:iam::111122223333:role/x", "rsize=1048576", "sha256:" + "1" * 64, "2012-10-17"])
+def test_examples_are_no_account(tmp_path, text):
+    path = tmp_path / "t.yml"
+    path.write_text(text)
+    assert list(check_text(path)) == []
+
+
+def test_a_template_that_deploy_does_not_take_is_caught(tmp_path):
+    path = tmp_path / "t.yml"
+    path.write_text("é" * (MOST_BYTES // 2) + "x")
+    assert [str(one) for one in check_text(path)] == [
+        f"t.yml: has {MOST_BYTES + 1} bytes; aws cloudformation deploy takes {MOST_BYTES}: shorten it"
+    ]
+
+
+# ---- the command line ----
+def test_no_finding_is_exit_0(capsys):
+    assert command.main([]) == 0
+    assert capsys.readouterr() == ("", "nothing found\n")
+
+
+def test_findings_are_lines_and_exit_1(tmp_path):
+    path = tmp_path / "mine.yml"
+    path.write_text(TEMPLATES["infra-stack"].read_text().replace("RootAccess: Disabled", "RootAccess: Enabled"))
+    done = subprocess.run([sys.executable, "-m", "infra.checks", path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "mine.yml: Notebook: RootAccess is not Disabled\n", "1 findings\n")
+
+
+def test_no_template_is_one_line_and_exit_2(tmp_path, capsys):
+    assert command.main([str(tmp_path / "gone.yml")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+
+
+# ---- the notebook's script ----
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A copy of the template, a script that was changed, and both known to the checks."""
+    script, template = tmp_path / "on-start.sh", tmp_path / "infra-stack.yml"
+    script.write_text("#!/bin/bash\n\nif true; then\n    echo 'ä: ${!x} \\n'\nfi\n")
+    template.write_text(TEMPLATES["infra-stack"].read_text())
+    monkeypatch.setattr(notebook, "SCRIPT", script)
+    return script, template
+
+
+def test_a_script_is_put_in_as_it_is_and_only_once(place):
+    script, template = place
+    before = copy.deepcopy(parse(template))
+    assert [str(one) for one in findings(before)] == [
+        "NotebookLifecycle: its script is not on-start.sh: run python -m infra.checks --write"
+    ]
+    assert write_script(template)
+    after = parse(template)
+    assert findings(after) == []
+    content = after["Resources"]["NotebookLifecycle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Join"][1]
+    assert content[1] == script.read_text()
+    content[1] = before["Resources"]["NotebookLifecycle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Join"][1][1]
+    assert after == before, "something else was changed"
+    assert not write_script(template)
+    assert [path.name for path in template.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_real_script_is_in_the_real_template():
+    assert not write_script(TEMPLATES["infra-stack"])
+
+
+def test_a_template_without_a_place_for_the_script_is_refused(place):
+    _, template = place
+    template.write_text(template.read_text().replace("# infra/lifecycle/on-start.sh", "# something"))
+    with pytest.raises(RequestError, match="put it back"):
+        write_script(template)
+
+
+def test_write_says_what_it_did(place, monkeypatch, capsys):
+    _, template = place
+    monkeypatch.setitem(TEMPLATES, "infra-stack", template)
+    assert command.main(["--write"]) == 0
+    assert capsys.readouterr().out == "infra-stack.yml: the notebook's script was put in\n"
+    assert findings_of(template) == []

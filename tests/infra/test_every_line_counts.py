@@ -1,0 +1,53 @@
+"""Take any one thing out of the template: a check sees it, or it is on the list of what may go."""
+
+import copy
+import re
+
+import pytest
+
+from infra.checks.suite import findings
+
+HARMLESS = {
+    r"\.(Description|GroupDescription|ModelPackageGroupDescription|Sid|Id|LogFilePrefix)$": "words for people",
+    r"\.(Tags|FileSystemTags)\b": "names for people",
+    r"\.Metadata\b": "checkov's skips, held by their own test",
+    r"\.(MapPublicIpOnLaunch|PerformanceMode|PendingWindowInDays|LogDestinationType|VolumeSizeInGB)$": "the service's default is the same",
+    r"\.(ThroughputMode|BucketKeyEnabled|ExpirationInDays)$|\.LifecyclePolicies\.1\b": "costs, not faults",
+    r"(Efs|Endpoint)SecurityGroup\.Properties\.SecurityGroupEgress\.0\.(IpProtocol|FromPort|ToPort)$": "to nowhere, on any port",
+    r"(Repository|Models)\.Condition$": "the switch still has the others",
+    # whether these are what verbs and jobs call is derived from the calls, not from the template
+    r"AuthorPolicy\.Properties\.PolicyDocument\.Statement\.[0-9]\b": "what verbs call",
+    r"PipelineRole\.Properties\.Policies\.0\.PolicyDocument\.Statement\.[12]\b": "what pipelines call",
+    r"JobRole\.Properties\.Policies\.0\.PolicyDocument\.Statement\.[0-2]\b": "what jobs call",
+}
+
+
+def places(value, path=()):
+    """Paths of everything inside, down to functions, which are taken whole."""
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref")):
+        return
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if key != "Type":
+            yield (*path, key)
+        yield from places(item, (*path, key))
+
+
+def without(template, path):
+    left = copy.deepcopy(template)
+    place = left
+    for key in path[:-1]:
+        place = place[key]
+    del place[path[-1]]
+    return left
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["Resources", "Outputs"])
+def test_whatever_is_taken_out_is_missed(parsed, part):
+    paths = list(places(parsed[part], (part,)))
+    assert len(paths) > 50
+    silent = [path for path in paths if not findings(without(parsed, path))]
+    unexplained = [
+        path for path in (".".join(map(str, path)) for path in silent) if not any(re.search(p, path) for p in HARMLESS)
+    ]
+    assert unexplained == []

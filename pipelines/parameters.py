@@ -13,6 +13,7 @@ from pathology.contracts.settings import NOT_GIVEN
 from pathology.contracts.uris import Uri
 
 from pipelines.checks.settings import defaults, setting_problems
+from pipelines.checks.volumes import volume_problems
 from pipelines.config import read_yaml
 
 _LONGEST = 1024
@@ -104,10 +105,14 @@ def _placed(name: str, value: str, default: str) -> None:
         )
 
 
+def _problems(definition: dict[str, Any], values: dict[str, Any]) -> list[tuple[str, str]]:
+    return [*setting_problems(definition, values), *volume_problems(definition, values)]
+
+
 def _ranges(definition: dict[str, Any], values: dict[str, Any]) -> None:
     # What is wrong without them too is no fault of the values: the pipeline may have been deployed from other code than this.
-    before = set(setting_problems(definition, defaults(definition)))
-    for step, fault in setting_problems(definition, values):
+    before = set(_problems(definition, defaults(definition)))
+    for step, fault in _problems(definition, values):
         if (step, fault) not in before:
             raise RequestError(f"{step}: {fault}")
     for name, value in values.items():

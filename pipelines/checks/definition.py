@@ -12,6 +12,7 @@ from pipelines.checks.graph import graph_problems
 from pipelines.checks.limits import limit_problems
 from pipelines.checks.settings import defaults, setting_problems
 from pipelines.checks.shapes import shape_problems
+from pipelines.checks.volumes import volume_problems
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Problem:
 
 
 def check(name: str, definition: dict[str, Any]) -> list[Problem]:
-    """All faults of a definition, each once, in the order of the checks: limits, graph, shapes, hyperparameters."""
+    """All faults of a definition, each once, in the order of the checks: limits, graph, shapes, hyperparameters, volumes."""
     parameters = defaults(definition)
     found = [Problem(*pair) for pair in (*limit_problems(name, definition), *graph_problems(definition))]
     for step in all_steps(definition):
         found += [Problem(step["Name"], what) for what in shape_problems(step, parameters)]
-    found += [Problem(*pair) for pair in setting_problems(definition, parameters)]
+    found += [Problem(*pair) for pair in (*setting_problems(definition, parameters), *volume_problems(definition, parameters))]
     return list(dict.fromkeys(found))
 
 

@@ -1,7 +1,13 @@
+import json
+
 import pytest
 from pathology.contracts.errors import RequestError
 
+from pipelines.builder import build
+from pipelines.checks.definition import check
+from pipelines.config import load_task
 from pipelines.parameters import check_parameters, parse_parameters, read_params_file
+from steps.jobs import has_local_storage
 
 
 def parsed(definition, given):
@@ -99,3 +105,36 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path, content, said):
 
 def test_no_file_is_no_value():
     assert read_params_file(None) == {}
+
+
+def test_no_key_goes_to_an_instance_that_stores_on_its_own_disk(example):
+    """g4dn, g5 and g6 encrypt theirs in hardware, and the service refuses a key there."""
+    env = example.model_copy(
+        update={"kms_key": f"arn:aws:kms:us-east-1:{example.account}:key/11112222-3333-4444-5555-666677778888"}
+    )
+    built = build("msi", load_task("msi", env), env)
+    keyed = {
+        step["Name"]: "VolumeKmsKeyId" in json.dumps(step["Arguments"])
+        for step in built.definition["Steps"]
+        if step["Type"] in ("Processing", "Training")
+    }
+    assert (keyed["PrepareMsi"], keyed["ExtractFeatures"]) == (True, False)
+    assert check(built.name, built.definition) == []
+    assert parsed(built.definition, ["PrepareInstanceType=ml.m5.2xlarge"])
+    with pytest.raises(RequestError, match="PrepareMsi: ml.m5d.xlarge stores on its own encrypted disk"):
+        parsed(built.definition, ["PrepareInstanceType=ml.m5d.xlarge"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        ("ml.g4dn.xlarge", True),
+        ("ml.g5.xlarge", True),
+        ("ml.g6e.xlarge", True),
+        ("ml.p4d.24xlarge", True),
+        ("ml.c6id.large", True),
+    ]
+    + [("ml.m5.xlarge", False), ("ml.c6i.xlarge", False), ("ml.p3.2xlarge", False), ("ml.t3.medium", False)],
+)
+def test_which_instances_store_on_their_own_disk(kind, own):
+    assert has_local_storage(kind) is own

@@ -9,10 +9,18 @@ from typing import Any
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
+from pipelines.scores import TITLES
 from pipelines.service.executions import ExecutionState, StepState
 from pipelines.service.session import Session
 
-SHOWN = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
+SHOWN = {
+    "auroc": "AUROC",
+    "balanced_accuracy": "balanced accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    **{name: TITLES[name] for name in ("bpq", "detection_f1", "dice", "mpq", "mpq_plus", "r2")},
+}
+"""Scores of an evaluation that its summary gives, as people call them; each task has its own of them."""
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
 

@@ -76,6 +76,17 @@ class Bounds(StrictJson):
         return cls(value=interval.value, low=interval.low, high=interval.high)
 
 
+Standing = Literal["higher", "lower", "within"]
+"""Where our whole interval lies against a published number; ``within`` where it holds that."""
+
+
+def standing(own: Interval, published: float) -> Standing:
+    """``own`` against ``published``, which comes without an interval; a bound itself belongs to the interval."""
+    if own.low > published:
+        return "higher"
+    return "lower" if own.high < published else "within"
+
+
 class CalibrationBin(StrictJson):
     """Patients by predicted probability: their mean prediction, and the share that is positive with its Wilson interval."""
 

@@ -12,6 +12,8 @@ from pathology.contracts.evaluation import (
     Count,
     EncoderReport,
     Probability,
+    Standing,
+    standing,
 )
 from pathology.contracts.intervals import Interval
 from pathology.contracts.settings_mhist import Tune
@@ -57,7 +59,7 @@ class Comparison(StrictJson):
 
     published: Published
     own: Bounds
-    own_is: Literal["higher", "lower", "within"]
+    own_is: Standing
 
 
 class ClassAccuracy(StrictJson):
@@ -140,10 +142,5 @@ def compare(intervals: Mapping[str, Interval]) -> list[Comparison]:
     rows = []
     for published in PUBLISHED:
         own = intervals[published.measure]
-        own_is: Literal["higher", "lower", "within"] = "within"
-        if own.low > published.value:
-            own_is = "higher"
-        elif own.high < published.value:
-            own_is = "lower"
-        rows.append(Comparison(published=published, own=Bounds.of(own), own_is=own_is))
+        rows.append(Comparison(published=published, own=Bounds.of(own), own_is=standing(own, published.value)))
     return rows

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +9,8 @@ import numpy as np
 
 from pathology.contracts.evaluation_mhist import MhistEvaluation
 from pathology.contracts.tables import PatchPredictionRow
-from pathology.report.page import confident_mistakes, fill
+from pathology.report.binary import confident_mistakes, fill
+from pathology.report.page import png_uri
 
 MISTAKES_SHOWN = 12
 """Pictures of some 100 kB each, which a page of 2 MB can carry."""
@@ -54,12 +53,3 @@ def render(evaluation: MhistEvaluation, predictions: Sequence[PatchPredictionRow
             "tuned": TUNE_WORDS[block.model.tune],
         },
     )
-
-
-def png_uri(pixels: np.ndarray) -> str:
-    """Pixels (H, W, 3) uint8 RGB as a PNG in a ``data:`` URI: written anew, so that no metadata of the file travels along."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=False, compress_level=9)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pathology.contracts.evaluation import Evaluation
 from pathology.contracts.tables import PredictionRow
-from pathology.report.page import confident_mistakes, fill
+from pathology.report.binary import confident_mistakes, fill
 
 MISTAKES_SHOWN = 10
 

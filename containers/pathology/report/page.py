@@ -1,89 +1,40 @@
-"""What every report of a binary classifier has: the page's frame, its measures, its figures, its verdict, its mistakes."""
+"""The frame of every report: one HTML file that needs nothing from outside, filled from a template that extends base.html.j2."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pathology.contracts.evaluation import BinaryClassificationMetrics, Bounds, CalibrationBin
-from pathology.report.figures import calibration_figure, distribution_figure, precision_recall_figure, roc_figure
-
-MEASURES = (
-    ("auroc", "AUROC", "Chance that a positive {unit} gets a higher score than a negative one; 0.5 is a coin."),
-    ("sensitivity", "Sensitivity", "Of the positive {units}, the share that the model calls positive."),
-    ("specificity", "Specificity", "Of the negative {units}, the share that the model calls negative."),
-    ("precision", "Precision (PPV)", "Of the {units} called positive, the share that is. Falls where positives are rarer."),
-    ("balanced_accuracy", "Balanced accuracy", "Mean of sensitivity and specificity; 0.5 is a coin."),
-    ("accuracy", "Accuracy", "Share of {units} called right; the majority class alone reaches much of it."),
-    ("average_precision", "Average precision", "Area under the precision-recall curve; chance is the share of positives."),
-    ("f1", "F1", "Harmonic mean of precision and sensitivity."),
-)
+from pathology.contracts.evaluation import Bounds
 
 
-class Call(Protocol):
-    """A row of predictions.csv, whatever it is of."""
+@dataclass(frozen=True)
+class Mark:
+    """A place on the headline's scale from 0 to 1, and what stands there."""
 
-    @property
-    def label(self) -> int:
-        """0 or 1, the truth."""
-
-    @property
-    def probability(self) -> float:
-        """Of class 1."""
-
-    @property
-    def predicted(self) -> int:
-        """0 or 1, at the threshold."""
+    at: float
+    words: str
 
 
-class Block(Protocol):
-    """What the frame reads of either task's block of evaluation.json."""
+@dataclass(frozen=True)
+class Headline:
+    """The number that a reader takes along, between 0 and 1, with a sentence on it."""
 
-    @property
-    def threshold(self) -> float:
-        """On the probability of class 1."""
-
-    @property
-    def confidence(self) -> float:
-        """Of every interval."""
-
-    @property
-    def seed(self) -> int:
-        """Of the bootstrap."""
-
-    @property
-    def intervals(self) -> dict[str, Bounds]:
-        """By the names of :data:`MEASURES` and more."""
-
-    @property
-    def calibration(self) -> list[CalibrationBin]:
-        """Lowest probability first."""
+    title: str
+    bounds: Bounds
+    verdict: str
+    marks: tuple[Mark, ...] = ()
 
 
-Row = TypeVar("Row", bound=Call)
-
-
-def fill(
-    template: str,
-    block: Block,
-    metrics: BinaryClassificationMetrics,
-    predictions: Sequence[Call],
-    *,
-    labels: tuple[str, str],
-    unit: tuple[str, str],
-    own: Mapping[str, Any],
-) -> str:
-    """Fill ``template``, which extends base.html.j2, with what all reports show and the task's ``own`` values.
-
-    ``labels`` name class 0 and 1; ``unit`` is what one prediction is of, singular and plural.
-    """
-    truth = np.array([row.label for row in predictions])
-    probability = np.array([row.probability for row in predictions])
-    names = {"unit": unit[0], "units": unit[1]}
+def page(template: str, context: Mapping[str, Any]) -> str:
+    """Fill ``template``, which extends base.html.j2; that reads ``block``, ``headline``, ``measures`` and ``units``."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -93,43 +44,18 @@ def fill(
     )
     environment.filters["percent"] = lambda value: f"{value:.0%}"
     environment.filters["number"] = _number
-    auroc = block.intervals["auroc"]
-    context: dict[str, Any] = {
-        **names,
-        "block": block,
-        "labels": labels,
-        "style": (Path(__file__).parent / "report.css").read_text(),
-        "matrix": metrics.confusion_matrix,
-        "measures": [(title, block.intervals[name], words.format(**names)) for name, title, words in MEASURES],
-        "auroc": auroc,
-        "verdict": verdict(auroc, block.confidence),
-        "roc": roc_figure(truth, probability, block.threshold, block.confidence, block.seed),
-        "precision_recall": precision_recall_figure(truth, probability, block.threshold),
-        "calibration": calibration_figure(block.calibration),
-        "distribution": distribution_figure(truth, probability, block.threshold, labels, block.seed),
-        **own,
-    }
-    return environment.get_template(template).render(context)
+    style = (Path(__file__).parent / "report.css").read_text()
+    return environment.get_template(template).render({"style": style, **context})
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def verdict(auroc: Bounds, confidence: float) -> str:
-    """One sentence on whether the scores carry information at all."""
-    if auroc.low > 0.5:
-        return f"The scores separate the classes better than chance: the {confidence:.0%} interval lies above 0.5."
-    if auroc.high < 0.5:
-        return f"The scores order the classes the wrong way round: the {confidence:.0%} interval lies below 0.5."
-    return f"This test cannot tell the scores from chance: the {confidence:.0%} interval holds 0.5."
+def png_uri(pixels: np.ndarray) -> str:
+    """Pixels (H, W, 3) uint8 RGB as a PNG in a ``data:`` URI: written anew, so that no metadata of the file travels along."""
+    from PIL import Image
 
-
-def confident_mistakes(predictions: Sequence[Row], threshold: float) -> list[Row]:
-    """What was called wrong, the farthest from the threshold first, as a share of the room on their side of it; ties as given."""
-
-    def confidence(row: Row) -> float:
-        room = 1 - threshold if row.predicted else threshold
-        return abs(row.probability - threshold) / room if room else 0.0
-
-    return sorted((row for row in predictions if row.predicted != row.label), key=lambda row: -confidence(row))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=False, compress_level=9)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

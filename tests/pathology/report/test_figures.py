@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 from pathology.contracts.tables import PredictionRow
 from pathology.metrics.ranking import roc_curve
+from pathology.report.binary import confident_mistakes
 from pathology.report.figures import GRID, distribution_figure, precision_recall_figure, roc_band, roc_figure
-from pathology.report.page import confident_mistakes
 
 GENERATOR = np.random.default_rng(0)
 TRUTH = np.repeat([0, 1], 30)

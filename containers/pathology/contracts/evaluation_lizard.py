@@ -1,0 +1,184 @@
+"""evaluation.json of lizard: Model Monitor's metrics for several classes, which Studio's registry draws, and a block on nuclei.
+
+Format: https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-metrics.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from pathology.contracts.evaluation import Bounds, Count, EncoderReport, Measure, Probability, Standing, standing
+from pathology.contracts.intervals import Interval
+from pathology.contracts.strict_json import StrictJson
+
+PublishedMeasure = Literal["bpq", "mpq", "mpq_plus", "r2", "dice", "aji"]
+
+
+class MulticlassClassificationMetrics(StrictJson):
+    """Of the nuclei that were found, whether their class is right. Model Monitor's names, class numbers as labels.
+
+    ``confusion_matrix`` is actual → predicted → count; means are weighted by actual nuclei. A ``best_constant_classifier`` calls
+    every nucleus by the class that is the most common among them.
+    """
+
+    confusion_matrix: dict[str, dict[str, Count]]
+    accuracy: Measure
+    weighted_recall: Measure
+    weighted_precision: Measure
+    weighted_f0_5: Measure
+    weighted_f1: Measure
+    weighted_f2: Measure
+    accuracy_best_constant_classifier: Measure
+    weighted_recall_best_constant_classifier: Measure
+    weighted_precision_best_constant_classifier: Measure
+    weighted_f0_5_best_constant_classifier: Measure
+    weighted_f1_best_constant_classifier: Measure
+    weighted_f2_best_constant_classifier: Measure
+
+
+class NucleiPublished(StrictJson):
+    """What somebody else reports on Lizard, and where it stands."""
+
+    model: str
+    how: str
+    measure: PublishedMeasure
+    value: Probability
+    source: str
+
+
+_FOLD_0 = "trained on Lizard, fold 0: the split by source image that this task takes"
+_CONIC = "Graham et al. 2024, CoNIC Challenge; its baseline's split and code: https://github.com/TissueImageAnalytics/CoNIC"
+_PANNUKE = "nuclei as learnt on PanNuke, their classes on Lizard; not necessarily on fold 0"
+_CELLVIT = "Hörst et al. 2025, CellViT++: https://arxiv.org/abs/2501.05269"
+
+PUBLISHED = (
+    NucleiPublished(model="HoVer-Net", how=_FOLD_0, measure="bpq", value=0.6149, source=_CONIC),
+    NucleiPublished(model="HoVer-Net", how=_FOLD_0, measure="mpq_plus", value=0.4998, source=_CONIC),
+    NucleiPublished(model="HoVer-Net", how=_FOLD_0, measure="r2", value=0.8585, source=_CONIC),
+    NucleiPublished(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="bpq", value=0.536, source=_CELLVIT),
+    NucleiPublished(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="mpq", value=0.294, source=_CELLVIT),
+    NucleiPublished(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="dice", value=0.774, source=_CELLVIT),
+    NucleiPublished(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="aji", value=0.554, source=_CELLVIT),
+)
+"""Facts §3. None comes with an interval."""
+
+
+class NucleiComparison(StrictJson):
+    """Our measure beside a published one."""
+
+    published: NucleiPublished
+    own: Bounds
+    own_is: Standing
+
+
+class ClassRow(StrictJson):
+    """One class: its nuclei in the test patches and in their central 224 px, and its scores; null where it is nowhere.
+
+    ``f1`` of detecting the class is its ``dq``: both are 2TP / (2TP + FP + FN).
+    """
+
+    name: str
+    true: Count
+    predicted: Count
+    true_central: Count
+    predicted_central: Count
+    pq: Bounds | None
+    dq: Bounds | None
+    sq: Bounds | None
+    f1: Bounds | None
+    r2: Bounds | None
+
+
+class Confusion(StrictJson):
+    """Nuclei matched at IoU > 0.5 whatever their class, rows true and columns predicted, in the order of ``classes``.
+
+    ``missed`` are true nuclei that nothing matches, ``surplus`` predicted ones, by class.
+    """
+
+    classes: tuple[str, ...]
+    matched: list[list[Count]]
+    missed: list[Count]
+    surplus: list[Count]
+
+    @model_validator(mode="after")
+    def _square(self) -> Self:
+        if {len(self.matched), *map(len, self.matched), len(self.missed), len(self.surplus)} != {len(self.classes)}:
+            raise ValueError(f"a row, a column, a missed and a surplus for each of the {len(self.classes)} classes")
+        return self
+
+
+class NucleiValidation(StrictJson):
+    """How training ended on the validation patches, means over patches; they chose the moment to stop, which flatters."""
+
+    patches: Count
+    loss: float
+    iou: Probability
+    dice: Probability
+    pq: Probability
+    epoch: Count
+
+
+class NucleiModelIdentity(StrictJson):
+    """What was evaluated: hashes of the archive and of its configuration, which holds those of all weights.
+
+    ``version`` is what the endpoint answers; ``trained_on_these_patches``: patches.csv is the table that the model was trained
+    from, so that its split holds.
+    """
+
+    archive_sha256: str
+    config_sha256: str
+    version: str
+    classes: tuple[str, ...]
+    tuning: Literal["frozen", "lora"]
+    trained_on_these_patches: bool
+    validation: NucleiValidation
+    serving_code: str
+    evaluated_with_code: str
+
+
+class LizardBlock(StrictJson):
+    """What a pathologist and an auditor ask for beside Studio's numbers.
+
+    ``n`` are test patches out of ``sources`` source images, ``nuclei`` the true ones in them, ``predicted`` the found ones.
+    ``empty_patches`` have none of either and count as 0 in means over patches. ``intervals`` are by source image, named bpq, mpq,
+    mpq_plus, r2, dice, aji, detection_f1. ``published_partition``: the test patches are Lizard's fold 0 with its classes, without
+    which ``published`` compares unlike things.
+    """
+
+    task: Literal["lizard"]
+    n: Count
+    sources: Count
+    nuclei: Count
+    predicted: Count
+    empty_patches: Count
+    confidence: float
+    resamples: Count
+    seed: Count
+    intervals: dict[str, Bounds]
+    classes: list[ClassRow]
+    confusion: Confusion
+    published: list[NucleiComparison]
+    published_partition: bool
+    model: NucleiModelIdentity
+    encoder: EncoderReport
+    data: dict[str, str]
+    cautions: list[str]
+
+
+class LizardEvaluation(StrictJson):
+    """The whole file."""
+
+    multiclass_classification_metrics: MulticlassClassificationMetrics
+    pathology: LizardBlock
+
+
+def compare_nuclei(intervals: Mapping[str, Interval]) -> list[NucleiComparison]:
+    """Our measures beside :data:`PUBLISHED`, in its order; ``intervals`` has each of them."""
+    rows = []
+    for published in PUBLISHED:
+        own = intervals[published.measure]
+        rows.append(NucleiComparison(published=published, own=Bounds.of(own), own_is=standing(own, published.value)))
+    return rows

@@ -1,0 +1,382 @@
+"""EvaluateLizard: a real artefact on a tiny encoder, through the functions that serve it; every score from predictions.csv alone."""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import tarfile
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from endpoints import encoded
+from msi_jobs import processing_job, strict_json, write_table
+from nuclear_models import network, save
+from pages import Page
+from pathology.commands import evaluate_lizard, prepare_lizard
+from pathology.commands.evaluate_lizard import cautions, is_published, main
+from pathology.contracts.code import closure
+from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation_lizard import LizardEvaluation
+from pathology.contracts.media import NPY
+from pathology.contracts.settings_lizard import LIZARD_CLASSES, EvaluateLizard, PrepareLizard
+from pathology.contracts.tables_lizard import NucleiPatchRow, NucleiScoreRow
+from pathology.datasets.conic import read_prepared
+from pathology.metrics.nuclei import patch_rows
+from pathology.metrics.panoptic import relabel
+from pathology.models import serve_lizard
+from pathology.models.nuclear_prediction import Predictor
+from pathology.models.tiny import make_tiny_encoder
+from pathology.nuclei.counts import central_counts
+from pathology.nuclei.targets import distance_maps
+from pathology.nuclei.watershed import STANDARD
+from scipy import ndimage
+from sklearn import metrics
+
+SIDE, SOURCES, PATCHES = 64, 30, 3
+TEST = 18  # six of the source images
+PER_CLASS = 36
+"""Of the green channel: that times its class is what a nucleus looks like."""
+
+
+class Seeing(torch.nn.Module):
+    """In place of a network one that reads a made patch as it is painted: red is nuclei, green their class."""
+
+    def forward(self, pixels):
+        red = pixels[:, 0].numpy() > 127
+        kinds = np.where(red, np.rint(pixels[:, 1].numpy() / PER_CLASS), 0).astype(int)
+        maps = np.stack([distance_maps(ndimage.label(mask)[0]) for mask in red])
+        classes = np.stack([kinds == number for number in range(len(LIZARD_CLASSES) + 1)], axis=1)
+        nucleus, logits = (torch.from_numpy(20.0 * values - 10).float() for values in (red, classes))
+        return SimpleNamespace(nucleus=nucleus, distances=torch.from_numpy(maps), classes=logits)
+
+
+def made_patch(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of discs (SIDE, SIDE, 3) and its labels (SIDE, SIDE, 2), which differ: discs are moved, left out, added, retyped."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    image, labels = np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE, 2), np.uint16)
+    for number in range(1, generator.integers(6, 14)):
+        (y, x), radius = generator.uniform(4, SIDE - 4, 2), generator.uniform(4, 7)
+        kind = int(generator.integers(1, len(LIZARD_CLASSES) + 1))
+        if generator.random() > 0.15:
+            labels[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = number, kind
+        if generator.random() > 0.15:
+            seen = kind if generator.random() > 0.2 else 1 + kind % len(LIZARD_CLASSES)
+            y, x = np.array([y, x]) + generator.normal(0, 0.8, 2)
+            image[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 255, seen * PER_CLASS, 0
+    labels[..., 0] = relabel(labels[..., 0])
+    return image, labels
+
+
+def write_conic(folder: Path, images: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
+    """The four files."""
+    folder.mkdir(parents=True)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    counts = [",".join(map(str, central_counts(each, len(LIZARD_CLASSES)))) for each in labels]
+    (folder / "counts.csv").write_text("\n".join([",".join(LIZARD_CLASSES), *counts]) + "\n")
+    (folder / "patch_info.csv").write_text("\n".join(["patch_info", *names]) + "\n")
+
+
+class LizardRun:
+    """A made data set in CoNIC's files, prepared by its own command, and a packed model of random weights."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.dataset = root, root / "dataset"
+        generator = np.random.default_rng(5)
+        made = [made_patch(generator) for _ in range(SOURCES * PATCHES)]
+        self.images, self.labels = (np.stack(each) for each in zip(*made, strict=True))
+        self.names = [f"{'glas' if source % 2 else 'crag'}_{source}-{n:04d}" for source in range(SOURCES) for n in range(PATCHES)]
+        write_conic(self.dataset, self.images, self.labels, self.names)
+        self.patches = self.prepare(root)
+        self.models = root / "models"
+        make_tiny_encoder(self.models)
+        self.pack()
+
+    def prepare(self, root: Path, **settings) -> Path:
+        """PrepareLizard's output."""
+        given = PrepareLizard(**{"published_counts": False, **settings})
+        with contextlib.redirect_stdout(io.StringIO()):
+            prepare_lizard.main(processing_job(root, given, {"dataset": self.dataset}, ("patches",)))
+        return root / "patches"
+
+    @property
+    def test(self) -> list[NucleiPatchRow]:
+        """The test patches by name."""
+        rows, _ = read_prepared(self.patches)
+        return sorted((row for row in rows if row.split == "test"), key=lambda row: row.name)
+
+    def pack(self, **changes) -> None:
+        """Save and pack random weights as training does."""
+        table = hashlib.sha256((self.patches / "patches.csv").read_bytes()).hexdigest()
+        code = closure(serve_lizard.__name__)
+        self.folder = save(self.root / "model", network(self.models), code, **{"inputs": {"patches": table}, **changes})
+        self.archive = self.root / "packed" / "model.tar.gz"
+        self.archive.parent.mkdir(exist_ok=True)
+        with tarfile.open(self.archive, "w:gz") as tar:
+            tar.add(self.folder, ".")
+
+    def load(self):
+        """The packed model, with eyes for made patches."""
+        model = serve_lizard.load_lizard(self.folder, self.models)
+        return replace(model, predictor=Predictor(Seeing(), torch.device("cpu"), STANDARD, 256, 64))
+
+    def evaluate(self, root: Path, seeing: bool = True, **inputs) -> tuple[dict, list[NucleiScoreRow], str]:
+        """evaluation.json, predictions.csv and what was printed."""
+        given = {"model": self.archive.parent, "models": self.models, "patches": self.patches, "dataset": self.dataset, **inputs}
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patched:
+            if seeing:
+                patched.setattr(serve_lizard, "model_fn", lambda folder, encoder: self.load())
+            main(processing_job(root, EvaluateLizard(resamples=200), given, ("evaluation",)))
+        output = root / "evaluation"
+        return strict_json(output / "evaluation.json"), NucleiScoreRow.read(output / "predictions.csv"), printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def lizard(tmp_path_factory):
+    return LizardRun(tmp_path_factory.mktemp("lizard"))
+
+
+@pytest.fixture(scope="module")
+def evaluated(lizard, tmp_path_factory):
+    """Its evaluation: folder, evaluation.json, predictions, log."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    return folder, *lizard.evaluate(folder)
+
+
+def test_every_test_patch_is_scored_once_in_each_class(evaluated, lizard):
+    _, evaluation, predictions, log = evaluated
+    assert [(row.patch, row.class_name) for row in predictions] == [
+        (row.name, kind) for row in lizard.test for kind in (*LIZARD_CLASSES, "all")
+    ]
+    block = evaluation["pathology"]
+    assert (block["n"], block["sources"]) == (TEST, TEST // PATCHES) and block["n"] > serve_lizard.BATCH
+    assert block["nuclei"] == sum(row.nuclei for row in lizard.test)
+    assert list(block["intervals"]) == ["bpq", "dice", "aji", "detection_f1", "mpq", "mpq_plus", "r2"]
+    assert block["intervals"]["bpq"]["low"] > 0.3 and block["intervals"]["dice"]["high"] < 0.99
+    assert f"{TEST} patches of 6 source images, {block['nuclei']:,} nuclei, {block['predicted']:,} found" in log
+    assert f"bpq {block['intervals']['bpq']['value']:.3f} (95% interval" in log
+
+
+def test_the_scores_follow_from_predictions_csv_alone(evaluated):
+    folder, evaluation, _, _ = evaluated
+    with (folder / "evaluation" / "predictions.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    by_class, by_patch = defaultdict(list), defaultdict(dict)
+    for line in table:
+        row = {name: value if name in ("patch", "source", "class_name") else float(value) for name, value in line.items()}
+        by_class[row["class_name"]].append(row)
+        by_patch[row["patch"]][row["class_name"]] = row
+
+    def quality(*rows):
+        tp, fp, fn, iou = (sum(row[name] for row in rows) for name in ("tp", "fp", "fn", "iou_sum"))
+        return iou / (tp + fp / 2 + fn / 2) if tp + fp + fn else 0.0
+
+    def mean_of(values):
+        values = list(values)
+        return sum(values) / len(values)
+
+    everything = by_class.pop("all")
+    own = {name: bounds["value"] for name, bounds in evaluation["pathology"]["intervals"].items()}
+    tp, wrong = sum(row["tp"] for row in everything), sum(row["fp"] + row["fn"] for row in everything)
+    assert own == pytest.approx(
+        {
+            "bpq": mean_of(quality(row) for row in everything),
+            "dice": mean_of(2 * row["pixels_both"] / (row["pixels_true"] + row["pixels_predicted"]) for row in everything),
+            "aji": mean_of(row["aji_intersection"] / row["aji_union"] for row in everything),
+            "detection_f1": 2 * tp / (2 * tp + wrong),
+            "mpq": mean_of(
+                mean_of(quality(row) for kind, row in rows.items() if kind != "all" and row["tp"] + row["fn"])
+                for rows in by_patch.values()
+            ),
+            "mpq_plus": mean_of(quality(*rows) for rows in by_class.values()),
+            "r2": mean_of(
+                metrics.r2_score([row["true_count"] for row in rows], [row["predicted_count"] for row in rows])
+                for rows in by_class.values()
+            ),
+        },
+        abs=1e-9,
+    )
+    for row in evaluation["pathology"]["classes"]:
+        assert row["pq"]["value"] == pytest.approx(quality(*by_class[row["name"]]), abs=1e-9)
+        assert row["f1"] == row["dq"] and row["true"] == sum(item["tp"] + item["fn"] for item in by_class[row["name"]])
+        assert row["pq"]["low"] <= row["pq"]["value"] <= row["pq"]["high"]
+    for row in evaluation["pathology"]["published"]:
+        assert row["own"] == evaluation["pathology"]["intervals"][row["published"]["measure"]]
+
+
+def test_the_classes_of_what_was_found(evaluated):
+    _, evaluation, _, _ = evaluated
+    table, studio = evaluation["pathology"]["confusion"], evaluation["multiclass_classification_metrics"]
+    matched = np.array(table["matched"])
+    by_class = evaluation["pathology"]["classes"]
+    assert (matched.sum(1) + table["missed"]).tolist() == [row["true"] for row in by_class]
+    assert (matched.sum(0) + table["surplus"]).tolist() == [row["predicted"] for row in by_class]
+    assert studio["confusion_matrix"] == {
+        str(actual + 1): {str(called + 1): int(matched[actual, called]) for called in range(6)} for actual in range(6)
+    }
+    assert 0 < matched.trace() < matched.sum()
+    actual = np.repeat(np.arange(6), matched.sum(1))
+    called = np.concatenate([np.repeat(np.arange(6), row) for row in matched])
+    constant = np.full_like(actual, matched.sum(1).argmax())
+    for suffix, predicted in (("", called), ("_best_constant_classifier", constant)):
+        expected = {
+            f"accuracy{suffix}": metrics.accuracy_score(actual, predicted),
+            f"weighted_recall{suffix}": metrics.recall_score(actual, predicted, average="weighted"),
+            f"weighted_precision{suffix}": metrics.precision_score(actual, predicted, average="weighted", zero_division=0),
+            **{
+                f"weighted_{name}{suffix}": metrics.fbeta_score(actual, predicted, beta=beta, average="weighted", zero_division=0)
+                for name, beta in (("f0_5", 0.5), ("f1", 1), ("f2", 2))
+            },
+        }
+        assert {name: studio[name]["value"] for name in expected} == pytest.approx(expected)
+        assert all(studio[name]["standard_deviation"] > 0 for name in expected)
+
+
+def test_the_endpoint_gives_the_same_nuclei(evaluated, lizard):
+    """What is evaluated is what is deployed: a PNG is decoded to the array's own pixels, and the answer scores as in the table."""
+    _, evaluation, predictions, _ = evaluated
+    model = lizard.load()
+    assert model.version == evaluation["pathology"]["model"]["version"]
+    for row in lizard.test[:2] + lizard.test[-2:]:
+        picture = serve_lizard.input_fn(encoded(lizard.images[row.index]), "image/png")
+        assert picture.dtype == np.uint8 and (picture == lizard.images[row.index]).all()
+        answer = serve_lizard.output_fn(serve_lizard.predict_fn([picture], model)[0], NPY)
+        labels = np.load(io.BytesIO(answer), allow_pickle=False)
+        rows = patch_rows(row.name, row.source, lizard.labels[row.index], labels, LIZARD_CLASSES)
+        assert rows == [item for item in predictions if item.patch == row.name]
+
+
+def test_the_packed_weights_are_those_that_are_run(lizard, tmp_path):
+    evaluation, predictions, _ = lizard.evaluate(tmp_path, seeing=False)
+    model = serve_lizard.model_fn(lizard.folder, lizard.models)
+    found = serve_lizard.predict_fn([lizard.images[row.index] for row in lizard.test], model)
+    counts = {row.name: int(each.labels[..., 0].max()) for row, each in zip(lizard.test, found, strict=True)}
+    assert {row.patch: row.tp + row.fp for row in predictions if row.class_name == "all"} == counts
+    assert evaluation["pathology"]["predicted"] == sum(counts.values()) > 0
+
+
+def test_what_was_evaluated_is_named_by_hash(evaluated, lizard):
+    folder, evaluation, _, log = evaluated
+    block = evaluation["pathology"]
+    model = block["model"]
+    assert model["archive_sha256"] == hashlib.sha256(lizard.archive.read_bytes()).hexdigest()
+    assert model["config_sha256"] == hashlib.sha256((lizard.folder / "config.json").read_bytes()).hexdigest()
+    assert model["version"] == model["config_sha256"][:12] and model["tuning"] == "frozen"
+    assert block["data"] == {
+        f"{name.partition('.')[0]}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in {
+            "patches.csv": lizard.patches / "patches.csv",
+            "images.npy": lizard.dataset / "images.npy",
+            "labels.npy": lizard.dataset / "labels.npy",
+        }.items()
+    }
+    assert model["trained_on_these_patches"] is True and model["serving_code"] == model["evaluated_with_code"]
+    assert block["published_partition"] is False
+    words = ("seeded stand-in", "6 source images only", "the 1,018 of Lizard's fold 0")
+    assert len(block["cautions"]) == len(words) and all(map(str.__contains__, block["cautions"], words))
+    assert all(f"caution: {caution}" in log for caution in block["cautions"])
+    content = (folder / "evaluation" / "evaluation.json").read_bytes()
+    assert LizardEvaluation.from_json(content, "evaluation.json").to_json() == content
+
+
+def test_the_report_shows_patches_of_this_test(evaluated, lizard):
+    folder, evaluation, _, _ = evaluated
+    page = Page((folder / "evaluation" / "report.html").read_text())
+    assert f"{TEST} test patches from 6 source images, with {evaluation['pathology']['nuclei']} nuclei" in page.text
+    assert sum(row.name in page.text for row in lizard.test) == 6
+    assert all(item.startswith(("data:", "#patch-")) for item in page.references)
+
+
+def test_twice_the_same_bytes(evaluated, lizard, tmp_path):
+    lizard.evaluate(tmp_path)
+    for name in ("predictions.csv", "report.html", "evaluation.json"):
+        assert (tmp_path / "evaluation" / name).read_bytes() == (evaluated[0] / "evaluation" / name).read_bytes()
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_reader_is_warned(evaluated, lizard):
+    _, _, predictions, _ = evaluated
+    rows, dataset = read_prepared(lizard.patches)
+    test, train = (next(row.name for row in rows if row.split == split) for split in ("test", "train"))
+    other = next(row.name for row in rows if row.split == "test" and row.name != test)
+    dataset = dataset.model_copy(update={"identical": ((test, other, train), (other, other))})
+    without = [
+        row.model_copy(update=dict.fromkeys(("tp", "fn", "iou_sum", "true_count"), 0)) if row.class_name == "plasma" else row
+        for row in predictions
+        if row.class_name != "neutrophil"
+    ]
+    few = [row for row in predictions if row.class_name == "neutrophil"]
+    few = [row.model_copy(update={"tp": int(n == 0), "fn": 0, "iou_sum": 0.9 * (n == 0)}) for n, row in enumerate(few)]
+    scores = evaluate_lizard.NucleiScores.of(without + few, LIZARD_CLASSES, resamples=100, confidence=0.95, seed=0)
+    config = lizard.load().config.model_copy(update={"inputs": {"patches": "0" * 64}, "serving_code": "f" * 16})
+    said = cautions(config, scores, rows, dataset, "e" * 16)
+    words = (
+        "seeded stand-in",
+        "6 source images",
+        "No plasma nucleus",
+        "only 1 neutrophil",
+        "orientation only",
+        "2 test patches have the very pixels",
+        "another patches table",
+        "code packed",
+    )
+    assert len(said) == len(words) and all(map(str.__contains__, said, words))
+
+
+@pytest.mark.parametrize(("change", "published"), [({}, True), ({"fold": 1}, False)])
+def test_the_published_test_set_is_known_by_fold_number_and_classes(lizard, change, published):
+    _, dataset = read_prepared(lizard.patches)
+    dataset = dataset.model_copy(update={"settings": dataset.settings.model_copy(update=change)})
+    assert is_published(dataset, 1018) is published
+    assert not is_published(dataset, 1017)
+    assert not is_published(dataset.model_copy(update={"classes": ("a", "b", "c", "d", "e", "f")}), 1018)
+
+
+def refused(lizard, tmp_path, match, **inputs):
+    """Evaluating ends in one line and leaves nothing that looks like a result."""
+    with pytest.raises(DataError, match=match) as caught:
+        lizard.evaluate(tmp_path / "job", **inputs)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "job").rglob("evaluation.json"))
+
+
+def test_another_data_set_is_refused(lizard, tmp_path):
+    labels = lizard.labels.copy()
+    labels[0, 0, 0] = 0 if labels[0, 0, 0].any() else 1
+    write_conic(tmp_path / "changed", lizard.images, labels, lizard.names)
+    refused(lizard, tmp_path, "labels.npy is not the labels.npy that was prepared", dataset=tmp_path / "changed")
+    (tmp_path / "changed" / "images.npy").unlink()
+    refused(lizard, tmp_path, "images.npy: there is no such file", dataset=tmp_path / "changed")
+
+
+def test_a_table_of_another_preparation_is_refused(lizard, tmp_path):
+    other = lizard.prepare(tmp_path / "other", fold=1)
+    (other / "dataset.json").write_bytes((lizard.patches / "dataset.json").read_bytes())
+    refused(lizard, tmp_path, "patches.csv is not the one that dataset.json was written with", patches=other)
+
+
+def test_a_model_of_other_classes_is_refused(lizard, tmp_path):
+    said = json.loads((lizard.patches / "dataset.json").read_bytes())
+    said["classes"] = said["settings"]["classes"] = ["a", "b", "c", "d", "e", "f"]
+    other = tmp_path / "patches"
+    other.mkdir()
+    (other / "patches.csv").write_bytes((lizard.patches / "patches.csv").read_bytes())
+    (other / "dataset.json").write_text(json.dumps(said))
+    refused(lizard, tmp_path, "the model knows neutrophil, .* and the patches have a, b, c, d, e, f", patches=other)
+
+
+def test_test_patches_of_one_source_image_have_no_interval(lizard, tmp_path):
+    rows, dataset = read_prepared(lizard.patches)
+    kept = lizard.test[0].source
+    rows = [row.model_copy(update={"split": "train"}) if row.split == "test" and row.source != kept else row for row in rows]
+    folder = write_table(tmp_path / "patches", "patches.csv", rows)
+    sha256 = hashlib.sha256((folder / "patches.csv").read_bytes()).hexdigest()
+    (folder / "dataset.json").write_bytes(dataset.model_copy(update={"patches_sha256": sha256}).to_json())
+    refused(lizard, tmp_path, "intervals are by source image and need two", patches=folder)

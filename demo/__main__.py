@@ -1,6 +1,7 @@
 """``python -m demo --task msi``: make data, upsert the task's pipeline here, run it, on this machine alone.
 
-With ``--slides`` and ``--labels`` (msi), or ``--annotations`` and ``--images`` (mhist), the same run reads a person's own data.
+With ``--slides`` and ``--labels`` (msi), ``--annotations`` and ``--images`` (mhist) or ``--dataset`` (lizard), the same run reads a
+person's own data.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pipelines.service.session import state_folder
 
 BUCKET = "local"
 ENCODER = f"s3://{BUCKET}/demo/tiny-encoder"
-PATIENTS, POSITIVES, PATCHES = 64, 26, 600
+PATIENTS, POSITIVES, PATCHES, NUCLEI_PATCHES = 64, 26, 600, 160
 
 
 def _slides(folder: Path) -> None:
@@ -39,6 +40,13 @@ def _patches(folder: Path) -> None:
     print("making patches for the demo (seeded, of two H&E-like textures; no patient's)", flush=True)
     folder.mkdir(parents=True)
     make_patches(folder, PATCHES)
+
+
+def _nuclei(folder: Path) -> None:
+    from demo.nuclei import make_nuclei
+
+    print("making nuclei for the demo (seeded, of six H&E-like kinds; no patient's)", flush=True)
+    make_nuclei(folder / "arrays", NUCLEI_PATCHES)
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,20 @@ DEMOS = {
         own={"AnnotationsUri": ("annotations", False), "ImagesUri": ("images", True)},
         # A tiny encoder, and fewer patches than MHIST's.
         settings={"EncoderUri": ENCODER, "PublishedCounts": "false", "MinAuroc": "0.6"},
+    ),
+    "lizard": Demo(
+        make=_nuclei,
+        data={"DatasetUri": "arrays"},
+        own={"DatasetUri": ("dataset", True)},
+        # A tiny encoder, a narrow decoder, a short training, and fewer patches than Lizard's.
+        settings={
+            "EncoderUri": ENCODER,
+            "PublishedCounts": "false",
+            "Epochs": "6",
+            "BatchSize": "8",
+            "Width": "8",
+            "MinBpq": "0.2",
+        },
     ),
 }
 
@@ -160,6 +182,7 @@ def demo(
     labels: Annotated[Path | None, typer.Option("--labels", help="msi: their label table, csv or xlsx.")] = None,
     annotations: Annotated[Path | None, typer.Option("--annotations", help="mhist: your own annotations.csv.")] = None,
     images: Annotated[Path | None, typer.Option("--images", help="mhist: the folder of its images.zip or PNGs.")] = None,
+    dataset: Annotated[Path | None, typer.Option("--dataset", help="lizard: a folder with images.npy and so on.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier runs first.")] = False,
     param: Annotated[list[str] | None, typer.Option("--param", help="NAME=VALUE, as for pipelines.start.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False,
@@ -168,7 +191,7 @@ def demo(
     from pipelines.start import start
     from pipelines.upsert import upsert
 
-    own = own_data(task, {"slides": slides, "labels": labels, "annotations": annotations, "images": images})
+    own = own_data(task, {"slides": slides, "labels": labels, "annotations": annotations, "images": images, "dataset": dataset})
     state = state_folder()
     if fresh:
         forget(state)

@@ -10,6 +10,7 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
+from pipelines.graphs.lizard import lizard
 from pipelines.graphs.mhist import mhist
 from pipelines.graphs.msi import msi
 from pipelines.tasks.common import Task
@@ -17,7 +18,11 @@ from steps.environment import Environment
 from steps.jobs import code_of, code_uri
 from steps.sdk import Parameter, Pipeline, Step
 
-GRAPHS: dict[str, Callable[[Any, Environment], tuple[list[Parameter], list[Step]]]] = {"msi": msi, "mhist": mhist}
+GRAPHS: dict[str, Callable[[Any, Environment], tuple[list[Parameter], list[Step]]]] = {
+    "msi": msi,
+    "mhist": mhist,
+    "lizard": lizard,
+}
 CODE_PLACEHOLDER = "<code>"
 
 

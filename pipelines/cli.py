@@ -12,7 +12,7 @@ from pathology.contracts.errors import PathologyError
 if TYPE_CHECKING:
     from pipelines.service.session import Session
 
-Task = Annotated[str, typer.Option("--task", help="The pipeline's task, such as msi or mhist.")]
+Task = Annotated[str, typer.Option("--task", help="The pipeline's task, such as msi, mhist or lizard.")]
 EnvironmentName = Annotated[
     str | None,
     typer.Option(

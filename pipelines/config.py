@@ -10,6 +10,7 @@ import yaml
 from pathology.contracts.errors import RequestError
 
 from pipelines.tasks.common import Task
+from pipelines.tasks.lizard import LizardTask
 from pipelines.tasks.mhist import MhistTask
 from pipelines.tasks.msi import MsiTask
 from steps.environment import Environment, Images, Network
@@ -17,7 +18,7 @@ from steps.environment import Environment, Images, Network
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFINITIONS = REPOSITORY / "pipeline_definitions"
 ENVIRONMENT_VARIABLE = "PATHOLOGY_ENVIRONMENT"
-_KINDS: dict[str, type[Task]] = {"msi": MsiTask, "mhist": MhistTask}
+_KINDS: dict[str, type[Task]] = {"msi": MsiTask, "mhist": MhistTask, "lizard": LizardTask}
 TASKS = tuple(_KINDS)
 
 LOCAL = Environment(

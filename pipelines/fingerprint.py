@@ -10,7 +10,7 @@ from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
 
 PARAMETER = "DatasetVersion"
-_PARTS = ("SlidesUri", "ManifestUri", "LabelsUri", "AnnotationsUri", "ImagesUri", "EncoderUri")
+_PARTS = ("SlidesUri", "ManifestUri", "LabelsUri", "AnnotationsUri", "ImagesUri", "DatasetUri", "EncoderUri")
 """Parameters that name what a person put there; a pipeline has those of its task."""
 
 

@@ -11,7 +11,7 @@ from pipelines.builder import build
 from pipelines.config import LOCAL, TASKS, load_task
 from pipelines.parameters import check_parameters
 
-NONE = dict.fromkeys(("slides", "labels", "annotations", "images"))
+NONE = dict.fromkeys(("slides", "labels", "annotations", "images", "dataset"))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -29,7 +29,7 @@ def test_what_the_demo_gives_is_what_the_pipeline_takes(task):
         ("msi", {"slides": "x"}, "give both SLIDES=<folder> and LABELS=<table>, or neither"),
         ("mhist", {"images": "x"}, "give both ANNOTATIONS=<table> and IMAGES=<folder>, or neither"),
         ("mhist", {"slides": "x", "labels": "y"}, "LABELS is no data of TASK=mhist, which reads ANNOTATIONS and IMAGES"),
-        ("brain", {}, "there is no task 'brain': choose one of msi, mhist"),
+        ("brain", {}, "there is no task 'brain': choose one of msi, mhist, lizard"),
     ],
 )
 def test_options_that_do_not_belong_together_are_refused(task, given, said):

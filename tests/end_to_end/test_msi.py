@@ -3,15 +3,12 @@
 import csv
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from laptop import Laptop
 from pathology.contracts.uris import Uri
-from pathology.models.tiny import make_tiny_encoder
 
 from demo.slides import write_svs
 from pipelines.local.client import LocalSageMaker
@@ -28,31 +25,14 @@ SMALL = {
 SETTLED = ("PrepareMsi", "ExtractFeatures", "TrainMsi", "EvaluateMsi")
 
 
-class Laptop:
-    """A local account with slides, labels and an encoder in it."""
+def account(state: Path, bucket: str = "local") -> Laptop:
+    """An account with an encoder, whose runs read ``slides`` and ``labels.csv``."""
+    uris = {"SlidesUri": "slides", "LabelsUri": "labels.csv", "EncoderUri": "tiny", "FeaturesUri": "features"}
+    return Laptop(state, "msi", {**SMALL, **{name: f"s3://{bucket}/{key}" for name, key in uris.items()}}, bucket)
 
-    def __init__(self, state: Path, bucket: str = "local") -> None:
-        self.state, self.bucket = state, bucket
-        make_tiny_encoder(self.path("tiny"))
 
-    def path(self, key: str) -> Path:
-        return Uri.parse(f"s3://{self.bucket}/{key}").under(self.state)
-
-    def verb(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", f"pipelines.{name}", "--task", "msi", *arguments]
-        env = {**os.environ, "PATHOLOGY_STATE": str(self.state)}
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
-
-    def values(self, **more: str) -> dict[str, str]:
-        uris = {"SlidesUri": "slides", "LabelsUri": "labels.csv", "EncoderUri": "tiny", "FeaturesUri": "features"}
-        return {**SMALL, **{name: f"s3://{self.bucket}/{key}" for name, key in uris.items()}, **more}
-
-    def start(self, **more: str) -> subprocess.CompletedProcess[str]:
-        given = [f"--param={name}={value}" for name, value in self.values(**more).items()]
-        return self.verb("start", *given)
-
-    def write_labels(self, text: str) -> None:
-        self.path("labels.csv").write_text(text)
+def write_labels(laptop: Laptop, text: str) -> None:
+    laptop.path("labels.csv").write_text(text)
 
 
 def crops(shared_data: Path, count: int, side: int = 700):
@@ -68,26 +48,15 @@ def crops(shared_data: Path, count: int, side: int = 700):
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory, shared_data):
     """An account in which the pipeline has run once on crops of a real slide."""
-    laptop = Laptop(tmp_path_factory.mktemp("laptop") / "state")
+    laptop = account(tmp_path_factory.mktemp("laptop") / "state")
     laptop.path("slides").mkdir(parents=True)
     lines = ["patient_id,label"]
     for number, pixels in enumerate(crops(shared_data, PATIENTS)):
         write_svs(laptop.path(f"slides/P{number:02d}.svs"), pixels, mpp=0.499)
         lines.append(f"P{number:02d},{'MSI-H' if number % 2 else 'MSS'}")
     laptop.labels = "\n".join(lines) + "\n"
-    laptop.write_labels(laptop.labels)
-    upserted = laptop.verb("upsert")
-    assert upserted.returncode == 0, upserted.stderr
-    laptop.first = laptop.start()
-    assert laptop.first.returncode == 0, laptop.first.stdout + laptop.first.stderr
-    return laptop
-
-
-def latest_steps(laptop):
-    client = LocalSageMaker(laptop.state)
-    arn = client.list_pipeline_executions(PipelineName="pathology-msi")["PipelineExecutionSummaries"][0]["PipelineExecutionArn"]
-    steps = client.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
-    return {step["StepName"]: step for step in steps}
+    write_labels(laptop, laptop.labels)
+    return laptop.ready()
 
 
 def versions(laptop):
@@ -103,8 +72,7 @@ def test_a_run_ends_in_a_model_version_and_says_how_good_it_is(laptop):
         "model package: arn:aws:sagemaker:us-east-1:000000000000:model-package/pathology-msi/1 (version 1, PendingManualApproval)"
         in out
     )
-    report = Path(next(line for line in out.splitlines() if line.startswith("report: ")).removeprefix("report: "))
-    html = report.read_text()
+    html = laptop.report().read_text()
     assert "<html" in html
     assert "http://" not in html.replace("http://www.w3.org", "")
     assert "seeded" in html
@@ -133,14 +101,14 @@ def test_two_hosts_shared_the_slides(laptop):
 def test_nothing_changed_is_cached_and_a_changed_label_is_not(laptop):
     again = laptop.start()
     assert again.returncode == 0, again.stdout
-    steps = latest_steps(laptop)
+    steps = laptop.steps()
     assert {name for name in SETTLED if "CacheHitResult" in steps[name]} == set(SETTLED)
-    laptop.write_labels(laptop.labels.replace("P00,MSS", "P00,MSI-L"))
+    write_labels(laptop, laptop.labels.replace("P00,MSS", "P00,MSI-L"))
     try:
         assert laptop.start().returncode == 0
-        assert "CacheHitResult" not in latest_steps(laptop)["PrepareMsi"]
+        assert "CacheHitResult" not in laptop.steps()["PrepareMsi"]
     finally:
-        laptop.write_labels(laptop.labels)
+        write_labels(laptop, laptop.labels)
 
 
 def test_a_feature_file_that_is_gone_is_named_and_comes_back(laptop):
@@ -160,7 +128,7 @@ def test_training_alone_builds_on_the_last_execution(laptop):
     before = versions(laptop)
     done = laptop.verb("start", "--only", "TrainMsi,EvaluateMsi,CheckMsi", "--param", "Epochs=2")
     assert done.returncode == 0, done.stdout + done.stderr
-    steps = latest_steps(laptop)
+    steps = laptop.steps()
     assert {name for name, step in steps.items() if "SelectiveExecutionResult" in step} == {
         *("PrepareMsi", "CollectFeatures", "StageFeatures")
     }
@@ -169,13 +137,13 @@ def test_training_alone_builds_on_the_last_execution(laptop):
 
 def test_preparing_alone_looks_at_the_data_as_they_are_now(laptop):
     """The dataset's version is not taken over from the execution that the selection builds on."""
-    laptop.write_labels(laptop.labels.replace("P02,MSS", "P02,MSI-L"))
+    write_labels(laptop, laptop.labels.replace("P02,MSS", "P02,MSI-L"))
     try:
         done = laptop.verb("start", "--only", "PrepareMsi", "--source", "latest")
     finally:
-        laptop.write_labels(laptop.labels)
+        write_labels(laptop, laptop.labels)
     assert done.returncode == 0, done.stdout + done.stderr
-    steps = latest_steps(laptop)
+    steps = laptop.steps()
     assert set(steps) == {"PrepareMsi"}
     assert "CacheHitResult" not in steps["PrepareMsi"]
 
@@ -199,21 +167,21 @@ def test_below_the_threshold_nothing_is_registered(laptop):
     ],
 )
 def test_labels_that_are_wrong_end_the_run_before_extraction(laptop, labels, said):
-    laptop.write_labels(labels)
+    write_labels(laptop, labels)
     try:
         failed = laptop.start()
     finally:
-        laptop.write_labels(laptop.labels)
+        write_labels(laptop, laptop.labels)
     assert failed.returncode == 1
-    assert said in latest_steps(laptop)["PrepareMsi"]["FailureReason"]
-    assert set(latest_steps(laptop)) == {"PrepareMsi"}
+    assert said in laptop.steps()["PrepareMsi"]["FailureReason"]
+    assert set(laptop.steps()) == {"PrepareMsi"}
 
 
 def test_slides_that_do_not_exist_end_the_run_before_extraction(laptop):
     failed = laptop.start(SlidesUri="s3://local/nowhere")
     assert failed.returncode == 1
-    assert "s3://local/nowhere" in latest_steps(laptop)["PrepareMsi"]["FailureReason"]
-    assert set(latest_steps(laptop)) == {"PrepareMsi"}
+    assert "s3://local/nowhere" in laptop.steps()["PrepareMsi"]["FailureReason"]
+    assert set(laptop.steps()) == {"PrepareMsi"}
 
 
 @pytest.mark.parametrize("given", ["Epoch=3", "Epochs=0", "SlidesUri=efs://fs-00000000/datasets/x"])
@@ -228,11 +196,11 @@ def test_a_wrong_parameter_starts_nothing(laptop, given):
 def test_the_definition_for_aws_runs_here_too(laptop, example_definition, tmp_path_factory):
     """The JSON of environments/example.yaml, its parameters overridden, in an account of its own."""
     name, text, code, bucket = example_definition
-    other = Laptop(tmp_path_factory.mktemp("other") / "state", bucket)
+    other = account(tmp_path_factory.mktemp("other") / "state", bucket)
     other.path("slides").mkdir(parents=True)
     for slide in laptop.path("slides").iterdir():
         other.path(f"slides/{slide.name}").symlink_to(slide)
-    other.write_labels(laptop.labels)
+    write_labels(other, laptop.labels)
     for uri, archive in code.items():
         path = Uri.parse(uri).under(other.state)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -272,12 +240,12 @@ def test_extraction_as_training_reads_slides_from_the_file_system(laptop):
         lines.append(f"{folder.name}\t{slide.name}\t{digest}\t{slide.stat().st_size}\treleased")
     laptop.path("manifest.txt").write_text("\n".join(lines) + "\n")
     task = load_task("msi", LOCAL)
-    dataset = task.dataset.model_copy(update={"slides": str(root), "manifest": f"s3://{laptop.bucket}/manifest.txt"})
+    dataset = task.dataset.model_copy(update={"slides": str(root), "manifest": laptop.uri("manifest.txt")})
     extract = task.extract.model_copy(update={"run_as": "training"})
     built = build("msi", task.model_copy(update={"pipeline": "msi-efs", "dataset": dataset, "extract": extract}), LOCAL)
     client = LocalSageMaker(laptop.state)
     client.create_pipeline(PipelineName=built.name, PipelineDefinition=built.text, RoleArn=LOCAL.pipeline_role)
-    mine = laptop.values(FeaturesUri=f"s3://{laptop.bucket}/features-efs", SlidesUri=str(root))
+    mine = {**laptop.values, "FeaturesUri": laptop.uri("features-efs"), "SlidesUri": str(root)}
     del mine["ManifestUri"]
     given = [{"Name": name, "Value": value} for name, value in mine.items()]
     arn = client.start_pipeline_execution(PipelineName=built.name, PipelineParameters=given)["PipelineExecutionArn"]

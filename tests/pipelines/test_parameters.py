@@ -128,13 +128,9 @@ def test_no_key_goes_to_an_instance_that_stores_on_its_own_disk(example):
 @pytest.mark.parametrize(
     ("kind", "own"),
     [
-        ("ml.g4dn.xlarge", True),
-        ("ml.g5.xlarge", True),
-        ("ml.g6e.xlarge", True),
-        ("ml.p4d.24xlarge", True),
-        ("ml.c6id.large", True),
-    ]
-    + [("ml.m5.xlarge", False), ("ml.c6i.xlarge", False), ("ml.p3.2xlarge", False), ("ml.t3.medium", False)],
+        *((f"ml.{kind}", True) for kind in ("g4dn.xlarge", "g5.xlarge", "g6e.xlarge", "p4d.24xlarge", "c6id.large")),
+        *((f"ml.{kind}", False) for kind in ("m5.xlarge", "c6i.xlarge", "p3.2xlarge", "t3.medium")),
+    ],
 )
 def test_which_instances_store_on_their_own_disk(kind, own):
     assert has_local_storage(kind) is own

@@ -14,13 +14,15 @@ import torch
 from patch_sets import patches
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.settings_mhist import TrainMhist
-from pathology.models import patch_training
+from pathology.models import epoch_training
 from pathology.models.augmentation import augment, sample_generator, stain_jitter
 from pathology.models.checkpoints import LAST
 from pathology.models.encoder import load_encoder
-from pathology.models.patch_batches import LabelledPatches, Share, TrainingBatches, ValidationBatches
+from pathology.models.epoch_batches import Share, TrainingBatches, ValidationBatches
+from pathology.models.epoch_training import World, rate_at
+from pathology.models.patch_batches import LabelledPatches
 from pathology.models.patch_classifier import PatchClassifier
-from pathology.models.patch_training import World, rate_at, train
+from pathology.models.patch_training import train
 from pathology.models.tiny import make_tiny_encoder
 
 QUICK = TrainMhist(
@@ -219,7 +221,7 @@ def test_processes_with_different_checkpoints_are_refused(encoder, tmp_path):
     ],
 )
 def test_only_a_lost_process_is_called_that(monkeypatch, size, error, expected):
-    monkeypatch.setattr(patch_training, "LAST_WORDS_SECONDS", 0.0)
+    monkeypatch.setattr(epoch_training, "LAST_WORDS_SECONDS", 0.0)
     with pytest.raises(expected) as raised, World(0, size, size).together():
         raise error
     assert type(raised.value) is DataError if expected is DataError else raised.value is error

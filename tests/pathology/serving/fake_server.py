@@ -27,13 +27,18 @@ def predict_fn(patches, model):
     return [{"sum": int(np.sum(patch, dtype=np.int64))} for patch in patches]
 
 
-def output_fn(prediction, accept):
+def media_type(accept):
     if accept not in {"*/*", "application/json"}:
         raise RequestError(f"accept {accept!r}: the answer is application/json")
+    return "application/json"
+
+
+def output_fn(prediction, accept):
     return json.dumps(prediction).encode()
 
 
 if __name__ == "__main__":
     set_up()
-    task = SimpleNamespace(input_fn=input_fn, predict_fn=predict_fn, output_fn=output_fn)
+    functions = {"input_fn": input_fn, "predict_fn": predict_fn, "media_type": media_type, "output_fn": output_fn}
+    task = SimpleNamespace(BATCH=64, BATCH_BYTES=2**24, **functions)
     serve(task, SimpleNamespace(version="0123456789ab"), int(sys.argv[1]))

@@ -169,3 +169,35 @@ def test_beyond_the_queue_one_is_told_at_once(monkeypatch):
 def test_never_more_than_most(most):
     _, batcher = run(double, together(range(10)), most=most)
     assert max(batcher.sizes) == most
+
+
+def in_bytes(sizes, most_bytes, most=8):
+    """The items of each batch, every item as large as its number says."""
+    seen = []
+
+    async def main():
+        batcher = Batcher(lambda items: seen.append(list(items)) or items, most, 5.0, lambda item: item, most_bytes)
+        batcher.start()
+        found = await together(sizes)(batcher)
+        await batcher.close()
+        return found
+
+    assert [answer.value for answer in asyncio.run(main())] == list(sizes)
+    return seen
+
+
+def test_a_batch_ends_before_it_is_too_large_and_a_larger_item_goes_alone():
+    assert in_bytes([3, 3, 3, 3], 10) == [[3, 3, 3], [3]]
+    assert in_bytes([1, 20, 1, 20, 20], 10) == [[1], [20], [1], [20], [20]]
+    assert in_bytes([5, 5, 5], 10) == [[5, 5], [5]]
+    assert in_bytes([1] * 9, 10, most=4) == [[1] * 4, [1] * 4, [1]]
+
+
+def test_more_than_may_be_held_is_told_at_once_and_the_first_never(monkeypatch):
+    monkeypatch.setattr(batching, "MOST_HELD", 10)
+    batcher = Batcher(double, 8, 1.0)
+    with batcher.holding(11), pytest.raises(OverloadedError), batcher.holding(1):
+        pass
+    with batcher.holding(6), batcher.holding(4), pytest.raises(OverloadedError), batcher.holding(1):
+        pass
+    assert batcher.held == 0

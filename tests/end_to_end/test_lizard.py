@@ -1,0 +1,85 @@
+"""The lizard pipeline whole, through its verbs, on this machine: arrays in, a registered model version out."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from laptop import Laptop
+
+from demo.nuclei import make_nuclei
+from pipelines.local.client import LocalSageMaker
+
+PATCHES, SOURCES = 24, 8
+VALUES = {
+    "DatasetUri": "s3://local/nuclei",
+    "EncoderUri": "s3://local/tiny",
+    "PublishedCounts": "false",
+    "Epochs": "1",
+    "BatchSize": "4",
+    "Width": "4",
+    "MinBpq": "0",
+}
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory):
+    """An account in which the pipeline has run once."""
+    laptop = Laptop(tmp_path_factory.mktemp("laptop") / "state", "lizard", VALUES)
+    make_nuclei(laptop.path("nuclei"), PATCHES, sources=SOURCES)
+    return laptop.ready()
+
+
+def test_a_run_ends_in_a_model_version_and_says_how_good_it_is(laptop):
+    out = laptop.first.stdout
+    assert "bPQ: " in out and "95% interval" in out
+    assert "model-package/pathology-lizard/1 (version 1, PendingManualApproval)" in out
+    assert "<html" in laptop.report().read_text()
+    evaluation = json.loads(laptop.report().with_name("evaluation.json").read_text())
+    assert evaluation["pathology"]["task"] == "lizard"
+    rows = list(csv.DictReader(laptop.report().with_name("predictions.csv").open()))
+    assert len(rows) == 7 * evaluation["pathology"]["n"]
+
+
+def test_the_version_says_what_it_takes_gives_and_needs(laptop):
+    version = LocalSageMaker(laptop.state).describe_model_package(ModelPackageName="pathology-lizard/1")
+    own = version["InferenceSpecification"]
+    assert own["SupportedContentTypes"] == ["image/png", "image/jpeg"]
+    assert set(own["SupportedResponseMIMETypes"]) == {"application/geo+json", "application/json", "application/x-npy"}
+    assert own["Containers"][0]["AdditionalModelDataSources"][0]["S3DataSource"]["S3Uri"] == "s3://local/tiny/"
+    assert version["CustomerMetadataProperties"]["encoder_sha256"] == laptop.card.sha256
+
+
+def test_training_read_the_arrays_on_the_file_system(laptop):
+    assert len(list(laptop.state.glob("efs/*/datasets/**/*.npy"))) == 2
+
+
+def test_nothing_changed_is_cached_and_another_class_is_not(laptop):
+    settled = {"PrepareLizard", "TrainLizard", "EvaluateLizard"}
+    assert laptop.start().returncode == 0
+    assert laptop.cached() == settled
+    assert laptop.start(Fold="1").returncode == 0
+    assert not laptop.cached()
+
+
+def test_below_the_threshold_nothing_is_registered(laptop):
+    failed = laptop.start(MinBpq="0.99")
+    assert failed.returncode == 1
+    assert "bPQ 0." in failed.stdout
+    assert "is below the threshold 0.99; nothing was registered" in failed.stdout
+    assert "RegisterLizard" not in laptop.steps()
+
+
+def test_labels_that_are_wrong_end_the_run_before_training(laptop):
+    """One nucleus of a seventh class, in a copy of the data."""
+    wrong = laptop.path("wrong")
+    wrong.mkdir()
+    for path in laptop.path("nuclei").iterdir():
+        (wrong / path.name).write_bytes(path.read_bytes())
+    labels = np.load(wrong / "labels.npy")
+    labels[3, :, :, 1][labels[3, :, :, 0] == 1] = 7
+    np.save(wrong / "labels.npy", labels)
+    failed = laptop.start(DatasetUri=laptop.uri("wrong"))
+    assert failed.returncode == 1
+    assert "class 7" in laptop.steps()["PrepareLizard"]["FailureReason"]
+    assert set(laptop.steps()) == {"PrepareLizard"}

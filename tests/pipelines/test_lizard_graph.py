@@ -1,0 +1,151 @@
+"""The lizard pipeline's graph: its steps, what they read, where they run, what is refused."""
+
+import pytest
+from pathology.contracts.errors import RequestError
+from pathology.contracts.log_lines import VALIDATION_PQ, metric_line
+from pathology.contracts.settings_lizard import EvaluateLizard, PrepareLizard, StageLizard, TrainLizard
+from pathology.contracts.storage import FolderStore
+from pathology.contracts.uris import Uri
+
+from pipelines.builder import build
+from pipelines.checks.definition import check
+from pipelines.checks.expressions import all_steps
+from pipelines.checks.graph import edges
+from pipelines.checks.settings import hyperparameters
+from pipelines.config import LOCAL, load_task
+from pipelines.fingerprint import fingerprint
+from pipelines.local.definition import problems
+from pipelines.local.log_metrics import final_metrics
+from pipelines.parameters import check_parameters, parse_parameters
+
+
+@pytest.fixture(scope="module")
+def lizard(example):
+    return build("lizard", load_task("lizard", example), example)
+
+
+@pytest.fixture(scope="module")
+def steps(lizard):
+    return {step["Name"]: step for step in all_steps(lizard.definition)}
+
+
+def changed(task, section, **values):
+    return task.model_copy(update={section: getattr(task, section).model_copy(update=values)})
+
+
+def test_every_edge_of_the_picture(lizard):
+    assert {name: set(found) for name, found in edges(lizard.definition).items()} == {
+        "PrepareLizard": set(),
+        "StageLizard": {"PrepareLizard"},
+        "TrainLizard": {"StageLizard", "PrepareLizard"},
+        "EvaluateLizard": {"TrainLizard", "PrepareLizard"},
+        "CheckLizard": {"EvaluateLizard"},
+        "RegisterLizard": {"CheckLizard", "TrainLizard", "EvaluateLizard"},
+        "LizardBelowThreshold": {"CheckLizard", "EvaluateLizard"},
+    }
+
+
+@pytest.mark.parametrize("where", ["example", "local"])
+def test_it_is_valid_for_aws_and_runs_here(where, example):
+    env = example if where == "example" else LOCAL
+    built = build("lizard", load_task("lizard", env), env)
+    assert [str(problem) for problem in check(built.name, built.definition)] == []
+    assert list(problems(built.definition)) == []
+    assert len(built.code) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("PrepareLizard", PrepareLizard()),
+        ("StageLizard", StageLizard(dataset="s3://b1x/x", encoder="s3://b1x/y")),
+        ("TrainLizard", TrainLizard()),
+        ("EvaluateLizard", EvaluateLizard()),
+    ],
+)
+def test_hyperparameters_are_those_of_the_commands(steps, name, settings):
+    command, given = hyperparameters(steps[name])
+    assert command.endswith("_lizard")
+    assert set(given) == set(settings.as_strings())
+
+
+def test_training_reads_efs_in_as_many_processes_as_there_are_gpus(steps):
+    request = steps["TrainLizard"]["Arguments"]
+    channels = {channel["ChannelName"]: channel["DataSource"] for channel in request["InputDataConfig"]}
+    assert channels["training"]["FileSystemDataSource"]["DirectoryPath"] == "/datasets"
+    assert channels["models"]["FileSystemDataSource"]["DirectoryPath"] == "/models"
+    assert set(channels) == {"code", "training", "models", "patches", "encoder"}
+    assert request["Environment"] == {"PATHOLOGY_TORCHRUN": "true"}
+
+
+def test_training_from_s3_reads_the_dataset_itself(example):
+    task = load_task("lizard", example)
+    task = changed(task, "train", training=task.dataset.arrays, models=task.encoder.weights)
+    built = build("lizard", task, example)
+    assert [step["Name"] for step in built.definition["Steps"]] == [
+        *("PrepareLizard", "TrainLizard", "EvaluateLizard", "CheckLizard"),
+    ]
+    (training,) = (
+        channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in built.definition["Steps"][1]["Arguments"]["InputDataConfig"]
+        if channel["ChannelName"] == "training"
+    )
+    assert training == {"Get": "Parameters.DatasetUri"}
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "said"),
+    [
+        ("dataset", {"arrays": "efs://fs-11112222/datasets/x"}, "PrepareLizard: input 'dataset'.*cannot mount EFS"),
+        ("train", {"models": "s3://bucket/models"}, "both on efs"),
+        ("train", {"training": "s3://b1x/x", "models": "s3://b1x/models"}, "train.training: .*the dataset"),
+    ],
+)
+def test_placement_that_cannot_work_is_refused(example, section, values, said):
+    with pytest.raises(RequestError, match=said):
+        build("lizard", changed(load_task("lizard", example), section, **values), example)
+
+
+def test_evaluation_and_the_endpoint_run_on_gpus_and_preparing_does_not(lizard, steps):
+    defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in lizard.definition["Parameters"]}
+    assert defaults["EvaluateInstanceType"].startswith("ml.g")
+    assert defaults["PrepareInstanceType"].startswith("ml.m")
+    own = steps["RegisterLizard"]["Arguments"]["InferenceSpecification"]
+    assert all(kind.startswith("ml.g") for kind in own["SupportedRealtimeInferenceInstanceTypes"])
+    assert own["SupportedResponseMIMETypes"] == ["application/geo+json", "application/json", "application/x-npy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("EncoderTuning=full", "choose one of frozen, lora"),
+        ("Fold=10", "parameter Fold"),
+        ("Classes=tumour,tumour", "parameter Classes: up to 32 different names"),
+        ("Classes=all,other", "none of them 'all'"),
+        ("DatasetUri=efs://fs-11112222/datasets/x", "a Processing job cannot mount EFS"),
+        ("MinBpq=2", "MinBpq"),
+    ],
+)
+def test_a_wrong_parameter_is_refused(lizard, given, said):
+    with pytest.raises(RequestError, match=said):
+        check_parameters(lizard.definition, parse_parameters([given]))
+
+
+def test_changed_arrays_are_another_version_of_the_dataset(tmp_path):
+    store = FolderStore(tmp_path)
+    own = {"DatasetUri": "s3://b1x/nuclei"}
+    seen = []
+    for content in (b"x", b"another"):
+        store.write(Uri.parse("s3://b1x/nuclei/labels.npy"), content)
+        seen.append(fingerprint(store, own))
+    assert None not in seen and len(set(seen)) == 2
+
+
+def test_metric_definitions_find_the_lines(steps, tmp_path):
+    definitions = steps["TrainLizard"]["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"]
+    assert {item["Name"] for item in definitions} == {
+        *("training:loss", "validation:loss", "validation:mean_iou", "validation:mean_dice", "validation:mean_pq"),
+    }
+    log = tmp_path / "algo-1.log"
+    log.write_text(metric_line(VALIDATION_PQ, 0.61) + "\n")
+    assert {item["MetricName"]: item["Value"] for item in final_metrics(definitions, [log])} == {"validation:mean_pq": 0.61}

@@ -14,7 +14,7 @@ from typing import Any
 from pathology.contracts.errors import DataError, PathologyError, RequestError
 from pathology.job import OPT_ML, ROOT_VARIABLE
 
-TASKS = {"mhist": "pathology.models.serve_mhist"}
+TASKS = {"mhist": "pathology.models.serve_mhist", "lizard": "pathology.models.serve_lizard"}
 """Tasks whose prediction takes batches of pictures. By name: the model's code holds its own task's module and no other."""
 
 HOST, PORT = "0.0.0.0", 8080  # noqa: S104  SageMaker calls from outside of the container
@@ -55,7 +55,7 @@ def serve(task: Any, model: Any, port: int) -> None:
 
 
 def main() -> None:
-    """Load, prove on a white patch that the model answers, listen."""
+    """Load, prove on a white picture that the model answers, listen."""
     import numpy as np
 
     from pathology.serving.logs import log, set_up
@@ -67,7 +67,8 @@ def main() -> None:
     folder = Path(os.environ.get(ROOT_VARIABLE, OPT_ML)) / "model"
     task = task_of(folder)
     model = task.model_fn(folder)
-    task.predict_fn([np.full((task.SIDE, task.SIDE, 3), 255, np.uint8)], model)
+    (answer,) = task.predict_fn([np.full((task.SIDE, task.SIDE, 3), 255, np.uint8)], model)
+    task.output_fn(answer)
     log("loaded", task=task.__name__, model_version=model.version)
     serve(task, model, int(port))
 

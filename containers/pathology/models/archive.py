@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeVar
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -16,12 +18,16 @@ from torch import Tensor
 
 from pathology.contracts.code import Code
 from pathology.contracts.errors import DataError
-from pathology.contracts.features import Sha256, sha256_of
+from pathology.contracts.features import EncoderCard, Sha256, sha256_of
 from pathology.contracts.settings import explain
 from pathology.contracts.storage import write_whole
+from pathology.job import OPT_ML, ROOT_VARIABLE
 
 FORMAT_VERSION = 1
 CONFIG = "config.json"
+ENCODER_VARIABLE = "PATHOLOGY_ENCODER"
+ADDITIONAL_MODEL = "additional-model-data-sources/encoder"
+"""Below /opt/ml: where an endpoint finds the encoder that the model version names."""
 MAXIMUM_FILES = 500
 MAXIMUM_BYTES = 8 * 2**30
 MAXIMUM_RATIO = 200
@@ -108,6 +114,44 @@ def read_tensors(folder: Path, file: str, sha256: str) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise misfit(file, error) from None
     return tensors
+
+
+def encoder_folder(given: str | Path | None = None) -> Path:
+    """Where a model's encoder lies: as ``given``, else as the environment says, else where the endpoint puts it."""
+    root = Path(os.environ.get(ROOT_VARIABLE, OPT_ML))
+    return Path(given if given is not None else os.environ.get(ENCODER_VARIABLE) or root / ADDITIONAL_MODEL)
+
+
+def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Hold tensors read from ``where`` against the names and shapes that a model has.
+
+    Raises:
+        DataError: naming the tensor that is missing, surplus, of another shape or not finite.
+    """
+    if odd := sorted(shapes.keys() ^ tensors.keys()):
+        raise DataError(f"{where}: it {'lacks' if odd[0] in shapes else 'has besides'} {odd[0]!r}: fetch the artefact again")
+    for name, shape in shapes.items():
+        if tuple(tensors[name].shape) != shape:
+            raise DataError(f"{where}: {name!r} has the shape {tuple(tensors[name].shape)}, not {shape}: it is another model's")
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise DataError(f"{where}: {name!r} holds a value that is no number: train the model again")
+
+
+def check_encoder(trained_on: EncoderIdentity, trained_with: Mapping[str, object], card: EncoderCard) -> None:
+    """Hold an encoder's card against the one a model was trained on, and what it says of its input against ``trained_with``.
+
+    Raises:
+        DataError: naming what differs.
+    """
+    if card.sha256 != trained_on.sha256:
+        raise DataError(
+            f"the model was trained on encoder {trained_on.name} (sha256 {trained_on.sha256[:12]}…) and was given "
+            f"{card.name} (sha256 {card.sha256[:12]}…): give it its own"
+        )
+    for name, value in trained_with.items():
+        if getattr(card, name) != value:
+            said = f"{getattr(card, name)} and the model was trained with {value}"
+            raise DataError(f"encoder {card.name}: its card says {name} {said}: take the card it was trained with")
 
 
 def misfit(file: str, error: Exception) -> DataError:

@@ -14,7 +14,7 @@ from torch import Tensor
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import EncoderCard, Sha256
 from pathology.contracts.settings_mhist import Tune
-from pathology.models.archive import EncoderIdentity, Part, read_config, read_tensors
+from pathology.models.archive import EncoderIdentity, Part, check_encoder, check_tensors, read_config, read_tensors
 from pathology.models.encoder import Encoder, load_encoder
 from pathology.models.patch_classifier import PatchClassifier, load_tuned, serving_encoder
 
@@ -83,15 +83,7 @@ class Head:
             DataError: naming the tensor that is missing, surplus, of another shape or not finite.
         """
         shapes = {"weight": (dimension,), "bias": ()}
-        if odd := sorted(shapes.keys() ^ tensors.keys()):
-            raise DataError(f"{where}: it {'lacks' if odd[0] in shapes else 'has besides'} {odd[0]!r}: fetch the artefact again")
-        for name, shape in shapes.items():
-            if tuple(tensors[name].shape) != shape:
-                raise DataError(
-                    f"{where}: {name!r} has the shape {tuple(tensors[name].shape)}, not {shape}: it is another model's"
-                )
-            if not bool(torch.isfinite(tensors[name]).all()):
-                raise DataError(f"{where}: {name!r} holds a value that is no number: train the model again")
+        check_tensors(tensors, shapes, where)
         return cls(tensors["weight"].detach().double().cpu().numpy(), float(tensors["bias"]))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -149,12 +141,4 @@ def check_card(config: MhistConfig, card: EncoderCard) -> None:
     Raises:
         DataError: naming what differs.
     """
-    if card.sha256 != config.encoder.sha256:
-        raise DataError(
-            f"the model was trained on encoder {config.encoder.name} (sha256 {config.encoder.sha256[:12]}…) and was given "
-            f"{card.name} (sha256 {card.sha256[:12]}…): give it its own"
-        )
-    for name in ("pixels", "mean", "std"):
-        if getattr(card, name) != getattr(config, name):
-            said = f"{getattr(card, name)} and the model was trained with {getattr(config, name)}"
-            raise DataError(f"encoder {card.name}: its card says {name} {said}: take the card it was trained with")
+    check_encoder(config.encoder, {name: getattr(config, name) for name in ("pixels", "mean", "std")}, card)

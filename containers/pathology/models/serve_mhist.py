@@ -6,7 +6,6 @@ A request is one patch as PNG or JPEG; the answer is ``{"label", "probability", 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from pathology.accept import agree
 from pathology.contracts.errors import RequestError
 from pathology.contracts.media import IMAGES, JSON
 from pathology.images import decode_image, resize_square
-from pathology.job import OPT_ML, ROOT_VARIABLE
+from pathology.models.archive import ADDITIONAL_MODEL, encoder_folder  # noqa: F401  where callers look for it
 from pathology.models.mhist_artefact import MhistModel, load_mhist
 
 MOST_PIXELS = 2048 * 2048
 """Of one picture, refused by its header: sixteen decoded at once stay below 200 MB."""
 SIDE = 224
 """px: what H-optimus-0 takes; a patch of another side is resized while it is parsed, so that none waits in full size."""
-ENCODER_VARIABLE = "PATHOLOGY_ENCODER"
-ADDITIONAL_MODEL = "additional-model-data-sources/encoder"
-"""Below /opt/ml: where an endpoint finds the encoder that the model version names."""
+BATCH, BATCH_BYTES = 64, 64 * SIDE * SIDE * 3
+"""Patches that go through the model together, and their size."""
 
 
 def model_fn(model_dir: str | Path, encoder: str | Path | None = None) -> MhistModel:
@@ -35,10 +34,7 @@ def model_fn(model_dir: str | Path, encoder: str | Path | None = None) -> MhistM
     Raises:
         DataError: when the artefact or the encoder is not whole, or they do not belong together.
     """
-    if encoder is None:
-        root = Path(os.environ.get(ROOT_VARIABLE, OPT_ML))
-        encoder = os.environ.get(ENCODER_VARIABLE) or root / ADDITIONAL_MODEL
-    return load_mhist(Path(model_dir), Path(encoder), "cuda" if torch.cuda.is_available() else "cpu")
+    return load_mhist(Path(model_dir), encoder_folder(encoder), "cuda" if torch.cuda.is_available() else "cpu")
 
 
 def input_fn(body: bytes, content_type: str = IMAGES[0], side: int = SIDE) -> np.ndarray:
@@ -77,12 +73,20 @@ def answer(probability: float, model: MhistModel) -> dict[str, Any]:
     }
 
 
+def media_type(accept: str) -> str:
+    """The content type of the answer to a request with this Accept header: JSON.
+
+    Raises:
+        RequestError: when the caller wants another.
+    """
+    return agree(accept, (JSON,))
+
+
 def output_fn(prediction: dict[str, Any], accept: str = JSON) -> bytes:
     """The answer as JSON.
 
     Raises:
         RequestError: when the caller wants another type.
     """
-    if not any(kind.partition(";")[0].strip().lower() in {JSON, "application/*", "*/*", ""} for kind in accept.split(",")):
-        raise RequestError(f"accept {accept!r}: the answer is {JSON}")
+    media_type(accept)
     return json.dumps(prediction, allow_nan=False).encode()

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+import numpy as np
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -20,31 +21,45 @@ from starlette.requests import ClientDisconnect
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.media import IMAGES, JSON
 from pathology.serving.batching import Batcher, OverloadedError
-from pathology.serving.bodies import Bodies, Body, RefusedError
+from pathology.serving.bodies import MAXIMUM_BODY, Bodies, Body, RefusedError
 from pathology.serving.logs import log
 from pathology.serving.memory import give_back_large_blocks
 
-MOST, WAIT_MS = 64, 3.0
-"""Patches in a batch, and how long the first of them waits for others."""
+WAIT_MS = 3.0
+"""How long the first item of a batch waits for others."""
 DECODERS = min(4, os.cpu_count() or 1)
 
 
 class Task(Protocol):
-    """What a task's serving module has to offer: SageMaker's functions, prediction on many items at once."""
+    """What a task's serving module has to offer: SageMaker's functions, prediction on many items at once.
 
-    def input_fn(self, body: bytes, content_type: str, /) -> Any:
+    ``BATCH`` items go through the model together at most, ``BATCH_BYTES`` of them; one larger item goes alone.
+    """
+
+    @property
+    def BATCH(self) -> int: ...  # noqa: N802
+
+    @property
+    def BATCH_BYTES(self) -> int: ...  # noqa: N802
+
+    def input_fn(self, body: bytes, content_type: str, /) -> np.ndarray:
         """Parse one request; DataError or RequestError when it is wrong."""
+
+    def media_type(self, accept: str, /) -> str:
+        """The content type of the answer, by the request's Accept header; RequestError for one that there is not."""
 
     def predict_fn(self, items: Sequence[Any], model: Any, /) -> Sequence[Any]:
         """One answer for each item."""
 
     def output_fn(self, prediction: Any, accept: str, /) -> bytes:
-        """One answer as bytes of JSON; RequestError for another type."""
+        """One answer as bytes of that content type."""
 
 
-def make_app(task: Task, model: Any, version: str, *, most: int = MOST, wait_ms: float = WAIT_MS) -> FastAPI:
+def make_app(task: Task, model: Any, version: str, *, wait_ms: float = WAIT_MS) -> FastAPI:
     """The application; ``app.state.batcher`` is its :class:`Batcher`."""
-    batcher: Batcher[Any, Any] = Batcher(lambda items: task.predict_fn(items, model), most, wait_ms)
+    batcher: Batcher[np.ndarray, Any] = Batcher(
+        lambda items: task.predict_fn(items, model), task.BATCH, wait_ms, lambda item: item.nbytes, task.BATCH_BYTES
+    )
     endpoint = Endpoint(task, version, batcher)
 
     @asynccontextmanager
@@ -55,6 +70,7 @@ def make_app(task: Task, model: Any, version: str, *, most: int = MOST, wait_ms:
         yield
         await batcher.close()
         endpoint.decoders.shutdown()
+        endpoint.writer.shutdown()
         log("ended", batches=sum(batcher.sizes.values()), patches=sum(size * count for size, count in batcher.sizes.items()))
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
@@ -68,9 +84,11 @@ def make_app(task: Task, model: Any, version: str, *, most: int = MOST, wait_ms:
 class Endpoint:
     """The two routes over one loaded model."""
 
-    def __init__(self, task: Task, version: str, batcher: Batcher[Any, Any]) -> None:
+    def __init__(self, task: Task, version: str, batcher: Batcher[np.ndarray, Any]) -> None:
         self.task, self.version, self.batcher, self.bodies = task, version, batcher, Bodies()
         self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        # One: an answer may be large while it is written, and the loop has to go on answering pings.
+        self.writer = ThreadPoolExecutor(1, thread_name_prefix="write")
 
     async def ping(self) -> Response:
         """200 while the model answers; 503 makes SageMaker replace the instance."""
@@ -106,17 +124,24 @@ class Endpoint:
         if content_type not in IMAGES:
             raise RefusedError(415, f"the content type is not {' or '.join(IMAGES)}: send one of these")
         fields["content_type"] = content_type
+        accept = request.headers.get("accept", "*/*")
+        try:
+            media_type = self.task.media_type(accept)
+        except RequestError as error:
+            raise RefusedError(406, str(error)) from None
         loop = asyncio.get_running_loop()
         async with self.bodies.reading(body) as content:
             item = await loop.run_in_executor(self.decoders, self._parse, content, content_type)
-        answer = await self.batcher.submit(item)
-        fields["batch"] = answer.batch
-        try:
-            return Response(self.task.output_fn(answer.value, request.headers.get("accept", "*/*")), media_type=JSON)
-        except RequestError as error:
-            raise RefusedError(406, str(error)) from None
+        with self.batcher.holding(item.nbytes):
+            answer = await self.batcher.submit(item)
+            del item
+            fields["batch"] = answer.batch
+            written = await loop.run_in_executor(self.writer, self.task.output_fn, answer.value, accept)
+        if len(written) > MAXIMUM_BODY:
+            raise RefusedError(413, f"the answer has more than {MAXIMUM_BODY:,} bytes: send a smaller picture")
+        return Response(written, media_type=media_type)
 
-    def _parse(self, content: bytearray, content_type: str) -> Any:
+    def _parse(self, content: bytearray, content_type: str) -> np.ndarray:
         """In a decoder, so that only what is being decoded is held twice, and not all that waits for its turn."""
         return self.task.input_fn(bytes(content), content_type)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Generic, NamedTuple, TypeVar
 
 from pathology.contracts.errors import PathologyError
@@ -13,8 +15,9 @@ from pathology.contracts.errors import PathologyError
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
-MOST_WAITING = 512
-"""Of 147 KiB each; who comes later is told at once to try again."""
+MOST_WAITING, MOST_HELD = 512, 96 * 2**20
+"""Items before the model, and bytes of all whose answer is not ready to be sent: 512 patches of 224 px, or seven pictures of four
+megapixels. Who comes later is told at once to try again."""
 FAILURES_OF_A_BROKEN_MODEL = 3
 
 
@@ -32,13 +35,23 @@ class Answer(NamedTuple, Generic[O]):
 class Batcher(Generic[I, O]):
     """Collects concurrent items into batches of up to ``most``, and runs ``predict`` on them in one thread of its own.
 
+    With ``size``, bytes of an item, a batch ends before it has more than ``most_bytes``; one larger item goes alone.
     A batch waits for company at most ``wait_ms`` and never while the model is idle with a full one. ``sizes`` counts the batches
     by their size. When a batch fails its items are tried one by one, so that an error reaches only the request that caused it.
     """
 
-    def __init__(self, predict: Callable[[list[I]], Sequence[O]], most: int, wait_ms: float) -> None:
+    def __init__(
+        self,
+        predict: Callable[[list[I]], Sequence[O]],
+        most: int,
+        wait_ms: float,
+        size: Callable[[I], int] = lambda _: 0,
+        most_bytes: int = sys.maxsize,
+    ) -> None:
         self.predict, self.most, self.wait_s = predict, most, wait_ms / 1000
+        self.size, self.most_bytes, self.held = size, most_bytes, 0
         self.sizes: Counter[int] = Counter()
+        self._next: tuple[I, asyncio.Future[Answer[O]]] | None = None
         self._queue: asyncio.Queue[tuple[I, asyncio.Future[Answer[O]]] | None] = asyncio.Queue()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._loop_task: asyncio.Task[None] | None = None
@@ -60,6 +73,21 @@ class Batcher(Generic[I, O]):
         if self._loop_task is not None:
             await self._loop_task
         self._worker.shutdown()
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Count an item of ``size`` bytes as held until the block, in which it is submitted and its answer written, ends.
+
+        Raises:
+            OverloadedError: when too much is held already.
+        """
+        if self.held and self.held + size > MOST_HELD:
+            raise OverloadedError
+        self.held += size
+        try:
+            yield
+        finally:
+            self.held -= size
 
     async def submit(self, item: I) -> Answer[O]:
         """The answer for one item.
@@ -92,12 +120,18 @@ class Batcher(Generic[I, O]):
 
     async def _collect(self) -> tuple[list[tuple[I, asyncio.Future[Answer[O]]]], bool]:
         """The next batch, and whether it is the last."""
-        loop, batch = asyncio.get_running_loop(), []
-        entry = await self._queue.get()
+        loop, size = asyncio.get_running_loop(), 0
+        batch: list[tuple[I, asyncio.Future[Answer[O]]]] = []
+        entry = self._next or await self._queue.get()
+        self._next = None
         until = loop.time() + self.wait_s
         while entry is not None:
+            size += self.size(entry[0])
+            if batch and size > self.most_bytes:
+                self._next = entry
+                return batch, False
             batch.append(entry)
-            if len(batch) == self.most:
+            if len(batch) == self.most or size >= self.most_bytes:
                 return batch, False
             try:
                 entry = self._queue.get_nowait()

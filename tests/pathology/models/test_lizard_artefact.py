@@ -1,0 +1,149 @@
+"""The lizard artefact: what is saved is loaded, with and without adapters, and what is not ours is refused by name."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from nuclear_models import network, picture, save
+from pathology.contracts.errors import DataError
+from pathology.models import serve_lizard
+from pathology.models.lizard_artefact import DECODER, SERVING, TUNED, Watershed, load_lizard, restore
+from pathology.models.tiny import make_tiny_encoder
+from pathology.nuclei.classes import label_map
+from pathology.nuclei.watershed import STANDARD, Recipe
+from safetensors.torch import load_file, save_file
+
+TUNINGS = ("frozen", "lora")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """The tiny encoder's folder."""
+    folder = tmp_path_factory.mktemp("encoder")
+    make_tiny_encoder(folder)
+    return folder
+
+
+@pytest.mark.parametrize("tuning", TUNINGS)
+def test_what_is_saved_is_loaded(encoder, tmp_path, tuning):
+    net = network(encoder, tuning)
+    image = picture(0)
+    loaded = load_lizard(save(tmp_path / "model", net), encoder)
+    (found,) = loaded.labels([image])
+    with torch.inference_mode():
+        maps = net(torch.from_numpy(image[None]).permute(0, 3, 1, 2))
+    nucleus, distances, classes = maps.nucleus.sigmoid()[0], maps.distances[0], maps.classes.softmax(1)[0]
+    expected = label_map(nucleus.numpy(), distances.numpy(), classes.numpy())
+    assert found.dtype == np.uint16 and found.shape == (256, 256, 2)
+    assert expected[..., 0].max() > 5, "these weights see nuclei"
+    assert np.mean(found != expected) < 0.001  # folded adapters add up in another order
+    assert loaded.version == loaded.sha256[:12]
+    assert (loaded.config.pixels, loaded.config.overlap, loaded.config.mpp) == (256, 64, 0.5)
+
+
+@pytest.mark.parametrize("tuning", TUNINGS)
+def test_what_each_way_of_tuning_keeps(encoder, tmp_path, tuning):
+    net = network(encoder, tuning)
+    folder = save(tmp_path / "model", net)
+    assert load_file(folder / DECODER).keys() == net.decoder.state_dict().keys()
+    assert (folder / TUNED).exists() == (tuning == "lora")
+    if tuning == "lora":
+        assert all(".lora_" in name for name in load_file(folder / TUNED))
+        plain = load_lizard(save(tmp_path / "plain", network(encoder)), encoder).labels([picture(0)])[0]
+        assert not np.array_equal(load_lizard(folder, encoder).labels([picture(0)])[0], plain)
+
+
+def test_the_same_network_gives_the_same_bytes(encoder, tmp_path):
+    folders = [save(tmp_path / name, network(encoder, "lora")) for name in ("one", "two")]
+    files = [{path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")} for folder in folders]
+    assert files[0] == files[1]
+    assert set(files[0]) == {"config.json", DECODER, TUNED, "code/inference.py"}
+    assert f"from {SERVING} import".encode() in files[0]["code/inference.py"] and serve_lizard.__name__ == SERVING
+
+
+def test_the_recipe_travels(encoder, tmp_path):
+    recipe = Recipe(threshold=0.4, smoothing=1.5, smallest_marker=3, smallest=5, largest_hole=0)
+    loaded = load_lizard(save(tmp_path / "model", network(encoder), recipe=recipe), encoder)
+    assert loaded.predictor.recipe == loaded.config.recipe.recipe() == recipe
+    assert set(Watershed.model_fields) == set(vars(STANDARD))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": 2}, "format version 2 and this code reads 1: use newer code"),
+        ({"task": "mhist"}, "task"),
+        ({"surplus": 1}, "surplus: unknown key"),
+        ({"classes": ["a", "a"]}, "different names"),
+        ({"classes": ["a", "b"]}, rf"{DECODER}: 'heads.classes.[a-z0-9.]+' has the shape \(7,.*\), not \(3,"),
+        ({"mean": [0.5, 0.5, 0.5]}, "its card says mean"),
+        ({"std": [0.5, 0.5, 0.5]}, "its card says std"),
+        ({"rank": 3}, rf"{TUNED}: 'blocks.0.attn.qkv.lora_A.default.weight' has the shape"),
+        ({"width": 8}, rf"{DECODER}: '[a-z0-9.]+' has the shape"),
+        ({"width": 0}, "width"),
+        ({"tuning": "frozen"}, f"tuned: names {TUNED}, and tuning is frozen"),
+        ({"tuned": None}, "tuned: names None, and tuning is lora"),
+        ({"overlap": 200}, "200 px is more than half of 256"),
+        ({"pixels": 0}, "pixels"),
+        ({"decoder": {"file": "../x", "sha256": "a" * 64}}, "decoder.file"),
+        ({"recipe": {**vars(STANDARD), "threshold": 2}}, "threshold lies between 0 and 1"),
+    ],
+)
+def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
+    folder = save(tmp_path / "model", network(encoder, "lora"))
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(DataError, match=message) as caught:
+        load_lizard(folder, encoder)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_encoder_is_refused(encoder, tmp_path):
+    make_tiny_encoder(tmp_path / "other", seed=1)
+    folder = save(tmp_path / "model", network(encoder))
+    with pytest.raises(DataError, match=r"trained on encoder tiny-seeded \(sha256 [0-9a-f]{12}…\) and was given tiny-seeded-1"):
+        load_lizard(folder, tmp_path / "other")
+
+
+@pytest.mark.parametrize("file", [DECODER, TUNED])
+def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
+    folder = save(tmp_path / "model", network(encoder, "lora"))
+    tensors = load_file(folder / file)
+    first = sorted(tensors)[0]
+    tensors[first] = tensors[first] + 1
+    save_file(tensors, folder / file)
+    with pytest.raises(DataError, match=rf"{file} is not the one that was trained"):
+        load_lizard(folder, encoder)
+    (folder / file).unlink()
+    with pytest.raises(DataError, match=rf"lacks {file}"):
+        load_lizard(folder, encoder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state, name: state.pop(name), "lacks {name}"),
+        (lambda state, name: state.update(x=torch.zeros(1)), "has besides 'x'"),
+        (lambda state, name: state.update({name: state[name][None]}), "{name} has the shape"),
+        (
+            lambda state, name: state.update({name: torch.full_like(state[name], torch.nan)}),
+            "{name} holds a value that is no number",
+        ),
+    ],
+)
+@pytest.mark.parametrize("part", [0, 1])
+def test_weights_that_do_not_fit_are_named(encoder, change, message, part):
+    net = network(encoder, "lora")
+    states = [{name: value.clone() for name, value in state.items()} for state in (net.decoder.state_dict(), net.encoder_state())]
+    name = sorted(states[part])[0]
+    change(states[part], name)
+    with pytest.raises(DataError, match=re.escape(f"{(DECODER, TUNED)[part]}: ") + ".*" + message.format(name=repr(name))):
+        restore(net, *states)
+
+
+def test_a_network_is_restored_to_the_last_bit(encoder):
+    one, other = network(encoder, "lora"), network(encoder, "lora", seed=1)
+    restore(other, one.decoder.state_dict(), one.encoder_state())
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())

@@ -1,0 +1,52 @@
+"""Lizard models of random weights over the tiny encoder, and pictures for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pathology.contracts.code import Code
+from pathology.contracts.settings_lizard import LIZARD_CLASSES, TrainLizard
+from pathology.models.encoder import load_encoder
+from pathology.models.lizard_artefact import Validation, save_lizard
+from pathology.models.nuclear_unet import NuclearUnet, dynamic_encoder
+from PIL import Image
+
+WIDTH, RANK = 4, 2
+VALIDATION = Validation(patches=3, loss=1.5, iou=0.5, dice=0.6, pq=0.4, epoch=2)
+
+
+def network(encoder: Path, tuning: Literal["frozen", "lora"] = "frozen", seed: int = 0) -> NuclearUnet:
+    """One whose trained parameters are not where they started; ``encoder`` is the folder of the tiny one."""
+    base = load_encoder(encoder, precision="float32")
+    net = NuclearUnet(
+        base.card, dynamic_encoder(base.card, base.model.state_dict()), len(LIZARD_CLASSES), WIDTH, tuning, RANK, seed
+    )
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in net.parameters():
+            if value.requires_grad:
+                value.add_(0.1 * torch.randn(value.shape, generator=generator))
+    return net.eval()
+
+
+def save(folder: Path, net: NuclearUnet, code: Code | None = None, **changes: Any) -> Path:
+    """Save a network as its artefact; the artefact's folder."""
+    settings = TrainLizard(encoder=net.tuning, rank=RANK, width=WIDTH)
+    given: dict[str, Any] = {
+        "classes": LIZARD_CLASSES,
+        "settings": settings,
+        "validation": VALIDATION,
+        "inputs": {"patches": "c" * 64},
+        "code": code or Code({}),
+    }
+    save_lizard(folder, net, **{**given, **changes})
+    return folder
+
+
+def picture(seed: int, height: int = 256, width: int = 256, grain: int = 16) -> np.ndarray:
+    """Blots of ``grain`` px, (height, width, 3) uint8: more like tissue than noise is, and as small as a real picture's PNG."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (-(-height // grain) + 1, -(-width // grain) + 1, 3), np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEFINITIONS = Path(__file__).resolve().parents[1] / "pipeline_definitions"
 VERBS = (
+    *("environment", "doctor"),
     *("upsert", "start", "watch", "executions", "show", "logs", "metrics", "stop", "retry", "delete"),
     *("validate", "render", "graph"),
 )

@@ -1,0 +1,63 @@
+"""``python -m pipelines.doctor --environment dev --task msi``: whether an execution would find all it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.cli import Debug, EnvironmentName, Json, OwnTask, run, say_where
+
+if TYPE_CHECKING:
+    from pipelines.service.examination.lines import Line
+    from pipelines.service.examination.subject import Subject
+    from pipelines.tasks.common import Task
+    from steps.environment import Environment
+
+
+def doctor(
+    environment: EnvironmentName = None,
+    task: OwnTask = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Examine an environment and what every task, or one, needs of it. Changes nothing; exits 1 when there is a problem."""
+    from pipelines.config import TASKS, load_environment, load_task
+    from pipelines.service.examination.examine import examine
+    from pipelines.tables import print_json
+
+    env = load_environment(environment)
+    say_where(env)
+    tasks = {name: load_task(name, env) for name in ([task] if task else TASKS)}
+    lines = examine(_subject(env, tasks), debug)
+    if json:
+        print_json([line.as_json() for line in lines])
+    else:
+        _print(lines)
+    return 1 if any(line.state == "problem" for line in lines) else 0
+
+
+def _subject(env: Environment, tasks: dict[str, Task]) -> Subject:
+    from pathology.contracts.storage import FolderStore, S3Store
+
+    from pipelines.builder import build
+    from pipelines.service.examination.subject import Subject, job_needs, open_clients
+    from pipelines.service.session import state_folder
+
+    clients = {} if env.local else open_clients(env.region)
+    store = FolderStore(state_folder()) if env.local else S3Store(clients["s3"])
+    jobs = {name: tuple(job_needs(build(name, settings, env).definition)) for name, settings in tasks.items()}
+    return Subject(env, clients, store, tasks, jobs)
+
+
+def _print(lines: list[Line]) -> None:
+    from rich.text import Text
+
+    from pipelines.tables import print_table, table
+
+    colours = {"ok": "green", "problem": "red", "unknown": "yellow"}
+    rows = [(line.check, Text(line.state, style=colours[line.state]), line.says) for line in lines]
+    print_table(table(("Check", "State", "What was seen, what to do"), rows))
+    print(", ".join(f"{sum(line.state == state for line in lines)} {state}" for state in colours))
+
+
+if __name__ == "__main__":
+    run(doctor)

@@ -1,0 +1,303 @@
+"""The roles' policies against the calls that are made in their names: all of them are allowed, and nothing else is.
+
+A person's calls are those of every verb, recorded from botocore's events; the pipeline's are those that the service makes of a
+definition's steps; a job's are those of its store. What the service does besides in a role's name is written in
+``infra.checks.needs``, with statements of its own.
+"""
+
+import hashlib
+import json
+
+import boto3
+import pytest
+import yaml
+from boto3.s3.transfer import TransferConfig
+from pathology.contracts.storage import S3Store, Store
+from pathology.contracts.uris import Uri
+
+from infra.checks.template import Stack
+from pipelines import config
+from pipelines.__main__ import VERBS
+from pipelines.builder import build
+from pipelines.checks.expressions import all_steps
+from pipelines.checks.shapes import OPERATIONS
+from pipelines.config import TASKS, load_environment, load_task
+from tests.infra.calls import ARN, PASSED, Call, needed, of_sagemaker, refused, surplus
+from tests.pipelines.conftest import RECORDINGS, Recorded, aws_response, before_send, example, here, quick, server
+
+assert aws_response, before_send and example and here and quick and server  # fixtures, wanted here too
+
+OF_WHO_DEPLOYS = {"environment", "doctor"}
+"""Verbs for whoever deploys the stack. They read what an administrator reads, IAM and quotas too, of which AuthorPolicy has nothing."""
+AUTHOR, PIPELINE, JOB = "NotebookRole", "PipelineRole", "JobRole"
+FOLLOWED = {
+    "CreateProcessingJob": ("DescribeProcessingJob", "StopProcessingJob"),
+    "CreateTrainingJob": ("DescribeTrainingJob", "StopTrainingJob"),
+    "CreateModelPackage": ("DescribeModelPackage", "DescribeModelPackageGroup"),
+}
+"""How the service goes on with what a step made (SageMaker developer guide, "IAM access management" of pipelines)."""
+
+
+@pytest.fixture
+def stack(parsed):
+    """The template, its references being those of environments/example.yaml."""
+    env = load_environment("example")
+    values = {
+        "Bucket.Arn": f"arn:aws:s3:::{env.bucket}",
+        "Key.Arn": env.kms_key,
+        "PipelineRole.Arn": env.pipeline_role,
+        "JobRole.Arn": env.job_role,
+        "PrivateSubnetA": env.network.subnets[0],
+        "PrivateSubnetB": env.network.subnets[1],
+        "JobSecurityGroup": env.network.security_groups[0],
+    }
+    return Stack(parsed, values=values)
+
+
+# ---- A person ----
+
+
+@pytest.fixture
+def recording(monkeypatch, example):
+    """Calls of every boto3 client made from now on."""
+    calls, make = [], boto3.Session.client
+
+    def client(self, name, *arguments, **options):
+        made = make(self, name, *arguments, **options)
+
+        def note(params, model, **_):
+            calls.extend(needed(example, model.service_model.service_name, model.name, params))
+
+        made.meta.events.register("before-parameter-build.*.*", note)
+        return made
+
+    monkeypatch.setattr(boto3.Session, "client", client)
+    return calls
+
+
+@pytest.fixture
+def played(before_send, example):
+    """``played("failed")``: recorded answers for the calls that moto lacks, from now on."""
+    playing, definition = {}, build("msi", load_task("msi", example), example).text
+    always = {
+        "DescribePipelineDefinitionForExecution": [{"PipelineDefinition": definition}],
+        "ListPipelineParametersForExecution": [{"PipelineParameters": []}],
+    }
+    before_send(lambda request, **_: playing["now"](request) if playing else None)
+
+    def play(name, **more):
+        playing["now"] = Recorded({**always, **json.loads((RECORDINGS / f"{name}.json").read_text()), **more})
+
+    return play
+
+
+EXECUTION = f"{ARN}:pipeline/pathology-msi/execution/abc123def456"
+ON_AWS = ("--environment", "example")
+
+
+def trained():
+    """Answers about an execution with a training job, of which the recordings have none that is looked at."""
+    job = "pipelines-abc123def456-TrainMsi-Xy12AbCd34"
+    steps, describe = ("PipelineExecutionSteps", "DescribeTrainingJob")
+    step = {"StepName": "TrainMsi", "StepStatus": "Failed", "StartTime": 1794000403.0, "EndTime": 1794000404.0, "AttemptCount": 1}
+    step["Metadata"] = {"TrainingJob": {"Arn": f"{ARN}:training-job/{job}"}}
+    resources = {"InstanceCount": 1, "InstanceType": "ml.g5.xlarge", "VolumeSizeInGB": 100}
+    return {
+        "ListPipelineExecutionSteps": [{steps: [step]}],
+        describe: [{"TrainingJobName": job, "TrainingJobStatus": "Failed", "ResourceConfig": resources}],
+    }
+
+
+def person(here, played, env, folder, monkeypatch):
+    """Every verb, in the ways that call AWS differently; what each answered.
+
+    Besides, a person uploads the encoder and data sets with the aws command (docs/deploy.md), which puts large files in parts too.
+    """
+    done = {}
+
+    def run(verb, *arguments):
+        done.setdefault(verb, []).append(here(verb, *arguments))
+
+    for task in TASKS:
+        run("upsert", "--task", task, *ON_AWS)
+        run("upsert", "--task", task, *ON_AWS)
+        run("start", "--task", task, *ON_AWS, "--no-wait")
+        run("executions", "--task", task, *ON_AWS)
+        for verb in ("validate", "graph"):
+            run(verb, "--task", task, *ON_AWS)
+    changed = yaml.safe_load((config.DEFINITIONS / "msi.yaml").read_text())
+    changed["train"]["hyperparameters"]["epochs"] = 33
+    (folder / "msi.yaml").write_text(yaml.safe_dump(changed))
+    with monkeypatch.context() as patch:
+        patch.setattr(config.load_task, "__defaults__", (folder,))
+        run("upsert", "--task", "msi", *ON_AWS)
+    run("render", "--check")
+    played("succeeded")
+    for verb in ("watch", "show", "metrics"):
+        run(verb, EXECUTION, *ON_AWS)
+    played("failed")
+    run("start", "--task", "msi", *ON_AWS, "--no-wait", "--only", "CollectFeatures", "--source", EXECUTION)
+    run("show", EXECUTION, *ON_AWS)
+    run("logs", "PrepareMsi", "--execution", EXECUTION, *ON_AWS)
+    played("failed", **trained())
+    run("show", EXECUTION, *ON_AWS)
+    run("logs", "TrainMsi", "--execution", EXECUTION, *ON_AWS)
+    played("stopped")
+    run("stop", EXECUTION, *ON_AWS)
+    played("retried")
+    run("retry", EXECUTION, *ON_AWS)
+    run("delete", "--task", "msi", *ON_AWS, "--yes")
+    return done
+
+
+def test_a_person_may_do_what_every_verb_does_and_nothing_else(
+    stack, server, quick, here, played, recording, example, monkeypatch, tmp_path
+):
+    put_results(example)
+    recording.clear()
+    done = person(here, played, example, tmp_path, monkeypatch)
+    assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS
+    crashed = {verb: [one.err for one in runs if "Traceback" in one.err or one.code == 2] for verb, runs in done.items()}
+    assert {verb: said for verb, said in crashed.items() if said} == {}
+    assert len(recording) > 50
+    break_off_an_upload(example, tmp_path)
+    assert refused(stack, AUTHOR, recording) == []
+    assert surplus(stack, AUTHOR, recording) == []
+
+
+def put_results(env):
+    """What an execution leaves behind, and a log."""
+    interval = {"value": 0.9, "low": 0.8, "high": 1.0}
+    evaluation = {"pathology": {"intervals": {"auroc": interval}, "confidence": 0.95, "cautions": []}}
+    key = "runs/pathology-msi/abc123def456/EvaluateMsi/evaluation/evaluation.json"
+    boto3.client("s3").put_object(Bucket=env.bucket, Key=key, Body=json.dumps(evaluation).encode())
+    for kind, step in (("Processing", "PrepareMsi"), ("Training", "TrainMsi")):
+        logs, group = boto3.client("logs"), f"/aws/sagemaker/{kind}Jobs"
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName=f"pipelines-abc123def456-{step}-Xy12AbCd34/algo-1-1")
+
+
+# ---- A pipeline ----
+
+
+def pipeline_calls():
+    """What the service calls in the pipeline role's name to run every step of every task, and to stop it again."""
+    env = load_environment("example")
+    for task in TASKS:
+        for step in all_steps(build(task, load_task(task, env), env).definition):
+            if step["Type"] not in OPERATIONS:
+                continue
+            operation, named = OPERATIONS[step["Type"]]
+            job = f"pipelines-abc123def456-{step['Name']}-Xy12AbCd34"
+            given = {**step["Arguments"], **dict.fromkeys(named, job)}
+            own = list(of_sagemaker(operation, given))
+            yield from own
+            yield from (Call(f"sagemaker:{name}", own[0].resource) for name in FOLLOWED[operation])
+            if operation == "CreateModelPackage":
+                version = own[0].resource.replace(":model-package-group/", ":model-package/") + "/7"
+                yield from (Call(f"sagemaker:{name}", version) for name in (operation, *FOLLOWED[operation]))
+
+
+def test_a_pipeline_may_do_what_its_steps_ask_and_nothing_else(stack):
+    calls = list(pipeline_calls())
+    assert {call.action for call in calls} >= {"sagemaker:CreateTrainingJob", "sagemaker:CreateModelPackage", "iam:PassRole"}
+    assert refused(stack, PIPELINE, calls) == []
+    assert surplus(stack, PIPELINE, calls) == []
+
+
+def test_a_pipeline_may_not_do_it_elsewhere(stack):
+    """The same calls with another job's name, network or role."""
+    calls = {call.action: call for call in pipeline_calls()}
+    create = calls["sagemaker:CreateTrainingJob"]
+    elsewhere = {**create.context, "sagemaker:VpcSubnets": ["subnet-99999999"]}
+    for call in (
+        Call(create.action, create.resource, elsewhere),
+        Call(create.action, create.resource),
+        Call(create.action, f"{ARN}:training-job/mine", create.context),
+        Call("iam:PassRole", load_environment("example").pipeline_role, PASSED),
+        Call("iam:PassRole", calls["iam:PassRole"].resource, {"iam:PassedToService": "ec2.amazonaws.com"}),
+        Call("sagemaker:CreateEndpoint", f"{ARN}:endpoint/pathology-msi"),
+    ):
+        assert refused(stack, PIPELINE, [call]) == [str(call)]
+
+
+# ---- A job ----
+
+
+def use_store(store, folder, bucket):
+    """Every method of a store, on small objects and on one of many parts."""
+    uri = Uri("s3", bucket, "features/msi/a.h5")
+    (folder / "big").write_bytes(b"x" * (TransferConfig().multipart_threshold + 1))
+    store.write(uri, b"small")
+    assert store.read(uri) == b"small"
+    assert store.create(uri, b"again") is False
+    assert store.entry(uri).bytes == 5
+    store.upload(folder / "big", uri / "big")
+    store.download(uri / "big", folder / "back")
+    assert hashlib.sha256((folder / "back").read_bytes()).digest() == hashlib.sha256((folder / "big").read_bytes()).digest()
+    assert len(list(store.list(Uri("s3", bucket, "features")))) == 2
+
+
+def break_off_an_upload(env, folder):
+    """A file of many parts whose upload fails at its end; what has arrived is taken back."""
+    (folder / "big").write_bytes(b"x" * (TransferConfig().multipart_threshold + 1))
+
+    def fail(**_):
+        raise ConnectionError
+
+    client = boto3.client("s3")
+    client.meta.events.register("before-call.s3.CompleteMultipartUpload", fail)
+    with pytest.raises(ConnectionError):
+        S3Store(client).upload(folder / "big", Uri("s3", env.bucket, "datasets/broken"))
+
+
+@pytest.fixture
+def used(server, recording, example, tmp_path):
+    """A job's calls."""
+    methods = {name for name in vars(Store) if not name.startswith("_")}
+    assert methods == {"read", "write", "create", "entry", "list", "download", "upload"}, "a new method: use it above"
+    use_store(S3Store(boto3.client("s3")), tmp_path, example.bucket)
+    break_off_an_upload(example, tmp_path)
+    return recording
+
+
+def test_a_job_may_do_what_its_store_does_and_nothing_else(stack, used):
+    assert {call.action for call in used} >= {"s3:AbortMultipartUpload", "kms:GenerateDataKey", "s3:ListBucket"}
+    assert refused(stack, JOB, used) == []
+    assert surplus(stack, JOB, used) == []
+
+
+def test_a_job_may_not_delete_start_or_touch_another_bucket(stack, example):
+    bucket = f"arn:aws:s3:::{example.bucket}"
+    for call in (
+        Call("s3:DeleteObject", f"{bucket}/runs/x"),
+        Call("s3:DeleteBucket", bucket),
+        Call("s3:GetObject", "arn:aws:s3:::somebody-elses/x"),
+        Call("sagemaker:CreateTrainingJob", f"{ARN}:training-job/pipelines-x"),
+        Call("iam:PassRole", example.job_role, PASSED),
+        Call("kms:ScheduleKeyDeletion", example.kms_key),
+    ):
+        assert refused(stack, JOB, [call]) == [str(call)]
+
+
+# ---- The test itself ----
+
+
+def statement(template, role, sid):
+    for policy in template["Resources"][role]["Properties"]["Policies"]:
+        for one in policy["PolicyDocument"]["Statement"]:
+            if one["Sid"] == sid:
+                return one
+    raise LookupError(sid)
+
+
+def test_one_action_less_or_more_is_seen(template, stack):
+    calls = list(pipeline_calls())
+    follow = statement(template, PIPELINE, "FollowTagAndStopJobs")
+    follow["Action"] = [action for action in follow["Action"] if action != "sagemaker:StopTrainingJob"] + [
+        "sagemaker:UpdateTrainingJob"
+    ]
+    changed = Stack(template, values=stack.values)
+    assert refused(changed, PIPELINE, calls)
+    assert all("sagemaker:StopTrainingJob" in said for said in refused(changed, PIPELINE, calls))
+    assert surplus(changed, PIPELINE, calls) == ["PipelineRole/pipeline, FollowTagAndStopJobs: sagemaker:UpdateTrainingJob"]

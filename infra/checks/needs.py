@@ -69,10 +69,10 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "JobRoleArn": (
         *_network("JobSecurityGroup"),
         _VOLUMES,
-        _logs(*_JOBS),
+        _logs(*_JOBS, "Endpoints/pathology-mhist-1"),  # the same role serves a model
         *(
             Need("metrics", ("cloudwatch:PutMetricData",), ("*",), {"cloudwatch:namespace": f"/aws/sagemaker/{kind}"})
-            for kind in _JOBS
+            for kind in (*_JOBS, "Endpoints")
         ),
         Need("pulling images", _actions("ecr", "BatchCheckLayerAvailability BatchGetImage GetDownloadUrlForLayer"), _IMAGES),
         Need("pulling images", ("ecr:GetAuthorizationToken",), ("*",)),

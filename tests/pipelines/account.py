@@ -25,7 +25,7 @@ CARD = {
     "dimension": 1536,
     "published": True,
 }
-DATA = ("datasets/tcga-coad/slides/a/a.svs", "datasets/tcga-coad/gdc_manifest_tcga_coad.txt", "datasets/tcga-coad/liu.xlsx")
+DATA = ("datasets/tcga-coad/a/a.svs", "datasets/tcga-coad/gdc_manifest.txt", "datasets/tcga-coad/liu.xlsx")
 
 
 def enter_account(monkeypatch, number=ACCOUNT):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,11 +24,12 @@ from pathology.models import serve_mhist
 from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
 from pathology.models.embedding_cache import embed_all, embed_patches
 from pathology.models.encoder import find_card, load_encoder
+from pathology.models.epoch_training import World
 from pathology.models.linear_probe import cross_entropy, fit_probe
 from pathology.models.mhist_artefact import HEAD, TUNED, Head, MhistConfig, Validation, Weights
 from pathology.models.patch_batches import LabelledPatches
 from pathology.models.patch_classifier import PatchClassifier, serving_encoder
-from pathology.models.patch_training import World, train
+from pathology.models.patch_training import train
 from pathology.serving.code import endpoint_code
 
 LIBRARIES = ("lightning", "numpy", "peft", "safetensors", "scikit-learn", "timm", "torch")
@@ -115,14 +115,13 @@ def _fine_tune(side: Side, validation: Side, settings: TrainMhist, encoder: Path
     """The encoder in the loop; validation's probabilities are those of the model as it will serve."""
     loaded = load_encoder(encoder, "cpu", "float32")
     classifier = PatchClassifier(loaded.card, loaded.model, settings.tune, settings.rank, settings.blocks, settings.seed)
-    workers = min(8, max(1, (os.cpu_count() or 1) // World.current().local_size)) if device.type == "cuda" else 0
     best = train(
         classifier,
         LabelledPatches(side.patches, side.targets),
         LabelledPatches(validation.patches, validation.targets),
         settings,
         folder,
-        workers,
+        World.current().workers(device),
     )
     head = Head.of(classifier.head_state(), loaded.card.dimension)
     if World.current().rank > 0:

@@ -25,12 +25,16 @@ class Targets(NamedTuple):
 
 
 def losses(maps: Maps, targets: Targets) -> Tensor:
-    """One loss for each patch, (B,): cross-entropy and Dice of nucleus and class, squared error of distances and their slopes."""
-    return (
-        nucleus_loss(maps.nucleus, targets.nucleus)
-        + distance_loss(maps.distances, targets.distances, targets.nucleus)
-        + class_loss(maps.classes, targets.classes)
-    )
+    """One loss for each patch, (B,): cross-entropy and Dice of nucleus and class, squared error of distances and their slopes.
+
+    Always in float32: in half precision sums over 65,536 px overflow or lose their small parts.
+    """
+    with torch.autocast(maps.nucleus.device.type, enabled=False):
+        return (
+            nucleus_loss(maps.nucleus.float(), targets.nucleus)
+            + distance_loss(maps.distances.float(), targets.distances, targets.nucleus)
+            + class_loss(maps.classes.float(), targets.classes)
+        )
 
 
 def nucleus_loss(logits: Tensor, truth: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ A ViT's tokens are 14 px apart and a lymphocyte is that wide: the stem sees what
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import torch
@@ -52,9 +52,13 @@ def depths(blocks: int) -> list[int]:
     return [max(1, round(blocks * quarter / DEPTHS)) - 1 for quarter in range(1, DEPTHS + 1)]
 
 
-@cache
+@lru_cache(256)
+@torch.inference_mode(False)
 def _weights(size: int, step: int, cells: int, cell: int) -> Tensor:
-    """Linear interpolation (size / step, cells) from cells of ``cell`` px to a grid of ``step`` px, both from the same corner."""
+    """Linear interpolation (size / step, cells) from cells of ``cell`` px to a grid of ``step`` px, both from the same corner.
+
+    Kept for the next picture of the size, and so never a tensor of inference mode, with which nothing could be trained.
+    """
     place = (torch.arange(size // step, dtype=torch.float64) + 0.5) * step / cell - 0.5
     place = place.clamp(0, cells - 1)
     low = place.floor().long().clamp(max=max(0, cells - 2))

@@ -1,90 +1,25 @@
-"""Fine-tuning a patch classifier with Lightning: one process or many, resumed exactly at the end of an epoch."""
+"""Fine-tuning a patch classifier: cross-entropy, accuracy and AUROC on top of :mod:`pathology.models.epoch_training`."""
 
 from __future__ import annotations
 
-import math
-import os
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.utils.data import DataLoader
 
-from pathology.contracts.errors import DataError
-from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
+from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, metric_line
 from pathology.contracts.settings_mhist import TrainMhist
-from pathology.contracts.storage import write_whole
 from pathology.metrics.ranking import auroc
-from pathology.models.archive import pack_tensors
-from pathology.models.checkpoints import LAST, EpochCheckpoint, WholeCheckpoints, usable
-from pathology.models.mil_training import quieten
-from pathology.models.patch_batches import Batch, LabelledPatches, Share, TrainingBatches, ValidationBatches, loader
-from pathology.models.patch_classifier import PatchClassifier, load_tuned, training_precision
-
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
-CLIP = 1.0
-"""Largest norm of a step's gradient, as ViTs are trained (Dosovitskiy et al. 2021)."""
-LAST_WORDS_SECONDS = 5.0
-"""How long a process whose connection broke leaves the one that broke it to say why."""
+from pathology.models.epoch_batches import Batch
+from pathology.models.epoch_training import Best, EpochTraining, World, fit
+from pathology.models.patch_batches import LabelledPatches
+from pathology.models.patch_classifier import PatchClassifier, load_tuned
 
 
-@dataclass(frozen=True)
-class World:
-    """This process among all of the job's, as torchrun says; alone without it."""
-
-    rank: int
-    size: int
-    local_size: int
-
-    @classmethod
-    def current(cls) -> World:
-        """Read RANK, WORLD_SIZE and LOCAL_WORLD_SIZE."""
-        rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        return cls(rank, size, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Around what all processes do together: where one fails, its words are the job's, and not that a connection broke.
-
-        torchrun ends the others of a host at once, so that those on it say nothing more; those of other hosts wait a little.
-
-        Raises:
-            DataError: in a process that lost another.
-        """
-        try:
-            yield
-        except RuntimeError as error:
-            if self.size == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()):
-                raise
-            time.sleep(LAST_WORDS_SECONDS)
-            raise DataError(f"process {self.rank} of {self.size} lost another one: see the log of the host that ended") from error
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best epoch yet, counted from 1, and its validation loss."""
-
-    epoch: int
-    validation_loss: float
-
-    def file(self, folder: Path) -> Path:
-        """Where its weights lie."""
-        return folder / f"best-{self.epoch}.safetensors"
-
-
-class PatchTraining(lightning.LightningModule):
+class PatchTraining(EpochTraining):
     """Trains ``classifier`` on ``train`` and watches ``validation``; the best epoch's trained weights lie in ``folder``."""
 
     def __init__(
@@ -97,137 +32,40 @@ class PatchTraining(lightning.LightningModule):
         folder: Path,
         workers: int,
     ) -> None:
-        super().__init__()
-        self.strict_loading = False  # checkpoints hold what is trained, not the encoder around it
-        self.classifier, self.train_data, self.validation_data = classifier, train, validation
-        self.settings, self.world, self.folder, self.workers = settings, world, folder, workers
-        self.share = Share.of(settings, world.rank, world.size)
-        self.best: Best | None = None
-        self._seen: list[tuple[Tensor, Tensor]] = []
-        self._validated: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._lines: list[str] = []
+        super().__init__(train, validation, settings, world, folder, workers)
+        self.classifier = classifier
+        self._validated: list[Tensor] = []
 
-    def on_train_start(self) -> None:
-        """Start from the same epoch everywhere, and die at once when told to.
-
-        Lightning's handler of SIGTERM talks to the other processes from within a step, which can hang all of them; nothing is
-        lost without it, since checkpoints are whole at any time.
-
-        Raises:
-            DataError: when processes took up different checkpoints.
-        """
-        if self.world.size == 1:
-            return
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        epochs = self._everyone(torch.tensor(float(self.current_epoch), device=self.device)).tolist()
-        if len(set(epochs)) > 1:
-            raise DataError(
-                f"processes start after epochs {epochs}: their checkpoints are not the same; remove {self.folder.name}"
-            )
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """The epoch's order and augmentation come from seed, epoch and the patch's number alone."""
-        return loader(TrainingBatches(self.train_data, self.share, self.settings.seed, self.current_epoch), self.workers)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Patches as they are."""
-        batches = ValidationBatches(self.validation_data, self.world.rank, self.world.size, max(self.share.part, 16))
-        return loader(batches, self.workers)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW (Loshchilov & Hutter 2019): two rates, no decay on biases, norms and tokens; warm-up, then a cosine to 0."""
-        settings, groups = self.settings, []
-        encoder = [value for value in self.classifier.encoder.parameters() if value.requires_grad]
-        for rate, values in (
-            (settings.learning_rate, list(self.classifier.head.parameters())),
-            (settings.encoder_learning_rate, encoder),
-        ):
-            for decay, chosen in (
-                (settings.weight_decay, [value for value in values if value.ndim in (2, 4)]),
-                (0.0, [value for value in values if value.ndim not in (2, 4)]),
-            ):
-                groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
-        optimizer = torch.optim.AdamW([group for group in groups if group["params"]])
-        steps = settings.epochs * self.share.steps(len(self.train_data))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, steps, settings.warm_up))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Cross-entropy; the weights make it the mean over the step's patches on all processes."""
-        pixels, targets, weights = batch
-        losses = binary_cross_entropy_with_logits(self.classifier(pixels), targets, reduction="none")
-        real = (weights > 0).float()
-        self._seen.append(((losses.detach() * real).sum(), real.sum()))
-        return (losses * weights).sum()
-
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Collect logits; they are scored together."""
-        pixels, targets, weights = batch
-        self._validated.append((self.classifier(pixels), targets, weights))
-
-    def on_validation_epoch_end(self) -> None:
-        """Score the epoch on all processes' shares, and keep the weights when they are the best yet."""
-        mine = torch.stack([torch.cat(list(column)) for column in zip(*self._validated, strict=True)])
-        self._validated.clear()
-        logits, targets, weights = self._everyone(mine).movedim(-2, 0).reshape(3, -1)
-        logits, targets = logits[weights > 0].double(), targets[weights > 0].double()
-        loss = float(binary_cross_entropy_with_logits(logits, targets))
-        self.log("validation_loss", torch.tensor(loss, dtype=torch.float64), rank_zero_only=False)
-        labels = (targets >= 0.5).cpu().numpy().astype(int)
-        accuracy = float(np.mean((logits.cpu().numpy() > 0) == labels))
-        self._lines = [metric_line(VALIDATION_LOSS, loss), metric_line(VALIDATION_ACCURACY, accuracy)]
-        if 0 < labels.sum() < len(labels):
-            self._lines.append(metric_line(VALIDATION_AUROC, auroc(labels, logits.cpu().numpy())))
-        if math.isfinite(loss) and (self.best is None or loss < self.best.validation_loss):
-            self.best = Best(self.current_epoch + 1, loss)
-            if self.world.rank == 0:
-                write_whole(self.best.file(self.folder), pack_tensors(self.trained())[1])
-
-    def _everyone(self, value: Tensor) -> Tensor:
-        """``value`` of every process, (world, …)."""
-        gathered: Tensor = self.all_gather(value)  # type: ignore[assignment]
-        return gathered.reshape(self.world.size, *value.shape)
-
-    def on_train_epoch_end(self) -> None:
-        """Print the epoch's lines, the training loss first."""
-        mine = torch.stack([torch.stack(pair) for pair in self._seen]).double().sum(0)
-        self._seen.clear()
-        total, count = self._everyone(mine).sum(0).tolist()
-        if self.world.rank == 0:
-            print("\n".join([metric_line(TRAINING_LOSS, total / count), *self._lines]))
+    def parts(self) -> tuple[nn.Module, nn.Module]:
+        """Head and encoder."""
+        return self.classifier.head, self.classifier.encoder
 
     def trained(self) -> dict[str, Tensor]:
         """What this way of tuning trains, head included."""
         encoder = {f"encoder.{name}": value for name, value in self.classifier.encoder_state().items()}
         return encoder | {f"head.{name}": value for name, value in self.classifier.head_state().items()}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the frozen encoder out."""
-        names = {name for name, value in self.named_parameters() if value.requires_grad}
-        checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if name in names}
-        checkpoint["best"] = None if self.best is None else (self.best.epoch, self.best.validation_loss)
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Cross-entropy; the weights make it the mean over the step's patches on all processes."""
+        pixels, targets, weights = batch
+        return self.seen(binary_cross_entropy_with_logits(self.classifier(pixels), targets, reduction="none"), weights)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the best epoch."""
-        self.best = None if checkpoint["best"] is None else Best(*checkpoint["best"])
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Collect logits; they are scored together."""
+        pixels, targets, weights = batch
+        self._validated.append(torch.stack([self.classifier(pixels), targets, weights]))
 
-
-class Stopping(EarlyStopping):
-    """Early stopping that a restart after its last epoch does not undo."""
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Stop at once when patience was at its end."""
-        super().on_train_start(trainer, pl_module)
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-
-def rate_at(step: int, steps: int, warm_up: float) -> float:
-    """The share of the learning rate at ``step`` of ``steps``: up a line for ``warm_up`` of them, then down half a cosine to 0."""
-    rising = round(warm_up * steps)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
+    def on_validation_epoch_end(self) -> None:
+        """Score the epoch on all processes' shares."""
+        logits, targets = self.gathered(torch.cat(self._validated, 1)).double()
+        self._validated.clear()
+        loss = float(binary_cross_entropy_with_logits(logits, targets))
+        labels = (targets >= 0.5).cpu().numpy().astype(int)
+        accuracy = float(np.mean((logits.cpu().numpy() > 0) == labels))
+        lines = [metric_line(VALIDATION_ACCURACY, accuracy)]
+        if 0 < labels.sum() < len(labels):
+            lines.append(metric_line(VALIDATION_AUROC, auroc(labels, logits.cpu().numpy())))
+        self.end_validation(loss, lines)
 
 
 def train(
@@ -246,19 +84,11 @@ def train(
         RequestError: for a batch size that cannot be shared, or a precision that the GPU has not.
         DataError: when the validation loss was never a number.
     """
-    quieten()
     world = World.current()
-    training = PatchTraining(classifier, data, validation, settings, world, folder, workers)
-    trainer = _trainer(settings, world, folder)
+    best = fit(PatchTraining(classifier, data, validation, settings, world, folder, workers))
     if world.rank == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-    with world.together():
-        trainer.fit(training, ckpt_path=usable(folder / LAST))
-    if training.best is None:
-        raise DataError("the validation loss was never a number: lower the learning rates")
-    if world.rank == 0:
-        _take(classifier, load_file(training.best.file(folder)))
-    return training.best
+        _take(classifier, load_file(best.file(folder)))
+    return best
 
 
 def _take(classifier: PatchClassifier, weights: dict[str, Tensor]) -> None:
@@ -269,29 +99,3 @@ def _take(classifier: PatchClassifier, weights: dict[str, Tensor]) -> None:
     with torch.no_grad():
         load_tuned(classifier, parts["encoder"], "the best epoch's checkpoint")
         classifier.start_head(parts["head"]["weight"], parts["head"]["bias"])
-
-
-def _trainer(settings: TrainMhist, world: World, folder: Path) -> lightning.Trainer:
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
-    strategy: Any = DDPStrategy(process_group_backend="nccl" if cuda else "gloo") if world.size > 1 else "auto"
-    return lightning.Trainer(
-        accelerator="gpu" if cuda else "cpu",
-        devices=world.local_size if world.size > 1 else 1,
-        num_nodes=world.size // world.local_size,
-        strategy=strategy,
-        precision=PRECISIONS[training_precision(device, settings.precision)],  # type: ignore[arg-type]
-        max_epochs=settings.epochs,
-        accumulate_grad_batches=settings.accumulation,
-        gradient_clip_val=CLIP,
-        deterministic="warn" if cuda else True,
-        use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-        callbacks=[Stopping("validation_loss", patience=settings.patience), EpochCheckpoint(folder)],
-        plugins=[WholeCheckpoints()],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )

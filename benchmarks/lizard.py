@@ -1,0 +1,189 @@
+"""What the lizard task promises of its network and its post-processing: ``python -m benchmarks.lizard``.
+
+Painted nuclei of six classes go through PrepareLizard and TrainLizard as jobs do, with the tiny encoder, and the packed model
+outlines the test patches, which come from other source images. ``heldout_bpq`` and ``heldout_dice`` have 95 % intervals by source
+image; ``untrained_bpq`` and ``untrained_dice`` are those of the same network before its first step, which a model that learnt
+nothing would reach. ``train_seconds`` is all of TrainLizard. The settings were chosen on nuclei of seed 1; figures are of seed 0.
+
+``overfit_bpq``: eight real patches, learnt by heart without augmentation, outlined again; left out where there are none.
+``postprocessing_patches_per_s``: label maps a second out of the model's maps of the test patches, by the CPU time of one thread.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from benchmarks.measure import REPOSITORY, print_figures
+
+if TYPE_CHECKING:
+    from pathology.contracts.settings_lizard import TrainLizard
+    from pathology.datasets.conic import Nuclei
+    from pathology.metrics.nuclei import NucleiScores
+    from pathology.models.nuclear_prediction import Predictor
+
+DATA, PATCHES, MODELS, MODEL = "data", "patches", "models", "model"
+"""Folders of the benchmark below its temporary one."""
+SOURCES = 16
+REAL = REPOSITORY.parent / "shared" / "data" / "nuclei"
+REAL_CLASSES = ("non_tumor", "tumor")
+BY_HEART, REPEATS = 8, 10
+"""Real patches that are learnt by heart, and how often an epoch shows each, so that few epochs end in a validation."""
+PARTS = 16
+"""Pictures outlined together."""
+
+
+def learning_settings(epochs: int) -> TrainLizard:
+    """How the painted nuclei are learnt."""
+    from pathology.contracts.settings_lizard import TrainLizard
+
+    return TrainLizard(epochs=epochs, batch_size=4, width=8, learning_rate=1e-2)
+
+
+def make_data(folder: Path, patches: int, seed: int) -> None:
+    """Paint ``patches`` and prepare them, and write the tiny encoder."""
+    from pathology.commands import prepare_lizard
+    from pathology.contracts.settings_lizard import PrepareLizard
+    from pathology.job import Job
+    from pathology.models.tiny import make_tiny_encoder
+
+    from demo.nuclei import make_nuclei
+
+    make_nuclei(folder / DATA, patches, seed=seed, sources=SOURCES)
+    make_tiny_encoder(folder / MODELS)
+    settings = PrepareLizard(published_counts=False)
+    (folder / PATCHES).mkdir()
+    channels, outputs = {"dataset": folder / DATA}, {"patches": folder / PATCHES}
+    prepare_lizard.main(Job("processing", folder, "prepare", "algo-1", ("algo-1",), channels, outputs, settings.as_strings()))
+
+
+def train(folder: Path, settings: TrainLizard) -> float:
+    """Run TrainLizard on what :func:`make_data` wrote; its seconds."""
+    from pathology.commands import train_lizard
+    from pathology.job import Job
+
+    channels = {"training": folder / DATA, "models": folder / MODELS, "patches": folder / PATCHES}
+    job = Job("training", folder, "train", "algo-1", ("algo-1",), channels, {"model": folder / MODEL}, settings.as_strings())
+    since = time.perf_counter()
+    train_lizard.main(job)
+    return time.perf_counter() - since
+
+
+def test_side(folder: Path) -> Nuclei:
+    """The held-out patches."""
+    from pathology.datasets.conic import Nuclei, read_prepared
+
+    rows, dataset = read_prepared(folder / PATCHES)
+    return Nuclei(folder / DATA, [row for row in rows if row.split == "test"], dataset, verify=False)
+
+
+def outline(predictor: Predictor, patches: Nuclei) -> NucleiScores:
+    """Find the nuclei of ``patches`` and score them."""
+    from pathology.contracts.settings_lizard import LIZARD_CLASSES
+    from pathology.metrics.nuclei import NucleiScores, patch_rows
+
+    rows = []
+    for start in range(0, len(patches), PARTS):
+        part = range(start, min(start + PARTS, len(patches)))
+        images, truths = zip(*(patches[index] for index in part), strict=True)
+        for index, truth, found in zip(part, truths, predictor.labels(images), strict=True):
+            row = patches.rows[index]
+            rows += patch_rows(row.name, row.source, truth.astype(np.int32), found.astype(np.int32), LIZARD_CLASSES)
+    return NucleiScores.of(rows, LIZARD_CLASSES, resamples=1000, confidence=0.95, seed=0)
+
+
+def untrained(folder: Path, settings: TrainLizard) -> NucleiScores:
+    """The same scores before the first step."""
+    import torch
+    from pathology.commands.train_lizard import build
+    from pathology.contracts.settings_lizard import LIZARD_CLASSES
+    from pathology.models.lizard_artefact import OVERLAP, SIDE
+    from pathology.models.nuclear_prediction import Predictor
+    from pathology.nuclei.watershed import STANDARD
+
+    net = build(folder / MODELS, settings, len(LIZARD_CLASSES)).for_serving()
+    return outline(Predictor(net, torch.device("cpu"), STANDARD, SIDE, OVERLAP), test_side(folder))
+
+
+def learn(folder: Path, settings: TrainLizard) -> dict[str, float | Sequence[float]]:
+    """Train, and score the packed model on held-out patches beside the untrained one."""
+    from pathology.models.lizard_artefact import load_lizard
+
+    seconds = train(folder, settings)
+    patches, model = test_side(folder), load_lizard(folder / MODEL, folder / MODELS)
+    before = untrained(folder, settings)
+    found = outline(model.predictor, patches)
+    figures: dict[str, float | Sequence[float]] = {"train_seconds": seconds, "best_epoch": model.config.validation.epoch}
+    for name in ("bpq", "dice"):
+        interval = found.intervals[name]
+        figures[f"heldout_{name}"] = interval.value
+        figures[f"heldout_{name}_interval"] = [round(interval.low, 3), round(interval.high, 3)]
+        figures[f"untrained_{name}"] = before.intervals[name].value
+    figures |= {f"heldout_{name}": found.intervals[name].value for name in ("mpq", "mpq_plus", "aji", "detection_f1", "r2")}
+    figures |= {f"heldout_pq_{kind}": scores.pq.value for kind, scores in found.by_class.items() if scores.pq is not None}
+    return figures | {"test_patches": found.patches, "test_sources": found.sources} | speed(model.predictor, patches)
+
+
+def speed(predictor: Predictor, patches: Nuclei) -> dict[str, float | Sequence[float]]:
+    """Label maps by CPU second, out of the maps of up to 64 patches; the first is done twice, as imports are no part of it."""
+    from pathology.nuclei.classes import label_map
+
+    images = [patches[index][0] for index in range(min(64, len(patches)))]
+    maps = list(predictor.maps(images))
+    label_map(maps[0][0], maps[0][1:3], maps[0][3:], predictor.recipe)
+    since = time.process_time()
+    for found in maps:
+        label_map(found[0], found[1:3], found[3:], predictor.recipe)
+    return {"postprocessing_patches_per_s": len(maps) / (time.process_time() - since)}
+
+
+def learn_by_heart(real: Path, folder: Path, epochs: int) -> dict[str, float | Sequence[float]]:
+    """Overfit real patches; the same patches' bPQ."""
+    import torch
+    from pathology.commands.train_lizard import build
+    from pathology.contracts.settings_lizard import TrainLizard
+    from pathology.datasets.conic import read_conic
+    from pathology.models.nuclear_batches import NuclearPatches
+    from pathology.models.nuclear_training import train, validate
+
+    conic = read_conic(real, REAL_CLASSES)
+    patches = [(np.array(conic.images[index]), np.array(conic.labels[index])) for index in range(BY_HEART)]
+    settings = TrainLizard(
+        epochs=epochs, batch_size=4, width=16, learning_rate=3e-3, weight_decay=0.0, balance=0.0, augment=False, patience=epochs
+    )
+    net = build(folder / MODELS, settings, len(REAL_CLASSES))
+    seen = NuclearPatches(patches, len(REAL_CLASSES))
+    since = time.perf_counter()
+    best = train(net, NuclearPatches(patches * REPEATS, len(REAL_CLASSES)), seen, settings, folder / "by-heart")
+    seconds = time.perf_counter() - since
+    said = validate(net, seen, best.epoch, torch.device("cpu"))
+    return {"overfit_seconds": seconds, "overfit_bpq": said.pq, "overfit_dice": said.dice}
+
+
+def lizard(
+    patches: Annotated[int, typer.Option(help="Patches to paint.", min=2 * SOURCES)] = 320,
+    epochs: Annotated[int, typer.Option(help="Epochs on the painted ones.", min=1)] = 12,
+    seed: Annotated[int, typer.Option(help="Of the painted ones.", min=0)] = 0,
+    real: Annotated[Path, typer.Option(envvar="PATHOLOGY_NUCLEI", help="Real patches in CoNIC's four files.")] = REAL,
+    real_epochs: Annotated[int, typer.Option(help="Epochs on the real ones, each of them ten times.", min=1)] = 7,
+) -> None:
+    """Learn painted nuclei and real ones, and time the post-processing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_data(folder, patches, seed)
+        figures = learn(folder, learning_settings(epochs))
+        if real.is_dir():
+            figures |= learn_by_heart(real, folder, real_epochs)
+        else:
+            print(f"no real patches at {real.name}, and so no overfit_bpq: give --real")
+    print_figures(figures)
+
+
+if __name__ == "__main__":
+    typer.run(lizard)

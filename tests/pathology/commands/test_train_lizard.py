@@ -1,0 +1,129 @@
+"""TrainLizard: painted nuclei, frozen or adapted encoder, every channel; what it packs serves, what is wrong is named."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from msi_jobs import processing_job, training_job
+from pathology.commands import prepare_lizard
+from pathology.commands.train_lizard import main
+from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.log_lines import NUCLEI_METRICS
+from pathology.contracts.settings_lizard import LIZARD_CLASSES, PrepareLizard, TrainLizard
+from pathology.datasets.conic import read_patches
+from pathology.datasets.conic_files import IMAGES, LABELS
+from pathology.models.lizard_artefact import load_lizard
+from pathology.models.serve_lizard import model_fn, predict_fn
+from pathology.models.tiny import make_tiny_encoder
+
+from demo.nuclei import make_nuclei
+
+QUICK = TrainLizard(epochs=2, batch_size=4, rank=4, width=4, learning_rate=1e-2, encoder_learning_rate=1e-3)
+
+
+class LizardRun:
+    """Painted nuclei as PrepareLizard leaves them, and the tiny encoder, as the job's channels show them."""
+
+    def __init__(self, root, patches=16):
+        self.root = root
+        make_nuclei(root / "dataset", patches, sources=8)
+        settings = PrepareLizard(published_counts=False, validation_fraction=0.2)
+        prepare_lizard.main(processing_job(root, settings, {"dataset": root / "dataset"}, ("patches",)))
+        make_tiny_encoder(root / "models" / "tiny")
+        self.rows = read_patches(root / "patches" / "patches.csv")
+
+    def job(self, folder, **settings):
+        channels = {name: self.root / name for name in ("models", "patches")} | {"training": self.root / "dataset"}
+        return training_job(folder, QUICK.model_copy(update=settings), channels)
+
+    def patch(self, split="test"):
+        index = next(row.index for row in self.rows if row.split == split)
+        return np.load(self.root / "dataset" / IMAGES)[index]
+
+
+@pytest.fixture(scope="module")
+def lizard(tmp_path_factory):
+    return LizardRun(tmp_path_factory.mktemp("lizard"))
+
+
+@pytest.mark.parametrize("encoder", ["frozen", "lora"])
+def test_it_trains_and_packs_what_serves(lizard, tmp_path, encoder, capsys):
+    job = lizard.job(tmp_path, encoder=encoder)
+    main(job)
+    log = capsys.readouterr().out
+    found = {item["Name"]: [float(value) for value in re.findall(item["Regex"], log)] for item in NUCLEI_METRICS}
+    assert {name: len(values) for name, values in found.items()} == {
+        "training:loss": 2,
+        **{f"validation:{name}": 3 for name in ("loss", "mean_iou", "mean_dice", "mean_pq")},  # two epochs, and as packed
+    }
+    assert found["training:loss"][1] < found["training:loss"][0]
+    model = model_fn(job.output("model"), lizard.root / "models")
+    said = model.config.validation
+    assert said.patches == sum(row.split == "validation" for row in lizard.rows)
+    for name, value in (("loss", said.loss), ("mean_iou", said.iou), ("mean_dice", said.dice), ("mean_pq", said.pq)):
+        assert found[f"validation:{name}"][-1] == pytest.approx(value, abs=1e-6)
+    assert said.loss == pytest.approx(min(found["validation:loss"][:2]), abs=1e-5)
+    assert (model.config.tuning, model.config.classes, model.config.width) == (encoder, LIZARD_CLASSES, 4)
+    (answer,) = predict_fn([lizard.patch()], model)
+    assert answer.labels.shape == (256, 256, 2)
+    names = {path.name for path in job.output("model").iterdir()}
+    assert names == {"config.json", "code", "decoder.safetensors"} | ({"encoder.safetensors"} if encoder == "lora" else set())
+
+
+def test_staged_arrays_and_a_chosen_encoder_give_the_same_model(lizard, tmp_path):
+    """Arrays by their hash, and of two encoders the one that the channel names."""
+    make_tiny_encoder(tmp_path / "models" / "other", seed=1)
+    card = make_tiny_encoder(tmp_path / "models" / "tiny")
+    config = load_lizard_config(lizard, tmp_path / "first", {})
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    for name, key in ((IMAGES, "images"), (LABELS, "labels")):
+        (staged / f"{config.inputs[key]}.npy").write_bytes((lizard.root / "dataset" / name).read_bytes())
+    channels = {"training": staged, "models": tmp_path / "models", "encoder": tmp_path / "models" / "tiny"}
+    again = load_lizard_config(lizard, tmp_path / "second", channels)
+    assert again.encoder.sha256 == card.sha256
+    assert again == config
+
+
+def load_lizard_config(lizard, folder, channels):
+    """config.json of a model trained for one epoch."""
+    job = lizard.job(folder, epochs=1)
+    main(replace(job, inputs=job.inputs | channels))
+    return load_lizard(job.output("model"), lizard.root / "models").config
+
+
+def test_a_finished_training_is_taken_up(lizard, tmp_path, capsys):
+    job = lizard.job(tmp_path, epochs=1)
+    main(job)
+    first = (job.output("model") / "decoder.safetensors").read_bytes()
+    capsys.readouterr()
+    main(job)
+    assert "Training Loss" not in capsys.readouterr().out
+    assert (job.output("model") / "decoder.safetensors").read_bytes() == first
+    main(lizard.job(tmp_path, epochs=1, seed=1))
+    assert "Training Loss" in capsys.readouterr().out
+    assert (job.output("model") / "decoder.safetensors").read_bytes() != first
+
+
+def test_one_process_trains_where_there_is_no_torchrun(lizard, tmp_path, capsys):
+    job = replace(lizard.job(tmp_path), hosts=("algo-1", "algo-2"), host="algo-2")
+    main(job)
+    assert "algo-2: nothing joins" in capsys.readouterr().out
+    assert not list(job.output("model").iterdir())
+
+
+def test_what_is_wrong_is_named(lizard, tmp_path):
+    with pytest.raises(RequestError, match="batch-size 4 is global and is shared by 1 processes in 3 parts"):
+        main(lizard.job(tmp_path, accumulation=3))
+    job = lizard.job(tmp_path)
+    with pytest.raises(DataError, match=r"no encoder.json there"):
+        main(replace(job, inputs=job.inputs | {"models": tmp_path}))
+    with pytest.raises(DataError, match=r"images.npy: there is no such file: stage the data set again"):
+        main(replace(job, inputs=job.inputs | {"training": tmp_path}))
+    for name in (IMAGES, LABELS):
+        content = bytearray((lizard.root / "dataset" / name).read_bytes())
+        content[-1] ^= 1
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=r"is not the images.npy that was prepared"):
+        main(replace(job, inputs=job.inputs | {"training": tmp_path}))

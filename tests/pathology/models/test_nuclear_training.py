@@ -1,0 +1,271 @@
+"""Training the nuclear network: resumed exactly, the same in two processes, scored as it will be found; and that it learns."""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.settings_lizard import TrainLizard
+from pathology.metrics.panoptic import dice, score
+from pathology.models.checkpoints import LAST
+from pathology.models.encoder import load_encoder
+from pathology.models.nuclear_batches import NuclearPatches
+from pathology.models.nuclear_training import MOST_SCORED, evenly, nuclei_of, patch_scores, train, validate
+from pathology.models.nuclear_unet import Maps, NuclearUnet, dynamic_encoder
+from pathology.models.tiny import make_tiny_encoder
+from pathology.nuclei.targets import distance_maps
+from safetensors.torch import load_file
+
+QUICK = TrainLizard(
+    encoder="lora", epochs=3, batch_size=4, accumulation=2, rank=2, width=4, learning_rate=1e-2, encoder_learning_rate=1e-3
+)
+SIDE, TRAIN, VALIDATION = 64, 10, 5
+PARTS = 6
+"""Of an epoch: three steps of two parts."""
+HERE = Path(__file__).resolve()
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import test_nuclear_training as here
+slow = float(sys.argv[5]) if len(sys.argv) > 5 else 0.0
+if slow:
+    from pathology.models.epoch_batches import TrainingBatches
+    plain = TrainingBatches.__getitem__
+    TrainingBatches.__getitem__ = lambda self, number: (print("part", flush=True), time.sleep(slow), plain(self, number))[2]
+print("hash", here.run(Path(sys.argv[3]), Path(sys.argv[4])), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    make_tiny_encoder(folder)
+    return folder
+
+
+def patches(count, seed):
+    """Discs of two sizes and shades, a class each, on a bright ground, and noise."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    made = []
+    for _ in range(count):
+        labels = np.zeros((SIDE, SIDE, 2), np.uint16)
+        for number in range(1, 7):
+            kind = int(generator.integers(1, 3))
+            row, column = generator.uniform(0, SIDE, 2)
+            labels[(rows - row) ** 2 + (columns - column) ** 2 <= (3 + 3 * kind) ** 2] = number, kind
+        brightness = np.array([210, 120, 60])[labels[..., 1:]] + generator.normal(0, 10, (SIDE, SIDE, 3))
+        made.append((brightness.clip(0, 255).astype(np.uint8), labels))
+    return made
+
+
+def built(encoder, settings):
+    base = load_encoder(encoder, precision="float32")
+    plain = dynamic_encoder(base.card, base.model.state_dict())
+    return NuclearUnet(base.card, plain, 2, settings.width, settings.encoder, settings.rank, settings.seed)
+
+
+def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
+    """Train; what was trained, by name, and the best epoch."""
+    net = built(encoder, settings)
+    data = NuclearPatches(patches(train_count, 1), 2, settings.balance, settings.augment)
+    best = train(net, data, NuclearPatches(patches(VALIDATION, 2), 2), settings, folder)
+    state = {f"decoder.{name}": value for name, value in net.decoder.state_dict().items()}
+    return state | {f"encoder.{name}": value for name, value in net.encoder_state().items()}, best
+
+
+def digest(tensors):
+    state = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        state.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def run(encoder, folder):
+    """Train, for another process; the hash of the trained weights."""
+    return digest(weights(encoder, folder)[0])
+
+
+def command(encoder, folder, slow=0.0):
+    paths = [str(HERE.parent), str(HERE.parents[1]), str(encoder), str(folder)]
+    return [sys.executable, "-c", SCRIPT, *paths, *([str(slow)] if slow else [])]
+
+
+def environment():
+    import pathology
+
+    return {**os.environ, "PYTHONPATH": str(Path(pathology.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+
+
+def test_what_a_checkpoint_holds_and_that_a_finished_training_is_not_done_again(encoder, tmp_path, capsys):
+    first, best = weights(encoder, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {LAST, f"best-{best.epoch}.safetensors"}
+    content = torch.load(tmp_path / LAST, weights_only=True)
+    assert set(content["state_dict"]) == {f"net.{name}" for name in first}
+    assert digest(load_file(tmp_path / f"best-{best.epoch}.safetensors")) == digest(first)
+    capsys.readouterr()
+    again, same = weights(encoder, tmp_path)
+    assert digest(again) == digest(first) and same == best
+    printed = capsys.readouterr().out
+    assert "goes on after epoch 3" in printed and "Training Loss" not in printed
+
+
+@pytest.mark.parametrize("parts", [pytest.param(4, marks=pytest.mark.slow), 8])
+def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
+    """Killed in the first epoch, and in the second."""
+    whole = subprocess.run(command(encoder, tmp_path / "whole"), env=environment(), capture_output=True, text=True, check=True)
+    folder = tmp_path / "killed"
+    process = subprocess.Popen(command(encoder, folder, 0.05), env=environment(), stdout=subprocess.PIPE, text=True)
+    seen = 0
+    for line in process.stdout:
+        seen += line.startswith("part")
+        if seen == parts:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert seen == parts
+    assert (folder / LAST).exists() == (parts > PARTS)
+    done = subprocess.run(command(encoder, folder), env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ("goes on after epoch 1" in done.stdout) == (parts > PARTS)
+    assert done.stdout.split()[-1] == whole.stdout.split()[-1]
+
+
+def free_port():
+    with socket.socket() as waiting:
+        waiting.bind(("127.0.0.1", 0))
+        return waiting.getsockname()[1]
+
+
+def test_two_processes_give_one_process_weights(encoder, tmp_path):
+    """Both cut a step into four patches. Larger parts take other convolutions: where a ReLU's input is 0 but for their rounding
+    its gradient comes or goes, and Adam makes that as large as a step (seen: one of 300,000 inputs, 0.06 in the end)."""
+    alone, best = weights(encoder, tmp_path / "alone", QUICK.model_copy(update={"accumulation": 4}))
+    started = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"]
+    done = subprocess.run(
+        [*started, *command(encoder, tmp_path / "two")],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    together = load_file(tmp_path / "two" / f"best-{best.epoch}.safetensors")
+    for line in ("Training Loss", "Validation Loss", "Mean_IOU", "Mean_DICE", "Mean_PQ"):
+        assert done.stdout.count(line) == QUICK.epochs
+    assert set(together) == set(alone)
+    for name, value in alone.items():
+        assert torch.allclose(value, together[name], atol=1e-5), name
+
+
+def test_accumulation_changes_next_to_nothing(encoder, tmp_path):
+    """Steps half as many, in contrast, change the loss by far more."""
+    losses = {
+        name: weights(encoder, tmp_path / name, QUICK.model_copy(update=update))[1].validation_loss
+        for name, update in (("whole", {"accumulation": 1}), ("parts", {}), ("larger", {"batch_size": 8}))
+    }
+    assert losses["parts"] == pytest.approx(losses["whole"], rel=0.005)
+    assert losses["larger"] != pytest.approx(losses["whole"], rel=0.02)
+
+
+def test_patience_ends_it(encoder, tmp_path, capsys):
+    settings = QUICK.model_copy(update={"epochs": 20, "patience": 1, "learning_rate": 1.0})
+    _, best = weights(encoder, tmp_path, settings)
+    epochs = capsys.readouterr().out.count("Training Loss")
+    assert epochs == best.epoch + 1 < 20
+
+
+def test_bfloat16_trains(encoder, tmp_path):
+    """Adapters too: through checkpointed blocks, in half precision."""
+    start = built(encoder, QUICK)
+    trained, best = weights(encoder, tmp_path, QUICK.model_copy(update={"precision": "bfloat16"}))
+    assert np.isfinite(best.validation_loss)
+    assert all(value.dtype == torch.float32 and bool(torch.isfinite(value).all()) for value in trained.values())
+    moved = [name for name, value in start.encoder_state().items() if not torch.equal(value, trained[f"encoder.{name}"])]
+    assert len(moved) == len(start.encoder_state()) > 0
+
+
+def test_what_is_wrong_is_named(encoder, tmp_path):
+    with pytest.raises(RequestError, match="batch-size 5 is global and is shared by 1 processes in 2 parts"):
+        weights(encoder, tmp_path, QUICK.model_copy(update={"batch_size": 5}))
+    net = built(encoder, QUICK)
+    with torch.no_grad():
+        net.decoder.heads["nucleus"][-1].bias.fill_(float("nan"))
+    data = NuclearPatches(patches(4, 1), 2)
+    with pytest.raises(DataError, match="the validation loss was never a number: lower the learning rates"):
+        train(net, data, data, QUICK.model_copy(update={"epochs": 1}), tmp_path)
+
+
+def test_which_patches_are_scored():
+    assert evenly(5, MOST_SCORED) == [0, 1, 2, 3, 4]
+    assert evenly(9, 3) == [0, 4, 8]
+    many = evenly(1000, MOST_SCORED)
+    assert len(many) == MOST_SCORED and many[0] == 0 and many[-1] == 999
+    assert max(np.diff(many)) - min(np.diff(many)) <= 1
+
+
+def perfect(labels):
+    """Maps that say exactly what the labels (B, H, W, 2) say."""
+    nucleus = torch.from_numpy((labels[..., 0] > 0).astype(np.float32))
+    distances = torch.from_numpy(np.stack([distance_maps(each[..., 0]) for each in labels]))
+    classes = torch.nn.functional.one_hot(torch.from_numpy(labels[..., 1].astype(np.int64)), 3).movedim(-1, 1).float()
+    return Maps(nucleus * 20 - 10, distances, classes * 20 - 10), distances
+
+
+def test_scores_of_patches():
+    """A perfect patch, one where half of the nuclei are not seen, one without any."""
+    labels = np.stack([each for _, each in patches(3, 3)])
+    labels[2] = 0
+    maps, distances = perfect(labels)
+    hidden = np.zeros((SIDE, SIDE), bool)
+    hidden[: SIDE // 2] = True
+    maps.nucleus[1][torch.from_numpy(hidden)] = -10
+    truth = torch.from_numpy(labels.astype(np.int32)).permute(0, 3, 1, 2)
+    loss, iou, dices, pq = patch_scores(maps, truth, distances, [True, True, False]).tolist()
+    assert loss[0] < 0.1 < loss[1]
+    assert (iou[0], dices[0], pq[0]) == (1, 1, pytest.approx(1, abs=0.05))
+    visible = (labels[1, ..., 0] > 0) & ~hidden
+    assert iou[1] == pytest.approx(visible.sum() / (labels[1, ..., 0] > 0).sum())
+    assert dices[1] == pytest.approx(dice(labels[1, ..., 0] > 0, visible).value)
+    assert 0 < pq[1] < pq[0]
+    assert pq[1] == score(labels[1, ..., 0], nuclei_of(maps, 1)[..., 0]).pq
+    assert (iou[2], dices[2]) == (0, 0) and np.isnan(pq[2])
+
+
+def test_maps_without_numbers_are_no_nuclei():
+    maps, _ = perfect(np.stack([patches(1, 3)[0][1]]))
+    maps.distances[0, 0, 0, 0] = float("inf")
+    assert not nuclei_of(maps, 0).any()
+
+
+def test_it_learns_to_find_discs_and_to_tell_them_apart(encoder, tmp_path):
+    """Untrained it finds none; after two hundred steps most, with the right class."""
+    settings = QUICK.model_copy(
+        update={"encoder": "frozen", "epochs": 20, "batch_size": 4, "accumulation": 1, "width": 8, "learning_rate": 1e-2}
+    )
+    net = built(encoder, settings)
+    test = NuclearPatches(patches(12, 9), 2)
+    before = validate(net, test, 0, torch.device("cpu"))
+    train(net, NuclearPatches(patches(40, 1), 2, 0.5, True), NuclearPatches(patches(VALIDATION, 2), 2), settings, tmp_path)
+    after = validate(net, test, 1, torch.device("cpu"))
+    assert before.pq < 0.1 and after.loss < before.loss
+    assert after.dice > 0.9 and after.pq > 0.6
+    right = []
+    for index in range(len(test)):
+        pixels, truth, *_ = test.plain(index)
+        with torch.inference_mode():
+            found = nuclei_of(net(pixels[None]), 0)
+        both = (found[..., 0] > 0) & (truth[0].numpy() > 0)
+        right.append(found[..., 1][both] == truth[1].numpy()[both])
+    assert np.concatenate(right).mean() > 0.9

@@ -35,11 +35,13 @@ demo: $(SETUP)
 		$(if $(IMAGES),--images '$(IMAGES)') $(if $(DATASET),--dataset '$(DATASET)') \
 		$(foreach p,$(PARAMS),--param '$(p)')
 
+# Two processes on two cores: more threads in each would only wait for one another.
+test test-slow: export OMP_NUM_THREADS = 1
 test: $(SETUP)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow'
 
 test-slow: $(SETUP)
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
 lint: $(SETUP) $(CHECKOV)
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from pathology.contracts.settings import Settings
 from pathology.contracts.uris import Uri
 from pydantic import AfterValidator, Field
 
+_LOCAL_STORAGE = re.compile(r"g4dn|g5|g6e?|gr6|p3dn|p4de?|p5e?n?|p6.*|trn\d.*|[cmr]\d+[a-z]*d[a-z]*")
 _DIGEST = re.compile(r"[\w./:-]{1,180}@sha256:[0-9a-f]{64}")
 
 
@@ -91,6 +92,14 @@ class TrainingResources(Resources):
 
     spot: bool = False
     max_wait_minutes: Annotated[int, Field(ge=1, le=40320)] = 1440
+
+
+def has_local_storage(instance_type: str) -> bool:
+    """Whether an instance's volume is its own NVMe disk, which its hardware encrypts and for which the service takes no key.
+
+    Of the types that SageMaker runs jobs on, by EC2's table of instance store volumes.
+    """
+    return bool(_LOCAL_STORAGE.fullmatch(instance_type.split(".")[1]))
 
 
 class Registration(Settings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,7 +10,7 @@ from typing import Any
 from pathology.contracts.code import Code, command_code
 from pathology.contracts.settings import as_string
 
-from steps.environment import Environment, Resources, TrainingResources
+from steps.environment import Environment, Resources, TrainingResources, has_local_storage
 from steps.placement import Source, channel, processing_input
 from steps.request import CACHED, RequestStep
 from steps.sdk import ExecutionVariables, Join, JsonGet, PropertyFile, StepTypeEnum
@@ -21,7 +20,6 @@ ENTRY_POINT = ["pathology-run"]
 TORCHRUN = {"PATHOLOGY_TORCHRUN": "true"}
 """Lets ``pathology-run`` start the command in a process for every GPU of every host. A variable and no argument: a job's only
 argument is its command, and the variables of a request are part of its cache key just as well."""
-_LOCAL_STORAGE = re.compile(r"g4dn|g5|g6e?|gr6|p3dn|p4de?|p5e?n?|p6.*|trn\d.*|[cmr]\d+[a-z]*d[a-z]*")
 RUNS = "runs"
 """The prefix in the bucket that executions write their outputs below."""
 
@@ -197,14 +195,6 @@ def _output(name: str, uri: Any) -> dict[str, Any]:
 
 def _vpc(env: Environment) -> dict[str, list[str]]:
     return {"SecurityGroupIds": list(env.network.security_groups), "Subnets": list(env.network.subnets)}
-
-
-def has_local_storage(instance_type: str) -> bool:
-    """Whether an instance's volume is its own NVMe disk, which its hardware encrypts and for which the service takes no key.
-
-    Of the types that SageMaker runs jobs on, by EC2's table of instance store volumes.
-    """
-    return bool(_LOCAL_STORAGE.fullmatch(instance_type.split(".")[1]))
 
 
 def _cluster(env: Environment, resources: Resources, instance_type: Any, instance_count: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.checks.expressions import UnknownValueError, all_steps, known
-from steps.jobs import has_local_storage
+from steps.environment import has_local_storage
 
 
 def volume_problems(definition: dict[str, Any], parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:

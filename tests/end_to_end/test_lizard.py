@@ -54,6 +54,7 @@ def test_training_read_the_arrays_on_the_file_system(laptop):
     assert len(list(laptop.state.glob("efs/*/datasets/**/*.npy"))) == 2
 
 
+@pytest.mark.slow
 def test_nothing_changed_is_cached_and_another_class_is_not(laptop):
     settled = {"PrepareLizard", "TrainLizard", "EvaluateLizard"}
     assert laptop.start().returncode == 0

@@ -111,6 +111,7 @@ def test_nothing_changed_is_cached_and_a_changed_label_is_not(laptop):
         write_labels(laptop, laptop.labels)
 
 
+@pytest.mark.slow
 def test_a_feature_file_that_is_gone_is_named_and_comes_back(laptop):
     assert laptop.start().returncode == 0  # whatever other tests changed has run: from here on extraction is cached
     gone = next(laptop.state.glob("s3/local/features/*/P*.h5"))
@@ -124,6 +125,7 @@ def test_a_feature_file_that_is_gone_is_named_and_comes_back(laptop):
     assert gone.is_file()
 
 
+@pytest.mark.slow
 def test_training_alone_builds_on_the_last_execution(laptop):
     before = versions(laptop)
     done = laptop.verb("start", "--only", "TrainMsi,EvaluateMsi,CheckMsi", "--param", "Epochs=2")
@@ -135,6 +137,7 @@ def test_training_alone_builds_on_the_last_execution(laptop):
     assert versions(laptop) == before + 1
 
 
+@pytest.mark.slow
 def test_preparing_alone_looks_at_the_data_as_they_are_now(laptop):
     """The dataset's version is not taken over from the execution that the selection builds on."""
     write_labels(laptop, laptop.labels.replace("P02,MSS", "P02,MSI-L"))
@@ -193,6 +196,7 @@ def test_a_wrong_parameter_starts_nothing(laptop, given):
     assert len(list((laptop.state / "executions").iterdir())) == before
 
 
+@pytest.mark.slow
 def test_the_definition_for_aws_runs_here_too(laptop, example_definition, tmp_path_factory):
     """The JSON of environments/example.yaml, its parameters overridden, in an account of its own."""
     name, text, code, bucket = example_definition
@@ -225,6 +229,7 @@ def example_definition():
     return built.name, built.text, built.code, example.bucket
 
 
+@pytest.mark.slow
 def test_extraction_as_training_reads_slides_from_the_file_system(laptop):
     """``extract.run-as: training``: slides on EFS, named by a manifest, in gdc-client's layout."""
     from pipelines.builder import build

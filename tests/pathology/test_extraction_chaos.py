@@ -102,6 +102,7 @@ def test_a_full_disk_is_one_line_and_work_goes_on_when_there_is_room(tmp_path, s
         subprocess.run(["umount", str(disk)], check=False)
 
 
+@pytest.mark.slow
 def test_what_changed_is_extracted_again_and_nothing_else(tmp_path, slides):
     """A corrected MPP, a replaced slide, another setting: each costs what it touches."""
     jobs = jobs_on(tmp_path, slides[:3])

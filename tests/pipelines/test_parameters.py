@@ -7,7 +7,7 @@ from pipelines.builder import build
 from pipelines.checks.definition import check
 from pipelines.config import load_task
 from pipelines.parameters import check_parameters, parse_parameters, read_params_file
-from steps.jobs import has_local_storage
+from steps.environment import has_local_storage
 
 
 def parsed(definition, given):

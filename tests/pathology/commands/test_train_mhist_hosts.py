@@ -92,6 +92,7 @@ def laptop(tmp_path):
     return Laptop(tmp_path / "state")
 
 
+@pytest.mark.slow
 def test_two_hosts_give_one_hosts_model(laptop):
     models = {}
     for hosts in (1, 2):

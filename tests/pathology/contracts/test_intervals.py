@@ -5,6 +5,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 
+@pytest.mark.slow
 def test_bootstrap_covers_the_known_auroc_of_two_normals():
     """Scores N(1, 1) against N(0, 1) have AUROC Φ(1/√2); a 95 % interval should hold it about 19 times in 20."""
     true = norm.cdf(1 / np.sqrt(2))

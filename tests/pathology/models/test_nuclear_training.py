@@ -147,6 +147,7 @@ def free_port():
         return waiting.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_two_processes_give_one_process_weights(encoder, tmp_path):
     """Both cut a step into four patches. Larger parts take other convolutions: where a ReLU's input is 0 but for their rounding
     its gradient comes or goes, and Adam makes that as large as a step (seen: one of 300,000 inputs, 0.06 in the end)."""

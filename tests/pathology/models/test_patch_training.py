@@ -198,6 +198,7 @@ here.run(Path(sys.argv[3]), Path(sys.argv[4]) / os.environ["RANK"])
 """
 
 
+@pytest.mark.slow
 def test_processes_with_different_checkpoints_are_refused(encoder, tmp_path):
     """A host whose checkpoint is gone must not train on from nothing beside the others."""
     weights(encoder, tmp_path / "0", QUICK.model_copy(update={"epochs": 1}))

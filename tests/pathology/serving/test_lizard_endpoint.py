@@ -176,6 +176,7 @@ def test_pings_are_answered_while_a_large_picture_is_worked_on(server):
     assert len(waits) > 3 and max(waits) < 2, "SageMaker waits two seconds"
 
 
+@pytest.mark.slow
 def test_large_pictures_several_at_once_leave_the_memory_bounded(start, tmp_path):
     """The most that it ever holds, against what it holds when it is warm."""
     server = start(tmp_path)
@@ -204,6 +205,7 @@ def test_large_pictures_several_at_once_leave_the_memory_bounded(start, tmp_path
     assert server.end() == 0
 
 
+@pytest.mark.slow
 def test_sigterm_answers_what_is_in_flight_and_exits_with_0(start, tmp_path):
     server = start(tmp_path)
     bodies = [encoded(picture(seed, 512, 512)) for seed in range(6)]

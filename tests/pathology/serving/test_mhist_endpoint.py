@@ -117,6 +117,7 @@ def grown(server, since):
     return (server.memory() - since) / 1e6
 
 
+@pytest.mark.slow
 def test_a_storm_leaves_the_memory_as_it_was(start, bodies, tmp_path):
     """The most that it ever holds, against what it holds when it is warm: refusals, and the largest of what is let in."""
     server = start(tmp_path, **as_on_four_cores(tmp_path / "cores"))

@@ -96,9 +96,10 @@ DEMOS = {
             "EncoderUri": ENCODER,
             "PublishedCounts": "false",
             "Epochs": "6",
-            "BatchSize": "8",
+            "BatchSize": "4",
+            "LearningRate": "0.01",
             "Width": "8",
-            "MinBpq": "0.2",
+            "MinBpq": "0.5",
         },
     ),
 }

@@ -10,12 +10,13 @@ pytestmark = pytest.mark.slow
 
 
 def test_nuclei_are_learnt(tmp_path):
-    """Far above the untrained network, below what the whole benchmark reaches. Classes take more steps than these to be told apart."""
+    """Far above the untrained network, below what the whole benchmark reaches."""
     lizard.make_data(tmp_path, 96, seed=0)
-    found = lizard.learn(tmp_path, lizard.learning_settings(epochs=6))
+    found = lizard.learn(tmp_path, lizard.learning_settings(epochs=12))
     assert found["untrained_bpq"] < 0.15
     assert found["heldout_bpq_interval"][0] > 0.5
     assert found["heldout_dice_interval"][0] > 0.75
+    assert found["heldout_mpq_plus"] > 0.14  # twice what calling every nucleus by the commonest class gives
     assert found["postprocessing_patches_per_s"] > 5
     assert found["test_patches"] == len(lizard.test_side(tmp_path)) and found["test_sources"] > 1
 

@@ -17,12 +17,20 @@ def test_nucleus():
 
 
 def test_classes():
-    """Three channels at a third each; of four px two are background, one of each class: the sum of three Dice losses."""
+    """Three channels at a third each; of four px two are background, one of each class: the sum of three Dice losses, and the mean
+    over all four px and over the two in nuclei."""
     truth = torch.tensor([[[0, 0], [1, 2]]])
     found = class_loss(torch.zeros(1, 3, 2, 2), truth)
     background = 1 - (2 * 2 / 3 + SMOOTH) / (4 / 3 + 2 + SMOOTH)
     each = 1 - (2 * 1 / 3 + SMOOTH) / (4 / 3 + 1 + SMOOTH)
-    assert found[0] == pytest.approx(math.log(3) + background + 2 * each, abs=1e-6)
+    assert found[0] == pytest.approx(math.log(3) * (1 + 2 / (2 + SMOOTH)) + background + 2 * each, abs=1e-6)
+
+
+def test_a_class_that_a_patch_has_not_is_left_to_cross_entropy():
+    """Two channels' Dice at a third each; the third's would be 1."""
+    found = class_loss(torch.zeros(1, 3, 2, 2), torch.tensor([[[0, 0], [1, 1]]]))
+    each = 1 - (2 * 2 / 3 + SMOOTH) / (4 / 3 + 2 + SMOOTH)
+    assert found[0] == pytest.approx(math.log(3) * (1 + 2 / (2 + SMOOTH)) + 2 * each, abs=1e-6)
 
 
 def test_distances():

@@ -41,6 +41,7 @@ def test_the_probe_is_scikit_learns(made):
     assert found["largest_difference_of_probability"] < 0.01
 
 
+@pytest.mark.slow
 def test_a_saved_encoder_comes_back_whole(tmp_path):
     found = mhist.save_and_reload(tmp_path / "encoder", ARGUMENTS, 48)
     assert found["full_size_keys_changed"] == 0

@@ -10,6 +10,8 @@ from laptop import Laptop
 from demo.nuclei import make_nuclei
 from pipelines.local.client import LocalSageMaker
 
+pytestmark = pytest.mark.slow
+
 PATCHES, SOURCES = 24, 8
 VALUES = {
     "DatasetUri": "s3://local/nuclei",
@@ -54,7 +56,6 @@ def test_training_read_the_arrays_on_the_file_system(laptop):
     assert len(list(laptop.state.glob("efs/*/datasets/**/*.npy"))) == 2
 
 
-@pytest.mark.slow
 def test_nothing_changed_is_cached_and_another_class_is_not(laptop):
     settled = {"PrepareLizard", "TrainLizard", "EvaluateLizard"}
     assert laptop.start().returncode == 0

@@ -151,6 +151,7 @@ def test_preparing_alone_looks_at_the_data_as_they_are_now(laptop):
     assert "CacheHitResult" not in steps["PrepareMsi"]
 
 
+@pytest.mark.slow
 def test_below_the_threshold_nothing_is_registered(laptop):
     before = versions(laptop)
     failed = laptop.start(MinAuroc="1.0", Epochs="1")

@@ -125,6 +125,7 @@ def test_two_hosts_share_the_cohort_without_double_work(jobs, slides):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.slow
 def test_a_stopped_host_leaves_nothing_half_written_and_takes_up_its_own_claims(jobs, slides, number, code):
     for index in range(6):
         jobs.add(slides / f"s{index % 3}.svs", f"s{index}")
@@ -199,6 +200,7 @@ def test_a_real_slide_through_the_job(jobs, shared_data):
     assert not list((jobs.top / "jobs" / "extract-1" / "algo-1" / "scratch").iterdir())
 
 
+@pytest.mark.slow
 def test_a_killed_host_of_several_is_started_again_and_nothing_is_lost_or_done_again(jobs, slides):
     for index in range(8):
         jobs.add(slides / f"s{index % 3}.svs", f"s{index}")
@@ -226,6 +228,7 @@ def test_a_killed_host_of_several_is_started_again_and_nothing_is_lost_or_done_a
     assert not list((jobs.top / "jobs" / "killed" / "algo-1" / "scratch").iterdir())
 
 
+@pytest.mark.slow
 def test_three_hosts_at_once_extract_every_slide_once_into_one_folder(jobs, slides):
     for index in range(9):
         jobs.add(slides / f"s{index % 3}.svs", f"s{index}")

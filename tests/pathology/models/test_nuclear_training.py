@@ -119,7 +119,8 @@ def test_what_a_checkpoint_holds_and_that_a_finished_training_is_not_done_again(
     assert "goes on after epoch 3" in printed and "Training Loss" not in printed
 
 
-@pytest.mark.parametrize("parts", [pytest.param(4, marks=pytest.mark.slow), 8])
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [4, 8])
 def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
     """Killed in the first epoch, and in the second."""
     whole = subprocess.run(command(encoder, tmp_path / "whole"), env=environment(), capture_output=True, text=True, check=True)
@@ -250,6 +251,7 @@ def test_maps_without_numbers_are_no_nuclei():
     assert not nuclei_of(maps, 0).any()
 
 
+@pytest.mark.slow
 def test_it_learns_to_find_discs_and_to_tell_them_apart(encoder, tmp_path):
     """Untrained it finds none; after two hundred steps most, with the right class."""
     settings = QUICK.model_copy(

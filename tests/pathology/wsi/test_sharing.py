@@ -135,6 +135,14 @@ def test_hosts_that_claim_at_once_take_every_slide_once(kind, tmp_path):
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="bucket")
+        # moto looks whether the object is there and then writes it; S3 does both at once, which is what claims rest on.
+        put, one_at_a_time = client.put_object, threading.Lock()
+
+        def put_object(**request):
+            with one_at_a_time:
+                return put(**request)
+
+        client.put_object = put_object
         run(S3Store(client))
 
 

@@ -99,7 +99,7 @@ DEMOS = {
             "BatchSize": "4",
             "LearningRate": "0.01",
             "Width": "8",
-            "MinBpq": "0.5",
+            "MinBpq": "0.3",
         },
     ),
 }

@@ -80,6 +80,14 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition(f"{figure}:")[2].split()[0]) * 1024
 
+    def sockets(self) -> int:
+        """Sockets that it has open: those it listens on, its own and every connection that it has taken."""
+        return sum(
+            1
+            for entry in Path(f"/proc/{self.process.pid}/fd").iterdir()
+            if entry.is_symlink() and "socket:" in str(entry.readlink())
+        )
+
     def post(self, content: Any, headers: dict[str, str] = PNG, *, seconds: float = FIVE_SECONDS, **more: Any) -> httpx.Response:
         """One request on a connection of its own; httpx.TimeoutException when it is not answered in time."""
         return httpx.post(f"{self.url}/invocations", content=content, headers=headers, timeout=seconds, **more)

@@ -34,6 +34,15 @@ class Stage(Settings):
     resources: TrainingResources
 
 
+class PatchTraining(Settings):
+    """Training on patches; ``training`` and ``models`` say where it reads: EFS, or S3, where the data and the encoder lie."""
+
+    resources: TrainingResources
+    training: str
+    models: str
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+
+
 class AurocGate(Settings):
     """The least AUROC on the test items that registers a model."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pathology.contracts.settings import Fraction, Settings
 from pathology.contracts.settings_lizard import EvaluateLizard, PrepareLizard, TrainLizard
-from pydantic import Field
 
-from pipelines.tasks.common import Task, Version
-from steps.environment import TrainingResources
+from pipelines.tasks.common import PatchTraining, Task, Version
 
 
 class Dataset(Settings):
@@ -17,15 +15,6 @@ class Dataset(Settings):
 
     arrays: str
     version: Version = "1"
-
-
-class Train(Settings):
-    """TrainLizard; ``training`` and ``models`` say where it reads: EFS, or S3, where the arrays and the encoder lie."""
-
-    resources: TrainingResources
-    training: str
-    models: str
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
 
 
 class Gate(Settings):
@@ -41,7 +30,7 @@ class LizardTask(Task):
     commands = ("prepare_settings", "train_settings", "evaluate_settings")
 
     dataset: Dataset
-    train: Train
+    train: PatchTraining
     gate: Gate
 
     @property

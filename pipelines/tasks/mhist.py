@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pathology.contracts.settings import Settings
 from pathology.contracts.settings_mhist import EvaluateMhist, PrepareMhist, TrainMhist
-from pydantic import Field
 
-from pipelines.tasks.common import AurocGate, Task, Version
-from steps.environment import TrainingResources
+from pipelines.tasks.common import AurocGate, PatchTraining, Task, Version
 
 
 class Dataset(Settings):
@@ -20,15 +18,6 @@ class Dataset(Settings):
     version: Version = "1"
 
 
-class Train(Settings):
-    """TrainMhist; ``training`` and ``models`` say where it reads: EFS, or S3, where PrepareMhist writes and the encoder lies."""
-
-    resources: TrainingResources
-    training: str
-    models: str
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
-
-
 class MhistTask(Task):
     """The whole file, its URIs filled in for one environment and its hyperparameters typed."""
 
@@ -36,7 +25,7 @@ class MhistTask(Task):
     commands = ("prepare_settings", "train_settings", "evaluate_settings")
 
     dataset: Dataset
-    train: Train
+    train: PatchTraining
     gate: AurocGate
 
     @property

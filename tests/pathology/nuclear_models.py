@@ -11,7 +11,7 @@ from pathology.contracts.code import Code
 from pathology.contracts.settings_lizard import LIZARD_CLASSES, TrainLizard
 from pathology.models.encoder import load_encoder
 from pathology.models.lizard_artefact import Validation, save_lizard
-from pathology.models.nuclear_unet import NuclearUnet, dynamic_encoder
+from pathology.models.nuclear_unet import NuclearUnet
 from PIL import Image
 
 WIDTH, RANK = 4, 2
@@ -21,9 +21,7 @@ VALIDATION = Validation(patches=3, loss=1.5, iou=0.5, dice=0.6, pq=0.4, epoch=2)
 def network(encoder: Path, tuning: Literal["frozen", "lora"] = "frozen", seed: int = 0) -> NuclearUnet:
     """One whose trained parameters are not where they started; ``encoder`` is the folder of the tiny one."""
     base = load_encoder(encoder, precision="float32")
-    net = NuclearUnet(
-        base.card, dynamic_encoder(base.card, base.model.state_dict()), len(LIZARD_CLASSES), WIDTH, tuning, RANK, seed
-    )
+    net = NuclearUnet(base, len(LIZARD_CLASSES), WIDTH, tuning, RANK, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for value in net.parameters():

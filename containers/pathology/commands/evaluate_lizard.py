@@ -11,8 +11,9 @@ import numpy as np
 
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds, EncoderReport, Measure
+from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, compare
 from pathology.contracts.evaluation_lizard import (
+    PUBLISHED_RESULTS,
     ClassRow,
     Confusion,
     LizardBlock,
@@ -20,7 +21,6 @@ from pathology.contracts.evaluation_lizard import (
     MulticlassClassificationMetrics,
     NucleiModelIdentity,
     NucleiValidation,
-    compare_nuclei,
 )
 from pathology.contracts.features import sha256_of
 from pathology.contracts.intervals import Interval
@@ -149,7 +149,7 @@ def evaluate(
         intervals={name: Bounds.of(found) for name, found in scores.intervals.items()},
         classes=rows,
         confusion=_confusion(predicted.detections, dataset.classes),
-        published=compare_nuclei(scores.intervals),
+        published=compare(PUBLISHED_RESULTS, scores.intervals),
         published_partition=is_published(dataset, scores.patches),
         model=NucleiModelIdentity(
             archive_sha256=archive_sha256,

@@ -12,8 +12,14 @@ import numpy as np
 
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError, PathologyError
-from pathology.contracts.evaluation import Bounds, EncoderReport
-from pathology.contracts.evaluation_mhist import MhistBlock, MhistEvaluation, PatchModelIdentity, ValidationReport, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, compare
+from pathology.contracts.evaluation_mhist import (
+    PUBLISHED_RESULTS,
+    MhistBlock,
+    MhistEvaluation,
+    PatchModelIdentity,
+    ValidationReport,
+)
 from pathology.contracts.features import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.settings_mhist import EvaluateMhist
@@ -124,7 +130,7 @@ def _block(
         brier=scores.brier(),
         calibration=scores.calibration(),
         agreement=by_agreement(scores.truth, np.array([row.votes for row in predictions]), scores.predicted, scores.confidence),
-        published=compare(intervals),
+        published=compare(PUBLISHED_RESULTS, intervals),
         published_partition=len(predictions) == PUBLISHED["test"],
         model=PatchModelIdentity(
             archive_sha256=archive_sha256,

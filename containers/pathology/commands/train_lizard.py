@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import torch
 
-from pathology.contracts.code import command_code
 from pathology.contracts.settings_lizard import TrainLizard
 from pathology.datasets.conic import Nuclei, NucleiDataset, read_prepared
 from pathology.job import Job, run
 from pathology.models import serve_lizard
-from pathology.models.encoder import find_card, load_encoder
+from pathology.models.checkpoints import checkpoint_key
+from pathology.models.encoder import find_staged, load_encoder
 from pathology.models.epoch_training import World
 from pathology.models.lizard_artefact import save_lizard
 from pathology.models.nuclear_batches import NuclearPatches
 from pathology.models.nuclear_training import train, validate
-from pathology.models.nuclear_unet import NuclearUnet, dynamic_encoder
+from pathology.models.nuclear_unet import NuclearUnet
 from pathology.serving.code import endpoint_code
 
 
@@ -29,8 +27,7 @@ def main(job: Job) -> None:
         print(f"{job.host}: nothing joins the hosts' processes here; the first host trains alone")
         return
     rows, dataset = read_prepared(job.input("patches"))
-    wanted = find_card(job.input("encoder"))[1].sha256 if job.has_input("encoder") else None
-    place, card = find_card(job.input("models"), wanted)
+    place, card = find_staged(job.input("models"), job.input("encoder") if job.has_input("encoder") else None)
     first = world.rank % world.local_size == 0  # on its host: the others need not read two gigabytes again
     sides = {
         split: Nuclei(job.input("training"), [row for row in rows if row.split == split], dataset, first and split == "train")
@@ -43,7 +40,7 @@ def main(job: Job) -> None:
     net = build(place, settings, len(dataset.classes))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inputs = _inputs(dataset)
-    folder = job.checkpoints / _checkpoint_key(settings, inputs, card.sha256, world)
+    folder = job.checkpoints / checkpoint_key("train_lizard", settings, inputs, card.sha256, world.size)
     best = train(net, data, validation, settings, folder, world.workers(device))
     if world.rank == 0:
         said = validate(net, validation, best.epoch, device, world.workers(device))
@@ -66,20 +63,12 @@ def build(encoder: Path, settings: TrainLizard, classes: int) -> NuclearUnet:
         DataError: for an encoder that is not whole.
     """
     base = load_encoder(encoder, "cpu", "float32")
-    plain = dynamic_encoder(base.card, base.model.state_dict())
-    return NuclearUnet(base.card, plain, classes, settings.width, settings.encoder, settings.rank, settings.seed)
+    return NuclearUnet(base, classes, settings.width, settings.encoder, settings.rank, settings.seed)
 
 
 def _inputs(dataset: NucleiDataset) -> dict[str, str]:
     """What is learnt from, by sha256."""
     return {"patches": dataset.patches_sha256, "images": dataset.images_sha256, "labels": dataset.labels_sha256}
-
-
-def _checkpoint_key(settings: TrainLizard, inputs: dict[str, str], encoder: str, world: World) -> str:
-    """Names all that decides the weights, so that a checkpoint of anything else is never taken up."""
-    parts = {**settings.as_strings(), **inputs, "encoder-sha256": encoder, "world": world.size}
-    parts["code"] = command_code("train_lizard").hash
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pathology.contracts.code import closure, command_code
+from pathology.contracts.code import closure
 from pathology.contracts.features import EncoderCard
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.settings_mhist import TrainMhist
@@ -22,8 +21,9 @@ from pathology.job import Job, run
 from pathology.metrics.ranking import auroc, youden_threshold
 from pathology.models import serve_mhist
 from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
+from pathology.models.checkpoints import checkpoint_key
 from pathology.models.embedding_cache import embed_all, embed_patches
-from pathology.models.encoder import find_card, load_encoder
+from pathology.models.encoder import find_staged, load_encoder
 from pathology.models.epoch_training import World
 from pathology.models.linear_probe import cross_entropy, fit_probe
 from pathology.models.mhist_artefact import HEAD, TUNED, Head, MhistConfig, Validation, Weights
@@ -81,8 +81,7 @@ def main(job: Job) -> None:
         return
     table = job.file("patches", ".csv")
     rows = read_patches(table)
-    wanted = find_card(job.input("encoder"))[1].sha256 if job.has_input("encoder") else None
-    place, card = find_card(job.input("models"), wanted)
+    place, card = find_staged(job.input("models"), job.input("encoder") if job.has_input("encoder") else None)
     train_side, validation = (
         Side.of([row for row in rows if row.split == split], job.input("training"), card.pixels, settings, number)
         for number, split in enumerate(("train", "validation"))
@@ -93,7 +92,7 @@ def main(job: Job) -> None:
     if settings.tune == "linear":
         outcome = _probe(train_side, validation, settings, place, device, job.checkpoints)
     else:
-        folder = job.checkpoints / _checkpoint_key(settings, inputs, card.sha256)
+        folder = job.checkpoints / checkpoint_key("train_mhist", settings, inputs, card.sha256, World.current().size)
         outcome = _fine_tune(train_side, validation, settings, place, device, folder)
     if World.current().rank == 0:
         _save(job.output("model"), outcome, validation, settings, inputs, card)
@@ -179,13 +178,6 @@ def report_validation(validation: Side, outcome: Outcome, threshold: float) -> V
     print(metric_line(VALIDATION_AUROC, said.auroc))
     print(f"threshold {threshold:.4f}, weights of epoch {outcome.epoch}" if outcome.epoch else f"threshold {threshold:.4f}")
     return said
-
-
-def _checkpoint_key(settings: TrainMhist, inputs: dict[str, str], encoder: str) -> str:
-    """Names all that decides the weights, so that a checkpoint of anything else is never taken up."""
-    parts = {**settings.as_strings(), **inputs, "encoder": encoder, "world": World.current().size}
-    parts["code"] = command_code("train_mhist").hash
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pathology.contracts.code import closure, command_code
+from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import EncoderCard
 from pathology.contracts.intervals import Interval, stratified_bootstrap
@@ -25,6 +25,7 @@ from pathology.metrics.ranking import auroc, youden_threshold
 from pathology.models import serve_msi
 from pathology.models.archive import EncoderIdentity, save_artefact
 from pathology.models.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
+from pathology.models.checkpoints import checkpoint_key
 from pathology.models.encoder import find_card
 from pathology.models.mil_training import Ensemble, cross_validate
 from pathology.wsi.features import Features, read_features
@@ -52,7 +53,7 @@ def main(job: Job) -> None:
 
     bags = Bags(root, patients, card)
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in tables.items()}
-    checkpoints = job.checkpoints / _checkpoint_key(settings, hashes, card)
+    checkpoints = job.checkpoints / checkpoint_key("train_msi_tcga", settings, hashes, card.sha256)
     ensemble = cross_validate(bags, settings, checkpoints, job.scratch)
     threshold = youden_threshold(bags.labels, ensemble.out_of_fold)
     interval = report_out_of_fold(bags.labels, ensemble, threshold, settings.seed)
@@ -108,12 +109,6 @@ def class_names(summary: Path) -> tuple[str, str]:
         return ("negative", "positive")
     negative, positive = json.loads(summary.read_text())["classes"]
     return (str(negative), str(positive))
-
-
-def _checkpoint_key(settings: TrainMsi, hashes: dict[str, str], card: EncoderCard) -> str:
-    """Names all that decides a fold's weights, so that a checkpoint of anything else is never taken up."""
-    parts = {**settings.as_strings(), **hashes, "encoder": card.sha256, "code": command_code("train_msi_tcga").hash}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def report_out_of_fold(truth: np.ndarray, ensemble: Ensemble, threshold: float, seed: int) -> Interval:

@@ -6,7 +6,8 @@ value is null or absent, never NaN.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import Field
 
@@ -85,6 +86,36 @@ def standing(own: Interval, published: float) -> Standing:
     if own.low > published:
         return "higher"
     return "lower" if own.high < published else "within"
+
+
+M = TypeVar("M", bound=str)
+
+
+class Published(StrictJson, Generic[M]):
+    """What somebody else reports of a measure ``M``, how, and where it stands; nobody publishes an interval with it."""
+
+    model: str
+    how: str
+    measure: M
+    value: Probability
+    source: str
+
+
+class Comparison(StrictJson, Generic[M]):
+    """Our measure beside a published one: ``higher`` or ``lower`` where our whole interval is, ``within`` where it holds theirs."""
+
+    published: Published[M]
+    own: Bounds
+    own_is: Standing
+
+
+def compare(published: Sequence[Published[M]], intervals: Mapping[str, Interval]) -> list[Comparison[M]]:
+    """Ours beside each of ``published``, in its order; ``intervals`` has each of their measures."""
+    found = []
+    for one in published:
+        own = intervals[one.measure]
+        found.append(Comparison[M](published=one, own=Bounds.of(own), own_is=standing(own, one.value)))
+    return found
 
 
 class CalibrationBin(StrictJson):

@@ -5,16 +5,16 @@ Format: https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-qual
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import model_validator
 
-from pathology.contracts.evaluation import Bounds, Count, EncoderReport, Measure, Probability, Standing, standing
-from pathology.contracts.intervals import Interval
+from pathology.contracts.evaluation import Bounds, Comparison, Count, EncoderReport, Measure, Probability, Published
 from pathology.contracts.strict_json import StrictJson
 
 PublishedMeasure = Literal["bpq", "mpq", "mpq_plus", "r2", "dice", "aji"]
+PublishedResult = Published[PublishedMeasure]
+"""Of Lizard."""
 
 
 class MulticlassClassificationMetrics(StrictJson):
@@ -39,39 +39,21 @@ class MulticlassClassificationMetrics(StrictJson):
     weighted_f2_best_constant_classifier: Measure
 
 
-class NucleiPublished(StrictJson):
-    """What somebody else reports on Lizard, and where it stands."""
-
-    model: str
-    how: str
-    measure: PublishedMeasure
-    value: Probability
-    source: str
-
-
 _FOLD_0 = "trained on Lizard, fold 0: the split by source image that this task takes"
 _CONIC = "Graham et al. 2024, CoNIC Challenge; its baseline's split and code: https://github.com/TissueImageAnalytics/CoNIC"
 _PANNUKE = "nuclei as learnt on PanNuke, their classes on Lizard; not necessarily on fold 0"
 _CELLVIT = "Hörst et al. 2025, CellViT++: https://arxiv.org/abs/2501.05269"
 
-PUBLISHED = (
-    NucleiPublished(model="HoVer-Net", how=_FOLD_0, measure="bpq", value=0.6149, source=_CONIC),
-    NucleiPublished(model="HoVer-Net", how=_FOLD_0, measure="mpq_plus", value=0.4998, source=_CONIC),
-    NucleiPublished(model="HoVer-Net", how=_FOLD_0, measure="r2", value=0.8585, source=_CONIC),
-    NucleiPublished(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="bpq", value=0.536, source=_CELLVIT),
-    NucleiPublished(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="mpq", value=0.294, source=_CELLVIT),
-    NucleiPublished(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="dice", value=0.774, source=_CELLVIT),
-    NucleiPublished(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="aji", value=0.554, source=_CELLVIT),
+PUBLISHED_RESULTS = (
+    PublishedResult(model="HoVer-Net", how=_FOLD_0, measure="bpq", value=0.6149, source=_CONIC),
+    PublishedResult(model="HoVer-Net", how=_FOLD_0, measure="mpq_plus", value=0.4998, source=_CONIC),
+    PublishedResult(model="HoVer-Net", how=_FOLD_0, measure="r2", value=0.8585, source=_CONIC),
+    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="bpq", value=0.536, source=_CELLVIT),
+    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="mpq", value=0.294, source=_CELLVIT),
+    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="dice", value=0.774, source=_CELLVIT),
+    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="aji", value=0.554, source=_CELLVIT),
 )
 """Facts §3. None comes with an interval."""
-
-
-class NucleiComparison(StrictJson):
-    """Our measure beside a published one."""
-
-    published: NucleiPublished
-    own: Bounds
-    own_is: Standing
 
 
 class ClassRow(StrictJson):
@@ -160,7 +142,7 @@ class LizardBlock(StrictJson):
     intervals: dict[str, Bounds]
     classes: list[ClassRow]
     confusion: Confusion
-    published: list[NucleiComparison]
+    published: list[Comparison[PublishedMeasure]]
     published_partition: bool
     model: NucleiModelIdentity
     encoder: EncoderReport
@@ -173,12 +155,3 @@ class LizardEvaluation(StrictJson):
 
     multiclass_classification_metrics: MulticlassClassificationMetrics
     pathology: LizardBlock
-
-
-def compare_nuclei(intervals: Mapping[str, Interval]) -> list[NucleiComparison]:
-    """Our measures beside :data:`PUBLISHED`, in its order; ``intervals`` has each of them."""
-    rows = []
-    for published in PUBLISHED:
-        own = intervals[published.measure]
-        rows.append(NucleiComparison(published=published, own=Bounds.of(own), own_is=standing(own, published.value)))
-    return rows

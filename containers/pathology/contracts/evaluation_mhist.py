@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pathology.contracts.evaluation import (
     BinaryClassificationMetrics,
     Bounds,
     CalibrationBin,
+    Comparison,
     Count,
     EncoderReport,
     Probability,
-    Standing,
-    standing,
+    Published,
 )
-from pathology.contracts.intervals import Interval
 from pathology.contracts.settings_mhist import Tune
 from pathology.contracts.strict_json import StrictJson
 
 PublishedMeasure = Literal["balanced_accuracy", "accuracy", "auroc"]
-
-
-class Published(StrictJson):
-    """What somebody else reports on MHIST's own test partition, and where it stands."""
-
-    model: str
-    how: str
-    measure: PublishedMeasure
-    value: Probability
-    source: str
+PublishedResult = Published[PublishedMeasure]
+"""Of MHIST's own test partition."""
 
 
 _PROBE = "frozen encoder, linear probe"
 _EVA = "eva leaderboard, mean of 5 runs: https://kaiko-ai.github.io/eva/main/leaderboards"
 
-PUBLISHED = (
-    Published(model="Virchow2", how=_PROBE, measure="balanced_accuracy", value=0.861, source=_EVA),
-    Published(model="H-optimus-0", how=_PROBE, measure="balanced_accuracy", value=0.843, source=_EVA),
-    Published(model="UNI", how=_PROBE, measure="balanced_accuracy", value=0.843, source=_EVA),
-    Published(model="GigaPath", how=_PROBE, measure="balanced_accuracy", value=0.829, source=_EVA),
-    Published(
+PUBLISHED_RESULTS = (
+    PublishedResult(model="Virchow2", how=_PROBE, measure="balanced_accuracy", value=0.861, source=_EVA),
+    PublishedResult(model="H-optimus-0", how=_PROBE, measure="balanced_accuracy", value=0.843, source=_EVA),
+    PublishedResult(model="UNI", how=_PROBE, measure="balanced_accuracy", value=0.843, source=_EVA),
+    PublishedResult(model="GigaPath", how=_PROBE, measure="balanced_accuracy", value=0.829, source=_EVA),
+    PublishedResult(
         model="H-optimus-0", how=_PROBE, measure="accuracy", value=0.828, source="Bioptimus, at the release of H-optimus-0"
     ),
-    Published(
+    PublishedResult(
         model="ResNet-18",
         how="ImageNet weights, fine-tuned",
         measure="auroc",
@@ -52,14 +42,6 @@ PUBLISHED = (
     ),
 )
 """Facts §2. Nobody publishes an interval with them, so that only ours can say what 977 patches tell apart."""
-
-
-class Comparison(StrictJson):
-    """Our measure beside a published one: ``higher`` or ``lower`` where our whole interval is, ``within`` where it holds theirs."""
-
-    published: Published
-    own: Bounds
-    own_is: Standing
 
 
 class ClassAccuracy(StrictJson):
@@ -122,7 +104,7 @@ class MhistBlock(StrictJson):
     brier: float
     calibration: list[CalibrationBin]
     agreement: list[AgreementRow]
-    published: list[Comparison]
+    published: list[Comparison[PublishedMeasure]]
     published_partition: bool
     model: PatchModelIdentity
     encoder: EncoderReport
@@ -135,12 +117,3 @@ class MhistEvaluation(StrictJson):
 
     binary_classification_metrics: BinaryClassificationMetrics
     pathology: MhistBlock
-
-
-def compare(intervals: Mapping[str, Interval]) -> list[Comparison]:
-    """Our measures beside :data:`PUBLISHED`, in its order."""
-    rows = []
-    for published in PUBLISHED:
-        own = intervals[published.measure]
-        rows.append(Comparison(published=published, own=Bounds.of(own), own_is=standing(own, published.value)))
-    return rows

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,26 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
+from pathology.contracts.code import command_code
+from pathology.contracts.settings import Settings
 from pathology.contracts.storage import temporary_beside
 
 LAST = "last.ckpt"
+
+
+def checkpoint_key(command: str, settings: Settings, inputs: Mapping[str, str], encoder: str, processes: int = 1) -> str:
+    """16 hexadecimal digits that name all that decides the weights, so that a checkpoint of anything else is never taken up.
+
+    ``inputs`` are what is learnt from, by sha256, and ``encoder`` is its checkpoint's.
+    """
+    parts = {
+        "settings": settings.as_strings(),
+        "inputs": dict(inputs),
+        "encoder": encoder,
+        "processes": processes,
+        "code": command_code(command).hash,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class WholeCheckpoints(TorchCheckpointIO):

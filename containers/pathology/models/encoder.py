@@ -59,6 +59,15 @@ def find_card(folder: Path, sha256: str | None = None) -> tuple[Path, EncoderCar
     return found[0].parent, EncoderCard.from_json(found[0].read_bytes(), f"{found[0].parent.name}/{CARD}")
 
 
+def find_staged(folder: Path, named: Path | None) -> tuple[Path, EncoderCard]:
+    """The encoder in ``folder``: where several are staged side by side, the one whose encoder.json lies in ``named``.
+
+    Raises:
+        DataError: as :func:`find_card`.
+    """
+    return find_card(folder, find_card(named)[1].sha256 if named else None)
+
+
 def build(card: EncoderCard) -> torch.nn.Module:
     """The encoder's modules on the meta device: every key and shape, no memory, no download.
 

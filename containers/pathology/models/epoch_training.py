@@ -17,6 +17,7 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.strategies import DDPStrategy
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -105,6 +106,14 @@ class Best:
     def file(self, folder: Path) -> Path:
         """Where its weights lie."""
         return folder / f"best-{self.epoch}.safetensors"
+
+    def parts(self, folder: Path, *names: str) -> list[dict[str, Tensor]]:
+        """Its weights apart: those called ``<name>.…``, without that, for each of ``names``."""
+        weights = load_file(self.file(folder))
+        return [
+            {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+            for name in names
+        ]
 
 
 class EpochTraining(lightning.LightningModule):

@@ -28,7 +28,7 @@ from pathology.models.archive import (
 )
 from pathology.models.encoder import load_encoder
 from pathology.models.nuclear_prediction import Predictor
-from pathology.models.nuclear_unet import NuclearUnet, dynamic_encoder
+from pathology.models.nuclear_unet import NuclearUnet
 from pathology.nuclei.watershed import STANDARD, Recipe
 
 DECODER: Final = "decoder.safetensors"
@@ -193,8 +193,7 @@ def load_lizard(folder: Path, encoder: Path, device: str | torch.device = "cpu")
     adapters = read_tensors(folder, config.tuned.file, config.tuned.sha256) if config.tuned else {}
     base = load_encoder(encoder)
     check_encoder(config.encoder, {"mean": config.mean, "std": config.std}, base.card)
-    plain = dynamic_encoder(base.card, base.model.state_dict())
-    net = NuclearUnet(base.card, plain, len(config.classes), config.width, config.tuning, config.rank)
+    net = NuclearUnet(base, len(config.classes), config.width, config.tuning, config.rank)
     restore(net, decoder, adapters)
     predictor = Predictor(net.for_serving(), torch.device(device), config.recipe.recipe(), config.pixels, config.overlap)
     return LizardModel(config, predictor, sha256)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pathology.contracts.log_lines import VALIDATION_DICE, VALIDATION_IOU, VALIDATION_LOSS, VALIDATION_PQ, metric_line
@@ -22,7 +21,6 @@ from pathology.nuclei.classes import label_map
 
 MOST_SCORED = 64
 """Validation patches whose nuclei are found and matched after every epoch, evenly spread: more cost time and hardly tell more."""
-ENCODER, DECODER = "encoder.", "decoder."
 
 
 class NuclearTraining(EpochTraining):
@@ -52,8 +50,8 @@ class NuclearTraining(EpochTraining):
 
     def trained(self) -> dict[str, Tensor]:
         """The decoder and the encoder's adapters."""
-        decoder = {DECODER + name: value.detach() for name, value in self.net.decoder.state_dict().items()}
-        return decoder | {ENCODER + name: value for name, value in self.net.encoder_state().items()}
+        decoder = {f"decoder.{name}": value.detach() for name, value in self.net.decoder.state_dict().items()}
+        return decoder | {f"encoder.{name}": value for name, value in self.net.encoder_state().items()}
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The mean over the step's patches on all processes."""
@@ -130,14 +128,7 @@ def train(
     world = World.current()
     best = fit(NuclearTraining(net, data, validation, settings, world, folder, workers))
     if world.rank == 0:
-        weights = load_file(best.file(folder))
-        restore(
-            net,
-            *(
-                {name.removeprefix(part): value for name, value in weights.items() if name.startswith(part)}
-                for part in (DECODER, ENCODER)
-            ),
-        )
+        restore(net, *best.parts(folder, "decoder", "encoder"))
     return best
 
 

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.features import EncoderCard
-from pathology.models.encoder import build
+from pathology.models.encoder import Encoder, build
 from pathology.models.patch_classifier import fold_adapters, tune_encoder
 
 DEPTHS = 4
@@ -36,14 +35,11 @@ class Maps(NamedTuple):
     classes: Tensor
 
 
-def dynamic_encoder(card: EncoderCard, weights: dict[str, Tensor] | None = None) -> nn.Module:
-    """The card's encoder for images of any size: its position embedding is resampled to the image's grid.
-
-    With ``weights`` loaded strictly, else on the meta device.
-    """
+def for_any_size(encoder: Encoder) -> nn.Module:
+    """The encoder's weights in modules for images of any size: its position embedding is resampled to the image's grid."""
+    card = encoder.card
     model = build(card.model_copy(update={"arguments": {**card.arguments, "dynamic_img_size": True}}))
-    if weights is not None:
-        model.load_state_dict(weights, strict=True, assign=True)
+    model.load_state_dict(encoder.model.state_dict(), strict=True, assign=True)
     return model
 
 
@@ -145,8 +141,7 @@ class NuclearUnet(nn.Module):
 
     def __init__(
         self,
-        card: EncoderCard,
-        encoder: nn.Module,
+        encoder: Encoder,
         classes: int,
         width: int,
         tuning: Literal["frozen", "lora"] = "frozen",
@@ -154,10 +149,11 @@ class NuclearUnet(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        card = encoder.card
         self.card, self.tuning = card, tuning
         with torch.random.fork_rng(devices=[]):  # the seed's own start, whatever ran before
             torch.manual_seed(seed)
-            self.encoder = tune_encoder(encoder, "lora" if tuning == "lora" else "linear", rank, 0)
+            self.encoder = tune_encoder(for_any_size(encoder), "lora" if tuning == "lora" else "linear", rank, 0)
             self.decoder = Decoder(card.dimension, classes, width)
         if tuning == "lora":
             self.encoder.set_grad_checkpointing(True)  # type: ignore[operator]  # 0.06 GiB a patch, not 0.51 (facts §1)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -87,15 +86,7 @@ def train(
     world = World.current()
     best = fit(PatchTraining(classifier, data, validation, settings, world, folder, workers))
     if world.rank == 0:
-        _take(classifier, load_file(best.file(folder)))
+        encoder, head = best.parts(folder, "encoder", "head")
+        load_tuned(classifier, encoder, "the best epoch's checkpoint")
+        classifier.start_head(head["weight"], head["bias"])
     return best
-
-
-def _take(classifier: PatchClassifier, weights: dict[str, Tensor]) -> None:
-    parts: dict[str, dict[str, Tensor]] = {"encoder": {}, "head": {}}
-    for name, value in weights.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = value
-    with torch.no_grad():
-        load_tuned(classifier, parts["encoder"], "the best epoch's checkpoint")
-        classifier.start_head(parts["head"]["weight"], parts["head"]["bias"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pathology.contracts.evaluation_lizard import LizardBlock, LizardEvaluation, NucleiPublished
+from pathology.contracts.evaluation_lizard import LizardBlock, LizardEvaluation
 from pathology.contracts.tables_lizard import NucleiScoreRow
 from pathology.metrics.nuclei import ALL
 from pathology.metrics.panoptic import PatchScore, detect, match
@@ -113,7 +113,7 @@ def _marks(block: LizardBlock) -> tuple[Mark, ...]:
     """The published bPQ of the same split, where this test is on it."""
     if not block.published_partition:
         return ()
-    best: NucleiPublished = next(row.published for row in block.published if row.published.measure == "bpq")
+    best = next(row.published for row in block.published if row.published.measure == "bpq")
     return (Mark(best.value, f"{best.value:.3f} {best.model}, published"),)
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from msi_jobs import CARD, QUICK, SETTINGS_HASH, MsiRun, slide_row, write_card
-from pathology.commands import train_msi_tcga
 from pathology.commands.train_msi_tcga import main
 from pathology.contracts.errors import DataError
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
@@ -145,12 +144,3 @@ def test_one_process_trains(small, monkeypatch, capsys):
     main(small.training(settings=TINY))
     assert not (small.root / "ml" / "model").exists()
     assert "attention pooling trains on one device" in capsys.readouterr().out
-
-
-def test_the_checkpoint_key_names_code_and_data():
-    key = train_msi_tcga._checkpoint_key(TINY, {"slides": "1", "cohort": "2"}, CARD)
-    others = [
-        train_msi_tcga._checkpoint_key(TINY.model_copy(update={"seed": 1}), {"slides": "1", "cohort": "2"}, CARD),
-        train_msi_tcga._checkpoint_key(TINY, {"slides": "1", "cohort": "3"}, CARD),
-    ]
-    assert key not in others

@@ -2,13 +2,13 @@
 
 import pytest
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import standing
-from pathology.contracts.evaluation_lizard import PUBLISHED, Confusion, LizardBlock, LizardEvaluation, compare_nuclei
+from pathology.contracts.evaluation import compare, standing
+from pathology.contracts.evaluation_lizard import PUBLISHED_RESULTS, Confusion, LizardBlock, LizardEvaluation
 from pathology.contracts.intervals import Interval
 
 
 def test_published_numbers_are_those_of_the_facts():
-    assert {(row.model, row.measure): row.value for row in PUBLISHED} == {
+    assert {(row.model, row.measure): row.value for row in PUBLISHED_RESULTS} == {
         ("HoVer-Net", "bpq"): 0.6149,
         ("HoVer-Net", "mpq_plus"): 0.4998,
         ("HoVer-Net", "r2"): 0.8585,
@@ -17,13 +17,13 @@ def test_published_numbers_are_those_of_the_facts():
         ("CellViT++ (SAM-H)", "dice"): 0.774,
         ("CellViT++ (SAM-H)", "aji"): 0.554,
     }
-    assert all("https://" in row.source and len(row.how) > 20 for row in PUBLISHED)
+    assert all("https://" in row.source and len(row.how) > 20 for row in PUBLISHED_RESULTS)
 
 
 def test_ours_beside_theirs():
     between = Interval(0.58, 0.55, 0.61, 0.01)  # above CellViT++'s bPQ and below HoVer-Net's
-    rows = compare_nuclei(dict.fromkeys(("bpq", "mpq", "mpq_plus", "r2", "dice", "aji"), between))
-    assert [row.published for row in rows] == list(PUBLISHED)
+    rows = compare(PUBLISHED_RESULTS, dict.fromkeys(("bpq", "mpq", "mpq_plus", "r2", "dice", "aji"), between))
+    assert [row.published for row in rows] == list(PUBLISHED_RESULTS)
     assert [row.own_is for row in rows] == ["lower", "higher", "lower", "higher", "higher", "lower", "within"]
     assert rows[0].own.model_dump() == {"value": 0.58, "low": 0.55, "high": 0.61}
 

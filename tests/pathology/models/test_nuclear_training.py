@@ -1,13 +1,5 @@
 """Training the nuclear network: resumed exactly, the same in two processes, scored as it will be found; and that it learns."""
 
-import hashlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -18,10 +10,11 @@ from pathology.models.checkpoints import LAST
 from pathology.models.encoder import load_encoder
 from pathology.models.nuclear_batches import NuclearPatches
 from pathology.models.nuclear_training import MOST_SCORED, evenly, nuclei_of, patch_scores, train, validate
-from pathology.models.nuclear_unet import Maps, NuclearUnet, dynamic_encoder
+from pathology.models.nuclear_unet import Maps, NuclearUnet
 from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.targets import distance_maps
 from safetensors.torch import load_file
+from trainings import Elsewhere, digest
 
 QUICK = TrainLizard(
     encoder="lora", epochs=3, batch_size=4, accumulation=2, rank=2, width=4, learning_rate=1e-2, encoder_learning_rate=1e-3
@@ -29,20 +22,7 @@ QUICK = TrainLizard(
 SIDE, TRAIN, VALIDATION = 64, 10, 5
 PARTS = 6
 """Of an epoch: three steps of two parts."""
-HERE = Path(__file__).resolve()
-
-SCRIPT = """
-import sys, time
-from pathlib import Path
-sys.path[:0] = [sys.argv[1], sys.argv[2]]
-import test_nuclear_training as here
-slow = float(sys.argv[5]) if len(sys.argv) > 5 else 0.0
-if slow:
-    from pathology.models.epoch_batches import TrainingBatches
-    plain = TrainingBatches.__getitem__
-    TrainingBatches.__getitem__ = lambda self, number: (print("part", flush=True), time.sleep(slow), plain(self, number))[2]
-print("hash", here.run(Path(sys.argv[3]), Path(sys.argv[4])), flush=True)
-"""
+ELSEWHERE = Elsewhere(__file__)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +50,7 @@ def patches(count, seed):
 
 def built(encoder, settings):
     base = load_encoder(encoder, precision="float32")
-    plain = dynamic_encoder(base.card, base.model.state_dict())
-    return NuclearUnet(base.card, plain, 2, settings.width, settings.encoder, settings.rank, settings.seed)
+    return NuclearUnet(base, 2, settings.width, settings.encoder, settings.rank, settings.seed)
 
 
 def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
@@ -83,27 +62,9 @@ def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
     return state | {f"encoder.{name}": value for name, value in net.encoder_state().items()}, best
 
 
-def digest(tensors):
-    state = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
-        state.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return state.hexdigest()
-
-
 def run(encoder, folder):
     """Train, for another process; the hash of the trained weights."""
     return digest(weights(encoder, folder)[0])
-
-
-def command(encoder, folder, slow=0.0):
-    paths = [str(HERE.parent), str(HERE.parents[1]), str(encoder), str(folder)]
-    return [sys.executable, "-c", SCRIPT, *paths, *([str(slow)] if slow else [])]
-
-
-def environment():
-    import pathology
-
-    return {**os.environ, "PYTHONPATH": str(Path(pathology.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
 
 
 def test_what_a_checkpoint_holds_and_that_a_finished_training_is_not_done_again(encoder, tmp_path, capsys):
@@ -123,29 +84,7 @@ def test_what_a_checkpoint_holds_and_that_a_finished_training_is_not_done_again(
 @pytest.mark.parametrize("parts", [4, 8])
 def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
     """Killed in the first epoch, and in the second."""
-    whole = subprocess.run(command(encoder, tmp_path / "whole"), env=environment(), capture_output=True, text=True, check=True)
-    folder = tmp_path / "killed"
-    process = subprocess.Popen(command(encoder, folder, 0.05), env=environment(), stdout=subprocess.PIPE, text=True)
-    seen = 0
-    for line in process.stdout:
-        seen += line.startswith("part")
-        if seen == parts:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert seen == parts
-    assert (folder / LAST).exists() == (parts > PARTS)
-    done = subprocess.run(command(encoder, folder), env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert ("goes on after epoch 1" in done.stdout) == (parts > PARTS)
-    assert done.stdout.split()[-1] == whole.stdout.split()[-1]
-
-
-def free_port():
-    with socket.socket() as waiting:
-        waiting.bind(("127.0.0.1", 0))
-        return waiting.getsockname()[1]
+    ELSEWHERE.check_resumed(encoder, tmp_path, parts, PARTS)
 
 
 @pytest.mark.slow
@@ -153,15 +92,7 @@ def test_two_processes_give_one_process_weights(encoder, tmp_path):
     """Both cut a step into four patches. Larger parts take other convolutions: where a ReLU's input is 0 but for their rounding
     its gradient comes or goes, and Adam makes that as large as a step (seen: one of 300,000 inputs, 0.06 in the end)."""
     alone, best = weights(encoder, tmp_path / "alone", QUICK.model_copy(update={"accumulation": 4}))
-    started = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"]
-    done = subprocess.run(
-        [*started, *command(encoder, tmp_path / "two")],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
+    done = ELSEWHERE.train_in_two(encoder, tmp_path / "two")
     assert done.returncode == 0, done.stderr[-2000:]
     together = load_file(tmp_path / "two" / f"best-{best.epoch}.safetensors")
     for line in ("Training Loss", "Validation Loss", "Mean_IOU", "Mean_DICE", "Mean_PQ"):

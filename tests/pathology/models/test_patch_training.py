@@ -1,12 +1,6 @@
 """Fine-tuning: what is learnt, what a step is worth however it is cut, and that a killed run ends where an undisturbed one does."""
 
-import hashlib
 import math
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,24 +18,14 @@ from pathology.models.patch_batches import LabelledPatches
 from pathology.models.patch_classifier import PatchClassifier
 from pathology.models.patch_training import train
 from pathology.models.tiny import make_tiny_encoder
+from safetensors.torch import load_file
+from trainings import Elsewhere, digest
 
 QUICK = TrainMhist(
     tune="lora", epochs=3, batch_size=8, accumulation=2, rank=4, blocks=1, learning_rate=1e-2, encoder_learning_rate=1e-3
 )
 TRAIN, VALIDATION = 20, 9
-HERE = Path(__file__).resolve()
-
-SCRIPT = """
-import hashlib, sys, time
-from pathlib import Path
-sys.path[:0] = [sys.argv[1], sys.argv[2]]
-import test_patch_training as here
-slow = float(sys.argv[5]) if len(sys.argv) > 5 else 0.0
-if slow:
-    plain = here.TrainingBatches.__getitem__
-    here.TrainingBatches.__getitem__ = lambda self, number: (print("part", flush=True), time.sleep(slow), plain(self, number))[2]
-print("hash", here.run(Path(sys.argv[3]), Path(sys.argv[4])), flush=True)
-"""
+ELSEWHERE = Elsewhere(__file__)
 
 
 @pytest.fixture(scope="module")
@@ -64,27 +48,9 @@ def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
     return made.encoder_state() | made.head_state(), best
 
 
-def digest(tensors):
-    state = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
-        state.update(name.encode() + value.cpu().numpy().tobytes())
-    return state.hexdigest()
-
-
 def run(encoder, folder):
     """Train, for another process; the hash of the trained weights."""
     return digest(weights(encoder, folder)[0])
-
-
-def command(encoder, folder, slow=0.0):
-    paths = [str(HERE.parent), str(HERE.parents[1]), str(encoder), str(folder)]
-    return [sys.executable, "-c", SCRIPT, *paths, *([str(slow)] if slow else [])]
-
-
-def environment(**more):
-    import pathology
-
-    return {**os.environ, "PYTHONPATH": str(Path(pathology.__file__).parents[1]), "OMP_NUM_THREADS": "1", **more}
 
 
 @pytest.mark.parametrize("tune", ["lora", "last-blocks", "full"])
@@ -141,47 +107,13 @@ def test_a_checkpoint_that_cannot_be_read_is_said(encoder, tmp_path, capsys, dam
 @pytest.mark.parametrize("parts", [pytest.param(4, marks=pytest.mark.slow), pytest.param(11, marks=pytest.mark.slow), 8])
 def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
     """Six parts an epoch: killed in the first epoch, in the second early and late."""
-    whole = run(encoder, tmp_path / "whole")
-    folder = tmp_path / "killed"
-    process = subprocess.Popen(command(encoder, folder, 0.05), env=environment(), stdout=subprocess.PIPE, text=True)
-    seen = 0
-    for line in process.stdout:
-        seen += line.startswith("part")
-        if seen == parts:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert seen == parts
-    assert (folder / LAST).exists() == (parts > 6)
-    done = subprocess.run(command(encoder, folder), env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert ("goes on after epoch 1" in done.stdout) == (parts > 6)
-    assert done.stdout.split()[-1] == whole
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as waiting:
-        waiting.bind(("127.0.0.1", 0))
-        return waiting.getsockname()[1]
+    ELSEWHERE.check_resumed(encoder, tmp_path, parts, 6)
 
 
 def test_two_processes_give_one_process_weights(encoder, tmp_path):
     alone, best = weights(encoder, tmp_path / "alone")
-    started = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"]
-    done = subprocess.run(
-        [*started, *command(encoder, tmp_path / "two")],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    done = ELSEWHERE.train_in_two(encoder, tmp_path / "two")
     assert done.returncode == 0, done.stderr[-2000:]
-    from safetensors.torch import load_file
-
     together = load_file(tmp_path / "two" / f"best-{best.epoch}.safetensors")
     assert done.stdout.count("Training Loss") == QUICK.epochs
     for name, value in alone.items():
@@ -189,23 +121,12 @@ def test_two_processes_give_one_process_weights(encoder, tmp_path):
         assert torch.allclose(value, other, atol=1e-5), name
 
 
-UNEQUAL = """
-import os, sys
-from pathlib import Path
-sys.path[:0] = [sys.argv[1], sys.argv[2]]
-import test_patch_training as here
-here.run(Path(sys.argv[3]), Path(sys.argv[4]) / os.environ["RANK"])
-"""
-
-
 @pytest.mark.slow
 def test_processes_with_different_checkpoints_are_refused(encoder, tmp_path):
     """A host whose checkpoint is gone must not train on from nothing beside the others."""
     weights(encoder, tmp_path / "0", QUICK.model_copy(update={"epochs": 1}))
     (tmp_path / "1").mkdir()
-    started = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"]
-    words = [sys.executable, "-c", UNEQUAL, str(HERE.parent), str(HERE.parents[1]), str(encoder), str(tmp_path)]
-    done = subprocess.run([*started, *words], env=environment(), capture_output=True, text=True, check=False, timeout=100)
+    done = ELSEWHERE.train_in_two(encoder, tmp_path / "RANK")
     assert done.returncode == 1
     assert "DataError: processes start after epochs [1.0, 0.0]: their checkpoints are not the same" in done.stderr
     assert "Training Loss" not in done.stdout

@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from pages import Page
-from pathology.contracts.evaluation import Bounds, EncoderReport, Measure
+from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, compare
 from pathology.contracts.evaluation_lizard import (
+    PUBLISHED_RESULTS,
     ClassRow,
     Confusion,
     LizardBlock,
@@ -17,7 +18,6 @@ from pathology.contracts.evaluation_lizard import (
     MulticlassClassificationMetrics,
     NucleiModelIdentity,
     NucleiValidation,
-    compare_nuclei,
 )
 from pathology.metrics.nuclei import NucleiScores, patch_rows
 from pathology.metrics.panoptic import PatchScore, detect
@@ -89,7 +89,7 @@ def evaluation(rows=ROWS, examples=EXAMPLES, published_partition: bool = True, *
             for name, own in scores.by_class.items()
         ],
         "confusion": Confusion(classes=CLASSES, matched=matched, missed=missed, surplus=surplus),
-        "published": compare_nuclei(scores.intervals),
+        "published": compare(PUBLISHED_RESULTS, scores.intervals),
         "published_partition": published_partition,
         "model": NucleiModelIdentity(
             archive_sha256="a" * 64,

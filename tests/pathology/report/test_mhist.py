@@ -6,8 +6,14 @@ import io
 import numpy as np
 import pytest
 from pages import Page
-from pathology.contracts.evaluation import Bounds, EncoderReport
-from pathology.contracts.evaluation_mhist import MhistBlock, MhistEvaluation, PatchModelIdentity, ValidationReport, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, compare
+from pathology.contracts.evaluation_mhist import (
+    PUBLISHED_RESULTS,
+    MhistBlock,
+    MhistEvaluation,
+    PatchModelIdentity,
+    ValidationReport,
+)
 from pathology.contracts.tables import PatchPredictionRow
 from pathology.metrics.agreement import by_agreement
 from pathology.metrics.binary import Scores
@@ -53,7 +59,7 @@ def evaluation(predictions: list[PatchPredictionRow], published_partition: bool 
         "brier": scores.brier(),
         "calibration": scores.calibration(),
         "agreement": by_agreement(truth, np.array([row.votes for row in predictions]), scores.predicted, 0.95),
-        "published": compare(intervals),
+        "published": compare(PUBLISHED_RESULTS, intervals),
         "published_partition": published_partition,
         "model": PatchModelIdentity(
             archive_sha256="a" * 64,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pipelines.cli import Debug, EnvironmentName, Json, OwnTask, run, say_where
+import typer
+
+from pipelines.cli import Debug, EnvironmentName, Json, run, say_where
 
 if TYPE_CHECKING:
     from pipelines.service.examination.lines import Line
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 def doctor(
     environment: EnvironmentName = None,
-    task: OwnTask = None,
+    task: Annotated[str | None, typer.Option("--task", help="One task. Default: all of them.")] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> int:

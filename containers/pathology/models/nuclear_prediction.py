@@ -83,9 +83,7 @@ class Predictor:
     def _forward(self, pixels: np.ndarray, half: bool) -> np.ndarray:
         """``pixels`` (B, h, w, 3) uint8 → (B, 4 + K, h, w) float32. What overflows in half precision is computed in full."""
         with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.float16, enabled=half):
-            maps = self.net(torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2))
-            parts = (maps.nucleus.float().sigmoid()[:, None], maps.distances.float(), maps.classes.float().softmax(1))
-            found = torch.cat(parts, 1)
+            found: torch.Tensor = self.net(torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)).probabilities()
             if half and not bool(torch.isfinite(found).all()):
                 return self._forward(pixels, half=False)
             return found.cpu().numpy()

@@ -98,11 +98,10 @@ def patch_scores(maps: Maps, labels: Tensor, distances: Tensor, chosen: list[boo
 def nuclei_of(maps: Maps, patch: int) -> np.ndarray:
     """The nuclei of one patch of a batch, (H, W, 2) int32, as serving finds them; none where the maps hold no numbers."""
     with torch.no_grad():
-        parts = maps.nucleus[patch].sigmoid(), maps.distances[patch], maps.classes[patch].softmax(0)
-        nucleus, distances, classes = (value.float().cpu().numpy() for value in parts)
-    if not all(np.isfinite(value).all() for value in (nucleus, distances, classes)):
-        return np.zeros((*nucleus.shape, 2), np.int32)  # the loss says that it diverged, and the epoch is never the best
-    return label_map(nucleus, distances, classes)
+        found = Maps(*(value[patch, None] for value in maps)).probabilities()[0].cpu().numpy()
+    if not np.isfinite(found).all():
+        return np.zeros((*found.shape[1:], 2), np.int32)  # the loss says that it diverged, and the epoch is never the best
+    return label_map(found[0], found[1:3], found[3:])
 
 
 def _lines(iou: float, dice: float, pq: float) -> list[str]:

@@ -34,6 +34,10 @@ class Maps(NamedTuple):
     distances: Tensor
     classes: Tensor
 
+    def probabilities(self) -> Tensor:
+        """What nuclei are found by, (B, 4 + K, H, W) float32: probability of a nucleus, both distances, probability of each class."""
+        return torch.cat((self.nucleus.float().sigmoid()[:, None], self.distances.float(), self.classes.float().softmax(1)), 1)
+
 
 def for_any_size(encoder: Encoder) -> nn.Module:
     """The encoder's weights in modules for images of any size: its position embedding is resampled to the image's grid."""

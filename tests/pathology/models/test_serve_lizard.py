@@ -2,7 +2,6 @@
 
 import io
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from pathology.contracts.media import GEOJSON, JSON, NPY
 from pathology.contracts.settings_lizard import LIZARD_CLASSES
 from pathology.models import nuclear_prediction, serve_lizard
 from pathology.models.nuclear_prediction import MOST_WINDOWS, Predictor
+from pathology.models.nuclear_unet import Maps
 from pathology.models.serve_lizard import MOST_PIXELS, Prediction, input_fn, media_type, output_fn, predict_fn
 from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.palette import class_colours
@@ -50,7 +50,7 @@ class Seeing(torch.nn.Module):
         maps = np.stack([distance_maps(ndimage.label(mask)[0]) for mask in red])
         classes = np.stack([~red, np.zeros_like(red), red], axis=1)
         to_logits = [torch.from_numpy(20.0 * values - 10).float() for values in (red, classes)]
-        return SimpleNamespace(nucleus=to_logits[0], distances=torch.from_numpy(maps), classes=to_logits[1])
+        return Maps(to_logits[0], torch.from_numpy(maps), to_logits[1])
 
 
 def discs(height, width, radius=9, step=31):

@@ -1,0 +1,128 @@
+"""A made data set of discs, prepared as PrepareLizard does, a packed model, and EvaluateLizard run on them."""
+
+import contextlib
+import hashlib
+import io
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from msi_jobs import processing_job, strict_json
+from nuclear_models import network, save
+from pathology.commands import prepare_lizard
+from pathology.commands.evaluate_lizard import main
+from pathology.contracts.code import closure
+from pathology.contracts.settings_lizard import LIZARD_CLASSES, EvaluateLizard, PrepareLizard
+from pathology.contracts.tables_lizard import NucleiPatchRow, NucleiScoreRow
+from pathology.datasets.conic import read_prepared
+from pathology.metrics.panoptic import relabel
+from pathology.models import serve_lizard
+from pathology.models.nuclear_prediction import Predictor
+from pathology.models.nuclear_unet import Maps
+from pathology.models.tiny import make_tiny_encoder
+from pathology.nuclei.counts import central_counts
+from pathology.nuclei.targets import distance_maps
+from pathology.nuclei.watershed import STANDARD
+from scipy import ndimage
+
+SIDE, SOURCES, PATCHES = 64, 30, 3
+TEST = 18  # six of the source images
+PER_CLASS = 36
+"""Of the green channel: that times its class is what a nucleus looks like."""
+
+
+class Seeing(torch.nn.Module):
+    """In place of a network one that reads a made patch as it is painted: red is nuclei, green their class."""
+
+    def forward(self, pixels):
+        red = pixels[:, 0].numpy() > 127
+        kinds = np.where(red, np.rint(pixels[:, 1].numpy() / PER_CLASS), 0).astype(int)
+        maps = np.stack([distance_maps(ndimage.label(mask)[0]) for mask in red])
+        classes = np.stack([kinds == number for number in range(len(LIZARD_CLASSES) + 1)], axis=1)
+        nucleus, logits = (torch.from_numpy(20.0 * values - 10).float() for values in (red, classes))
+        return Maps(nucleus, torch.from_numpy(maps), logits)
+
+
+def made_patch(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of discs (SIDE, SIDE, 3) and its labels (SIDE, SIDE, 2), which differ: discs are moved, left out, added, retyped."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    image, labels = np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE, 2), np.uint16)
+    for number in range(1, generator.integers(6, 14)):
+        (y, x), radius = generator.uniform(4, SIDE - 4, 2), generator.uniform(4, 7)
+        kind = int(generator.integers(1, len(LIZARD_CLASSES) + 1))
+        if generator.random() > 0.15:
+            labels[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = number, kind
+        if generator.random() > 0.15:
+            seen = kind if generator.random() > 0.2 else 1 + kind % len(LIZARD_CLASSES)
+            y, x = np.array([y, x]) + generator.normal(0, 0.8, 2)
+            image[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 255, seen * PER_CLASS, 0
+    labels[..., 0] = relabel(labels[..., 0])
+    return image, labels
+
+
+def write_conic(folder: Path, images: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
+    """The four files."""
+    folder.mkdir(parents=True)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    counts = [",".join(map(str, central_counts(each, len(LIZARD_CLASSES)))) for each in labels]
+    (folder / "counts.csv").write_text("\n".join([",".join(LIZARD_CLASSES), *counts]) + "\n")
+    (folder / "patch_info.csv").write_text("\n".join(["patch_info", *names]) + "\n")
+
+
+class LizardRun:
+    """A made data set in CoNIC's files, prepared by its own command, and a packed model of random weights."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.dataset = root, root / "dataset"
+        generator = np.random.default_rng(5)
+        made = [made_patch(generator) for _ in range(SOURCES * PATCHES)]
+        self.images, self.labels = (np.stack(each) for each in zip(*made, strict=True))
+        self.names = [f"{'glas' if source % 2 else 'crag'}_{source}-{n:04d}" for source in range(SOURCES) for n in range(PATCHES)]
+        write_conic(self.dataset, self.images, self.labels, self.names)
+        self.patches = self.prepare(root)
+        self.models = root / "models"
+        make_tiny_encoder(self.models)
+        self.pack()
+
+    def prepare(self, root: Path, **settings) -> Path:
+        """PrepareLizard's output."""
+        given = PrepareLizard(**{"published_counts": False, **settings})
+        with contextlib.redirect_stdout(io.StringIO()):
+            prepare_lizard.main(processing_job(root, given, {"dataset": self.dataset}, ("patches",)))
+        return root / "patches"
+
+    @property
+    def test(self) -> list[NucleiPatchRow]:
+        """The test patches by name."""
+        rows, _ = read_prepared(self.patches)
+        return sorted((row for row in rows if row.split == "test"), key=lambda row: row.name)
+
+    def pack(self, **changes) -> None:
+        """Save and pack random weights as training does."""
+        table = hashlib.sha256((self.patches / "patches.csv").read_bytes()).hexdigest()
+        code = closure(serve_lizard.__name__)
+        self.folder = save(self.root / "model", network(self.models), code, **{"inputs": {"patches": table}, **changes})
+        self.archive = self.root / "packed" / "model.tar.gz"
+        self.archive.parent.mkdir(exist_ok=True)
+        with tarfile.open(self.archive, "w:gz") as tar:
+            tar.add(self.folder, ".")
+
+    def load(self):
+        """The packed model, with eyes for made patches."""
+        model = serve_lizard.load_lizard(self.folder, self.models)
+        return replace(model, predictor=Predictor(Seeing(), torch.device("cpu"), STANDARD, 256, 64))
+
+    def evaluate(self, root: Path, seeing: bool = True, **inputs) -> tuple[dict, list[NucleiScoreRow], str]:
+        """evaluation.json, predictions.csv and what was printed."""
+        given = {"model": self.archive.parent, "models": self.models, "patches": self.patches, "dataset": self.dataset, **inputs}
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patched:
+            if seeing:
+                patched.setattr(serve_lizard, "model_fn", lambda folder, encoder: self.load())
+            main(processing_job(root, EvaluateLizard(resamples=200), given, ("evaluation",)))
+        output = root / "evaluation"
+        return strict_json(output / "evaluation.json"), NucleiScoreRow.read(output / "predictions.csv"), printed.getvalue()

@@ -46,16 +46,13 @@ def learning_settings(epochs: int) -> TrainLizard:
     return TrainLizard(epochs=epochs, batch_size=4, width=8, learning_rate=1e-2)
 
 
-def make_data(folder: Path, patches: int, seed: int) -> None:
-    """Paint ``patches`` and prepare them, and write the tiny encoder."""
+def prepare(folder: Path) -> None:
+    """Prepare the patches painted below ``folder``, and write the tiny encoder."""
     from pathology.commands import prepare_lizard
     from pathology.contracts.settings_lizard import PrepareLizard
     from pathology.job import Job
     from pathology.models.tiny import make_tiny_encoder
 
-    from demo.nuclei import make_nuclei
-
-    make_nuclei(folder / DATA, patches, seed=seed, sources=SOURCES)
     make_tiny_encoder(folder / MODELS)
     settings = PrepareLizard(published_counts=False)
     (folder / PATCHES).mkdir()
@@ -64,7 +61,7 @@ def make_data(folder: Path, patches: int, seed: int) -> None:
 
 
 def train(folder: Path, settings: TrainLizard) -> float:
-    """Run TrainLizard on what :func:`make_data` wrote; its seconds."""
+    """Run TrainLizard on what :func:`prepare` wrote; its seconds."""
     from pathology.commands import train_lizard
     from pathology.job import Job
 
@@ -75,7 +72,7 @@ def train(folder: Path, settings: TrainLizard) -> float:
     return time.perf_counter() - since
 
 
-def test_side(folder: Path) -> Nuclei:
+def held_out(folder: Path) -> Nuclei:
     """The held-out patches."""
     from pathology.datasets.conic import Nuclei, read_prepared
 
@@ -108,7 +105,7 @@ def untrained(folder: Path, settings: TrainLizard) -> NucleiScores:
     from pathology.nuclei.watershed import STANDARD
 
     net = build(folder / MODELS, settings, len(LIZARD_CLASSES)).for_serving()
-    return outline(Predictor(net, torch.device("cpu"), STANDARD, SIDE, OVERLAP), test_side(folder))
+    return outline(Predictor(net, torch.device("cpu"), STANDARD, SIDE, OVERLAP), held_out(folder))
 
 
 def learn(folder: Path, settings: TrainLizard) -> dict[str, float | Sequence[float]]:
@@ -116,7 +113,7 @@ def learn(folder: Path, settings: TrainLizard) -> dict[str, float | Sequence[flo
     from pathology.models.lizard_artefact import load_lizard
 
     seconds = train(folder, settings)
-    patches, model = test_side(folder), load_lizard(folder / MODEL, folder / MODELS)
+    patches, model = held_out(folder), load_lizard(folder / MODEL, folder / MODELS)
     before = untrained(folder, settings)
     found = outline(model.predictor, patches)
     figures: dict[str, float | Sequence[float]] = {"train_seconds": seconds, "best_epoch": model.config.validation.epoch}
@@ -168,15 +165,18 @@ def learn_by_heart(real: Path, folder: Path, epochs: int) -> dict[str, float | S
 
 def lizard(
     patches: Annotated[int, typer.Option(help="Patches to paint.", min=2 * SOURCES)] = 320,
-    epochs: Annotated[int, typer.Option(help="Epochs on the painted ones.", min=1)] = 12,
+    epochs: Annotated[int, typer.Option(help="Epochs on the painted ones.", min=1)] = 10,
     seed: Annotated[int, typer.Option(help="Of the painted ones.", min=0)] = 0,
     real: Annotated[Path, typer.Option(envvar="PATHOLOGY_NUCLEI", help="Real patches in CoNIC's four files.")] = REAL,
-    real_epochs: Annotated[int, typer.Option(help="Epochs on the real ones, each of them ten times.", min=1)] = 7,
+    real_epochs: Annotated[int, typer.Option(help="Epochs on the real ones, each of them ten times.", min=1)] = 10,
 ) -> None:
     """Learn painted nuclei and real ones, and time the post-processing."""
+    from demo.nuclei import make_nuclei
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_data(folder, patches, seed)
+        make_nuclei(folder / DATA, patches, seed=seed, sources=SOURCES)
+        prepare(folder)
         figures = learn(folder, learning_settings(epochs))
         if real.is_dir():
             figures |= learn_by_heart(real, folder, real_epochs)

@@ -22,8 +22,15 @@ _DENIED = re.compile(
     r"User: (?P<who>\S+) is not authorized to perform: (?P<permission>[\w:*-]+)(?: on resource: \"?(?P<resource>[^\s\"]+))?"
 )
 _DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "403"})
-_PERMISSIONS = {"HeadObject": "s3:GetObject", "ListObjectsV2": "s3:ListBucket"}
-"""Operations that need a permission of another name."""
+_PERMISSIONS = {
+    **dict.fromkeys(("GetObject", "HeadObject"), "s3:GetObject"),
+    **dict.fromkeys(("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "s3:PutObject"),
+    **dict.fromkeys(("ListObjectsV2", "HeadBucket"), "s3:ListBucket"),
+    "GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
+    "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+}
+"""What S3's operations need. Its refusals name no permission; those of the other services do."""
 
 
 def _code(error: ClientError) -> str:
@@ -99,8 +106,7 @@ def _answered(error: ClientError) -> str:
     if code in _BAD_CLOCK:
         return f"AWS refused the signature ({code}): check this machine's clock and the credentials"
     if code in _DENIED_CODES:
-        service = "s3" if code != "AccessDeniedException" else "sagemaker"
-        wanted = _PERMISSIONS.get(error.operation_name, f"{service}:{error.operation_name}")
+        wanted = _PERMISSIONS.get(error.operation_name, f"for {error.operation_name}")
         return f"these credentials lack the permission {wanted} ({message or code}): add it to their role's policy"
     if code == "NoSuchBucket":
         name = error.response["Error"].get("BucketName", "the environment's bucket")

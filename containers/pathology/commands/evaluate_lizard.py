@@ -35,7 +35,7 @@ from pathology.metrics.panoptic import Detection, detect
 from pathology.models import serve_lizard
 from pathology.models.archive import unpack
 from pathology.models.lizard_artefact import LizardConfig, LizardModel
-from pathology.report.cautions import FEW, other_code, stand_in
+from pathology.report.cautions import FEW, other_code, shuffled, stand_in
 from pathology.report.lizard import Example, render
 
 
@@ -227,6 +227,7 @@ def cautions(
 ) -> list[str]:
     """What a reader must know before believing a number, most important first."""
     found = stand_in(EncoderReport(**config.encoder.model_dump(include=set(EncoderReport.model_fields))), "pathology")
+    found += shuffled(config.training)
     if scores.sources < FEW:
         found.append(
             f"The test patches come from {scores.sources} source images only, and patches of one image are alike: read the "

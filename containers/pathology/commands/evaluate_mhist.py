@@ -32,7 +32,7 @@ from pathology.metrics.binary import Scores
 from pathology.models import serve_mhist
 from pathology.models.archive import unpack
 from pathology.models.mhist_artefact import MhistConfig, MhistModel
-from pathology.report.cautions import other_code, small, stand_in
+from pathology.report.cautions import other_code, shuffled, small, stand_in
 from pathology.report.mhist import render
 
 BATCH = 64
@@ -153,11 +153,7 @@ def cautions(config: MhistConfig, scores: Scores, patches: Sequence[PatchRow], c
     """What a reader must know before believing a number, most important first."""
     positives, n = int(scores.truth.sum()), len(scores.truth)
     found = stand_in(EncoderReport(**config.encoder.model_dump(exclude={"dimension"})), "pathology")
-    if config.training.get("shuffle-labels") == "true":
-        found.append(
-            "The model was trained on shuffled labels, to prove that nothing leaks: it knows nothing and must not serve."
-        )
-    found += small(positives, n - positives, "patches")
+    found += shuffled(config.training) + small(positives, n - positives, "patches")
     if n != PUBLISHED["test"]:
         found.append(
             f"The test set holds {n:,} patches and MHIST's own {PUBLISHED['test']:,}: the published numbers are of another test "

@@ -14,7 +14,7 @@ from pathology.models.checkpoints import checkpoint_key
 from pathology.models.encoder import find_staged, load_encoder
 from pathology.models.epoch_training import World
 from pathology.models.lizard_artefact import save_lizard
-from pathology.models.nuclear_batches import NuclearPatches
+from pathology.models.nuclear_batches import NuclearPatches, NucleiSource, Shuffled
 from pathology.models.nuclear_training import train, validate
 from pathology.models.nuclear_unet import NuclearUnet
 from pathology.serving.code import endpoint_code
@@ -35,8 +35,8 @@ def main(job: Job) -> None:
     }
     if world.rank == 0:
         print(f"{len(sides['train']):,} patches train, {len(sides['validation']):,} validate, encoder {settings.encoder}")
-    data = NuclearPatches(sides["train"], len(dataset.classes), settings.balance, settings.augment)
-    validation = NuclearPatches(sides["validation"], len(dataset.classes))
+    data = NuclearPatches(learnt(sides["train"], settings, 0), len(dataset.classes), settings.balance, settings.augment)
+    validation = NuclearPatches(learnt(sides["validation"], settings, 1), len(dataset.classes))
     net = build(place, settings, len(dataset.classes))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inputs = _inputs(dataset)
@@ -54,6 +54,11 @@ def main(job: Job) -> None:
             inputs=inputs,
             code=endpoint_code(serve_lizard.__name__),
         )
+
+
+def learnt(side: Nuclei, settings: TrainLizard, number: int) -> NucleiSource:
+    """The patches of a side as they are, or as ``settings`` shuffle them; ``number`` tells the sides' shuffles apart."""
+    return Shuffled(side, (settings.seed, number)) if settings.shuffle_labels else side
 
 
 def build(encoder: Path, settings: TrainLizard, classes: int) -> NuclearUnet:

@@ -55,6 +55,7 @@ class TrainLizard(Settings):
     doubled at each halving. ``balance`` is how far rare classes are drawn more often: 0 not at all, 1 as often as the common ones.
     ``learning_rate`` is the decoder's, ``encoder_learning_rate`` the adapters'; ``warm_up`` the share of steps before the cosine.
     Training stops after ``patience`` epochs without a better validation loss. ``augment`` turns, mirrors, stains and blurs.
+    ``shuffle_labels`` gives every patch the nuclei of another of its side: a control, from which nothing can be learnt.
     """
 
     encoder: Literal["frozen", "lora"] = "frozen"
@@ -70,6 +71,7 @@ class TrainLizard(Settings):
     width: Annotated[int, Field(ge=4, le=256)] = 32
     balance: Annotated[float, Field(ge=0, le=1)] = 0.5
     augment: bool = True
+    shuffle_labels: bool = False
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     seed: Seed = 0
 

@@ -37,7 +37,8 @@ class TrainMhist(Settings):
 
     ``tune`` says what is trained besides the head: ``linear`` nothing, on embeddings computed once; ``lora`` adapters of ``rank``
     on qkv and proj; ``last-blocks`` the last ``blocks`` of the encoder; ``full`` all of it. ``batch_size`` is global, split among
-    hosts and GPUs and over ``accumulation`` steps. ``soft_labels`` trains on the annotators' share of votes.
+    hosts and GPUs and over ``accumulation`` steps. ``soft_labels`` trains on the annotators' share of votes, ``shuffle_labels`` on
+    the labels of other patches of the same side: a control, from which nothing can be learnt.
     ``learning_rate`` is the head's, ``encoder_learning_rate`` that of what is trained inside the encoder; ``warm_up`` the share
     of steps before the cosine. Training stops after ``patience`` epochs without a better validation loss.
     """

@@ -24,6 +24,20 @@ class NucleiSource(Protocol):
         ...
 
 
+class Shuffled:
+    """``patches``, each with the labels of another or, by chance, its own: pictures tell nothing of them, and all else is the same."""
+
+    def __init__(self, patches: NucleiSource, seed: tuple[int, int]) -> None:
+        self.patches = patches
+        self._dealt = np.random.default_rng(seed).permutation(len(patches))
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def __getitem__(self, index: int, /) -> tuple[np.ndarray, np.ndarray]:
+        return self.patches[index][0], self.patches[int(self._dealt[index])][1]
+
+
 class NuclearPatches:
     """``patches`` with nuclei of ``classes`` classes. ``balance`` is how far patches with rare classes are drawn more often.
 

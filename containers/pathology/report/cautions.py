@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pathology.contracts.evaluation import EncoderReport
 
 FEW = 20
@@ -17,6 +19,13 @@ def stand_in(encoder: EncoderReport, about: str = "patients") -> list[str]:
         f"The encoder {encoder.name} is a seeded stand-in, not a published foundation model{remark}: these results "
         f"show that the pipeline runs and say nothing about {about}."
     ]
+
+
+def shuffled(training: Mapping[str, str]) -> list[str]:
+    """Said when the settings of ``training`` dealt labels out by chance."""
+    if training.get("shuffle-labels") != "true":
+        return []
+    return ["The model was trained on shuffled labels, to prove that nothing leaks: it knows nothing and must not serve."]
 
 
 def small(positives: int, negatives: int, units: str = "patients") -> list[str]:

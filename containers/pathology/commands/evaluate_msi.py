@@ -24,7 +24,7 @@ from pathology.metrics.binary import Scores
 from pathology.models import serve_msi
 from pathology.models.archive import unpack
 from pathology.models.artefact import Artefact
-from pathology.report.cautions import other_code, small, stand_in
+from pathology.report.cautions import other_code, shuffled, small, stand_in
 from pathology.report.msi import render
 
 
@@ -149,7 +149,7 @@ def cautions(artefact: Artefact, scores: Scores, lost: int, code: str, trained_h
     config = artefact.config
     positives = int(scores.truth.sum())
     found = stand_in(EncoderReport(**config.encoder.model_dump(exclude={"dimension"})))
-    found += small(positives, len(scores.truth) - positives)
+    found += shuffled(config.training) + small(positives, len(scores.truth) - positives)
     if lost:
         found.append(f"{lost} test patients have no slide that could be evaluated; they are listed and in no number.")
     if not trained_here:

@@ -18,7 +18,7 @@ from pathology.contracts.intervals import Interval, stratified_bootstrap
 from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.settings_msi import TrainMsi
 from pathology.contracts.tables import SlideRow, read_cohort
-from pathology.datasets.bags import Bags, Patient, patients_of
+from pathology.datasets.bags import Bags, Patient, patients_of, shuffled
 from pathology.datasets.staging import feature_path
 from pathology.job import Job, run
 from pathology.metrics.ranking import auroc, youden_threshold
@@ -50,6 +50,8 @@ def main(job: Job) -> None:
     first = _first(root, patients)
     card = find_encoder(job.input("models"), first)
     _one_settings_hash(patients)
+    if settings.shuffle_labels:
+        patients = shuffled(patients, settings.seed)
 
     bags = Bags(root, patients, card)
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in tables.items()}

@@ -97,6 +97,7 @@ class TrainMsi(Settings):
     """Gated attention MIL, cross-validated over the cohort's folds, kept as an ensemble.
 
     ``batch_size`` is bags per step, ``max_tiles`` instances drawn from a bag per epoch (0: all of them).
+    ``shuffle_labels`` trains on the labels of other patients of the same fold: a control, from which nothing can be learnt.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 20
@@ -107,6 +108,7 @@ class TrainMsi(Settings):
     hidden_size: Annotated[int, Field(ge=8, le=4096)] = 256
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
     patience: Annotated[int, Field(ge=1, le=1000)] = 8
+    shuffle_labels: bool = False
     seed: Seed = 0
 
 

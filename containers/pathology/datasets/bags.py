@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,16 @@ def patients_of(cohort: Iterable[CohortRow], slides: Iterable[SlideRow]) -> tupl
         patient = Patient(name, rows[0].site, rows[0].label, rows[0].fold, own)
         (usable if own else unusable).append(patient)
     return usable, unusable
+
+
+def shuffled(patients: Sequence[Patient], seed: int) -> list[Patient]:
+    """``patients`` with one another's labels, dealt out by chance within each fold, which keeps its share of either class."""
+    generator = np.random.default_rng(seed)
+    labels = np.array([patient.label for patient in patients])
+    folds = np.array([-1 if patient.fold is None else patient.fold for patient in patients])
+    for fold in np.unique(folds):
+        labels[folds == fold] = generator.permutation(labels[folds == fold])
+    return [replace(patient, label=label) for patient, label in zip(patients, labels.tolist(), strict=True)]
 
 
 def check_origin(features: Features, slide_id: str, encoder: EncoderCard, settings_hash: str) -> None:

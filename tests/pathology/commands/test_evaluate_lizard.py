@@ -201,10 +201,12 @@ def test_a_reader_is_warned(evaluated, lizard):
     few = [row for row in predictions if row.class_name == "neutrophil"]
     few = [row.model_copy(update={"tp": int(n == 0), "fn": 0, "iou_sum": 0.9 * (n == 0)}) for n, row in enumerate(few)]
     scores = evaluate_lizard.NucleiScores.of(without + few, LIZARD_CLASSES, resamples=100, confidence=0.95, seed=0)
-    config = lizard.load().config.model_copy(update={"inputs": {"patches": "0" * 64}, "serving_code": "f" * 16})
+    changes = {"training": {"shuffle-labels": "true"}, "inputs": {"patches": "0" * 64}, "serving_code": "f" * 16}
+    config = lizard.load().config.model_copy(update=changes)
     said = cautions(config, scores, rows, dataset, "e" * 16)
     words = (
         "seeded stand-in",
+        "shuffled labels",
         "6 source images",
         "No plasma nucleus",
         "only 1 neutrophil",

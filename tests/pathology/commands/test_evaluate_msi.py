@@ -5,10 +5,11 @@ import re
 
 import numpy as np
 import pytest
-from msi_jobs import MsiRun, slide_row
+from msi_jobs import QUICK, MsiRun, slide_row
 from pages import Page
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Evaluation
+from pathology.models.artefact import load_artefact
 from scipy.stats import binomtest
 from sklearn import metrics
 
@@ -170,3 +171,14 @@ def test_shuffled_labels_teach_nothing(tmp_path, monkeypatch):
     evaluation, _, _ = run.evaluate(tmp_path / "evaluation")
     auroc = evaluation["pathology"]["intervals"]["auroc"]
     assert auroc["low"] < 0.5 < auroc["high"]
+
+
+@pytest.mark.slow
+def test_a_control_learns_nothing_and_its_report_says_so(tmp_path, monkeypatch):
+    run = MsiRun(tmp_path, patients=100, positives=40, signal=2.5)
+    folder = run.train(QUICK.model_copy(update={"shuffle_labels": True}))
+    found = load_artefact(folder).config.out_of_fold
+    assert found.low < 0.5 < found.high
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(run.uris))
+    evaluation, _, _ = run.evaluate(tmp_path / "evaluation")
+    assert "trained on shuffled labels" in evaluation["pathology"]["cautions"][1]

@@ -1,12 +1,14 @@
 """Bags: drawn the same whatever the order, kept within the budget, standardised by what was asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import EncoderCard
 from pathology.contracts.tables import CohortRow, SlideRow
 from pathology.datasets import bags as module
-from pathology.datasets.bags import Bags, patients_of
+from pathology.datasets.bags import Bags, Patient, patients_of, shuffled
 from pathology.wsi.features import write_features
 
 CARD = EncoderCard(name="tiny", architecture="vit", sha256="a" * 64, dimension=4, published=False)
@@ -37,6 +39,16 @@ def made(tmp_path):
         slides.append(slide_row(name, write_features(path, tiles, np.zeros((len(tiles), 2)), np.ones(len(tiles)), attributes)))
     cohort = [cohort_row("B1", "B", label=1), cohort_row("A2", "A"), cohort_row("A1", "A")]
     return tmp_path, cohort, slides, features
+
+
+def test_labels_are_dealt_out_within_a_fold_only():
+    patients = [Patient(f"P{number}", "A", int(number % 5 == 0), number % 3, ()) for number in range(90)]
+    dealt = shuffled(patients, 0)
+    assert [replace(patient, label=0) for patient in dealt] == [replace(patient, label=0) for patient in patients]
+    for fold in range(3):
+        own, other = ([each.label for each in group if each.fold == fold] for group in (patients, dealt))
+        assert sum(own) == sum(other) == 6 and own != other
+    assert shuffled(patients, 0) == dealt != shuffled(patients, 1)
 
 
 def test_a_patient_is_all_its_slides(made):

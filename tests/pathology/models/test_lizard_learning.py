@@ -19,7 +19,7 @@ from pathology.nuclei.classes import instance_classes
 from pathology.nuclei.counts import central_counts
 from sklearn.metrics import cohen_kappa_score
 
-from benchmarks.lizard import DATA, MODEL, MODELS, outline, prepare, held_out, train
+from benchmarks.lizard import DATA, MODEL, MODELS, held_out, outline, prepare, train
 from demo.nuclei import make_nuclei
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.settings_lizard import TrainLizard
 from pathology.models.augmentation import blur_jitter, draw_turn, sample_generator, stain_jitter, turned
 from pathology.models.epoch_batches import Share, TrainingBatches, ValidationBatches
-from pathology.models.nuclear_batches import NuclearPatches, draw_weights, targets_of, turned_distances
+from pathology.models.nuclear_batches import NuclearPatches, Shuffled, draw_weights, targets_of, turned_distances
 from pathology.nuclei.targets import distance_maps
 
 SIDE = 64
@@ -29,6 +29,16 @@ def patch(seed, kind=1):
 
 def patches(kinds, **options):
     return NuclearPatches([patch(seed, kind) for seed, kind in enumerate(kinds)], 3, **options)
+
+
+def test_a_control_gives_pictures_one_anothers_nuclei():
+    plain = [patch(seed) for seed in range(20)]
+    dealt = Shuffled(plain, (0, 0))
+    assert len(dealt) == 20
+    assert all(np.array_equal(dealt[index][0], image) for index, (image, _) in enumerate(plain))
+    whose = [next(n for n, (_, labels) in enumerate(plain) if np.array_equal(dealt[index][1], labels)) for index in range(20)]
+    assert sorted(whose) == list(range(20)) != whose
+    assert [np.array_equal(dealt[n][1], Shuffled(plain, (0, 1))[n][1]) for n in range(20)].count(True) < 10
 
 
 @pytest.mark.parametrize(("turns", "mirrored"), TURNS)

@@ -32,9 +32,10 @@ class PrepareMsi(Settings):
     seed: Seed = 0
 
 
-TILING_RECIPE = 2
+TILING_RECIPE = 3
 """Counts up when the same settings come to choose other tiles of a slide: features made before are then made again. 2: grey edges
-and tinted glass are no tissue, specks of an ink's colour are no ink, tiles black in part are left out."""
+and tinted glass are no tissue, specks of an ink's colour are no ink, tiles black in part are left out. 3: the same tiles, but before it
+cuCIM's cache could give those of another slide."""
 
 
 class Tiling(Settings):

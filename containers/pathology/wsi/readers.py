@@ -22,17 +22,19 @@ from pathology.contracts.errors import DataError
 from pathology.wsi.complaints import Complaints
 from pathology.wsi.mpp import Scale, isotropic
 from pathology.wsi.tiff import is_tiff, read_directories
+from pathology.wsi.tile_store import Strip, TileStore
 
 CUCIM_SUFFIXES = frozenset({".svs", ".tif", ".tiff"})
 """cuCIM picks its decoder by the file's name."""
 
-CUCIM_CACHE_MB = 64
+KEPT_BYTES = 40 * 2**20
+"""Of decoded TIFF tiles of a slide: the rows that two rows of the grid share (see BAND in tiles)."""
 PROBE_PIXELS = 64
 PROBE_DIFFERENCE = 2.0
 """Mean grey levels by which two decoders of one JPEG may differ."""
 
 BLACK_SHARE, MOST_BLACK = 0.01, 500
-"""A region with more exactly black px than this share, or than 500, which are 1 % of a tile, is read again by the other reader:
+"""What has more exactly black px than this share, or than 500, which are 1 % of a tile, is read again by the other reader:
 cuCIM answers zeros for what it cannot decode, and real tissue under JPEG has next to none."""
 
 
@@ -149,21 +151,26 @@ def load_cucim() -> Any:
     """cuCIM's module, or None where it is not installed or can no longer be loaded.
 
     Loaded after torch it, or its decoder on the first slide, never returns (26.10 after torch 2.15's CUDA build, measured):
-    whoever needs both calls this first; after torch there is OpenSlide. Its tile cache exists only when a file says so
-    before the first import.
+    whoever needs both calls this first; after torch there is OpenSlide. Its tile cache is kept off, for which a file has to say
+    so before the first import (see :mod:`pathology.wsi.tile_store`); where somebody has switched it on there is OpenSlide too.
     """
     loaded = "cucim.clara" in sys.modules
     if importlib.util.find_spec("cucim") is None or ("torch" in sys.modules and not loaded):
         return None
+    given = os.environ.get("CUCIM_CONFIG_PATH")
     with tempfile.TemporaryDirectory(prefix="cucim-") as folder:
         config = Path(folder) / "cucim.json"
-        config.write_text(json.dumps({"cache": {"type": "per_process", "memory_capacity": CUCIM_CACHE_MB}}))
-        given = os.environ.setdefault("CUCIM_CONFIG_PATH", str(config))
+        config.write_text(json.dumps({"cache": {"type": "nocache"}}))
+        os.environ["CUCIM_CONFIG_PATH"] = str(config)
         try:
-            return _import_cucim(Path(folder) / "none.tif")
+            module = _import_cucim(Path(folder) / "none.tif")
         finally:
-            if given == str(config):
-                del os.environ["CUCIM_CONFIG_PATH"]
+            del os.environ["CUCIM_CONFIG_PATH"]
+            if given is not None:
+                os.environ["CUCIM_CONFIG_PATH"] = given
+    if module is not None and module.CuImage.cache().config["type"] != "nocache":
+        return None
+    return module
 
 
 def _import_cucim(missing: Path) -> Any:
@@ -179,8 +186,8 @@ def _import_cucim(missing: Path) -> Any:
 
 
 class CucimReader:
-    """cuCIM's pixels; what looks undecoded, or what it complained of, is read again by OpenSlide, which raises where cuCIM answers
-    black or some other picture."""
+    """cuCIM's pixels, TIFF tile by TIFF tile; what looks undecoded, or what it complained of, is read again by OpenSlide, which
+    raises where cuCIM answers black or some other picture."""
 
     name = "cucim"
 
@@ -191,40 +198,54 @@ class CucimReader:
         self._image = load_cucim().CuImage(str(path))
         self._downsamples: list[float] = list(self._image.resolutions["level_downsamples"])
         self._tiles: list[tuple[int, int]] = [tuple(size) for size in self._image.resolutions["level_tile_sizes"]]
-        self._doubtful: list[tuple[int, int, int, int, int]] = []
         sizes = [tuple(size) for size in self._image.resolutions["level_dimensions"]]
         if sizes != [(level.width, level.height) for level in self.levels]:
             raise DataError(f"{path.name}: cuCIM and OpenSlide see different levels")
-
-    def decode(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
-        """cuCIM's own answer, unchecked: (height, width, 3) uint8. What it complains of is doubted from then on."""
-        # cuCIM floors level-0 locations to px of the level: aim inside the px, not at its edge.
-        factor = self._downsamples[level]
-        place = tuple(int(np.ceil(value * factor - 1e-3)) for value in (x, y))
-        with _COMPLAINTS.heard() as complained:
-            pixels = np.asarray(self._image.read_region(location=place, size=(width, height), level=level, device="cpu"))
-            if complained():
-                across, down = self._tiles[level]
-                self._doubtful.append((level, x - across, y - down, x + width + across, y + height + down))
-        return pixels
-
-    def doubts(self, x: int, y: int, width: int, height: int, level: int) -> bool:
-        """Whether a region touches a TIFF tile that may be damaged. It comes out of the cache without a word the second time."""
-        return any(
-            level == where and x < right and left < x + width and y < bottom and top < y + height
-            for where, left, top, right, bottom in self._doubtful
-        )
+        if any(min(tile) < 1 for tile in self._tiles):
+            raise DataError(f"{path.name}: cuCIM sees a level without tiles")
+        self._store = TileStore(sizes, self._tiles, self._decode, KEPT_BYTES)
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
-        try:
-            pixels = self.decode(x, y, width, height, level)
-        except (RuntimeError, ValueError, MemoryError):
-            return self._judge.read_region(x, y, width, height, level)
-        if self.doubts(x, y, width, height, level) or pixels.shape != (height, width, 3) or _looks_undecoded(pixels):
-            return self._judge.read_region(x, y, width, height, level)
-        return pixels
+        return self._store.region(x, y, width, height, level)
+
+    def _decode(self, level: int, row: int, first: int, last: int) -> Strip:
+        """Tiles of a row, read together, and each alone when something is wrong with one of them."""
+        across, down = self._tiles[level]
+        left, top = first * across, row * down
+        width, height = min(last * across, self.levels[level].width) - left, min(top + down, self.levels[level].height) - top
+        pixels = self._answer(left, top, width, height, level)
+        if pixels is None and last - first > 1:
+            strips = [self._decode(level, row, column, column + 1) for column in range(first, last)]
+            bad = {column: reason for strip in strips for column, reason in strip.bad.items()}
+            return Strip(np.concatenate([strip.pixels for strip in strips], axis=1), bad)
+        if pixels is not None and pixels.min() > 0:  # nothing is black: one fast pass, and the answer for most tissue
+            return Strip(pixels, {})
+        doubted = pixels is None
+        pixels, bad = np.zeros((height, width, 3), np.uint8) if pixels is None else np.array(pixels), {}
+        for column in range(first, last):
+            start = (column - first) * across
+            tile = pixels[:, start : start + across]
+            if doubted or _looks_undecoded(tile):
+                try:
+                    tile[:] = self._judge.read_region(left + start, top, tile.shape[1], height, level)
+                except DataError as error:
+                    bad[column] = str(error)
+        return Strip(pixels, bad)
+
+    def _answer(self, left: int, top: int, width: int, height: int, level: int) -> np.ndarray | None:
+        """cuCIM's pixels (height, width, 3) uint8; None when it complained, or could not answer."""
+        # cuCIM floors level-0 locations to px of the level: aim inside the px, not at its edge.
+        factor = self._downsamples[level]
+        place = tuple(int(np.ceil(value * factor - 1e-3)) for value in (left, top))
+        with _COMPLAINTS.heard() as complained:
+            try:
+                pixels = np.asarray(self._image.read_region(location=place, size=(width, height), level=level, device="cpu"))
+            except (RuntimeError, ValueError, MemoryError):
+                return None
+            return None if complained() or pixels.shape != (height, width, 3) else pixels
 
     def close(self) -> None:
+        self._store.clear()
         self._image.close()
         self._judge.close()
 
@@ -270,8 +291,8 @@ def _proven(path: Path, judge: OpenSlideReader) -> CucimReader | None:
         for index, level in enumerate(judge.levels):
             width, height = min(PROBE_PIXELS, level.width), min(PROBE_PIXELS, level.height)
             place = ((level.width - width) // 2, (level.height - height) // 2, width, height, index)
-            theirs, ours = judge.read_region(*place), reader.decode(*place)
-            if reader.doubts(*place) or ours.shape != theirs.shape or np.abs(ours.astype(int) - theirs).mean() > PROBE_DIFFERENCE:
+            theirs, ours = judge.read_region(*place), reader.read_region(*place)
+            if np.abs(ours.astype(int) - theirs).mean() > PROBE_DIFFERENCE:
                 return None
     except (DataError, RuntimeError, ValueError, OSError):
         return None

@@ -176,6 +176,7 @@ def test_answers_and_refusals(mhist, tmp_path):
     assert input_fn(large.getvalue(), "image/jpeg").shape == (224, 224, 3)
 
 
+@pytest.mark.slow
 def test_the_packed_code_serves_without_the_repository(mhist, tmp_path):
     """A fresh process whose only ``pathology`` is the artefact's own, as on an endpoint."""
     job = mhist.job(tmp_path / "ml", tune="lora", epochs=1)

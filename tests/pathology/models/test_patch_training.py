@@ -104,12 +104,14 @@ def test_a_checkpoint_that_cannot_be_read_is_said(encoder, tmp_path, capsys, dam
     assert digest(again) == digest(first)
 
 
-@pytest.mark.parametrize("parts", [pytest.param(4, marks=pytest.mark.slow), pytest.param(11, marks=pytest.mark.slow), 8])
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [4, 8, 11])
 def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
     """Six parts an epoch: killed in the first epoch, in the second early and late."""
     ELSEWHERE.check_resumed(encoder, tmp_path, parts, 6)
 
 
+@pytest.mark.slow
 def test_two_processes_give_one_process_weights(encoder, tmp_path):
     alone, best = weights(encoder, tmp_path / "alone")
     done = ELSEWHERE.train_in_two(encoder, tmp_path / "two")

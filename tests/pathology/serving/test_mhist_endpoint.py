@@ -144,6 +144,7 @@ def test_a_storm_leaves_the_memory_as_it_was(start, bodies, tmp_path):
     assert server.end() == 0
 
 
+@pytest.mark.slow
 def test_sigterm_answers_what_is_in_flight_and_exits_with_0(start, bodies, tmp_path):
     server = start(tmp_path)
     alone = probabilities([server.post(body) for body in bodies[:16]])

@@ -10,7 +10,7 @@ import tifffile
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.wsi.mpp import Scale
-from pathology.wsi.readers import BLACK_SHARE, CucimReader, nominal_downsample, open_slide
+from pathology.wsi.readers import BLACK_SHARE, CucimReader, Level, nominal_downsample, open_slide
 
 from demo.slides import TILE, write_svs
 
@@ -59,7 +59,7 @@ for top in (y - 100, y + 100, y - 100):
         refused.append(True)
 beside = (x - 500, y - 500, 224, 224, 0)
 differs = int((slide.read_region(*beside) != judge.read_region(*beside)).sum())
-silent = bool(slide.decode(x - 500, y - 100, 1200, 224, 0).any())
+silent = bool(np.asarray(slide._image.read_region(location=(x - 500, y - 100), size=(1200, 224), level=0)).any())
 print(json.dumps({"cucim": True, "name": slide.name, "refused": refused, "beside_differs": differs, "silent_without_care": silent}))
 """
 
@@ -149,26 +149,54 @@ def test_half_a_slide_is_refused(svs, share):
 
 
 def test_what_cucim_answers_in_black_is_read_again_by_openslide():
+    """TIFF tiles of 100 px: what is answered for each, how often OpenSlide is asked, and what comes out."""
+
     class Judge:
-        levels, mpp, asked = (), None, 0
+        asked = 0
 
         def read_region(self, x, y, width, height, level):
             self.asked += 1
             return np.full((height, width, 3), 200, np.uint8)
 
-    reader = CucimReader.__new__(CucimReader)
-    reader._judge, reader._doubtful = Judge(), []
     good = np.full((100, 100, 3), 90, np.uint8)
-    partly = good.copy()
+    partly, hardly = good.copy(), good.copy()
     partly[: int(100 * BLACK_SHARE) + 1] = 0
-    for answer, asked in ((good, 0), (partly, 1), (np.zeros_like(good), 2)):
-        reader.decode = lambda *place, answer=answer: answer
-        assert reader.read_region(0, 0, 100, 100, 0).mean() == (90 if asked == 0 else 200)
-        assert reader._judge.asked == asked
-    wide = np.full((224, 9000, 3), 90, np.uint8)
-    wide[:24, 4000:4024] = 0  # the corner of one TIFF tile, 0.03 % of what was read at once
-    reader.decode = lambda *place: wide
-    assert reader.read_region(0, 0, 9000, 224, 0).mean() == 200
+    hardly[:1, :50] = 0
+    for tiles, asked, seen in (
+        ([good] * 5, 0, [90] * 5),
+        ([good, partly, good, hardly, good], 1, [90, 200, 90, hardly.mean(), 90]),
+        ([np.zeros_like(good)] * 3, 3, [200] * 3),
+    ):
+        reader = CucimReader.__new__(CucimReader)
+        reader._judge, reader.levels, reader._tiles = Judge(), (Level(100 * len(tiles), 100, 1.0),), [(100, 100)]
+        row = np.hstack(tiles)
+        reader._answer = lambda *place, row=row: row
+        strip = reader._decode(0, 0, 0, len(tiles))
+        assert [part.mean() for part in np.hsplit(strip.pixels, len(tiles))] == seen
+        assert reader._judge.asked == asked and not strip.bad
+
+
+CACHES = """
+import json, os, sys
+from pathlib import Path
+
+if sys.argv[2] == "before":
+    import cucim
+    cucim.CuImage.cache()
+from pathology.wsi.readers import load_cucim
+module = load_cucim()
+kept = os.environ["CUCIM_CONFIG_PATH"] == sys.argv[1]
+print(json.dumps({"cucim": "cucim" in sys.modules, "type": module and module.CuImage.cache().config["type"], "kept": kept}))
+"""
+
+
+@pytest.mark.parametrize(("first", "cache"), [("after", "nocache"), ("before", None)])
+def test_cucims_own_cache_is_never_on(tmp_path, monkeypatch, first, cache):
+    """It mixes up slides. Where a process has it on already, OpenSlide reads."""
+    config = tmp_path / "cucim.json"
+    config.write_text(json.dumps({"cache": {"type": "per_process", "memory_capacity": 64}}))
+    monkeypatch.setenv("CUCIM_CONFIG_PATH", str(config))
+    assert run_here(CACHES, config, first) == {"type": cache, "kept": True}
 
 
 DAMAGE = {
@@ -180,7 +208,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_tile_that_cucim_answers_with_some_picture_is_refused_every_time(svs, damage):
-    """The second time it comes from cuCIM's cache, without the line that it prints when it decodes."""
+    """And what lies beside it is read as it is."""
     with tifffile.TiffFile(svs) as file:
         page = file.pages[0]
         across = -(-page.imagewidth // TILE)

@@ -1,0 +1,134 @@
+"""Regions of a slide out of its TIFF tiles, each of which is decoded once for as long as it is kept.
+
+Neighbouring regions share TIFF tiles, and decoding is what reading costs. cuCIM has a cache of its own for them, which is left off:
+up to 26.10 its entries count as equal when the tile's number is, whatever the file and the level, so that now and then it answers
+with another slide's tile (https://github.com/rapidsai/cucim/pull/1108; seen here in one of 330 slides read one after the other).
+It also gives a damaged tile without a word the second time, to another thread too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pathology.contracts.errors import DataError
+
+
+@dataclass(frozen=True)
+class Strip:
+    """TIFF tiles that lie side by side: ``pixels`` (height, width, 3) uint8, cut off at the level's edges; and ``bad``, by the
+    column of each that cannot be decoded, and whose pixels mean nothing, the reason in words."""
+
+    pixels: np.ndarray
+    bad: Mapping[int, str]
+
+
+Decode = Callable[[int, int, int, int], Strip]
+"""Level, row, and columns from the first to before the last."""
+Key = tuple[int, int, int]
+"""Level, row, column of a tile."""
+
+
+@dataclass(eq=False)
+class _Span:
+    """A strip that is decoded or in hand: columns from ``first`` to before ``last``."""
+
+    level: int
+    row: int
+    first: int
+    last: int
+    strip: Future[Strip] = field(default_factory=Future)
+
+    def tiles(self) -> list[Key]:
+        return [(self.level, self.row, column) for column in range(self.first, self.last)]
+
+
+class TileStore:
+    """Strips that ``decode`` gives, the latest ``most_bytes`` of them. Safe to be used by several threads.
+
+    ``levels`` and ``tiles`` are the sizes (width, height) in px of each level and of its tiles.
+    """
+
+    def __init__(
+        self, levels: Sequence[tuple[int, int]], tiles: Sequence[tuple[int, int]], decode: Decode, most_bytes: int
+    ) -> None:
+        self._levels, self._tiles, self._decode, self._most = levels, tiles, decode, most_bytes
+        self._lock = threading.Lock()
+        self._kept: dict[Key, _Span] = {}
+        self._done: deque[_Span] = deque()
+        self._bytes = 0
+
+    def region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
+        """Pixels (height, width, 3) uint8 at ``x``, ``y`` in px of the level; white beyond its edges.
+
+        Raises:
+            DataError: when a tile that it touches cannot be decoded.
+        """
+        (across, down), (level_width, level_height) = self._tiles[level], self._levels[level]
+        inside = x >= 0 and y >= 0 and x + width <= level_width and y + height <= level_height
+        pixels = np.empty((height, width, 3), np.uint8) if inside else np.full((height, width, 3), 255, np.uint8)
+        columns = range(max(0, x // across), -(-min(x + width, level_width) // across))
+        for row in range(max(0, y // down), -(-min(y + height, level_height) // down)):
+            for span in self._row(level, row, columns):
+                strip = span.strip.result()
+                if reasons := [reason for column, reason in strip.bad.items() if column in columns]:
+                    raise DataError(reasons[0])
+                left, top = span.first * across - x, row * down - y
+                part = strip.pixels[max(0, -top) : height - top, max(0, -left) : width - left]
+                pixels[max(0, top) :, max(0, left) :][: part.shape[0], : part.shape[1]] = part
+        return pixels
+
+    def clear(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            self._kept.clear()
+            self._done.clear()
+            self._bytes = 0
+
+    def _row(self, level: int, row: int, columns: Sequence[int]) -> list[_Span]:
+        """What holds the tiles in ``columns``. Those that nobody has are decoded here; others may be in another thread's hands."""
+        spans: list[_Span] = []
+        own: list[_Span] = []
+        with self._lock:
+            for column in columns:
+                span = self._kept.get((level, row, column))
+                if span is None:
+                    if own and own[-1] is spans[-1]:
+                        own[-1].last += 1
+                    else:
+                        own.append(_Span(level, row, column, column + 1))
+                    span = self._kept[level, row, column] = own[-1]
+                if not spans or spans[-1] is not span:
+                    spans.append(span)
+        try:
+            for span in own:
+                self._keep(span, self._decode(level, row, span.first, span.last))
+        except BaseException as error:
+            self._give_up([span for span in own if not span.strip.done()], error)
+            raise
+        return spans
+
+    def _keep(self, span: _Span, strip: Strip) -> None:
+        span.strip.set_result(strip)
+        with self._lock:
+            self._done.append(span)
+            self._bytes += strip.pixels.nbytes
+            while self._bytes > self._most:
+                oldest = self._done.popleft()
+                self._bytes -= oldest.strip.result().pixels.nbytes
+                for key in oldest.tiles():
+                    self._kept.pop(key, None)
+
+    def _give_up(self, spans: Sequence[_Span], error: BaseException) -> None:
+        """What is not decoded will not be: those who wait are told, and the next may try."""
+        with self._lock:
+            for span in spans:
+                for key in span.tiles():
+                    self._kept.pop(key, None)
+        for span in spans:
+            span.strip.set_exception(error)

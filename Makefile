@@ -35,10 +35,11 @@ demo: $(SETUP)
 		$(if $(IMAGES),--images '$(IMAGES)') $(if $(DATASET),--dataset '$(DATASET)') \
 		$(foreach p,$(PARAMS),--param '$(p)')
 
-# Two processes on two cores: more threads in each would only wait for one another.
+# A thread a process: more would only wait for one another. One process more than cores, as many tests wait for servers and pauses;
+# the slow ones compute.
 test test-slow: export OMP_NUM_THREADS = 1
 test: $(SETUP)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m 'not slow'
 
 test-slow: $(SETUP)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow

@@ -8,6 +8,8 @@ from laptop import Laptop
 from demo.patches import make_patches
 from pipelines.local.client import LocalSageMaker
 
+pytestmark = pytest.mark.slow
+
 PATCHES = 60
 VALUES = {
     "AnnotationsUri": "s3://local/mhist/annotations.csv",
@@ -55,7 +57,6 @@ def test_training_read_copies_on_the_file_system(laptop):
     assert len(list(laptop.state.glob("efs/*/models/*/encoder.json"))) == 1
 
 
-@pytest.mark.slow
 def test_nothing_changed_is_cached_and_another_vote_is_not(laptop):
     settled = {"PrepareMhist", "TrainMhist", "EvaluateMhist"}
     assert laptop.start().returncode == 0
@@ -71,7 +72,6 @@ def test_nothing_changed_is_cached_and_another_vote_is_not(laptop):
         table.write_text(before)
 
 
-@pytest.mark.slow
 def test_below_the_threshold_nothing_is_registered(laptop):
     """With labels dealt out by chance there is nothing to learn."""
     laptop.path("chance").mkdir()

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -27,8 +28,12 @@ from pathology.wsi.tile_store import Strip, TileStore
 CUCIM_SUFFIXES = frozenset({".svs", ".tif", ".tiff"})
 """cuCIM picks its decoder by the file's name."""
 
-KEPT_BYTES = 40 * 2**20
-"""Of decoded TIFF tiles of a slide: the rows that two rows of the grid share (see BAND in tiles)."""
+BAND = 2**15
+"""Width in px of a level of the bands that slides are read in, one after the other: the row of TIFF tiles that two rows of the grid
+share is kept, however wide the slide."""
+KEPT_BESIDE, KEPT_MOST = 20_000, 256 * 2**20
+"""px of a row that are kept besides, which two threads' regions are wide; and the bytes that are kept at most, as tiles may be high:
+256 px tiles take 40 MB, 1,024 px tiles 162 MB."""
 PROBE_PIXELS = 64
 PROBE_DIFFERENCE = 2.0
 """Mean grey levels by which two decoders of one JPEG may differ."""
@@ -203,7 +208,7 @@ class CucimReader:
             raise DataError(f"{path.name}: cuCIM and OpenSlide see different levels")
         if any(min(tile) < 1 for tile in self._tiles):
             raise DataError(f"{path.name}: cuCIM sees a level without tiles")
-        self._store = TileStore(sizes, self._tiles, self._decode, KEPT_BYTES)
+        self._store = TileStore(sizes, self._tiles, self._decode, kept_bytes(sizes, self._tiles))
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         return self._store.region(x, y, width, height, level)
@@ -248,6 +253,12 @@ class CucimReader:
         self._store.clear()
         self._image.close()
         self._judge.close()
+
+
+def kept_bytes(levels: Sequence[tuple[int, int]], tiles: Sequence[tuple[int, int]]) -> int:
+    """How much of decoded tiles to keep so that each is decoded once, given the levels' and their tiles' (width, height) in px."""
+    rows = (3 * down * (min(BAND, width) + KEPT_BESIDE) for (width, _), (_, down) in zip(levels, tiles, strict=True))
+    return min(KEPT_MOST, max(rows))
 
 
 def _looks_undecoded(pixels: np.ndarray) -> bool:

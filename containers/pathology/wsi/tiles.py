@@ -12,7 +12,7 @@ import numpy as np
 
 from pathology.contracts.errors import DataError
 from pathology.wsi.grid import Grid, whole_side
-from pathology.wsi.readers import BLACK_SHARE, SlideReader, black_pixels
+from pathology.wsi.readers import BAND, BLACK_SHARE, SlideReader, black_pixels
 
 THREADS = 2
 """Readers let go of the interpreter while they decode: two threads keep a GPU of the A10G's class fed (measured)."""
@@ -23,10 +23,6 @@ are 10 to 20 % slower (measured)."""
 
 _SHORTEST_RUN = 4
 """Tiles below which a run is not split for another thread."""
-
-BAND = 2**15
-"""Width in px of a level of the bands that are read one after the other: the reader's cache holds the row of TIFF tiles that
-two rows of the grid share (32,768 px of 256 px tiles are 25 MB), however wide the slide."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ def reading_order(grid: Grid) -> list[np.ndarray]:
     runs: list[np.ndarray] = []
     for part in np.split(order, np.flatnonzero(apart) + 1):
         # As many parts as threads at least: they work on one row side by side, and the next row finds the TIFF tiles that it
-        # shares with this one in the cache. A row each, and both would decode what lies between.
+        # shares with this one decoded. A row each, and both would decode what lies between.
         parts = max(-(-len(part) // longest), min(THREADS, -(-len(part) // _SHORTEST_RUN)))
         runs += np.array_split(part, parts)
     return runs

@@ -93,6 +93,7 @@ def test_slides_of_every_kind_end_as_rows_and_finished_ones_are_skipped(jobs, sl
     assert {path.name: path.stat().st_mtime_ns for path in jobs.features.glob("*.h5")} == before
 
 
+@pytest.mark.slow
 def test_what_changed_is_extracted_again_and_nothing_else(jobs, slides):
     for number in range(3):
         jobs.add(slides / f"s{number}.svs", f"s{number}")
@@ -110,6 +111,7 @@ def test_what_changed_is_extracted_again_and_nothing_else(jobs, slides):
     assert "0 slides extracted (0 failed), 3 finished before" in jobs.extract("extract-3")[1]
 
 
+@pytest.mark.slow
 def test_two_hosts_share_the_cohort_without_double_work(jobs, slides):
     for number in range(6):
         jobs.add(slides / f"s{number % 3}.svs", f"s{number}")

@@ -87,6 +87,7 @@ def test_shuffled_labels_teach_nothing(mhist, tmp_path, tune):
     assert interval.value < 0.75
 
 
+@pytest.mark.slow
 def test_linear_is_scikit_learns_logistic_regression(mhist, tmp_path):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -10,7 +10,7 @@ import tifffile
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.wsi.mpp import Scale
-from pathology.wsi.readers import BLACK_SHARE, CucimReader, Level, nominal_downsample, open_slide
+from pathology.wsi.readers import BLACK_SHARE, CucimReader, Level, kept_bytes, nominal_downsample, open_slide
 
 from demo.slides import TILE, write_svs
 
@@ -197,6 +197,52 @@ def test_cucims_own_cache_is_never_on(tmp_path, monkeypatch, first, cache):
     config.write_text(json.dumps({"cache": {"type": "per_process", "memory_capacity": 64}}))
     monkeypatch.setenv("CUCIM_CONFIG_PATH", str(config))
     assert run_here(CACHES, config, first) == {"type": cache, "kept": True}
+
+
+ONCE = """
+import json, sys
+from collections import Counter
+from pathlib import Path
+import numpy as np
+from pathology.contracts.settings_msi import Tiling
+from pathology.wsi.grid import make_grid
+from pathology.wsi.readers import load_cucim, open_slide
+from pathology.wsi.tiles import read_runs
+
+if load_cucim() is None:
+    print(json.dumps({"cucim": False}))
+    sys.exit()
+slide, asked = open_slide(Path(sys.argv[1])), Counter()
+slide._store.clear()
+decode = slide._store._decode
+
+def counting(level, row, first, last):
+    asked.update((level, row, column) for column in range(first, last))
+    return decode(level, row, first, last)
+
+slide._store._decode = counting
+tissue = np.ones((slide.levels[0].height // 16, slide.levels[0].width // 16), bool)
+grid = make_grid(slide, 0.5, tissue, 16.0, Tiling())
+good = sum(int(run.good.sum()) for run in read_runs(slide, grid, 64))
+found = {"name": slide.name, "lost": len(grid) - good, "tiles": len(asked), "most": max(asked.values())}
+print(json.dumps({"cucim": True, **found}))
+"""
+
+
+@pytest.mark.parametrize("tile", [256, 1024])
+def test_every_tiff_tile_is_decoded_once_however_large(tmp_path, painted, tile):
+    pixels = np.tile(painted[:1024, :1024], (3, 8, 1))
+    with tifffile.TiffWriter(tmp_path / "slide.tif") as tiff:
+        tiff.write(pixels, tile=(tile, tile), photometric="rgb", compression="jpeg", resolution=(20000, 20000), resolutionunit=3)
+    across, down = -(-pixels.shape[1] // 224) * 224 // tile, -(-pixels.shape[0] // 224) * 224 // tile
+    found = run_here(ONCE, tmp_path / "slide.tif")
+    assert found == {"name": "cucim", "lost": 0, "tiles": across * down, "most": 1}
+
+
+def test_what_is_kept_follows_the_tiles_and_is_bounded():
+    assert kept_bytes([(100_000, 80_000), (25_000, 20_000)], [(256, 256)] * 2) == 3 * 256 * (2**15 + 20_000)
+    assert kept_bytes([(20_000, 20_000)], [(1024, 1024)]) == 3 * 1024 * 40_000
+    assert kept_bytes([(100_000, 80_000)], [(4096, 4096)]) == 2**28
 
 
 DAMAGE = {

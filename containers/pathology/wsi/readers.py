@@ -208,7 +208,7 @@ class CucimReader:
             raise DataError(f"{path.name}: cuCIM and OpenSlide see different levels")
         if any(min(tile) < 1 for tile in self._tiles):
             raise DataError(f"{path.name}: cuCIM sees a level without tiles")
-        self._store = TileStore(sizes, self._tiles, self._decode, kept_bytes(sizes, self._tiles))
+        self._store = TileStore(sizes, self._tiles, self._decode, kept_bytes(self._tiles))
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         return self._store.region(x, y, width, height, level)
@@ -255,10 +255,10 @@ class CucimReader:
         self._judge.close()
 
 
-def kept_bytes(levels: Sequence[tuple[int, int]], tiles: Sequence[tuple[int, int]]) -> int:
-    """How much of decoded tiles to keep so that each is decoded once, given the levels' and their tiles' (width, height) in px."""
-    rows = (3 * down * (min(BAND, width) + KEPT_BESIDE) for (width, _), (_, down) in zip(levels, tiles, strict=True))
-    return min(KEPT_MOST, max(rows))
+def kept_bytes(tiles: Sequence[tuple[int, int]]) -> int:
+    """How much of decoded tiles to keep so that each is decoded once, given the (width, height) in px of the levels' tiles; the same
+    for every slide with such tiles, so that memory does not grow with the slide."""
+    return min(KEPT_MOST, 3 * max(height for _, height in tiles) * (BAND + KEPT_BESIDE))
 
 
 def _looks_undecoded(pixels: np.ndarray) -> bool:

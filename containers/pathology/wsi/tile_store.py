@@ -2,7 +2,7 @@
 
 Neighbouring regions share TIFF tiles, and decoding is what reading costs. cuCIM has a cache of its own for them, which is left off:
 up to 26.10 its entries count as equal when the tile's number is, whatever the file and the level, so that now and then it answers
-with another slide's tile (https://github.com/rapidsai/cucim/pull/1108; seen here in one of 330 slides read one after the other).
+with another slide's tile (https://github.com/rapidsai/cucim/pull/1108). Of 330 slides read one after the other one had wrong px.
 It also gives a damaged tile without a word the second time, to another thread too.
 """
 

@@ -23,6 +23,7 @@ import typer
 from benchmarks.measure import REPOSITORY, print_figures
 
 if TYPE_CHECKING:
+    from pathology.commands.evaluate_lizard import Predicted
     from pathology.contracts.settings_lizard import TrainLizard
     from pathology.datasets.conic import Nuclei
     from pathology.metrics.nuclei import NucleiScores
@@ -80,19 +81,23 @@ def held_out(folder: Path) -> Nuclei:
     return Nuclei(folder / DATA, [row for row in rows if row.split == "test"], dataset, verify=False)
 
 
-def outline(predictor: Predictor, patches: Nuclei) -> NucleiScores:
-    """Find the nuclei of ``patches`` and score them."""
+def outline(predictor: Predictor, patches: Nuclei) -> Predicted:
+    """Find the nuclei of ``patches`` and hold them against the true ones."""
+    from pathology.commands.evaluate_lizard import score
     from pathology.contracts.settings_lizard import LIZARD_CLASSES
-    from pathology.metrics.nuclei import NucleiScores, patch_rows
 
-    rows = []
+    maps: list[np.ndarray] = []
     for start in range(0, len(patches), PARTS):
-        part = range(start, min(start + PARTS, len(patches)))
-        images, truths = zip(*(patches[index] for index in part), strict=True)
-        for index, truth, found in zip(part, truths, predictor.labels(images), strict=True):
-            row = patches.rows[index]
-            rows += patch_rows(row.name, row.source, truth.astype(np.int32), found.astype(np.int32), LIZARD_CLASSES)
-    return NucleiScores.of(rows, LIZARD_CLASSES, resamples=1000, confidence=0.95, seed=0)
+        maps += predictor.labels([patches[index][0] for index in range(start, min(start + PARTS, len(patches)))])
+    return score(patches, np.stack(maps), LIZARD_CLASSES)
+
+
+def scores_of(predicted: Predicted) -> NucleiScores:
+    """Their scores, with intervals by source image."""
+    from pathology.contracts.settings_lizard import LIZARD_CLASSES
+    from pathology.metrics.nuclei import NucleiScores
+
+    return NucleiScores.of(predicted.rows, LIZARD_CLASSES, resamples=1000, confidence=0.95, seed=0)
 
 
 def untrained(folder: Path, settings: TrainLizard) -> NucleiScores:
@@ -105,7 +110,7 @@ def untrained(folder: Path, settings: TrainLizard) -> NucleiScores:
     from pathology.nuclei.watershed import STANDARD
 
     net = build(folder / MODELS, settings, len(LIZARD_CLASSES)).for_serving()
-    return outline(Predictor(net, torch.device("cpu"), STANDARD, SIDE, OVERLAP), held_out(folder))
+    return scores_of(outline(Predictor(net, torch.device("cpu"), STANDARD, SIDE, OVERLAP), held_out(folder)))
 
 
 def learn(folder: Path, settings: TrainLizard) -> dict[str, float | Sequence[float]]:
@@ -115,7 +120,7 @@ def learn(folder: Path, settings: TrainLizard) -> dict[str, float | Sequence[flo
     seconds = train(folder, settings)
     patches, model = held_out(folder), load_lizard(folder / MODEL, folder / MODELS)
     before = untrained(folder, settings)
-    found = outline(model.predictor, patches)
+    found = scores_of(outline(model.predictor, patches))
     figures: dict[str, float | Sequence[float]] = {"train_seconds": seconds, "best_epoch": model.config.validation.epoch}
     for name in ("bpq", "dice"):
         interval = found.intervals[name]

@@ -67,10 +67,15 @@ def write_conic(folder: Path, images: np.ndarray, labels: np.ndarray, names: lis
     """The four files."""
     folder.mkdir(parents=True)
     np.save(folder / "images.npy", images)
+    write_labels(folder, labels)
+    (folder / "patch_info.csv").write_text("\n".join(["patch_info", *names]) + "\n")
+
+
+def write_labels(folder: Path, labels: np.ndarray) -> None:
+    """labels.npy, and the counts.csv that goes with it."""
     np.save(folder / "labels.npy", labels)
     counts = [",".join(map(str, central_counts(each, len(LIZARD_CLASSES)))) for each in labels]
     (folder / "counts.csv").write_text("\n".join([",".join(LIZARD_CLASSES), *counts]) + "\n")
-    (folder / "patch_info.csv").write_text("\n".join(["patch_info", *names]) + "\n")
 
 
 class LizardRun:

@@ -39,8 +39,9 @@ PROBE_DIFFERENCE = 2.0
 """Mean grey levels by which two decoders of one JPEG may differ."""
 
 BLACK_SHARE, MOST_BLACK = 0.01, 500
-"""What has more exactly black px than this share, or than 500, which are 1 % of a tile, is read again by the other reader:
-cuCIM answers zeros for what it cannot decode, and real tissue under JPEG has next to none."""
+"""Where TIFF tiles that were read together have more exactly black px than this share of one of them, or than 500, which are 1 % of
+a tile, those with any are read again by the other reader: cuCIM answers zeros for what it cannot decode, and real tissue under JPEG
+has next to none."""
 
 
 _COMPLAINTS = Complaints()
@@ -223,14 +224,14 @@ class CucimReader:
             strips = [self._decode(level, row, column, column + 1) for column in range(first, last)]
             bad = {column: reason for strip in strips for column, reason in strip.bad.items()}
             return Strip(np.concatenate([strip.pixels for strip in strips], axis=1), bad)
-        if pixels is not None and pixels.min() > 0:  # nothing is black: one fast pass, and the answer for most tissue
+        if pixels is not None and black_pixels(pixels) <= min(MOST_BLACK, BLACK_SHARE * height * min(across, width)):
             return Strip(pixels, {})
         doubted = pixels is None
         pixels, bad = np.zeros((height, width, 3), np.uint8) if pixels is None else np.array(pixels), {}
         for column in range(first, last):
             start = (column - first) * across
             tile = pixels[:, start : start + across]
-            if doubted or _looks_undecoded(tile):
+            if doubted or black_pixels(tile):
                 try:
                     tile[:] = self._judge.read_region(left + start, top, tile.shape[1], height, level)
                 except DataError as error:
@@ -259,10 +260,6 @@ def kept_bytes(tiles: Sequence[tuple[int, int]]) -> int:
     """How much of decoded tiles to keep so that each is decoded once, given the (width, height) in px of the levels' tiles; the same
     for every slide with such tiles, so that memory does not grow with the slide."""
     return min(KEPT_MOST, 3 * max(height for _, height in tiles) * (BAND + KEPT_BESIDE))
-
-
-def _looks_undecoded(pixels: np.ndarray) -> bool:
-    return black_pixels(pixels) > min(MOST_BLACK, BLACK_SHARE * pixels.shape[0] * pixels.shape[1])
 
 
 def black_pixels(pixels: np.ndarray) -> int:

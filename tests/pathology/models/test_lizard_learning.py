@@ -10,16 +10,14 @@ Data and training take seed 0, which was not chosen by trying; settings were cho
 
 import numpy as np
 import pytest
+from lizard_jobs import write_labels
 from pathology.contracts.intervals import cluster_bootstrap
 from pathology.contracts.settings_lizard import LIZARD_CLASSES, TrainLizard
-from pathology.contracts.storage import write_whole
-from pathology.metrics.panoptic import detect
 from pathology.models.lizard_artefact import load_lizard
 from pathology.nuclei.classes import instance_classes
-from pathology.nuclei.counts import central_counts
 from sklearn.metrics import cohen_kappa_score
 
-from benchmarks.lizard import DATA, MODEL, MODELS, held_out, outline, prepare, train
+from benchmarks.lizard import DATA, MODEL, MODELS, held_out, outline, prepare, scores_of, train
 from demo.nuclei import make_nuclei
 
 pytestmark = pytest.mark.slow
@@ -37,9 +35,7 @@ def deal_classes(data):
         lookup = np.zeros(ids.max(initial=0) + 1, labels.dtype)
         lookup[ids] = [next(dealt) for _ in ids]
         each[..., 1] = lookup[each[..., 0]]
-    np.save(data / "labels.npy", labels)
-    counts = [",".join(map(str, central_counts(each, len(LIZARD_CLASSES)))) for each in labels]
-    write_whole(data / "counts.csv", ("\n".join([",".join(LIZARD_CLASSES), *counts]) + "\n").encode())
+    write_labels(data, labels)
 
 
 def kappa(confusion):
@@ -49,22 +45,21 @@ def kappa(confusion):
 
 
 def learnt(folder, shuffled=False):
-    """Train on what was painted below ``folder``; intervals of bPQ and of kappa on the test patches, printed to be recorded."""
+    """Train on what was painted below ``folder``; the test patches' scores, and the interval of kappa; printed to be recorded."""
     prepare(folder)
     train(folder, SHORT.model_copy(update={"shuffle_labels": shuffled}))
-    patches, model = held_out(folder), load_lizard(folder / MODEL, folder / MODELS)
-    bpq = outline(model.predictor, patches).intervals["bpq"]
+    predicted = outline(load_lizard(folder / MODEL, folder / MODELS).predictor, held_out(folder))
+    scores = scores_of(predicted)
     sums = {}
-    for index, row in enumerate(patches.rows):
-        image, true = patches[index]
-        found = detect(true, model.labels([image])[0], len(LIZARD_CLASSES)).confusion
-        sums[row.source] = sums.get(row.source, 0) + found
+    for source, found in zip(predicted.sources, predicted.detections, strict=True):
+        sums[source] = sums.get(source, 0) + found.confusion
     confusions = np.stack(list(sums.values()))
     agreement = None
     if confusions.any():
         (agreement,) = cluster_bootstrap(lambda cells: np.array([[kappa(each)] for each in cells]), confusions, resamples=500)
-    print(f"{folder.name}: bPQ {bpq}, kappa {agreement}, {len(patches)} patches of {len(sums)} source images")
-    return bpq, agreement
+    print(f"{folder.name}: {scores.patches} patches of {scores.sources} source images, kappa {agreement}")
+    print(*(f"{name} {scores.intervals[name]}" for name in ("bpq", "dice", "mpq_plus")), sep="\n")
+    return scores, agreement
 
 
 @pytest.fixture
@@ -74,18 +69,20 @@ def painted(tmp_path):
 
 
 def test_outlines_and_classes_are_learnt(painted):
-    bpq, agreement = learnt(painted)
-    assert bpq.low > 0.5
+    scores, agreement = learnt(painted)
+    assert scores.intervals["bpq"].low > 0.5
+    assert scores.intervals["dice"].low > 0.75
+    assert scores.intervals["mpq_plus"].value > 0.14  # twice what calling every nucleus by the commonest class gives
     assert agreement.low > 0.1
 
 
 def test_the_nuclei_of_other_patches_teach_nothing(painted):
-    bpq, _ = learnt(painted, shuffled=True)
-    assert bpq.high < 0.05
+    scores, _ = learnt(painted, shuffled=True)
+    assert scores.intervals["bpq"].high < 0.05
 
 
 def test_classes_dealt_out_by_chance_are_not_learnt(painted):
     deal_classes(painted / DATA)
-    bpq, agreement = learnt(painted)
-    assert bpq.low > 0.5
+    scores, agreement = learnt(painted)
+    assert scores.intervals["bpq"].low > 0.5
     assert agreement.low <= 0 <= agreement.high and agreement.high - agreement.low < 0.2

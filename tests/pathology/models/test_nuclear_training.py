@@ -99,7 +99,7 @@ def test_two_processes_give_one_process_weights(encoder, tmp_path):
         assert done.stdout.count(line) == QUICK.epochs
     assert set(together) == set(alone)
     for name, value in alone.items():
-        assert torch.allclose(value, together[name], atol=3e-4), name  # rounding comes to 2e-5 on some CPUs; a step is 1e-2
+        assert torch.allclose(value, together[name], atol=1e-4), name  # rounding comes to 2e-5 on some CPUs; a step is 1e-2
 
 
 def test_accumulation_changes_next_to_nothing(encoder, tmp_path):

@@ -10,7 +10,7 @@ import tifffile
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.wsi.mpp import Scale
-from pathology.wsi.readers import BLACK_SHARE, CucimReader, Level, kept_bytes, nominal_downsample, open_slide
+from pathology.wsi.readers import BLACK_SHARE, MOST_BLACK, CucimReader, Level, kept_bytes, nominal_downsample, open_slide
 
 from demo.slides import TILE, write_svs
 
@@ -148,8 +148,9 @@ def test_half_a_slide_is_refused(svs, share):
         open_slide(svs)
 
 
-def test_what_cucim_answers_in_black_is_read_again_by_openslide():
-    """TIFF tiles of 100 px: what is answered for each, how often OpenSlide is asked, and what comes out."""
+@pytest.mark.parametrize("side", [100, 256])
+def test_what_cucim_answers_in_black_is_read_again_by_openslide(side):
+    """What is answered for each TIFF tile of a row, and what comes out: 90 is cuCIM's, 200 OpenSlide's."""
 
     class Judge:
         asked = 0
@@ -158,22 +159,28 @@ def test_what_cucim_answers_in_black_is_read_again_by_openslide():
             self.asked += 1
             return np.full((height, width, 3), 200, np.uint8)
 
-    good = np.full((100, 100, 3), 90, np.uint8)
-    partly, hardly = good.copy(), good.copy()
-    partly[: int(100 * BLACK_SHARE) + 1] = 0
-    hardly[:1, :50] = 0
-    for tiles, asked, seen in (
-        ([good] * 5, 0, [90] * 5),
-        ([good, partly, good, hardly, good], 1, [90, 200, 90, hardly.mean(), 90]),
-        ([np.zeros_like(good)] * 3, 3, [200] * 3),
+    def tile(black=0):
+        pixels = np.full((side * side, 3), 90, np.uint8)
+        pixels[:black] = 0
+        return pixels.reshape(side, side, 3)
+
+    most = min(MOST_BLACK, int(side * side * BLACK_SHARE))
+    kept = tile(most).mean()
+    for tiles, seen in (
+        ([tile()] * 5, [90] * 5),
+        ([tile(), tile(most), tile()], [90, kept, 90]),
+        ([tile(), tile(most + 1), tile()], [90, 200, 90]),
+        ([tile(most), tile(), tile(1)], [200, 90, 200]),  # together they are more than one may have
+        ([tile(side * side)] * 3, [200] * 3),
+        ([tile()] * 40 + [tile(576)], [90] * 40 + [200]),  # a corner of 24 px, 0.03 % of what was read at once
     ):
         reader = CucimReader.__new__(CucimReader)
-        reader._judge, reader.levels, reader._tiles = Judge(), (Level(100 * len(tiles), 100, 1.0),), [(100, 100)]
+        reader._judge, reader.levels, reader._tiles = Judge(), (Level(side * len(tiles), side, 1.0),), [(side, side)]
         row = np.hstack(tiles)
         reader._answer = lambda *place, row=row: row
         strip = reader._decode(0, 0, 0, len(tiles))
         assert [part.mean() for part in np.hsplit(strip.pixels, len(tiles))] == seen
-        assert reader._judge.asked == asked and not strip.bad
+        assert reader._judge.asked == seen.count(200) and not strip.bad
 
 
 CACHES = """

@@ -1,11 +1,14 @@
-# make setup | demo | test | test-slow | lint | docs. Each does all of its own set-up.
+# make setup | demo | test | test-AREA | test-slow | test-times | lint | docs. Each does all of its own set-up.
 PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := authoring,tiler,training,demo,dev
 SETUP := .venv/.complete
 CHECKOV := .venv-checkov/.complete
 
-.PHONY: setup demo test test-slow lint docs requirements clean
+# Every process would compile every library again, three times what importing it takes.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup demo test test-slow test-times lint docs requirements clean
 setup: $(SETUP)
 
 # uv installs in parallel and links from its cache: a tenth of pip's time. Nothing else depends on it.
@@ -35,14 +38,22 @@ demo: $(SETUP)
 		$(if $(IMAGES),--images '$(IMAGES)') $(if $(DATASET),--dataset '$(DATASET)') \
 		$(foreach p,$(PARAMS),--param '$(p)')
 
-# A thread a process: more would only wait for one another. One process more than cores, as many tests wait for servers and pauses;
-# the slow ones compute.
-test test-slow: export OMP_NUM_THREADS = 1
+# Each area of tests/areas.py in a process of its own, side by side: make test, make test-slow. One area: make test-slides.
+# make test-times shows what takes long. One test: .venv/bin/python -m pytest tests/pathology/wsi/test_grid.py -k edge
+AREAS := $(shell sed -n 's/^    "\([a-z]*\)": ("tests.*/\1/p' tests/areas.py)
+# A thread a process: more would only wait for one another.
+test test-slow test-times $(AREAS:%=test-%): export OMP_NUM_THREADS = 1
 test: $(SETUP)
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m 'not slow'
+	$(BIN)/python -m tests.areas
 
 test-slow: $(SETUP)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+	$(BIN)/python -m tests.areas --slow
+
+test-times: $(SETUP)
+	$(BIN)/python -m tests.areas --times 20
+
+$(AREAS:%=test-%): test-%: $(SETUP)
+	$(BIN)/python -m tests.areas $*
 
 lint: $(SETUP) $(CHECKOV)
 	$(BIN)/ruff check .
@@ -70,4 +81,4 @@ requirements: $(SETUP)
 	$(COMPILE) --extra training --output-file containers/training/requirements.txt
 
 clean:
-	rm -rf .venv .venv-checkov .pathology
+	rm -rf .venv .venv-checkov .pathology .made

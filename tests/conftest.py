@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test of time, and the same examples everywhere: what is green here is green on a loaded machine too.
+settings.register_profile("everywhere", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("everywhere")
 
 os.environ.update(
     AWS_ACCESS_KEY_ID="testing",

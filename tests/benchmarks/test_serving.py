@@ -4,7 +4,6 @@ import json
 
 import httpx
 import pytest
-from pathology.models import serve_mhist
 
 from benchmarks.serving import ask, batch_sizes, endpoint, make_root, patches
 
@@ -17,6 +16,8 @@ def root(tmp_path_factory):
 
 
 def test_it_answers_over_http_what_the_functions_answer_in_process(root, tmp_path):
+    from pathology.models import serve_mhist
+
     bodies = patches(40)
     model = serve_mhist.model_fn(root / "model", root / serve_mhist.ADDITIONAL_MODEL)
     expected = serve_mhist.predict_fn([serve_mhist.input_fn(body) for body in bodies], model)

@@ -7,7 +7,6 @@ from pathology.contracts.errors import RequestError
 from pathology.contracts.uris import Uri
 
 from demo.__main__ import DEMOS, link_data, make_data, own_data
-from pipelines.builder import build
 from pipelines.config import LOCAL, TASKS, load_task
 from pipelines.parameters import check_parameters
 
@@ -16,6 +15,8 @@ NONE = dict.fromkeys(("slides", "labels", "annotations", "images", "dataset"))
 
 @pytest.mark.parametrize("task", TASKS)
 def test_what_the_demo_gives_is_what_the_pipeline_takes(task):
+    from pipelines.builder import build
+
     root = "s3://local/demo/x"
     values = {**DEMOS[task].settings, **{name: f"{root}/{key}" for name, key in DEMOS[task].data.items()}}
     built = build(task, load_task(task, LOCAL), LOCAL)

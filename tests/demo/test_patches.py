@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import spearmanr
-from sklearn.metrics import roc_auc_score
 
 from demo.patches import make_patches, paint
 
@@ -68,6 +67,8 @@ def test_patches_are_the_files_of_the_table(made):
 
 
 def test_texture_tells_the_classes_apart_and_colour_hardly(made):
+    from sklearn.metrics import roc_auc_score
+
     found, (_, rows) = pixels(made), table(made)
     labels = [row[1] == "HP" for row in rows]
     assert 0.85 < roc_auc_score(labels, [roughness(found[row[0]]) for row in rows]) < 0.995
@@ -77,6 +78,8 @@ def test_texture_tells_the_classes_apart_and_colour_hardly(made):
 
 
 def test_shuffled_labels_say_nothing(made, tmp_path):
+    from sklearn.metrics import roc_auc_score
+
     make_patches(tmp_path, COUNT, seed=3, shuffled=True)
     found, (_, rows) = pixels(tmp_path), table(tmp_path)
     assert 0.35 < roc_auc_score([row[1] == "HP" for row in rows], [roughness(found[row[0]]) for row in rows]) < 0.65

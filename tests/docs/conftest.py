@@ -1,12 +1,13 @@
 import pytest
 
-from pipelines.builder import build
 from pipelines.config import TASKS, load_environment, load_task
 
 
 @pytest.fixture(scope="session")
 def built():
     """Each task's definition."""
+    from pipelines.builder import build
+
     environment = load_environment("example")
     return {task: build(task, load_task(task, environment), environment).definition for task in TASKS}
 

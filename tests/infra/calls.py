@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from moto.core import DEFAULT_ACCOUNT_ID
-
 from infra.checks.iam import allowed, statements
 from infra.checks.needs import SERVICE
 from infra.checks.template import Stack
@@ -65,6 +63,8 @@ NAMED = {
 
 
 def of_sagemaker(operation, given):
+    from moto.core import DEFAULT_ACCOUNT_ID
+
     name = next(name for name in NAMED if name in given)
     on = given[name] if given[name].startswith("arn:") else f"{ARN}:{NAMED[name]}{given[name]}"
     on = on.replace(DEFAULT_ACCOUNT_ID, "111122223333")  # moto answers with an account of its own

@@ -18,12 +18,11 @@ from pathology.contracts.uris import Uri
 from infra.checks.template import Stack
 from pipelines import config
 from pipelines.__main__ import VERBS
-from pipelines.builder import build
 from pipelines.checks.expressions import all_steps
 from pipelines.checks.shapes import OPERATIONS
 from pipelines.config import TASKS, load_environment, load_task
 from tests.infra.calls import ARN, PASSED, Call, needed, of_sagemaker, refused, surplus
-from tests.pipelines.conftest import RECORDINGS, Recorded, aws_response, before_send, example, here, quick, server
+from tests.pipelines.conftest import aws_response, before_send, example, here, quick, server
 
 assert aws_response, before_send and example and here and quick and server  # fixtures, wanted here too
 
@@ -78,6 +77,9 @@ def recording(monkeypatch, example):
 @pytest.fixture
 def played(before_send, example):
     """``played("failed")``: recorded answers for the calls that moto lacks, from now on."""
+    from pipelines.builder import build
+    from tests.pipelines.conftest import RECORDINGS, Recorded
+
     playing, definition = {}, build("msi", load_task("msi", example), example).text
     always = {
         "DescribePipelineDefinitionForExecution": [{"PipelineDefinition": definition}],
@@ -182,6 +184,8 @@ def put_results(env):
 
 def pipeline_calls():
     """What the service calls in the pipeline role's name to run every step of every task, and to stop it again."""
+    from pipelines.builder import build
+
     env = load_environment("example")
     for task in TASKS:
         for step in all_steps(build(task, load_task(task, env), env).definition):

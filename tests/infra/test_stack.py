@@ -4,11 +4,8 @@ import base64
 import re
 
 import pytest
-from cfnlint.api import lint_file
 from deploying import REGION, client, deploy
-from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.sagemaker.models import sagemaker_backends
 
 from infra.checks.notebook import SCRIPT
 from infra.checks.storage import GROUPS, REPOSITORIES
@@ -38,12 +35,16 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 def outputs():
+    from moto import mock_aws
+
     with mock_aws():
         yield deploy()
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_cfn_lint_has_nothing_to_say(name):
+    from cfnlint.api import lint_file
+
     assert [str(match) for match in lint_file(TEMPLATES[name])] == []
 
 
@@ -82,6 +83,8 @@ def test_what_the_outputs_name_is_there(outputs):
 
 
 def test_the_notebook_starts_with_the_script(outputs):
+    from moto.sagemaker.models import sagemaker_backends
+
     notebook = client("sagemaker").describe_notebook_instance(NotebookInstanceName=outputs["SageMakerNotebookInstanceName"])
     assert notebook["RoleArn"] == outputs["NotebookRoleArn"]
     (name,) = sagemaker_backends[DEFAULT_ACCOUNT_ID][REGION].notebook_instance_lifecycle_configurations

@@ -11,17 +11,12 @@ import numpy as np
 import pytest
 import torch
 from msi_jobs import processing_job, strict_json
-from nuclear_models import network, save
 from pathology.commands import prepare_lizard
-from pathology.commands.evaluate_lizard import main
 from pathology.contracts.code import closure
 from pathology.contracts.settings_lizard import LIZARD_CLASSES, EvaluateLizard, PrepareLizard
 from pathology.contracts.tables_lizard import NucleiPatchRow, NucleiScoreRow
 from pathology.datasets.conic import read_prepared
 from pathology.metrics.panoptic import relabel
-from pathology.models import serve_lizard
-from pathology.models.nuclear_prediction import Predictor
-from pathology.models.nuclear_unet import Maps
 from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.counts import central_counts
 from pathology.nuclei.targets import distance_maps
@@ -38,6 +33,8 @@ class Seeing(torch.nn.Module):
     """In place of a network one that reads a made patch as it is painted: red is nuclei, green their class."""
 
     def forward(self, pixels):
+        from pathology.models.nuclear_unet import Maps
+
         red = pixels[:, 0].numpy() > 127
         kinds = np.where(red, np.rint(pixels[:, 1].numpy() / PER_CLASS), 0).astype(int)
         maps = np.stack([distance_maps(ndimage.label(mask)[0]) for mask in red])
@@ -108,6 +105,9 @@ class LizardRun:
 
     def pack(self, **changes) -> None:
         """Save and pack random weights as training does."""
+        from nuclear_models import network, save
+        from pathology.models import serve_lizard
+
         table = hashlib.sha256((self.patches / "patches.csv").read_bytes()).hexdigest()
         code = closure(serve_lizard.__name__)
         self.folder = save(self.root / "model", network(self.models), code, **{"inputs": {"patches": table}, **changes})
@@ -118,11 +118,17 @@ class LizardRun:
 
     def load(self):
         """The packed model, with eyes for made patches."""
+        from pathology.models import serve_lizard
+        from pathology.models.nuclear_prediction import Predictor
+
         model = serve_lizard.load_lizard(self.folder, self.models)
         return replace(model, predictor=Predictor(Seeing(), torch.device("cpu"), STANDARD, 256, 64))
 
     def evaluate(self, root: Path, seeing: bool = True, **inputs) -> tuple[dict, list[NucleiScoreRow], str]:
         """evaluation.json, predictions.csv and what was printed."""
+        from pathology.commands.evaluate_lizard import main
+        from pathology.models import serve_lizard
+
         given = {"model": self.archive.parent, "models": self.models, "patches": self.patches, "dataset": self.dataset, **inputs}
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patched:

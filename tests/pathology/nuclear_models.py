@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from pathology.contracts.code import Code
 from pathology.contracts.settings_lizard import LIZARD_CLASSES, TrainLizard
 from pathology.models.encoder import load_encoder
-from pathology.models.lizard_artefact import Validation, save_lizard
+from pathology.models.lizard_artefact import Validation
 from pathology.models.nuclear_unet import NuclearUnet
 from PIL import Image
 
@@ -20,6 +19,9 @@ VALIDATION = Validation(patches=3, loss=1.5, iou=0.5, dice=0.6, pq=0.4, epoch=2)
 
 def network(encoder: Path, tuning: Literal["frozen", "lora"] = "frozen", seed: int = 0) -> NuclearUnet:
     """One whose trained parameters are not where they started; ``encoder`` is the folder of the tiny one."""
+    import torch
+    from pathology.models.nuclear_unet import NuclearUnet
+
     base = load_encoder(encoder, precision="float32")
     net = NuclearUnet(base, len(LIZARD_CLASSES), WIDTH, tuning, RANK, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -32,6 +34,8 @@ def network(encoder: Path, tuning: Literal["frozen", "lora"] = "frozen", seed: i
 
 def save(folder: Path, net: NuclearUnet, code: Code | None = None, **changes: Any) -> Path:
     """Save a network as its artefact; the artefact's folder."""
+    from pathology.models.lizard_artefact import save_lizard
+
     settings = TrainLizard(encoder=net.tuning, rank=RANK, width=WIDTH)
     given: dict[str, Any] = {
         "classes": LIZARD_CLASSES,

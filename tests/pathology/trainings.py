@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pathology
-from pathology.models.checkpoints import LAST
 
 SCRIPT = """
 import importlib, os, sys, time
@@ -68,6 +67,8 @@ class Elsewhere:
 
     def check_resumed(self, encoder, folder, parts, epoch):
         """Killed at a part and started again it ends as undisturbed; ``epoch`` is how many parts an epoch has."""
+        from pathology.models.checkpoints import LAST
+
         whole = self.train(encoder, folder / "whole")
         self.train_killed(encoder, folder / "killed", parts)
         assert (folder / "killed" / LAST).exists() == (parts > epoch)

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse, HTTPHeaders
-from moto.server import ThreadedMotoServer
 
-from pipelines.builder import Built, build
+from pipelines.builder import Built
 from pipelines.cli import run
 from pipelines.config import LOCAL, load_environment, load_task
 from pipelines.service.session import Session, open_session
@@ -25,12 +24,16 @@ def example():
 @pytest.fixture(scope="session")
 def built(example) -> Built:
     """The msi pipeline as environments/example.yaml has it."""
+    from pipelines.builder import build
+
     return build("msi", load_task("msi", example), example)
 
 
 @pytest.fixture(scope="session")
 def built_here() -> Built:
     """The msi pipeline for the local environment."""
+    from pipelines.builder import build
+
     return build("msi", load_task("msi", LOCAL), LOCAL)
 
 
@@ -55,6 +58,8 @@ def step(definition):
 @pytest.fixture
 def server(monkeypatch, example):
     """moto's server as AWS, with the environment's bucket in it."""
+    from moto.server import ThreadedMotoServer
+
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     host, port = moto.get_host_and_port()

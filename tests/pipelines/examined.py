@@ -5,7 +5,6 @@ import re
 import urllib.request
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.pipelines import account as world
 
@@ -62,6 +61,8 @@ class Answers:
 @pytest.fixture(scope="module")
 def moto():
     """A server of this module's own, since what stands in it is made once."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     url = "http://{}:{}".format(*server.get_host_and_port())

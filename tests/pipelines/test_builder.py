@@ -8,7 +8,6 @@ import pytest
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings_msi import TrainMsi
 
-from pipelines.builder import build
 from pipelines.checks.expressions import all_steps
 from pipelines.config import TASKS, load_task
 
@@ -51,6 +50,8 @@ def test_same_bytes_from_two_processes_two_folders_two_hash_seeds_without_networ
 
 @pytest.mark.parametrize("task", TASKS)
 def test_rendered_definition_is_what_the_builder_makes(task, example, repository):
+    from pipelines.builder import build
+
     committed = (repository / "pipeline_definitions" / f"{task}.json").read_text(encoding="utf-8")
     assert committed == build(task, load_task(task, example), example).rendered, "stale: run python -m pipelines.render"
     assert "<code>" in committed
@@ -117,6 +118,8 @@ def changed(task, section, **values):
 
 
 def test_training_from_s3_leaves_staging_out(example):
+    from pipelines.builder import build
+
     task = load_task("msi", example)
     task = changed(task, "train", features=task.extract.features, models=task.encoder.weights)
     names = [step["Name"] for step in build("msi", task, example).definition["Steps"]]
@@ -124,6 +127,8 @@ def test_training_from_s3_leaves_staging_out(example):
 
 
 def test_extraction_as_training_mounts_the_slides(example):
+    from pipelines.builder import build
+
     task = load_task("msi", example)
     task = changed(task, "dataset", slides=f"efs://{example.file_system}/datasets/tcga-coad")
     task = changed(task, "extract", run_as="training")
@@ -146,6 +151,8 @@ def test_extraction_as_training_mounts_the_slides(example):
     ],
 )
 def test_placement_that_cannot_work_is_refused(example, section, values, said):
+    from pipelines.builder import build
+
     task = changed(load_task("msi", example), section, **values)
     with pytest.raises(RequestError, match=said):
         build("msi", task, example)

@@ -7,7 +7,6 @@ from pathology.contracts.settings_lizard import EvaluateLizard, PrepareLizard, S
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
-from pipelines.builder import build
 from pipelines.checks.definition import check
 from pipelines.checks.expressions import all_steps
 from pipelines.checks.graph import edges
@@ -21,6 +20,8 @@ from pipelines.parameters import check_parameters, parse_parameters
 
 @pytest.fixture(scope="module")
 def lizard(example):
+    from pipelines.builder import build
+
     return build("lizard", load_task("lizard", example), example)
 
 
@@ -47,6 +48,8 @@ def test_every_edge_of_the_picture(lizard):
 
 @pytest.mark.parametrize("where", ["example", "local"])
 def test_it_is_valid_for_aws_and_runs_here(where, example):
+    from pipelines.builder import build
+
     env = example if where == "example" else LOCAL
     built = build("lizard", load_task("lizard", env), env)
     assert [str(problem) for problem in check(built.name, built.definition)] == []
@@ -79,6 +82,8 @@ def test_training_reads_efs_in_as_many_processes_as_there_are_gpus(steps):
 
 
 def test_training_from_s3_reads_the_dataset_itself(example):
+    from pipelines.builder import build
+
     task = load_task("lizard", example)
     task = changed(task, "train", training=task.dataset.arrays, models=task.encoder.weights)
     built = build("lizard", task, example)
@@ -102,6 +107,8 @@ def test_training_from_s3_reads_the_dataset_itself(example):
     ],
 )
 def test_placement_that_cannot_work_is_refused(example, section, values, said):
+    from pipelines.builder import build
+
     with pytest.raises(RequestError, match=said):
         build("lizard", changed(load_task("lizard", example), section, **values), example)
 

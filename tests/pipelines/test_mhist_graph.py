@@ -11,7 +11,6 @@ from pathology.contracts.settings_mhist import EvaluateMhist, PrepareMhist, Trai
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
-from pipelines.builder import build
 from pipelines.checks.definition import check
 from pipelines.checks.expressions import all_steps, references
 from pipelines.checks.graph import edges
@@ -25,6 +24,8 @@ from pipelines.parameters import check_parameters, parse_parameters
 
 @pytest.fixture(scope="module")
 def mhist(example):
+    from pipelines.builder import build
+
     return build("mhist", load_task("mhist", example), example)
 
 
@@ -68,6 +69,8 @@ def test_every_edge_of_the_picture(mhist, steps):
 
 @pytest.mark.parametrize("where", ["example", "local"])
 def test_it_is_valid_for_aws_and_runs_here(where, example):
+    from pipelines.builder import build
+
     env = example if where == "example" else LOCAL
     built = build("mhist", load_task("mhist", env), env)
     assert [str(problem) for problem in check(built.name, built.definition)] == []
@@ -108,6 +111,8 @@ def test_another_encoder_is_another_key_for_training(steps):
 
 
 def test_training_from_s3_leaves_staging_out(example):
+    from pipelines.builder import build
+
     built = build("mhist", from_s3(example), example)
     names = [step["Name"] for step in built.definition["Steps"]]
     assert names == ["PrepareMhist", "TrainMhist", "EvaluateMhist", "CheckMhist"]
@@ -133,11 +138,15 @@ def test_training_from_s3_leaves_staging_out(example):
     ],
 )
 def test_placement_that_cannot_work_is_refused(example, section, values, said):
+    from pipelines.builder import build
+
     with pytest.raises(RequestError, match=said):
         build("mhist", changed(load_task("mhist", example), section, **values), example)
 
 
 def test_staging_that_says_not_where_it_runs_is_refused(example):
+    from pipelines.builder import build
+
     with pytest.raises(RequestError, match="stage: missing"):
         build("mhist", load_task("mhist", example).model_copy(update={"stage": None}), example)
 

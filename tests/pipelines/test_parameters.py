@@ -3,7 +3,6 @@ import json
 import pytest
 from pathology.contracts.errors import RequestError
 
-from pipelines.builder import build
 from pipelines.checks.definition import check
 from pipelines.config import load_task
 from pipelines.parameters import check_parameters, parse_parameters, read_params_file
@@ -109,6 +108,8 @@ def test_no_file_is_no_value():
 
 def test_no_key_goes_to_an_instance_that_stores_on_its_own_disk(example):
     """g4dn, g5 and g6 encrypt theirs in hardware, and the service refuses a key there."""
+    from pipelines.builder import build
+
     env = example.model_copy(
         update={"kms_key": f"arn:aws:kms:us-east-1:{example.account}:key/11112222-3333-4444-5555-666677778888"}
     )

@@ -9,23 +9,20 @@ from collections import defaultdict
 import numpy as np
 import pytest
 from endpoints import encoded
-from lizard_jobs import PATCHES, TEST, LizardRun, write_conic
 from msi_jobs import write_table
 from pages import Page
-from pathology.commands import evaluate_lizard
-from pathology.commands.evaluate_lizard import cautions, is_published
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation_lizard import LizardEvaluation
 from pathology.contracts.media import NPY
 from pathology.contracts.settings_lizard import LIZARD_CLASSES
 from pathology.datasets.conic import read_prepared
 from pathology.metrics.nuclei import patch_rows
-from pathology.models import serve_lizard
-from sklearn import metrics
 
 
 @pytest.fixture(scope="module")
 def lizard(tmp_path_factory):
+    from lizard_jobs import LizardRun
+
     return LizardRun(tmp_path_factory.mktemp("lizard"))
 
 
@@ -37,6 +34,9 @@ def evaluated(lizard, tmp_path_factory):
 
 
 def test_every_test_patch_is_scored_once_in_each_class(evaluated, lizard):
+    from lizard_jobs import PATCHES, TEST
+    from pathology.models import serve_lizard
+
     _, evaluation, predictions, log = evaluated
     assert [(row.patch, row.class_name) for row in predictions] == [
         (row.name, kind) for row in lizard.test for kind in (*LIZARD_CLASSES, "all")
@@ -51,6 +51,8 @@ def test_every_test_patch_is_scored_once_in_each_class(evaluated, lizard):
 
 
 def test_the_scores_follow_from_predictions_csv_alone(evaluated):
+    from sklearn import metrics
+
     folder, evaluation, _, _ = evaluated
     with (folder / "evaluation" / "predictions.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
@@ -98,6 +100,8 @@ def test_the_scores_follow_from_predictions_csv_alone(evaluated):
 
 
 def test_the_classes_of_what_was_found(evaluated):
+    from sklearn import metrics
+
     _, evaluation, _, _ = evaluated
     table, studio = evaluation["pathology"]["confusion"], evaluation["multiclass_classification_metrics"]
     matched = np.array(table["matched"])
@@ -127,6 +131,8 @@ def test_the_classes_of_what_was_found(evaluated):
 
 def test_the_endpoint_gives_the_same_nuclei(evaluated, lizard):
     """What is evaluated is what is deployed: a PNG is decoded to the array's own pixels, and the answer scores as in the table."""
+    from pathology.models import serve_lizard
+
     _, evaluation, predictions, _ = evaluated
     model = lizard.load()
     assert model.version == evaluation["pathology"]["model"]["version"]
@@ -140,6 +146,8 @@ def test_the_endpoint_gives_the_same_nuclei(evaluated, lizard):
 
 
 def test_the_packed_weights_are_those_that_are_run(lizard, tmp_path):
+    from pathology.models import serve_lizard
+
     evaluation, predictions, _ = lizard.evaluate(tmp_path, seeing=False)
     model = serve_lizard.model_fn(lizard.folder, lizard.models)
     found = serve_lizard.predict_fn([lizard.images[row.index] for row in lizard.test], model)
@@ -173,6 +181,8 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, lizard):
 
 
 def test_the_report_shows_patches_of_this_test(evaluated, lizard):
+    from lizard_jobs import TEST
+
     folder, evaluation, _, _ = evaluated
     page = Page((folder / "evaluation" / "report.html").read_text())
     assert f"{TEST} test patches from 6 source images, with {evaluation['pathology']['nuclei']} nuclei" in page.text
@@ -188,6 +198,9 @@ def test_twice_the_same_bytes(evaluated, lizard, tmp_path):
 
 
 def test_a_reader_is_warned(evaluated, lizard):
+    from pathology.commands import evaluate_lizard
+    from pathology.commands.evaluate_lizard import cautions
+
     _, _, predictions, _ = evaluated
     rows, dataset = read_prepared(lizard.patches)
     test, train = (next(row.name for row in rows if row.split == split) for split in ("test", "train"))
@@ -220,6 +233,8 @@ def test_a_reader_is_warned(evaluated, lizard):
 
 @pytest.mark.parametrize(("change", "published"), [({}, True), ({"fold": 1}, False)])
 def test_the_published_test_set_is_known_by_fold_number_and_classes(lizard, change, published):
+    from pathology.commands.evaluate_lizard import is_published
+
     _, dataset = read_prepared(lizard.patches)
     dataset = dataset.model_copy(update={"settings": dataset.settings.model_copy(update=change)})
     assert is_published(dataset, 1018) is published
@@ -236,6 +251,8 @@ def refused(lizard, tmp_path, match, **inputs):
 
 
 def test_another_data_set_is_refused(lizard, tmp_path):
+    from lizard_jobs import write_conic
+
     labels = lizard.labels.copy()
     labels[0, 0, 0] = 0 if labels[0, 0, 0].any() else 1
     write_conic(tmp_path / "changed", lizard.images, labels, lizard.names)

@@ -12,21 +12,15 @@ import pytest
 from msi_jobs import processing_job, strict_json, write_table
 from pages import Page
 from patch_sets import patch
-from pathology.commands.evaluate_mhist import BATCH, main
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation_mhist import MhistEvaluation
 from pathology.contracts.settings_mhist import EvaluateMhist
 from pathology.contracts.tables import PatchPredictionRow, PatchRow
-from pathology.models import serve_mhist
-from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
 from pathology.models.encoder import load_encoder
-from pathology.models.linear_probe import fit_probe
-from pathology.models.mhist_artefact import HEAD, MhistConfig, Validation, Weights
 from pathology.models.tiny import make_tiny_encoder
 from PIL import Image
 from scipy.stats import binomtest
-from sklearn import metrics
 
 VOTES = (0, 1, 2, 3, 4, 5, 6, 7)
 
@@ -35,6 +29,8 @@ class MhistRun:
     """Made patches of two textures, where some that the annotators were divided on look like the other class; a packed probe."""
 
     def __init__(self, root: Path, inputs: dict[str, str] | None = None) -> None:
+        from pathology.commands.evaluate_mhist import BATCH
+
         self.root, self.images = root, root / "images"
         self.images.mkdir(parents=True)
         self.rows = [
@@ -64,6 +60,11 @@ class MhistRun:
 
     def train(self, **changed) -> None:
         """Fit a probe and pack it as the service packs a model."""
+        from pathology.models import serve_mhist
+        from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
+        from pathology.models.linear_probe import fit_probe
+        from pathology.models.mhist_artefact import HEAD, MhistConfig, Validation, Weights
+
         probe = fit_probe(*self.embed("train"), *self.embed("validation"))
         sha256, content = pack_tensors(probe.head.tensors())
         card, code = self.card, closure(serve_mhist.__name__)
@@ -93,6 +94,8 @@ class MhistRun:
 
     def evaluate(self, folder: Path, table: Path | None = None) -> tuple[dict, list[PatchPredictionRow], str]:
         """evaluation.json, predictions.csv and what was printed."""
+        from pathology.commands.evaluate_mhist import main
+
         inputs = {
             "model": self.archive.parent,
             "models": self.root / "models",
@@ -122,6 +125,8 @@ def evaluated(mhist, tmp_path_factory):
 
 
 def test_every_test_patch_is_predicted_once_and_texture_is_found(evaluated, mhist):
+    from pathology.commands.evaluate_mhist import BATCH
+
     _, evaluation, predictions, log = evaluated
     assert [row.image for row in predictions] == [row.image for row in mhist.test]
     assert [(row.label, row.votes) for row in predictions] == [(row.label, row.votes) for row in mhist.test]
@@ -131,6 +136,8 @@ def test_every_test_patch_is_predicted_once_and_texture_is_found(evaluated, mhis
 
 
 def test_the_endpoint_gives_the_same_answers(evaluated, mhist):
+    from pathology.models import serve_mhist
+
     _, evaluation, predictions, _ = evaluated
     model = serve_mhist.model_fn(mhist.root / "model", mhist.root / "models")
     for row in predictions[:3] + predictions[-3:]:
@@ -142,6 +149,8 @@ def test_the_endpoint_gives_the_same_answers(evaluated, mhist):
 
 
 def test_every_number_follows_from_predictions(evaluated):
+    from sklearn import metrics
+
     _, evaluation, predictions, _ = evaluated
     block, studio = evaluation["pathology"], evaluation["binary_classification_metrics"]
     truth = np.array([row.label for row in predictions])

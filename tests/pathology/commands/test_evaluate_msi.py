@@ -9,9 +9,7 @@ from msi_jobs import QUICK, MsiRun, slide_row
 from pages import Page
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Evaluation
-from pathology.models.artefact import load_artefact
 from scipy.stats import binomtest
-from sklearn import metrics
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +32,8 @@ def test_signal_is_found_in_patients_never_seen(evaluated):
 
 
 def test_every_number_follows_from_predictions(evaluated):
+    from sklearn import metrics
+
     _, evaluation, predictions, _ = evaluated
     block, studio = evaluation["pathology"], evaluation["binary_classification_metrics"]
     truth = np.array([row.label for row in predictions])
@@ -82,6 +82,8 @@ def test_every_number_follows_from_predictions(evaluated):
 
 
 def test_tables_follow_from_predictions(evaluated):
+    from sklearn import metrics
+
     _, evaluation, predictions, _ = evaluated
     block = evaluation["pathology"]
     for site in block["sites"]:
@@ -175,6 +177,8 @@ def test_shuffled_labels_teach_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_control_learns_nothing_and_its_report_says_so(tmp_path, monkeypatch):
+    from pathology.models.artefact import load_artefact
+
     run = MsiRun(tmp_path, patients=100, positives=40, signal=2.5)
     folder = run.train(QUICK.model_copy(update={"shuffle_labels": True}))
     found = load_artefact(folder).config.out_of_fold

@@ -7,14 +7,11 @@ import numpy as np
 import pytest
 from msi_jobs import processing_job, training_job
 from pathology.commands import prepare_lizard
-from pathology.commands.train_lizard import main
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.log_lines import NUCLEI_METRICS
 from pathology.contracts.settings_lizard import LIZARD_CLASSES, PrepareLizard, TrainLizard
 from pathology.datasets.conic import read_patches
 from pathology.datasets.conic_files import IMAGES, LABELS
-from pathology.models.lizard_artefact import load_lizard
-from pathology.models.serve_lizard import model_fn, predict_fn
 from pathology.models.tiny import make_tiny_encoder
 
 from demo.nuclei import make_nuclei
@@ -49,6 +46,9 @@ def lizard(tmp_path_factory):
 
 @pytest.mark.parametrize("encoder", ["frozen", "lora"])
 def test_it_trains_and_packs_what_serves(lizard, tmp_path, encoder, capsys):
+    from pathology.commands.train_lizard import main
+    from pathology.models.serve_lizard import model_fn, predict_fn
+
     job = lizard.job(tmp_path, encoder=encoder)
     main(job)
     log = capsys.readouterr().out
@@ -88,12 +88,17 @@ def test_staged_arrays_and_a_chosen_encoder_give_the_same_model(lizard, tmp_path
 
 def load_lizard_config(lizard, folder, channels):
     """config.json of a model trained for one epoch."""
+    from pathology.commands.train_lizard import main
+    from pathology.models.lizard_artefact import load_lizard
+
     job = lizard.job(folder, epochs=1)
     main(replace(job, inputs=job.inputs | channels))
     return load_lizard(job.output("model"), lizard.root / "models").config
 
 
 def test_a_finished_training_is_taken_up(lizard, tmp_path, capsys):
+    from pathology.commands.train_lizard import main
+
     job = lizard.job(tmp_path, epochs=1)
     main(job)
     first = (job.output("model") / "decoder.safetensors").read_bytes()
@@ -107,6 +112,8 @@ def test_a_finished_training_is_taken_up(lizard, tmp_path, capsys):
 
 
 def test_one_process_trains_where_there_is_no_torchrun(lizard, tmp_path, capsys):
+    from pathology.commands.train_lizard import main
+
     job = replace(lizard.job(tmp_path), hosts=("algo-1", "algo-2"), host="algo-2")
     main(job)
     assert "algo-2: nothing joins" in capsys.readouterr().out
@@ -114,6 +121,8 @@ def test_one_process_trains_where_there_is_no_torchrun(lizard, tmp_path, capsys)
 
 
 def test_what_is_wrong_is_named(lizard, tmp_path):
+    from pathology.commands.train_lizard import main
+
     with pytest.raises(RequestError, match="batch-size 4 is global and is shared by 1 processes in 3 parts"):
         main(lizard.job(tmp_path, accumulation=3))
     job = lizard.job(tmp_path)

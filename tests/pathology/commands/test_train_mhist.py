@@ -12,15 +12,12 @@ import numpy as np
 import pytest
 from msi_jobs import training_job, write_table
 from patch_sets import write_patches
-from pathology.commands.train_mhist import main
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.intervals import stratified_bootstrap
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.settings_mhist import TrainMhist
 from pathology.metrics.ranking import auroc
 from pathology.models import embedding_cache
-from pathology.models.mhist_artefact import load_mhist
-from pathology.models.serve_mhist import input_fn, model_fn, output_fn, predict_fn
 from pathology.models.tiny import make_tiny_encoder
 from PIL import Image
 
@@ -51,6 +48,8 @@ class MhistRun:
         return np.array([row.label for row in self.rows if row.split == split])
 
     def scores(self, model, split="test"):
+        from pathology.models.serve_mhist import input_fn, predict_fn
+
         answers = predict_fn([input_fn(body, "image/png") for body in self.requests(split)], model)
         return np.array([item["probability"] for item in answers])
 
@@ -62,6 +61,9 @@ def mhist(tmp_path_factory):
 
 @pytest.mark.parametrize("tune", TUNES)
 def test_it_learns_the_texture_and_packs_what_serves(mhist, tmp_path, tune, capsys):
+    from pathology.commands.train_mhist import main
+    from pathology.models.serve_mhist import model_fn
+
     job = mhist.job(tmp_path, tune=tune)
     main(job)
     log = capsys.readouterr().out
@@ -81,6 +83,9 @@ def test_it_learns_the_texture_and_packs_what_serves(mhist, tmp_path, tune, caps
 
 @pytest.mark.parametrize("tune", ["linear", "lora"])
 def test_shuffled_labels_teach_nothing(mhist, tmp_path, tune):
+    from pathology.commands.train_mhist import main
+    from pathology.models.mhist_artefact import load_mhist
+
     job = mhist.job(tmp_path, tune=tune, shuffle_labels=True)
     main(job)
     interval = stratified_bootstrap(auroc, mhist.labels(), mhist.scores(load_mhist(job.output("model"), mhist.root / "models")))
@@ -89,6 +94,9 @@ def test_shuffled_labels_teach_nothing(mhist, tmp_path, tune):
 
 @pytest.mark.slow
 def test_linear_is_scikit_learns_logistic_regression(mhist, tmp_path):
+    from pathology.commands.train_mhist import main
+    from pathology.models.mhist_artefact import load_mhist
+    from pathology.models.serve_mhist import input_fn
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -112,6 +120,8 @@ def test_linear_is_scikit_learns_logistic_regression(mhist, tmp_path):
 
 
 def test_the_second_run_reads_its_embeddings_and_gives_the_same_bytes(mhist, tmp_path, monkeypatch):
+    from pathology.commands.train_mhist import main
+
     job = mhist.job(tmp_path / "ml")
     main(job)
     first = {path.name: path.read_bytes() for path in job.output("model").iterdir() if path.is_file()}
@@ -126,6 +136,9 @@ def test_the_second_run_reads_its_embeddings_and_gives_the_same_bytes(mhist, tmp
 
 
 def test_soft_labels_lower_the_certainty(mhist, tmp_path):
+    from pathology.commands.train_mhist import main
+    from pathology.models.mhist_artefact import load_mhist
+
     scores = []
     for soft in (False, True):
         job = mhist.job(tmp_path / str(soft), soft_labels=soft)
@@ -136,6 +149,8 @@ def test_soft_labels_lower_the_certainty(mhist, tmp_path):
 
 
 def test_one_process_trains_where_there_is_no_torchrun(mhist, tmp_path, capsys):
+    from pathology.commands.train_mhist import main
+
     for tune in ("linear", "full"):
         job = replace(mhist.job(tmp_path, tune=tune), hosts=("algo-1", "algo-2"), host="algo-2")
         main(job)
@@ -144,6 +159,8 @@ def test_one_process_trains_where_there_is_no_torchrun(mhist, tmp_path, capsys):
 
 
 def test_what_is_wrong_is_named(mhist, tmp_path):
+    from pathology.commands.train_mhist import main
+
     with pytest.raises(RequestError, match="blocks 3: the encoder has 2"):
         main(mhist.job(tmp_path, tune="last-blocks", blocks=3))
     with pytest.raises(RequestError, match="batch-size 16 is global and is shared by 1 processes in 3 parts"):
@@ -156,6 +173,9 @@ def test_what_is_wrong_is_named(mhist, tmp_path):
 
 
 def test_answers_and_refusals(mhist, tmp_path):
+    from pathology.commands.train_mhist import main
+    from pathology.models.serve_mhist import input_fn, model_fn, output_fn, predict_fn
+
     job = mhist.job(tmp_path)
     main(job)
     model = model_fn(job.output("model"), mhist.root / "models")
@@ -180,6 +200,9 @@ def test_answers_and_refusals(mhist, tmp_path):
 @pytest.mark.slow
 def test_the_packed_code_serves_without_the_repository(mhist, tmp_path):
     """A fresh process whose only ``pathology`` is the artefact's own, as on an endpoint."""
+    from pathology.commands.train_mhist import main
+    from pathology.models.serve_mhist import input_fn, model_fn, predict_fn
+
     job = mhist.job(tmp_path / "ml", tune="lora", epochs=1)
     main(job)
     model = job.output("model")

@@ -7,14 +7,12 @@ import time
 from io import BytesIO
 
 import pytest
-import torch
 from msi_jobs import write_table
 from patch_sets import write_patches
 from pathology.contracts.uris import Uri
 from pathology.models.tiny import make_tiny_encoder
 from safetensors.torch import load
 
-from pipelines.builder import build
 from pipelines.config import LOCAL, load_task
 from pipelines.local.client import LocalSageMaker
 
@@ -26,6 +24,8 @@ class Laptop:
     """A local account whose only step is TrainMhist, with look-alike patches and the tiny encoder as its channels."""
 
     def __init__(self, root, train=30, validation=13):
+        from pipelines.builder import build
+
         self.root = root
         self.client = LocalSageMaker(root)
         built = build("mhist", load_task("mhist", LOCAL), LOCAL)
@@ -94,6 +94,8 @@ def laptop(tmp_path):
 
 @pytest.mark.slow
 def test_two_hosts_give_one_hosts_model(laptop):
+    import torch
+
     models = {}
     for hosts in (1, 2):
         arn = laptop.start(hosts)

@@ -7,11 +7,8 @@ from dataclasses import replace
 
 import pytest
 from msi_jobs import CARD, QUICK, SETTINGS_HASH, MsiRun, slide_row, write_card
-from pathology.commands.train_msi_tcga import main
 from pathology.contracts.errors import DataError
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
-from pathology.models import mil_training
-from pathology.models.artefact import load_artefact
 
 TINY = QUICK.model_copy(update={"epochs": 2})
 
@@ -26,6 +23,8 @@ def small(tmp_path):
 
 
 def test_the_metric_definitions_match_the_log(msi_run):
+    from pathology.models.artefact import load_artefact
+
     found = {item["Name"]: re.findall(item["Regex"], msi_run.log) for item in CLASSIFIER_METRICS}
     assert set(found) == {"training:loss", "validation:loss", "validation:accuracy", "validation:roc_auc"}
     epochs = len(found["training:loss"])
@@ -37,6 +36,8 @@ def test_the_metric_definitions_match_the_log(msi_run):
 
 
 def test_it_learns(msi_run):
+    from pathology.models.artefact import load_artefact
+
     config = load_artefact(msi_run.root / "ml" / "model").config
     assert config.out_of_fold.low > 0.6
     assert config.out_of_fold.patients == len({row.patient_id for row in msi_run.cohort if row.split == "train"})
@@ -44,6 +45,8 @@ def test_it_learns(msi_run):
 
 
 def test_the_artefact_says_what_it_is(msi_run):
+    from pathology.models.artefact import load_artefact
+
     folder = msi_run.root / "ml" / "model"
     config = load_artefact(folder).config
     assert (config.encoder.name, config.encoder.published, config.encoder.remark) == ("tiny", False, "seeded, for tests")
@@ -55,6 +58,9 @@ def test_the_artefact_says_what_it_is(msi_run):
 
 
 def test_the_cohorts_class_names_travel(small):
+    from pathology.commands.train_msi_tcga import main
+    from pathology.models.artefact import load_artefact
+
     job = small.training(settings=TINY)
     (job.input("splits") / "cohort.json").write_text(json.dumps({"classes": ["MSI-L or MSS", "MSI-H"]}))
     main(job)
@@ -62,6 +68,8 @@ def test_the_cohorts_class_names_travel(small):
 
 
 def test_twice_the_same_bytes(small, tmp_path):
+    from pathology.commands.train_msi_tcga import main
+
     for folder in ("a", "b"):
         main(small.training(tmp_path / folder, TINY))
     names = [path.name for path in (tmp_path / "a" / "model").iterdir() if path.is_file()]
@@ -71,6 +79,9 @@ def test_twice_the_same_bytes(small, tmp_path):
 
 
 def test_a_restart_repeats_only_the_fold_in_hand(small, tmp_path, monkeypatch, capsys):
+    from pathology.commands.train_msi_tcga import main
+    from pathology.models import mil_training
+
     trained = []
     train_fold = mil_training.train_fold
 
@@ -106,6 +117,8 @@ def test_a_restart_repeats_only_the_fold_in_hand(small, tmp_path, monkeypatch, c
 
 
 def test_a_feature_file_gone_or_changed_is_named(small):
+    from pathology.commands.train_msi_tcga import main
+
     path = small.feature_file("P001-0")
     shutil.move(path, path.with_suffix(".away"))
     with pytest.raises(DataError, match="slide P001-0: its feature file P001-0.h5 is gone"):
@@ -116,6 +129,9 @@ def test_a_feature_file_gone_or_changed_is_named(small):
 
 
 def test_another_encoder_is_refused_in_words(small, tmp_path):
+    from pathology.commands.train_msi_tcga import main
+    from pathology.models.artefact import load_artefact
+
     other = CARD.model_copy(update={"name": "other", "sha256": "b" * 64})
     small.models = write_card(tmp_path / "other", other)
     with pytest.raises(
@@ -128,6 +144,8 @@ def test_another_encoder_is_refused_in_words(small, tmp_path):
 
 
 def test_patients_without_features_are_left_out_and_said(small, capsys):
+    from pathology.commands.train_msi_tcga import main
+
     lost = next(row.slide_id for row in small.cohort if row.split == "train" and not row.slide_id.endswith("-1") and row.label)
     small.slides = [slide_row(row.slide_id, "failed") if row.slide_id[:4] == lost[:4] else row for row in small.slides]
     main(small.training(settings=TINY))
@@ -138,6 +156,8 @@ def test_patients_without_features_are_left_out_and_said(small, capsys):
 
 
 def test_one_process_trains(small, monkeypatch, capsys):
+    from pathology.commands.train_msi_tcga import main
+
     job = replace(small.training(settings=TINY), hosts=("algo-1", "algo-2"), host="algo-2")
     main(job)
     monkeypatch.setenv("RANK", "1")

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from pathology.contracts.intervals import cluster_bootstrap, proportion, stratified_bootstrap
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
 
 
 @pytest.mark.slow
 def test_bootstrap_covers_the_known_auroc_of_two_normals():
     """Scores N(1, 1) against N(0, 1) have AUROC Φ(1/√2); a 95 % interval should hold it about 19 times in 20."""
+    from sklearn.metrics import roc_auc_score
+
     true = norm.cdf(1 / np.sqrt(2))
     generator = np.random.default_rng(0)
     held = 0
@@ -20,6 +21,8 @@ def test_bootstrap_covers_the_known_auroc_of_two_normals():
 
 
 def test_bootstrap_is_the_same_for_the_same_seed():
+    from sklearn.metrics import roc_auc_score
+
     truth, score = np.array([0, 0, 1, 1, 0, 1]), np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9])
     first = stratified_bootstrap(roc_auc_score, truth, score, resamples=200, seed=3)
     assert first == stratified_bootstrap(roc_auc_score, truth, score, resamples=200, seed=3)
@@ -27,6 +30,8 @@ def test_bootstrap_is_the_same_for_the_same_seed():
 
 
 def test_one_class_has_no_interval():
+    from sklearn.metrics import roc_auc_score
+
     with pytest.raises(ValueError, match="each class"):
         stratified_bootstrap(roc_auc_score, np.ones(4), np.arange(4.0))
 

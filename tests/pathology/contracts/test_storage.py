@@ -2,7 +2,6 @@ import threading
 
 import boto3
 import pytest
-from moto import mock_aws
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.storage import FolderStore, S3Store
 from pathology.contracts.uris import Uri
@@ -10,6 +9,8 @@ from pathology.contracts.uris import Uri
 
 @pytest.fixture(params=["folder", "s3"])
 def store(request, tmp_path):
+    from moto import mock_aws
+
     if request.param == "folder":
         yield FolderStore(tmp_path)
         return

@@ -14,7 +14,6 @@ from pathology.datasets.conic_split import (
     split,
     strata,
 )
-from sklearn.model_selection import StratifiedShuffleSplit
 
 OTHER = PrepareLizard(published_counts=False)
 LIZARD_LIKE = {"consep": 16, "crag": 64, "dpath": 70, "glas": 56, "pannuke": 32}
@@ -37,6 +36,8 @@ def divided(names, settings=OTHER):
 
 def published(names, fold):
     """The rule as facts about the challenge's baseline state it, step by step; the test side's source images."""
+    from sklearn.model_selection import StratifiedShuffleSplit
+
     sources = np.unique([name.split("-")[0] for name in names])
     _, cohorts = np.unique([source.split("_")[0] for source in sources], return_inverse=True)
     splitter = StratifiedShuffleSplit(n_splits=10, train_size=0.8, test_size=0.2, random_state=5)

@@ -20,7 +20,7 @@ def prepare(**values):
     fraction=st.sampled_from([0.1, 0.25, 0.5]),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_part_has_both_classes_or_it_is_refused(positives, negatives, folds, fraction, seed):
     patients = {f"P{number}": int(number < positives) for number in range(positives + negatives)}
     wanted = prepare(folds=folds, test_fraction=fraction, seed=seed)

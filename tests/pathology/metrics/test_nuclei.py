@@ -7,7 +7,6 @@ from pathology.contracts.tables_lizard import NucleiScoreRow
 from pathology.metrics.nuclei import ALL, MATCHED, OVERALL, NucleiScores, matched_classification, patch_rows
 from pathology.metrics.panoptic import aji, detect, dice, score, score_classes
 from pathology.nuclei.counts import central_counts
-from sklearn.metrics import accuracy_score, fbeta_score, precision_score, r2_score, recall_score
 
 CLASSES = ("round", "oval", "rare")
 SETTINGS = {"resamples": 100, "confidence": 0.9, "seed": 3}
@@ -122,6 +121,8 @@ def test_worked_typing():
 
 def slow(made, chosen):
     """Every overall measure of the patches ``chosen`` (with repeats), patch by patch; and each class's, None where it is nowhere."""
+    from sklearn.metrics import r2_score
+
     patches = [made[index] for index in chosen]
     blind = [score(true[..., 0], predicted[..., 0]) for _, _, true, predicted in patches]
     typed = [score_classes(true, predicted, 3) for _, _, true, predicted in patches]
@@ -185,6 +186,8 @@ def test_the_intervals_by_drawing_source_images(made, rows):
 
 
 def test_the_typing_against_scikit_learn(made):
+    from sklearn.metrics import accuracy_score, fbeta_score, precision_score, recall_score
+
     confusions = np.array([detect(true, predicted, 3).confusion for _, _, true, predicted in made])
     sources = [source for _, source, _, _ in made]
     pooled, found = matched_classification(confusions, sources, **SETTINGS)
@@ -278,6 +281,8 @@ def test_a_class_that_is_nowhere_has_no_score_and_takes_no_part(rows):
 
 def test_counts_that_do_not_vary():
     """Two nuclei on every patch: R² is 1 where all are counted and 0 otherwise, as scikit-learn has it."""
+
+    from sklearn.metrics import r2_score
 
     def rows(called):
         return [

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pathology.metrics.ranking import auroc, average_precision, precision_recall_curve, roc_curve, youden_threshold
-from sklearn import metrics
 
 
 @st.composite
@@ -17,8 +16,10 @@ def scored(draw):
 
 
 @given(scored())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_scikit_learn_agrees(case):
+    from sklearn import metrics
+
     truth, score = case
     assert auroc(truth, score) == pytest.approx(metrics.roc_auc_score(truth, score))
     assert average_precision(truth, score) == pytest.approx(metrics.average_precision_score(truth, score))
@@ -29,7 +30,7 @@ def test_scikit_learn_agrees(case):
 
 
 @given(scored())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_threshold_beats_youdens(case):
     truth, score = case
 

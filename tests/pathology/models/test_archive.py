@@ -5,8 +5,6 @@ import tarfile
 
 import pytest
 from pathology.contracts.errors import DataError
-from pathology.models import archive
-from pathology.models.archive import unpack
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, content: bytes = b"x", link: str = "") -> tuple[tarfile.TarInfo, bytes]:
@@ -35,6 +33,8 @@ def pack(path, *members):
     ],
 )
 def test_archives_that_attack(tmp_path, made, message):
+    from pathology.models.archive import unpack
+
     path = pack(tmp_path / "model.tar.gz", member("config.json"), made)
     with pytest.raises(DataError, match=message):
         unpack(path, tmp_path / "out")
@@ -43,6 +43,9 @@ def test_archives_that_attack(tmp_path, made, message):
 
 
 def test_too_many_files_and_twice_the_same(tmp_path, monkeypatch):
+    from pathology.models import archive
+    from pathology.models.archive import unpack
+
     monkeypatch.setattr(archive, "MAXIMUM_FILES", 3)
     path = pack(tmp_path / "many.tar.gz", *[member(str(number)) for number in range(4)])
     with pytest.raises(DataError, match="more than a model holds"):
@@ -53,6 +56,8 @@ def test_too_many_files_and_twice_the_same(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08\x00cut"])
 def test_no_archive(tmp_path, content):
+    from pathology.models.archive import unpack
+
     (tmp_path / "model.tar.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"model.tar.gz cannot be unpacked"):
         unpack(tmp_path / "model.tar.gz", tmp_path / "out")

@@ -4,17 +4,18 @@ import json
 import tarfile
 
 import pytest
-import torch
 from pathology.contracts.code import Code
 from pathology.contracts.errors import DataError
-from pathology.models.archive import EncoderIdentity, save_artefact, unpack
-from pathology.models.artefact import MsiConfig, OutOfFold, fold_file, load_artefact
-from pathology.models.attention_mil import GatedAttention
 
 
 @pytest.fixture
 def saved(tmp_path):
     """An ensemble of two; its folder."""
+    import torch
+    from pathology.models.archive import EncoderIdentity, save_artefact
+    from pathology.models.artefact import MsiConfig, OutOfFold, fold_file
+    from pathology.models.attention_mil import GatedAttention
+
     torch.manual_seed(0)
     weights = [GatedAttention(6, 8).state_dict() for _ in range(2)]
     folds = [fold_file(number, 3, 0.5, state) for number, state in enumerate(weights)]
@@ -38,6 +39,10 @@ def saved(tmp_path):
 
 
 def test_what_is_saved_is_loaded(saved):
+    import torch
+    from pathology.models.artefact import load_artefact
+    from pathology.models.attention_mil import GatedAttention
+
     loaded = load_artefact(saved)
     torch.manual_seed(0)
     bag = torch.randn(4, 6)
@@ -59,6 +64,8 @@ def test_what_is_saved_is_loaded(saved):
     ],
 )
 def test_another_configuration_is_refused(saved, change, message):
+    from pathology.models.artefact import load_artefact
+
     path = saved / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DataError, match=message) as caught:
@@ -67,6 +74,8 @@ def test_another_configuration_is_refused(saved, change, message):
 
 
 def test_damage_is_named(saved):
+    from pathology.models.artefact import load_artefact
+
     path = saved / "fold-1.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"!")
@@ -84,6 +93,9 @@ def test_damage_is_named(saved):
 
 
 def test_unpacking_what_was_packed(saved, tmp_path):
+    from pathology.models.archive import unpack
+    from pathology.models.artefact import load_artefact
+
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         tar.add(saved, ".")
     unpack(tmp_path / "model.tar.gz", tmp_path / "out")

@@ -3,17 +3,20 @@
 import math
 
 import pytest
-import torch
-from pathology.models.attention_mil import GatedAttention, cpu_threads
 
 
 @pytest.fixture
 def model():
+    import torch
+    from pathology.models.attention_mil import GatedAttention
+
     torch.manual_seed(0)
     return GatedAttention(dimension=6, hidden_size=8).eval()
 
 
 def test_padding_changes_nothing(model):
+    import torch
+
     bags = [torch.randn(count, 6) for count in (3, 7, 5)]
     padded = torch.full((3, 7, 6), 1e3)  # far from zero, so that a leak would show
     mask = torch.zeros(3, 7, dtype=torch.bool)
@@ -28,11 +31,15 @@ def test_padding_changes_nothing(model):
 
 
 def test_the_order_of_tiles_changes_nothing(model):
+    import torch
+
     bag = torch.randn(1, 9, 6)
     assert torch.allclose(model(bag), model(bag[:, torch.randperm(9)]), atol=1e-6)
 
 
 def test_tiles_are_standardised(model):
+    import torch
+
     bag = torch.randn(1, 9, 6)
     expected = model(bag)
     model.mean.fill_(3.0)
@@ -43,6 +50,8 @@ def test_tiles_are_standardised(model):
 
 
 def test_the_prior_undoes_the_weight_of_positives(model):
+    import torch
+
     bag = torch.randn(5, 6)
     before = model.probability(bag)
     model.prior.fill_(math.log(4))
@@ -51,11 +60,16 @@ def test_the_prior_undoes_the_weight_of_positives(model):
 
 
 def test_half_precision_features_are_read(model):
+    import torch
+
     bag = torch.randn(5, 6).half()
     assert model.probability(bag) == pytest.approx(model.probability(bag.float()), abs=1e-6)
 
 
 def test_threads_follow_the_work_and_are_restored():
+    import torch
+    from pathology.models.attention_mil import cpu_threads
+
     before = torch.get_num_threads()
     with cpu_threads(1e3):
         assert torch.get_num_threads() == 1

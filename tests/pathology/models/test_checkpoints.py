@@ -1,13 +1,14 @@
 """A checkpoint's name follows all that decides the weights."""
 
 from pathology.contracts.settings_mhist import TrainMhist
-from pathology.models.checkpoints import checkpoint_key
 
 SETTINGS, INPUTS = TrainMhist(), {"patches": "1", "images": "2"}
 
 
 def test_whatever_decides_the_weights_is_in_the_key():
     """Each of these alone; and the same again is the same."""
+    from pathology.models.checkpoints import checkpoint_key
+
     keys = [
         checkpoint_key("train_mhist", SETTINGS, INPUTS, "e"),
         checkpoint_key("train_lizard", SETTINGS, INPUTS, "e"),

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from patch_sets import patches
 from pathology.models.embedding_cache import cache_folder, embed_patches
 from pathology.models.encoder import load_encoder
@@ -84,6 +83,8 @@ def test_a_damaged_file_is_said_and_made_again(encoder, made, tmp_path, capsys, 
 
 
 def test_what_was_finished_survives_an_interruption(encoder, made, tmp_path, monkeypatch):
+    import torch
+
     monkeypatch.setattr("pathology.models.embedding_cache.PART", 4)
 
     class Cut(Counted):

@@ -6,10 +6,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from nuclear_models import network, picture, save
 from pathology.contracts.errors import DataError
-from pathology.models import serve_lizard
-from pathology.models.lizard_artefact import DECODER, SERVING, TUNED, Watershed, load_lizard, restore
+from pathology.models.lizard_artefact import DECODER, TUNED
 from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.classes import label_map
 from pathology.nuclei.watershed import STANDARD, Recipe
@@ -28,6 +26,9 @@ def encoder(tmp_path_factory):
 
 @pytest.mark.parametrize("tuning", TUNINGS)
 def test_what_is_saved_is_loaded(encoder, tmp_path, tuning):
+    from nuclear_models import network, picture, save
+    from pathology.models.lizard_artefact import load_lizard
+
     net = network(encoder, tuning)
     image = picture(0)
     loaded = load_lizard(save(tmp_path / "model", net), encoder)
@@ -45,6 +46,9 @@ def test_what_is_saved_is_loaded(encoder, tmp_path, tuning):
 
 @pytest.mark.parametrize("tuning", TUNINGS)
 def test_what_each_way_of_tuning_keeps(encoder, tmp_path, tuning):
+    from nuclear_models import network, picture, save
+    from pathology.models.lizard_artefact import load_lizard
+
     net = network(encoder, tuning)
     folder = save(tmp_path / "model", net)
     assert load_file(folder / DECODER).keys() == net.decoder.state_dict().keys()
@@ -56,6 +60,10 @@ def test_what_each_way_of_tuning_keeps(encoder, tmp_path, tuning):
 
 
 def test_the_same_network_gives_the_same_bytes(encoder, tmp_path):
+    from nuclear_models import network, save
+    from pathology.models import serve_lizard
+    from pathology.models.lizard_artefact import SERVING
+
     folders = [save(tmp_path / name, network(encoder, "lora")) for name in ("one", "two")]
     files = [{path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")} for folder in folders]
     assert files[0] == files[1]
@@ -64,6 +72,9 @@ def test_the_same_network_gives_the_same_bytes(encoder, tmp_path):
 
 
 def test_the_recipe_travels(encoder, tmp_path):
+    from nuclear_models import network, save
+    from pathology.models.lizard_artefact import Watershed, load_lizard
+
     recipe = Recipe(threshold=0.4, smoothing=1.5, smallest_marker=3, smallest=5, largest_hole=0)
     loaded = load_lizard(save(tmp_path / "model", network(encoder), recipe=recipe), encoder)
     assert loaded.predictor.recipe == loaded.config.recipe.recipe() == recipe
@@ -92,6 +103,9 @@ def test_the_recipe_travels(encoder, tmp_path):
     ],
 )
 def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
+    from nuclear_models import network, save
+    from pathology.models.lizard_artefact import load_lizard
+
     folder = save(tmp_path / "model", network(encoder, "lora"))
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -101,6 +115,9 @@ def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
 
 
 def test_another_encoder_is_refused(encoder, tmp_path):
+    from nuclear_models import network, save
+    from pathology.models.lizard_artefact import load_lizard
+
     make_tiny_encoder(tmp_path / "other", seed=1)
     folder = save(tmp_path / "model", network(encoder))
     with pytest.raises(DataError, match=r"trained on encoder tiny-seeded \(sha256 [0-9a-f]{12}…\) and was given tiny-seeded-1"):
@@ -109,6 +126,9 @@ def test_another_encoder_is_refused(encoder, tmp_path):
 
 @pytest.mark.parametrize("file", [DECODER, TUNED])
 def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
+    from nuclear_models import network, save
+    from pathology.models.lizard_artefact import load_lizard
+
     folder = save(tmp_path / "model", network(encoder, "lora"))
     tensors = load_file(folder / file)
     first = sorted(tensors)[0]
@@ -135,6 +155,9 @@ def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
 )
 @pytest.mark.parametrize("part", [0, 1])
 def test_weights_that_do_not_fit_are_named(encoder, change, message, part):
+    from nuclear_models import network
+    from pathology.models.lizard_artefact import restore
+
     net = network(encoder, "lora")
     states = [{name: value.clone() for name, value in state.items()} for state in (net.decoder.state_dict(), net.encoder_state())]
     name = sorted(states[part])[0]
@@ -144,6 +167,9 @@ def test_weights_that_do_not_fit_are_named(encoder, change, message, part):
 
 
 def test_a_network_is_restored_to_the_last_bit(encoder):
+    from nuclear_models import network
+    from pathology.models.lizard_artefact import restore
+
     one, other = network(encoder, "lora"), network(encoder, "lora", seed=1)
     restore(other, one.decoder.state_dict(), one.encoder_state())
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())

@@ -10,12 +10,9 @@ Data and training take seed 0, which was not chosen by trying; settings were cho
 
 import numpy as np
 import pytest
-from lizard_jobs import write_labels
 from pathology.contracts.intervals import cluster_bootstrap
 from pathology.contracts.settings_lizard import LIZARD_CLASSES, TrainLizard
-from pathology.models.lizard_artefact import load_lizard
 from pathology.nuclei.classes import instance_classes
-from sklearn.metrics import cohen_kappa_score
 
 from benchmarks.lizard import DATA, MODEL, MODELS, held_out, outline, prepare, scores_of, train
 from demo.nuclei import make_nuclei
@@ -28,6 +25,8 @@ SHORT = TrainLizard(epochs=4, batch_size=2, width=8, learning_rate=1e-2)
 
 def deal_classes(data):
     """Give the nuclei of ``data`` one another's classes, whatever their patch; labels.npy and counts.csv are written again."""
+    from lizard_jobs import write_labels
+
     labels = np.load(data / "labels.npy")
     found = [instance_classes(each, len(LIZARD_CLASSES)) for each in labels]
     dealt = iter(np.random.default_rng(0).permutation(np.concatenate([kinds for _, kinds in found])))
@@ -40,12 +39,16 @@ def deal_classes(data):
 
 def kappa(confusion):
     """(K, K) of true by predicted class."""
+    from sklearn.metrics import cohen_kappa_score
+
     true, predicted = np.indices(confusion.shape)
     return cohen_kappa_score(true.ravel(), predicted.ravel(), sample_weight=confusion.ravel())
 
 
 def learnt(folder, shuffled=False):
     """Train on what was painted below ``folder``; the test patches' scores, and the interval of kappa; printed to be recorded."""
+    from pathology.models.lizard_artefact import load_lizard
+
     prepare(folder)
     train(folder, SHORT.model_copy(update={"shuffle_labels": shuffled}))
     predicted = outline(load_lizard(folder / MODEL, folder / MODELS).predictor, held_out(folder))

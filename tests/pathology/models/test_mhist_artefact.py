@@ -8,10 +8,8 @@ import torch
 from patch_sets import patches
 from pathology.contracts.code import Code
 from pathology.contracts.errors import DataError, RequestError
-from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
 from pathology.models.encoder import load_encoder
-from pathology.models.mhist_artefact import HEAD, TUNED, Head, MhistConfig, Validation, Weights, load_mhist
-from pathology.models.patch_classifier import PatchClassifier, fold_adapters, serving_encoder, tune_encoder
+from pathology.models.mhist_artefact import HEAD, TUNED
 from pathology.models.tiny import make_tiny_encoder
 from safetensors.torch import load_file, save_file
 
@@ -28,6 +26,8 @@ def encoder(tmp_path_factory):
 
 def classifier(encoder, tune, seed=0):
     """One whose trained parameters are not where they started."""
+    from pathology.models.patch_classifier import PatchClassifier
+
     loaded = load_encoder(encoder, precision="float32")
     made = PatchClassifier(loaded.card, loaded.model, tune, rank=4, blocks=1, seed=seed)
     generator = torch.Generator().manual_seed(seed)
@@ -40,6 +40,9 @@ def classifier(encoder, tune, seed=0):
 
 def save(folder, made, **changes):
     """Save a classifier as its artefact."""
+    from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
+    from pathology.models.mhist_artefact import MhistConfig, Validation, Weights
+
     card = made.card
     head_hash, head = pack_tensors(made.head_state())
     files, tuned = {HEAD: head}, None
@@ -70,6 +73,8 @@ def save(folder, made, **changes):
 
 @pytest.mark.parametrize("tune", TUNES)
 def test_what_is_saved_is_loaded(encoder, tmp_path, tune):
+    from pathology.models.mhist_artefact import load_mhist
+
     made = classifier(encoder, tune)
     batch = np.stack(patches(6)[0])
     with torch.inference_mode():
@@ -85,6 +90,8 @@ def test_what_is_saved_is_loaded(encoder, tmp_path, tune):
 
 
 def test_what_each_way_of_tuning_trains(encoder):
+    from pathology.models.patch_classifier import tune_encoder
+
     trained = {tune: set(classifier(encoder, tune).encoder_state()) for tune in TUNES}
     everything = set(load_encoder(encoder).model.state_dict())
     assert trained["linear"] == set() and trained["full"] == everything
@@ -97,6 +104,8 @@ def test_what_each_way_of_tuning_trains(encoder):
 
 
 def test_new_adapters_change_nothing_and_folded_ones_leave_the_encoders_own_names(encoder):
+    from pathology.models.patch_classifier import PatchClassifier, fold_adapters, serving_encoder
+
     plain = load_encoder(encoder, precision="float32")
     batch = np.stack(patches(2)[0])
     expected = plain.embed(batch)
@@ -110,6 +119,8 @@ def test_new_adapters_change_nothing_and_folded_ones_leave_the_encoders_own_name
 
 
 def test_the_seed_alone_starts_the_adapters(encoder):
+    from pathology.models.patch_classifier import PatchClassifier
+
     states = []
     for seed, noise in ((0, 1), (0, 2), (1, 1)):
         torch.manual_seed(noise)
@@ -136,6 +147,8 @@ def test_the_seed_alone_starts_the_adapters(encoder):
     ],
 )
 def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
+    from pathology.models.mhist_artefact import load_mhist
+
     folder = save(tmp_path / "model", classifier(encoder, "lora"))
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -145,6 +158,8 @@ def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
 
 
 def test_another_encoder_is_refused(encoder, tmp_path):
+    from pathology.models.mhist_artefact import load_mhist
+
     make_tiny_encoder(tmp_path / "other", seed=1)
     folder = save(tmp_path / "model", classifier(encoder, "linear"))
     with pytest.raises(DataError, match=r"trained on encoder tiny-seeded \(sha256 [0-9a-f]{12}…\) and was given tiny-seeded-1"):
@@ -153,6 +168,8 @@ def test_another_encoder_is_refused(encoder, tmp_path):
 
 @pytest.mark.parametrize("file", [HEAD, TUNED])
 def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
+    from pathology.models.mhist_artefact import load_mhist
+
     folder = save(tmp_path / "model", classifier(encoder, "lora"))
     tensors = load_file(folder / file)
     first = sorted(tensors)[0]
@@ -175,10 +192,14 @@ def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
     ],
 )
 def test_a_head_of_another_shape_is_refused(tensors, message):
+    from pathology.models.mhist_artefact import Head
+
     with pytest.raises(DataError, match=message):
         Head.of(tensors, 4)
 
 
 def test_probabilities_stay_finite_far_out():
+    from pathology.models.mhist_artefact import Head
+
     head = Head(np.ones(2), 0.0)
     assert head.probabilities(np.array([[-1e4, -1e4], [0, 0], [1e4, 1e4]])).tolist() == [0.0, 0.5, 1.0]

@@ -12,13 +12,10 @@ by trying; epochs, rates and the number of patches were chosen on data of seed 1
 import numpy as np
 import pytest
 from msi_jobs import processing_job, training_job
-from pathology.commands import prepare_mhist, train_mhist
 from pathology.contracts.intervals import stratified_bootstrap
 from pathology.contracts.settings_mhist import PrepareMhist, TrainMhist
 from pathology.datasets.mhist import read_patches
 from pathology.metrics.ranking import auroc
-from pathology.models.mhist_artefact import load_mhist
-from pathology.models.serve_mhist import input_fn, predict_fn
 from pathology.models.tiny import make_tiny_encoder
 
 from demo.patches import make_patches
@@ -36,6 +33,8 @@ class Prepared:
     """Patches as PrepareMhist leaves them, and the tiny encoder."""
 
     def __init__(self, root, shuffled):
+        from pathology.commands import prepare_mhist
+
         self.root = root
         make_patches(root / "raw", COUNT, shuffled=shuffled)
         inputs = {"annotations": root / "raw", "images": root / "raw" / "images"}
@@ -45,6 +44,10 @@ class Prepared:
 
     def interval(self, folder, tune):
         """Train below ``folder``; AUROC on the test patches, printed so that it can be recorded."""
+        from pathology.commands import train_mhist
+        from pathology.models.mhist_artefact import load_mhist
+        from pathology.models.serve_mhist import input_fn, predict_fn
+
         channels = {
             "training": self.root / "images",
             "models": self.root / "models",

@@ -2,12 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 from pathology.contracts.errors import DataError
 from pathology.contracts.settings_lizard import TrainLizard
-from pathology.models.augmentation import blur_jitter, draw_turn, sample_generator, stain_jitter, turned
-from pathology.models.epoch_batches import Share, TrainingBatches, ValidationBatches
-from pathology.models.nuclear_batches import NuclearPatches, Shuffled, draw_weights, targets_of, turned_distances
 from pathology.nuclei.targets import distance_maps
 
 SIDE = 64
@@ -28,10 +24,14 @@ def patch(seed, kind=1):
 
 
 def patches(kinds, **options):
+    from pathology.models.nuclear_batches import NuclearPatches
+
     return NuclearPatches([patch(seed, kind) for seed, kind in enumerate(kinds)], 3, **options)
 
 
 def test_a_control_gives_pictures_one_anothers_nuclei():
+    from pathology.models.nuclear_batches import Shuffled
+
     plain = [patch(seed) for seed in range(20)]
     dealt = Shuffled(plain, (0, 0))
     assert len(dealt) == 20
@@ -43,6 +43,10 @@ def test_a_control_gives_pictures_one_anothers_nuclei():
 
 @pytest.mark.parametrize(("turns", "mirrored"), TURNS)
 def test_maps_move_as_nuclei_do(turns, mirrored):
+    import torch
+    from pathology.models.augmentation import turned
+    from pathology.models.nuclear_batches import turned_distances
+
     _, labels = patch(0)
     instances = torch.from_numpy(labels[..., 0].astype(np.int32))
     moved = turned_distances(torch.from_numpy(distance_maps(labels[..., 0])), turns, mirrored)
@@ -52,6 +56,9 @@ def test_maps_move_as_nuclei_do(turns, mirrored):
 
 
 def test_the_eight_symmetries_differ_and_are_all_drawn():
+    import torch
+    from pathology.models.augmentation import draw_turn, sample_generator, turned
+
     picture = torch.arange(9).reshape(3, 3)
     assert len({turned(picture, *each).numpy().tobytes() for each in TURNS}) == 8
     assert {draw_turn(sample_generator(number)) for number in range(200)} == set(TURNS)
@@ -59,6 +66,10 @@ def test_the_eight_symmetries_differ_and_are_all_drawn():
 
 def test_an_augmented_patch_is_one_patch_still():
     """Stains and blur change the picture only; its nuclei are the same ones, moved as the picture was."""
+    import torch
+    from pathology.models.augmentation import sample_generator
+    from pathology.models.nuclear_batches import NuclearPatches
+
     image, labels = patch(1)
     image[..., :] = np.where(labels[..., :1] > 0, 60, 220)  # so that nuclei can be seen
     data = NuclearPatches([(image, labels)], 3, augment=True)
@@ -79,6 +90,8 @@ def test_an_augmented_patch_is_one_patch_still():
 
 
 def test_without_augmentation_patches_stay_as_they_are():
+    from pathology.models.augmentation import sample_generator
+
     data = patches([1, 2])
     pixels, labels, distances, index = data.drawn(1, sample_generator(0))
     image, truth = data.patches[1]
@@ -88,6 +101,9 @@ def test_without_augmentation_patches_stay_as_they_are():
 
 
 def test_blur_softens_every_second_patch_by_little():
+    import torch
+    from pathology.models.augmentation import blur_jitter, sample_generator
+
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 32, 32), np.uint8))
     changed = [blur_jitter(image, sample_generator(number)) for number in range(100)]
     softened = [picture for picture in changed if not torch.equal(picture, image)]
@@ -101,6 +117,9 @@ def test_blur_softens_every_second_patch_by_little():
 
 
 def test_blur_takes_nothing_from_what_stain_jitter_draws():
+    import torch
+    from pathology.models.augmentation import sample_generator, stain_jitter
+
     image = torch.from_numpy(patch(0)[0].transpose(2, 0, 1).copy())
     one, other = sample_generator(0), sample_generator(0)
     assert torch.equal(stain_jitter(image, one), stain_jitter(image, other))
@@ -108,6 +127,8 @@ def test_blur_takes_nothing_from_what_stain_jitter_draws():
 
 def test_rare_classes_are_drawn_more_often():
     """Eight patches of class 1, one of class 2, one with both 1 and 3."""
+    from pathology.models.nuclear_batches import draw_weights
+
     counts = np.array([[5, 0, 0]] * 8 + [[0, 1, 0], [9, 0, 2]])
     full = draw_weights(counts, 1.0)
     assert full.sum() == pytest.approx(1)
@@ -119,6 +140,8 @@ def test_rare_classes_are_drawn_more_often():
 
 
 def test_a_patch_without_nuclei_counts_as_common():
+    from pathology.models.nuclear_batches import draw_weights
+
     weights = draw_weights(np.array([[1, 0], [1, 0], [1, 1], [0, 0]]), 1.0)
     assert weights[3] == weights[0] < weights[2]
     assert draw_weights(np.zeros((3, 2), int), 1.0) == pytest.approx(1 / 3)
@@ -136,6 +159,8 @@ def test_the_order_is_the_seeds_and_the_epochs():
 
 
 def test_a_patch_drawn_again_is_changed_otherwise():
+    from pathology.models.epoch_batches import Share, TrainingBatches
+
     data = patches([1, 2, 2, 2], balance=1.0, augment=True)
     share = Share.of(TrainLizard(batch_size=4), 0, 1)
     batches = next(found for epoch in range(9) if len(set((found := TrainingBatches(data, share, 0, epoch)).order)) < 4)
@@ -144,6 +169,8 @@ def test_a_patch_drawn_again_is_changed_otherwise():
 
 
 def test_a_step_holds_the_same_patches_however_it_is_cut():
+    from pathology.models.epoch_batches import Share, TrainingBatches
+
     data = patches([1, 2, 3, 1, 1, 1, 1, 0, 1, 1], balance=0.5, augment=True)
     expected = None
     for world, accumulation in ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1)):
@@ -163,6 +190,8 @@ def test_a_step_holds_the_same_patches_however_it_is_cut():
 
 
 def test_every_validation_patch_counts_once():
+    from pathology.models.epoch_batches import ValidationBatches
+
     data = patches([1, 2, 3, 0, 1])
     for world in (1, 2, 3):
         counted = []
@@ -175,6 +204,9 @@ def test_every_validation_patch_counts_once():
 
 
 def test_targets_are_nucleus_and_class():
+    import torch
+    from pathology.models.nuclear_batches import targets_of
+
     _, labels, distances, *_ = (value[None] for value in patches([2]).plain(0))
     found = targets_of(labels, distances)
     assert torch.equal(found.nucleus, (labels[:, 0] > 0).float()) and found.nucleus.dtype == torch.float32

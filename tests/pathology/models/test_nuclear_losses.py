@@ -3,13 +3,13 @@
 import math
 
 import pytest
-import torch
-from pathology.models.nuclear_losses import SMOOTH, Targets, class_loss, distance_loss, losses, nucleus_loss
-from pathology.models.nuclear_unet import Maps
 
 
 def test_nucleus():
     """Two px of four are nucleus and every probability is a half: Dice is 2·1 / (2 + 2)."""
+    import torch
+    from pathology.models.nuclear_losses import SMOOTH, nucleus_loss
+
     truth = torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
     found = nucleus_loss(torch.zeros(2, 2, 2), truth)
     assert found[0] == pytest.approx(math.log(2) + 1 - (2 + SMOOTH) / (4 + SMOOTH), abs=1e-6)
@@ -19,6 +19,9 @@ def test_nucleus():
 def test_classes():
     """Three channels at a third each; of four px two are background, one of each class: the sum of three Dice losses, and the mean
     over all four px and over the two in nuclei."""
+    import torch
+    from pathology.models.nuclear_losses import SMOOTH, class_loss
+
     truth = torch.tensor([[[0, 0], [1, 2]]])
     found = class_loss(torch.zeros(1, 3, 2, 2), truth)
     background = 1 - (2 * 2 / 3 + SMOOTH) / (4 / 3 + 2 + SMOOTH)
@@ -28,6 +31,9 @@ def test_classes():
 
 def test_a_class_that_a_patch_has_not_is_left_to_cross_entropy():
     """Two channels' Dice at a third each; the third's would be 1."""
+    import torch
+    from pathology.models.nuclear_losses import SMOOTH, class_loss
+
     found = class_loss(torch.zeros(1, 3, 2, 2), torch.tensor([[[0, 0], [1, 1]]]))
     each = 1 - (2 * 2 / 3 + SMOOTH) / (4 / 3 + 2 + SMOOTH)
     assert found[0] == pytest.approx(math.log(3) * (1 + 2 / (2 + SMOOTH)) + 2 * each, abs=1e-6)
@@ -35,6 +41,9 @@ def test_a_class_that_a_patch_has_not_is_left_to_cross_entropy():
 
 def test_distances():
     """A constant error has no slope inside; one map wrong by a half is a quarter over two maps."""
+    import torch
+    from pathology.models.nuclear_losses import distance_loss
+
     nucleus = torch.zeros(1, 9, 9)
     nucleus[0, 4, 4] = 1
     truth = torch.zeros(1, 2, 9, 9)
@@ -46,6 +55,9 @@ def test_distances():
 @pytest.mark.parametrize(("channel", "axis"), [(0, 3), (1, 2)])
 def test_slopes(channel, axis):
     """A ramp of 1 a px along a map's own axis: the 5×5 kernel gives Σ x²/(x² + y²), which is 12 by symmetry; across it gives 0."""
+    import torch
+    from pathology.models.nuclear_losses import SMOOTH, distance_loss
+
     nucleus = torch.zeros(1, 9, 9)
     nucleus[0, 4, 4] = 1
     truth = torch.zeros(1, 2, 9, 9)
@@ -59,6 +71,10 @@ def test_slopes(channel, axis):
 
 
 def test_a_perfect_answer_costs_almost_nothing_and_each_patch_has_its_own():
+    import torch
+    from pathology.models.nuclear_losses import Targets, losses
+    from pathology.models.nuclear_unet import Maps
+
     nucleus = torch.zeros(2, 16, 16)
     nucleus[0, 4:8, 4:8] = 1
     classes = nucleus.long() * 2
@@ -76,6 +92,10 @@ def test_a_perfect_answer_costs_almost_nothing_and_each_patch_has_its_own():
 
 
 def test_half_precision_around_it_changes_nothing():
+    import torch
+    from pathology.models.nuclear_losses import Targets, losses
+    from pathology.models.nuclear_unet import Maps
+
     generator = torch.Generator().manual_seed(0)
     nucleus = (torch.rand(1, 32, 32, generator=generator) > 0.7).float()
     distances = torch.rand(1, 2, 32, 32, generator=generator)

@@ -2,19 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.settings_lizard import TrainLizard
 from pathology.metrics.panoptic import dice, score
-from pathology.models.checkpoints import LAST
 from pathology.models.encoder import load_encoder
-from pathology.models.nuclear_batches import NuclearPatches
-from pathology.models.nuclear_training import MOST_SCORED, evenly, nuclei_of, patch_scores, train, validate
-from pathology.models.nuclear_unet import Maps, NuclearUnet
 from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.targets import distance_maps
 from safetensors.torch import load_file
-from trainings import Elsewhere, digest
+from trainings import Elsewhere
 
 QUICK = TrainLizard(
     encoder="lora", epochs=3, batch_size=4, accumulation=2, rank=2, width=4, learning_rate=1e-2, encoder_learning_rate=1e-3
@@ -49,12 +44,17 @@ def patches(count, seed):
 
 
 def built(encoder, settings):
+    from pathology.models.nuclear_unet import NuclearUnet
+
     base = load_encoder(encoder, precision="float32")
     return NuclearUnet(base, 2, settings.width, settings.encoder, settings.rank, settings.seed)
 
 
 def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
     """Train; what was trained, by name, and the best epoch."""
+    from pathology.models.nuclear_batches import NuclearPatches
+    from pathology.models.nuclear_training import train
+
     net = built(encoder, settings)
     data = NuclearPatches(patches(train_count, 1), 2, settings.balance, settings.augment)
     best = train(net, data, NuclearPatches(patches(VALIDATION, 2), 2), settings, folder)
@@ -64,10 +64,16 @@ def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
 
 def run(encoder, folder):
     """Train, for another process; the hash of the trained weights."""
+    from trainings import digest
+
     return digest(weights(encoder, folder)[0])
 
 
 def test_what_a_checkpoint_holds_and_that_a_finished_training_is_not_done_again(encoder, tmp_path, capsys):
+    import torch
+    from pathology.models.checkpoints import LAST
+    from trainings import digest
+
     first, best = weights(encoder, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {LAST, f"best-{best.epoch}.safetensors"}
     content = torch.load(tmp_path / LAST, weights_only=True)
@@ -91,6 +97,8 @@ def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
 def test_two_processes_give_one_process_weights(encoder, tmp_path):
     """Both cut a step into four patches. Larger parts take other convolutions: where a ReLU's input is 0 but for their rounding
     its gradient comes or goes, and Adam makes that as large as a step (seen: one of 300,000 inputs, 0.06 in the end)."""
+    import torch
+
     alone, best = weights(encoder, tmp_path / "alone", QUICK.model_copy(update={"accumulation": 4}))
     done = ELSEWHERE.train_in_two(encoder, tmp_path / "two")
     assert done.returncode == 0, done.stderr[-2000:]
@@ -121,6 +129,8 @@ def test_patience_ends_it(encoder, tmp_path, capsys):
 
 def test_bfloat16_trains(encoder, tmp_path):
     """Adapters too: through checkpointed blocks, in half precision."""
+    import torch
+
     start = built(encoder, QUICK)
     trained, best = weights(encoder, tmp_path, QUICK.model_copy(update={"precision": "bfloat16"}))
     assert np.isfinite(best.validation_loss)
@@ -130,6 +140,10 @@ def test_bfloat16_trains(encoder, tmp_path):
 
 
 def test_what_is_wrong_is_named(encoder, tmp_path):
+    import torch
+    from pathology.models.nuclear_batches import NuclearPatches
+    from pathology.models.nuclear_training import train
+
     with pytest.raises(RequestError, match="batch-size 5 is global and is shared by 1 processes in 2 parts"):
         weights(encoder, tmp_path, QUICK.model_copy(update={"batch_size": 5}))
     net = built(encoder, QUICK)
@@ -141,6 +155,8 @@ def test_what_is_wrong_is_named(encoder, tmp_path):
 
 
 def test_which_patches_are_scored():
+    from pathology.models.nuclear_training import MOST_SCORED, evenly
+
     assert evenly(5, MOST_SCORED) == [0, 1, 2, 3, 4]
     assert evenly(9, 3) == [0, 4, 8]
     many = evenly(1000, MOST_SCORED)
@@ -150,6 +166,9 @@ def test_which_patches_are_scored():
 
 def perfect(labels):
     """Maps that say exactly what the labels (B, H, W, 2) say."""
+    import torch
+    from pathology.models.nuclear_unet import Maps
+
     nucleus = torch.from_numpy((labels[..., 0] > 0).astype(np.float32))
     distances = torch.from_numpy(np.stack([distance_maps(each[..., 0]) for each in labels]))
     classes = torch.nn.functional.one_hot(torch.from_numpy(labels[..., 1].astype(np.int64)), 3).movedim(-1, 1).float()
@@ -158,6 +177,9 @@ def perfect(labels):
 
 def test_scores_of_patches():
     """A perfect patch, one where half of the nuclei are not seen, one without any."""
+    import torch
+    from pathology.models.nuclear_training import nuclei_of, patch_scores
+
     labels = np.stack([each for _, each in patches(3, 3)])
     labels[2] = 0
     maps, distances = perfect(labels)
@@ -177,6 +199,8 @@ def test_scores_of_patches():
 
 
 def test_maps_without_numbers_are_no_nuclei():
+    from pathology.models.nuclear_training import nuclei_of
+
     maps, _ = perfect(np.stack([patches(1, 3)[0][1]]))
     maps.distances[0, 0, 0, 0] = float("inf")
     assert not nuclei_of(maps, 0).any()
@@ -185,6 +209,10 @@ def test_maps_without_numbers_are_no_nuclei():
 @pytest.mark.slow
 def test_it_learns_to_find_discs_and_to_tell_them_apart(encoder, tmp_path):
     """Untrained it finds none; after two hundred steps most, with the right class."""
+    import torch
+    from pathology.models.nuclear_batches import NuclearPatches
+    from pathology.models.nuclear_training import nuclei_of, train, validate
+
     settings = QUICK.model_copy(
         update={"encoder": "frozen", "epochs": 20, "batch_size": 4, "accumulation": 1, "width": 8, "learning_rate": 1e-2}
     )

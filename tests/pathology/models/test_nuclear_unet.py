@@ -2,10 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
-from nuclear_models import network, picture
 from pathology.contracts.errors import DataError
-from pathology.models.nuclear_unet import depths, lay
 from pathology.models.tiny import make_tiny_encoder
 
 CLASSES = 6
@@ -19,11 +16,17 @@ def encoder(tmp_path_factory):
 
 
 def pixels(*sizes):
+    import torch
+    from nuclear_models import picture
+
     return torch.from_numpy(np.stack([picture(seed, *size) for seed, size in enumerate(sizes)])).permute(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize("size", [(224, 224), (256, 256), (448, 448), (33, 101), (32, 257)])
 def test_maps_have_the_size_of_the_picture(encoder, size):
+    import torch
+    from nuclear_models import network
+
     with torch.inference_mode():
         maps = network(encoder)(pixels(size, size))
     assert maps.nucleus.shape == (2, *size)
@@ -34,11 +37,16 @@ def test_maps_have_the_size_of_the_picture(encoder, size):
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31)])
 def test_too_small_a_picture_is_refused(encoder, size):
+    from nuclear_models import network
+
     with pytest.raises(DataError, match=f"the image is {size[1]} × {size[0]} px, and at least 32 a side are needed"):
         network(encoder)(pixels(size))
 
 
 def test_a_patch_alone_gives_what_it_gives_among_others(encoder):
+    import torch
+    from nuclear_models import network
+
     net = network(encoder)
     batch = pixels((64, 64), (64, 64))
     with torch.inference_mode():
@@ -53,6 +61,9 @@ def test_a_patch_alone_gives_what_it_gives_among_others(encoder):
 )
 def test_features_lie_where_they_were_seen(size, step, cell, grid):
     """Against bilinear interpolation, place by place: the middles of cells and of steps, edges continued."""
+    import torch
+    from pathology.models.nuclear_unet import lay
+
     features = torch.randn(2, 3, *grid, generator=torch.Generator().manual_seed(0))
     found = lay(features, size, step, cell)
     assert found.shape == (2, 3, size[0] // step, size[1] // step)
@@ -72,6 +83,8 @@ def _shares(place, cells):
 
 
 def test_features_are_taken_after_each_quarter():
+    from pathology.models.nuclear_unet import depths
+
     assert depths(40) == [9, 19, 29, 39]
     assert depths(2) == [0, 0, 1, 1]
     assert depths(1) == [0, 0, 0, 0]
@@ -79,6 +92,8 @@ def test_features_are_taken_after_each_quarter():
 
 def step(net, half=False):
     """One step down the slope of an arbitrary loss."""
+    import torch
+
     optimizer = torch.optim.SGD([value for value in net.parameters() if value.requires_grad], 0.1)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
         maps = net.train()(pixels((64, 64)))
@@ -88,6 +103,9 @@ def step(net, half=False):
 
 
 def test_a_frozen_encoder_stays_and_the_decoder_moves(encoder):
+    import torch
+    from nuclear_models import network
+
     net = network(encoder)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     step(net)
@@ -99,6 +117,9 @@ def test_a_frozen_encoder_stays_and_the_decoder_moves(encoder):
 
 def test_it_trains_where_it_has_predicted(encoder):
     """Interpolation weights are kept by size; made in inference mode they could not be trained through."""
+    import torch
+    from nuclear_models import network
+
     net = network(encoder)
     with torch.inference_mode():
         net(pixels((40, 104)))
@@ -106,6 +127,9 @@ def test_it_trains_where_it_has_predicted(encoder):
 
 
 def test_adapters_move_and_what_they_adapt_stays(encoder):
+    import torch
+    from nuclear_models import network
+
     net = network(encoder, "lora")
     before = {name: value.clone() for name, value in net.state_dict().items()}
     step(net)
@@ -116,6 +140,9 @@ def test_adapters_move_and_what_they_adapt_stays(encoder):
 
 
 def test_half_precision_is_near_and_gives_float32(encoder):
+    import torch
+    from nuclear_models import network
+
     net = network(encoder)
     with torch.inference_mode():
         exact = net(pixels((64, 64)))
@@ -129,6 +156,9 @@ def test_half_precision_is_near_and_gives_float32(encoder):
 
 
 def test_folded_adapters_give_the_same(encoder):
+    import torch
+    from nuclear_models import network
+
     net = network(encoder, "lora")
     with torch.inference_mode():
         before = net(pixels((64, 64)))
@@ -139,6 +169,9 @@ def test_folded_adapters_give_the_same(encoder):
 
 
 def test_a_seed_decides_the_start(encoder):
+    import torch
+    from nuclear_models import network
+
     one, same, other = (network(encoder, "lora", seed) for seed in (0, 0, 1))
     values = [torch.cat([value.flatten() for value in net.parameters() if value.requires_grad]) for net in (one, same, other)]
     assert torch.equal(values[0], values[1]) and not torch.equal(values[0], values[2])

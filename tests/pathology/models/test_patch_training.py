@@ -8,18 +8,10 @@ import torch
 from patch_sets import patches
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.settings_mhist import TrainMhist
-from pathology.models import epoch_training
-from pathology.models.augmentation import augment, sample_generator, stain_jitter
-from pathology.models.checkpoints import LAST
 from pathology.models.encoder import load_encoder
-from pathology.models.epoch_batches import Share, TrainingBatches, ValidationBatches
-from pathology.models.epoch_training import World, rate_at
-from pathology.models.patch_batches import LabelledPatches
-from pathology.models.patch_classifier import PatchClassifier
-from pathology.models.patch_training import train
 from pathology.models.tiny import make_tiny_encoder
 from safetensors.torch import load_file
-from trainings import Elsewhere, digest
+from trainings import Elsewhere
 
 QUICK = TrainMhist(
     tune="lora", epochs=3, batch_size=8, accumulation=2, rank=4, blocks=1, learning_rate=1e-2, encoder_learning_rate=1e-3
@@ -36,12 +28,17 @@ def encoder(tmp_path_factory):
 
 
 def data(count, seed):
+    from pathology.models.patch_batches import LabelledPatches
+
     made, labels = patches(count, seed)
     return LabelledPatches(made, labels.astype(float))
 
 
 def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
     """Train; the trained tensors and the best epoch."""
+    from pathology.models.patch_classifier import PatchClassifier
+    from pathology.models.patch_training import train
+
     loaded = load_encoder(encoder, precision="float32")
     made = PatchClassifier(loaded.card, loaded.model, settings.tune, settings.rank, settings.blocks, settings.seed)
     best = train(made, data(train_count, 1), data(VALIDATION, 2), settings, folder)
@@ -50,6 +47,8 @@ def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
 
 def run(encoder, folder):
     """Train, for another process; the hash of the trained weights."""
+    from trainings import digest
+
     return digest(weights(encoder, folder)[0])
 
 
@@ -65,6 +64,8 @@ def test_it_learns_the_texture(encoder, tmp_path, tune, capsys):
 
 
 def test_a_checkpoint_holds_only_what_is_trained(encoder, tmp_path):
+    from pathology.models.checkpoints import LAST
+
     tensors, best = weights(encoder, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {LAST, f"best-{best.epoch}.safetensors"}
     content = torch.load(tmp_path / LAST, weights_only=True)
@@ -75,6 +76,8 @@ def test_a_checkpoint_holds_only_what_is_trained(encoder, tmp_path):
 
 
 def test_a_finished_training_is_not_done_again(encoder, tmp_path, capsys):
+    from trainings import digest
+
     first, best = weights(encoder, tmp_path)
     capsys.readouterr()
     again, same = weights(encoder, tmp_path)
@@ -84,6 +87,8 @@ def test_a_finished_training_is_not_done_again(encoder, tmp_path, capsys):
 
 
 def test_patience_ends_it_and_a_restart_does_not_undo_that(encoder, tmp_path, capsys):
+    from trainings import digest
+
     settings = QUICK.model_copy(update={"epochs": 30, "patience": 1, "learning_rate": 1.0, "encoder_learning_rate": 0.1})
     first, best = weights(encoder, tmp_path, settings)
     epochs = capsys.readouterr().out.count("Training Loss")
@@ -97,6 +102,9 @@ def test_patience_ends_it_and_a_restart_does_not_undo_that(encoder, tmp_path, ca
     "damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"cos\nsystem"]
 )
 def test_a_checkpoint_that_cannot_be_read_is_said(encoder, tmp_path, capsys, damage):
+    from pathology.models.checkpoints import LAST
+    from trainings import digest
+
     first, _ = weights(encoder, tmp_path)
     (tmp_path / LAST).write_bytes(damage((tmp_path / LAST).read_bytes()))
     again, _ = weights(encoder, tmp_path)
@@ -145,6 +153,9 @@ def test_processes_with_different_checkpoints_are_refused(encoder, tmp_path):
     ],
 )
 def test_only_a_lost_process_is_called_that(monkeypatch, size, error, expected):
+    from pathology.models import epoch_training
+    from pathology.models.epoch_training import World
+
     monkeypatch.setattr(epoch_training, "LAST_WORDS_SECONDS", 0.0)
     with pytest.raises(expected) as raised, World(0, size, size).together():
         raise error
@@ -153,6 +164,8 @@ def test_only_a_lost_process_is_called_that(monkeypatch, size, error, expected):
 
 
 def test_a_step_is_worth_the_same_however_it_is_cut():
+    from pathology.models.epoch_batches import Share, TrainingBatches
+
     made = data(21, 0)
     for world, accumulation in ((1, 1), (2, 1), (1, 4), (2, 2), (4, 2)):
         settings = QUICK.model_copy(update={"batch_size": 8, "accumulation": accumulation})
@@ -178,6 +191,8 @@ def test_a_step_is_worth_the_same_however_it_is_cut():
 
 
 def test_every_validation_patch_counts_once():
+    from pathology.models.epoch_batches import ValidationBatches
+
     made = data(7, 0)
     for world in (1, 2, 3):
         counted, lengths = [], set()
@@ -192,6 +207,8 @@ def test_every_validation_patch_counts_once():
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
+    from pathology.models.epoch_batches import Share
+
     with pytest.raises(
         RequestError, match="batch-size 8 is global and is shared by 3 processes in 2 parts: take a multiple of 6"
     ):
@@ -199,6 +216,8 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 
 
 def test_the_rate_rises_and_falls():
+    from pathology.models.epoch_training import rate_at
+
     rates = [rate_at(step, 100, 0.1) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0
     assert rates[55] == pytest.approx(0.5) and rates[100] == pytest.approx(0)
@@ -207,6 +226,8 @@ def test_the_rate_rises_and_falls():
 
 
 def test_augmentation_is_the_samples_own_and_keeps_what_is_seen():
+    from pathology.models.augmentation import augment, sample_generator, stain_jitter
+
     picture = torch.from_numpy(patches(2)[0][0].transpose(2, 0, 1).copy())
     picture[:, :60, :100] = 255  # so that no turn looks like another
     first = augment(picture, sample_generator(1, 2, 3))

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 import torch
 from endpoints import animated, bomb, encoded, npy
-from nuclear_models import network, picture, save
+from nuclear_models import picture
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.media import GEOJSON, JSON, NPY
 from pathology.contracts.settings_lizard import LIZARD_CLASSES
-from pathology.models import nuclear_prediction, serve_lizard
-from pathology.models.nuclear_prediction import MOST_WINDOWS, Predictor
-from pathology.models.nuclear_unet import Maps
-from pathology.models.serve_lizard import MOST_PIXELS, Prediction, input_fn, media_type, output_fn, predict_fn
 from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.palette import class_colours
 from pathology.nuclei.targets import distance_maps
@@ -29,6 +25,9 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Random weights, packed and loaded as an endpoint loads them."""
+    from nuclear_models import network, save
+    from pathology.models import serve_lizard
+
     folder = tmp_path_factory.mktemp("model")
     make_tiny_encoder(folder / "encoder")
     save(folder / "model", network(folder / "encoder"))
@@ -43,6 +42,8 @@ class Seeing(torch.nn.Module):
         self.failing, self.batches = failing, []
 
     def forward(self, pixels):
+        from pathology.models.nuclear_unet import Maps
+
         self.batches.append(tuple(pixels.shape))
         if len(pixels) > self.failing > 0:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -64,6 +65,8 @@ def discs(height, width, radius=9, step=31):
 
 @pytest.mark.parametrize(("height", "width"), [(256, 256), (300, 700), (40, 530), (513, 257)])
 def test_a_nucleus_across_windows_comes_out_once_and_whole(height, width):
+    from pathology.models.nuclear_prediction import Predictor
+
     image, truth = discs(height, width)
     (found,) = Predictor(Seeing(), CPU, STANDARD, 256, 64).labels([image])
     assert found.dtype == np.uint16
@@ -74,6 +77,8 @@ def test_a_nucleus_across_windows_comes_out_once_and_whole(height, width):
 
 
 def test_windows_of_many_pictures_go_together_and_never_more_than_said():
+    from pathology.models.nuclear_prediction import MOST_WINDOWS, Predictor
+
     net = Seeing()
     images = [discs(256, 256)[0]] * 20 + [discs(300, 700)[0]] * 2 + [discs(100, 90)[0]] * 3
     together = Predictor(net, CPU, STANDARD, 256, 64).labels(images)
@@ -85,6 +90,8 @@ def test_windows_of_many_pictures_go_together_and_never_more_than_said():
 
 
 def test_what_does_not_fit_the_device_goes_in_parts():
+    from pathology.models.nuclear_prediction import Predictor
+
     net = Seeing(failing=5)
     predictor = Predictor(net, CPU, STANDARD, 256, 64)
     images = [discs(256, 256)[0]] * 18
@@ -99,6 +106,8 @@ def test_what_does_not_fit_the_device_goes_in_parts():
 
 
 def test_half_precision_says_the_same_and_what_overflows_in_it_is_computed_in_full(model):
+    from pathology.models.nuclear_prediction import Predictor
+
     pixels = np.stack([picture(seed, 96, 96) for seed in range(2)])
     predictor = model.predictor
     full, half = (predictor._forward(pixels, half=half) for half in (False, True))
@@ -118,6 +127,9 @@ def test_half_precision_says_the_same_and_what_overflows_in_it_is_computed_in_fu
 
 
 def test_more_nuclei_than_have_numbers_are_refused(monkeypatch):
+    from pathology.models import nuclear_prediction
+    from pathology.models.nuclear_prediction import Predictor
+
     monkeypatch.setattr(nuclear_prediction, "MOST_NUCLEI", 63)
     predictor = Predictor(Seeing(), CPU, STANDARD, 256, 64)
     image = discs(248, 248)[0]
@@ -128,6 +140,8 @@ def test_more_nuclei_than_have_numbers_are_refused(monkeypatch):
 
 
 def test_a_network_that_gives_no_numbers_is_named(model):
+    from pathology.models.nuclear_prediction import Predictor
+
     net = Seeing()
     whole = net.forward
 
@@ -143,6 +157,8 @@ def test_a_network_that_gives_no_numbers_is_named(model):
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 400), (257, 259), (100, 61)])
 def test_pictures_of_any_size_are_answered_in_their_size(model, height, width):
+    from pathology.models.serve_lizard import input_fn, predict_fn
+
     (answer,) = predict_fn([input_fn(encoded(picture(1, height, width)))], model)
     assert answer.labels.shape == (height, width, 2)
     assert (answer.classes, answer.model_version, answer.mpp) == (LIZARD_CLASSES, model.version, 0.5)
@@ -150,6 +166,8 @@ def test_pictures_of_any_size_are_answered_in_their_size(model, height, width):
 
 
 def test_no_pictures_no_answers(model):
+    from pathology.models.serve_lizard import predict_fn
+
     assert predict_fn([], model) == []
 
 
@@ -163,6 +181,8 @@ def test_no_pictures_no_answers(model):
     ],
 )
 def test_what_is_no_picture_is_refused_before_any_work(model, image, message):
+    from pathology.models.serve_lizard import predict_fn
+
     with pytest.raises(DataError, match=message):
         predict_fn([picture(0), image], model)
 
@@ -181,12 +201,16 @@ def test_what_is_no_picture_is_refused_before_any_work(model, image, message):
     ],
 )
 def test_input_is_refused_in_one_line(content, message):
+    from pathology.models.serve_lizard import input_fn
+
     with pytest.raises(DataError, match=message) as caught:
         input_fn(content, "image/png")
     assert "\n" not in str(caught.value)
 
 
 def test_input_is_taken_as_it_is():
+    from pathology.models.serve_lizard import MOST_PIXELS, input_fn
+
     image = picture(2, 91, 333)
     assert np.array_equal(input_fn(encoded(image), "image/png; x=y"), image)
     assert input_fn(encoded(Image.new("RGB", (8192, 512))), "image/png").shape == (512, 8192, 3) and MOST_PIXELS == 8192 * 512
@@ -197,6 +221,8 @@ def test_input_is_taken_as_it_is():
 
 def prediction():
     """Three nuclei, one of them at the corner and one with a hole."""
+    from pathology.models.serve_lizard import Prediction
+
     labels = np.zeros((40, 50, 2), np.uint16)
     labels[:5, :6] = 1, 2
     labels[10:20, 10:20] = 2, 6
@@ -207,6 +233,8 @@ def prediction():
 
 @pytest.mark.parametrize("accept", [GEOJSON, JSON, "*/*"])
 def test_geojson_has_every_nucleus_with_its_class_and_what_they_are_of(accept):
+    from pathology.models.serve_lizard import output_fn
+
     answer = json.loads(output_fn(prediction(), accept))
     assert {name: value for name, value in answer.items() if name != "features"} == {
         "type": "FeatureCollection",
@@ -224,11 +252,15 @@ def test_geojson_has_every_nucleus_with_its_class_and_what_they_are_of(accept):
 
 
 def test_npy_is_the_label_map_and_needs_no_pickle():
+    from pathology.models.serve_lizard import output_fn
+
     labels = np.load(io.BytesIO(output_fn(prediction(), NPY)), allow_pickle=False)
     assert labels.dtype == np.uint16 and np.array_equal(labels, prediction().labels)
 
 
 def test_nothing_found_is_an_answer_too():
+    from pathology.models.serve_lizard import Prediction, output_fn
+
     empty = Prediction(np.zeros((64, 64, 2), np.uint16), LIZARD_CLASSES, "0123456789ab", 0.5)
     answer = json.loads(output_fn(empty))
     assert answer["features"] == [] and set(answer["counts"].values()) == {0}
@@ -236,6 +268,8 @@ def test_nothing_found_is_an_answer_too():
 
 
 def test_other_answers_there_are_none():
+    from pathology.models.serve_lizard import media_type, output_fn
+
     assert media_type("*/*") == GEOJSON
     with pytest.raises(RequestError, match="accept 'text/csv'"):
         output_fn(prediction(), "text/csv")

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from msi_jobs import SETTINGS_HASH, feature_attributes
 from pathology.contracts.errors import DataError, RequestError
-from pathology.models.serve_msi import input_fn, model_fn, output_fn, predict_fn
 from pathology.wsi.features import write_features
 
 
 @pytest.fixture
 def served(msi_run, monkeypatch):
     """The loaded ensemble, with the store set."""
+    from pathology.models.serve_msi import model_fn
+
     monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
     return model_fn(msi_run.root / "ml" / "model")
 
@@ -29,6 +30,8 @@ def of(run, patient):
 
 
 def test_one_patient(msi_run, served):
+    from pathology.models.serve_msi import input_fn, output_fn, predict_fn
+
     answer = json.loads(output_fn(predict_fn(input_fn(body(of(msi_run, "P000"))), served)))
     assert set(answer) == {"probability", "label", "threshold", "fold_probabilities", "encoder", "model"}
     assert answer["probability"] == pytest.approx(np.mean(answer["fold_probabilities"]))
@@ -38,6 +41,8 @@ def test_one_patient(msi_run, served):
 
 
 def test_all_slides_of_a_patient_are_one_bag(msi_run, served):
+    from pathology.models.serve_msi import input_fn, predict_fn
+
     both = of(msi_run, "P000")
     assert len(both) == 2
     whole = predict_fn(input_fn(body(both)), served).probability
@@ -62,12 +67,16 @@ def test_all_slides_of_a_patient_are_one_bag(msi_run, served):
     ],
 )
 def test_bad_requests_are_one_line(text, message):
+    from pathology.models.serve_msi import input_fn
+
     with pytest.raises(RequestError, match=message) as caught:
         input_fn(text, "application/json")
     assert "\n" not in str(caught.value)
 
 
 def test_only_json_in_and_out(msi_run, served):
+    from pathology.models.serve_msi import input_fn, output_fn, predict_fn
+
     for kind in ("application/x-npy", "text/csv", ""):
         with pytest.raises(RequestError, match="send application/json"):
             input_fn("{}", kind)
@@ -86,6 +95,8 @@ def test_only_json_in_and_out(msi_run, served):
     ],
 )
 def test_features_of_another_making_are_refused(msi_run, served, attributes, dimension, message):
+    from pathology.models.serve_msi import input_fn, predict_fn
+
     path = msi_run.uris / "s3" / "bucket" / "other.h5"
     sha256 = write_features(path, np.ones((3, dimension)), np.zeros((3, 2)), np.ones(3), feature_attributes() | attributes)
     request = {"slides": [{"slide_id": "other", "features": "s3://bucket/other.h5", "sha256": sha256}]}
@@ -98,6 +109,8 @@ def test_features_of_another_making_are_refused(msi_run, served, attributes, dim
 
 def test_the_packed_code_serves_without_the_repository(msi_run, served, tmp_path):
     """A fresh process whose only ``pathology`` is the artefact's own, as on an endpoint."""
+    from pathology.models.serve_msi import input_fn, output_fn, predict_fn
+
     model = msi_run.root / "ml" / "model"
     script = """
 import json, sys

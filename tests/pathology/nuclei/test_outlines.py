@@ -41,7 +41,7 @@ def geometry_of(mask):
     arrays(np.uint16, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.sampled_from([0, 1, 2, 9]), fill=st.just(0))
     | arrays(np.uint16, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 1))
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_instance_map_comes_back(instances):
     kinds = np.where(instances == 9, 3, instances)
     collection = features(np.stack([instances, kinds], -1), ["a", "b", "c"])

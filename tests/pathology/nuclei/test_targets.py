@@ -27,7 +27,7 @@ def by_loop(instances):
 
 
 @given(arrays(np.int32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0, 1, 2, 7, 2_000_000_000])))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_equals_the_loop(instances):
     np.testing.assert_allclose(distance_maps(instances), by_loop(instances), rtol=1e-6, atol=0)
 

@@ -106,7 +106,7 @@ def test_tiny_uniform_pictures(height, width, value):
 
 
 @given(st.integers(1, 90), st.integers(1, 70), st.integers(0, 10_000), st.integers(1, 3_000), st.floats(0, 0.4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_bands_change_nothing_and_each_nucleus_is_one_piece(draw_nuclei, height, width, seed, band_pixels, amount):
     maps = noisy(*true_maps(draw_nuclei(height, width, seed)), np.random.default_rng(seed), amount)
     whole = instances(*maps)

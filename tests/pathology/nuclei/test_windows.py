@@ -39,7 +39,7 @@ def layouts(draw):
 @given(layouts())
 @example(Windows(257, 256))
 @example(Windows(255, 1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_windows_cover_the_picture_and_share_every_pixel_fully(windows):
     total = np.zeros((windows.height, windows.width))
     shapes = set()
@@ -55,7 +55,7 @@ def test_windows_cover_the_picture_and_share_every_pixel_fully(windows):
 
 
 @given(layouts())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_window_has_no_say_near_its_own_border(windows):
     """Three eighths of the overlap, but at the picture's edge, where nobody knows better."""
     unused = int(windows.overlap * 3 / 8)
@@ -66,7 +66,7 @@ def test_a_window_has_no_say_near_its_own_border(windows):
 
 
 @given(layouts(), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_maps_that_agree_come_back_to_the_bit(windows, seed):
     maps = np.random.default_rng(seed).normal(size=(3, windows.height, windows.width)).astype(np.float32)
     np.testing.assert_array_equal(merge(windows, cut(maps, windows)), maps)
@@ -84,7 +84,7 @@ def test_maps_that_disagree_are_averaged_by_weight():
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([(64, 16), (65, 32), (96, 31)]), st.integers(0, 1000))
 @example(63, 129, (64, 16), 0)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_windows_give_the_nuclei_of_the_whole(draw_nuclei, height, width, shape, seed):
     maps = maps_of(draw_nuclei(height, width, seed))
     windows = Windows(height, width, *shape)

@@ -6,8 +6,6 @@ from xml.etree import ElementTree
 import numpy as np
 from pathology.contracts.tables import PredictionRow
 from pathology.metrics.ranking import roc_curve
-from pathology.report.binary import confident_mistakes
-from pathology.report.figures import GRID, distribution_figure, precision_recall_figure, roc_band, roc_figure
 
 GENERATOR = np.random.default_rng(0)
 TRUTH = np.repeat([0, 1], 30)
@@ -15,6 +13,8 @@ SCORE = np.clip(GENERATOR.normal(0.4 + 0.2 * TRUTH, 0.15), 0, 1)
 
 
 def test_svg_that_parses_and_repeats():
+    from pathology.report.figures import distribution_figure, precision_recall_figure, roc_figure
+
     makers = [
         lambda: roc_figure(TRUTH, SCORE, 0.5, 0.95, 0),
         lambda: precision_recall_figure(TRUTH, SCORE, 0.5),
@@ -33,6 +33,8 @@ def test_svg_that_parses_and_repeats():
 
 
 def test_the_band_holds_the_curve():
+    from pathology.report.figures import GRID, roc_band
+
     low, high = roc_band(TRUTH, SCORE, 0.95, seed=0, draws=300)
     false_rates, true_rates = roc_curve(TRUTH, SCORE)
     curve = true_rates[np.searchsorted(false_rates, GRID, side="right") - 1]
@@ -42,6 +44,8 @@ def test_the_band_holds_the_curve():
 
 
 def test_the_most_confident_mistakes_come_first():
+    from pathology.report.binary import confident_mistakes
+
     rows = [
         PredictionRow(
             patient_id=name, site="", slides=1, label=label, probability=score, fold_deviation=0, predicted=score >= 0.2

@@ -22,8 +22,7 @@ from pathology.contracts.evaluation_lizard import (
 from pathology.metrics.nuclei import NucleiScores, patch_rows
 from pathology.metrics.panoptic import PatchScore, detect
 from pathology.nuclei.palette import class_colours
-from pathology.report.lizard import SHOWN_SIDE, Example, chosen, confusion_shares, picture, render, verdict
-from pathology.report.lizard_figures import counts_figure, hexadecimal, outlines
+from pathology.report.lizard import Example
 from PIL import Image
 
 SIDE = 48
@@ -40,6 +39,8 @@ def made(number: int) -> Example:
 
     Every third prediction has the wrong class; from the fourth on one nucleus is made up.
     """
+    from pathology.report.lizard import Example
+
     true, predicted = np.zeros((2, SIDE, SIDE, 2), np.uint16)
     square(true, 1, 1, 10, 10)
     square(true, 2, 2, 30, 30)
@@ -114,6 +115,8 @@ def evaluation(rows=ROWS, examples=EXAMPLES, published_partition: bool = True, *
 @pytest.fixture(scope="module")
 def source():
     """The page of :data:`ROWS`."""
+    from pathology.report.lizard import render
+
     return render(evaluation(), ROWS, EXAMPLES.__getitem__)
 
 
@@ -148,6 +151,8 @@ def test_the_best_the_median_and_the_worst_are_shown_as_pictures_of_themselves(s
 
 
 def test_outlines_go_round_their_nuclei_in_their_class_s_colour():
+    from pathology.report.lizard_figures import hexadecimal, outlines
+
     labels = EXAMPLES["crag_4-0004"].predicted
     found = outlines(labels, len(CLASSES), np.array([3]))
     colours = [hexadecimal(colour) for colour in class_colours(3)]
@@ -159,6 +164,8 @@ def test_outlines_go_round_their_nuclei_in_their_class_s_colour():
 
 
 def test_both_sides_say_what_has_no_counterpart(source):
+    from pathology.report.lizard import picture
+
     row = next(row for row in ROWS if row.patch == "crag_5-0005" and row.class_name == "all")
     shown = picture(row, "worst", EXAMPLES["crag_5-0005"], len(CLASSES))
     truth, model = shown.sides
@@ -169,6 +176,8 @@ def test_both_sides_say_what_has_no_counterpart(source):
 
 
 def test_of_a_large_patch_the_middle_is_shown():
+    from pathology.report.lizard import SHOWN_SIDE, Example, picture
+
     side = SHOWN_SIDE + 64
     image = np.zeros((side, side, 3), np.uint8)
     image[32, 32] = 9
@@ -186,6 +195,8 @@ def test_of_a_large_patch_the_middle_is_shown():
     ("count", "ranks"), [(0, ""), (1, "b"), (2, "bw"), (3, "bmw"), (5, "bmw"), (6, "bbmmww"), (10, "bbmmww")]
 )
 def test_no_patch_is_shown_twice(count, ranks):
+    from pathology.report.lizard import chosen
+
     rows = [row for row in ROWS if row.class_name == "all"][:count]
     empty = rows[0].model_copy(update={"patch": "empty-0", "tp": 0, "fp": 0, "fn": 0, "iou_sum": 0.0}) if rows else None
     found = chosen([*rows, *([empty] if empty else [])])
@@ -196,6 +207,8 @@ def test_no_patch_is_shown_twice(count, ranks):
 
 
 def test_it_needs_nothing_from_outside(source, page):
+    from pathology.report.lizard import render
+
     assert all(item.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,", "#patch-")) for item in page.references)
     assert "url(" not in source and "@import" not in source and "<script" not in source and "<round>" not in source
     assert len(source) < 3_000_000
@@ -213,6 +226,8 @@ def test_pictures_and_tables_can_be_heard(source):
 
 
 def test_the_verdict_counts_nuclei(page):
+    from pathology.report.lizard import verdict
+
     block = evaluation().pathology
     matched = np.array(block.confusion.matched)
     found, right = matched.sum(), matched.trace()
@@ -226,6 +241,8 @@ def test_the_verdict_counts_nuclei(page):
 
 
 def test_shares_are_of_true_nuclei_and_of_all_surplus():
+    from pathology.report.lizard import confusion_shares
+
     block = evaluation().pathology
     table = Confusion(classes=CLASSES, matched=[[6, 2, 0], [0, 0, 0], [1, 0, 1]], missed=[2, 0, 2], surplus=[1, 0, 3])
     assert confusion_shares(block.model_copy(update={"confusion": table})) == [
@@ -249,6 +266,8 @@ def test_numbers_stand_beside_the_published_and_class_by_class(page):
 
 
 def test_another_test_set_is_not_compared_and_empty_patches_are_said():
+    from pathology.report.lizard import render
+
     page = Page(render(evaluation(published_partition=False, empty_patches=4), ROWS, EXAMPLES.__getitem__))
     assert "Not comparable: the published figures are on Lizard" in page.text
     assert "not told apart" not in page.text and "HoVer-Net, published" not in page.text
@@ -256,11 +275,15 @@ def test_another_test_set_is_not_compared_and_empty_patches_are_said():
 
 
 def test_cautions_come_first():
+    from pathology.report.lizard import render
+
     text = Page(render(evaluation(cautions=["mind <this>"]), ROWS, EXAMPLES.__getitem__)).text
     assert text.index("mind <this>") < text.index("panoptic quality")
 
 
 def test_counts_are_drawn_as_they_are():
+    from pathology.report.lizard_figures import counts_figure
+
     classes, r2 = ("a", "b", "c", "d"), (0.5, None, -2.0, 1.0)
     true, predicted = np.array([[3, 0, 1, 2]] * 4), np.array([[2, 0, 1, 2]] * 3 + [[7, 0, 1, 2]])
     uri = counts_figure(classes, true, predicted, r2)

@@ -17,7 +17,6 @@ from pathology.contracts.evaluation_mhist import (
 from pathology.contracts.tables import PatchPredictionRow
 from pathology.metrics.agreement import by_agreement
 from pathology.metrics.binary import Scores
-from pathology.report.mhist import MISTAKES_SHOWN, png_uri, render
 from PIL import Image
 
 SIDE = 32
@@ -92,10 +91,14 @@ WRONG = [row for row in PREDICTIONS if row.predicted != row.label]
 @pytest.fixture(scope="module")
 def page():
     """The page of :data:`PREDICTIONS`."""
+    from pathology.report.mhist import render
+
     return Page(render(evaluation(PREDICTIONS), PREDICTIONS, picture))
 
 
 def test_the_worst_mistakes_are_shown_as_pictures_of_themselves(page):
+    from pathology.report.mhist import MISTAKES_SHOWN
+
     assert len(WRONG) > MISTAKES_SHOWN
     pictures = [item.partition(",")[2] for item in page.references if item.startswith("data:image/png;base64,")]
     worst = sorted(WRONG, key=lambda row: (-abs(row.probability - 0.5), row.image))[:MISTAKES_SHOWN]
@@ -111,6 +114,8 @@ def test_the_worst_mistakes_are_shown_as_pictures_of_themselves(page):
 
 
 def test_it_needs_nothing_from_outside(page):
+    from pathology.report.mhist import render
+
     source = render(evaluation(PREDICTIONS), PREDICTIONS, picture)
     assert all(item.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,")) for item in page.references)
     assert sum(item.startswith("data:image/svg+xml") for item in page.references) == 4
@@ -129,12 +134,16 @@ def test_numbers_stand_beside_the_published_and_by_agreement(page):
 
 
 def test_another_test_set_is_not_compared():
+    from pathology.report.mhist import render
+
     text = Page(render(evaluation(PREDICTIONS, published_partition=False), PREDICTIONS, picture)).text
     assert "Not comparable: the published figures are on MHIST's own test partition" in text
     assert "not told apart" not in text
 
 
 def test_no_mistake_and_empty_rows_of_the_table_are_said():
+    from pathology.report.mhist import render
+
     perfect = [
         row.model_copy(update={"votes": 7 * row.label, "predicted": row.label, "probability": float(row.label)})
         for row in PREDICTIONS
@@ -146,6 +155,8 @@ def test_no_mistake_and_empty_rows_of_the_table_are_said():
 
 
 def test_a_picture_carries_pixels_and_nothing_else():
+    from pathology.report.mhist import png_uri
+
     pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     uri = png_uri(pixels)
     image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))

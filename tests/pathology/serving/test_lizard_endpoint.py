@@ -11,10 +11,6 @@ import httpx
 import numpy as np
 import pytest
 from endpoints import JPEG, PNG, REFUSED, Server, assert_refused, encoded, entries, free_port
-from nuclear_models import network, picture, save
-from pathology.models import serve_lizard
-from pathology.models.archive import ADDITIONAL_MODEL
-from pathology.models.serve_lizard import MOST_PIXELS
 from pathology.models.tiny import make_tiny_encoder
 from pathology.serving.code import endpoint_code
 from PIL import Image
@@ -29,6 +25,10 @@ GEOJSON, NPY = ({**PNG, "Accept": kind} for kind in ("application/geo+json", "ap
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A packed model of random weights with the code that serves it, and the tiny encoder."""
+    from nuclear_models import network, save
+    from pathology.models import serve_lizard
+    from pathology.models.archive import ADDITIONAL_MODEL
+
     root = tmp_path_factory.mktemp("lizard")
     make_tiny_encoder(root / ADDITIONAL_MODEL)
     save(root / "model", network(root / ADDITIONAL_MODEL, "lora"), endpoint_code(serve_lizard.__name__))
@@ -38,6 +38,9 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(root):
     """The same in process."""
+    from pathology.models import serve_lizard
+    from pathology.models.archive import ADDITIONAL_MODEL
+
     return serve_lizard.model_fn(root / "model", root / ADDITIONAL_MODEL)
 
 
@@ -94,6 +97,9 @@ def rasterised(collection, height, width):
 
 @pytest.mark.parametrize(("height", "width"), [(256, 256), (300, 411), (32, 90)])
 def test_both_answers_are_those_of_the_model_in_process(server, model, height, width):
+    from nuclear_models import picture
+    from pathology.models import serve_lizard
+
     body = encoded(picture(1, height, width))
     (expected,) = serve_lizard.predict_fn([serve_lizard.input_fn(body)], model)
     labels = label_map(server.post(body, NPY, seconds=PATIENT_SECONDS))
@@ -110,12 +116,17 @@ def test_both_answers_are_those_of_the_model_in_process(server, model, height, w
     ("accept", "kind"), [("application/json", "application/json"), ("*/*", "application/geo+json"), ("", "application/geo+json")]
 )
 def test_the_content_type_follows_the_answer(server, accept, kind):
+    from nuclear_models import picture
+
     answer = server.post(encoded(picture(2, 64, 64)), {**PNG, "Accept": accept}, seconds=PATIENT_SECONDS)
     assert answer.headers["content-type"] == kind
     assert answer.json()["type"] == "FeatureCollection"
 
 
 def test_a_crowd_is_answered_together_as_one_by_one(server):
+    from nuclear_models import picture
+    from pathology.models import serve_lizard
+
     pictures = [picture(seed, 96, 96) for seed in range(20)] + [picture(seed, 130, 270) for seed in range(4)]
     bodies = [encoded(one) for one in pictures] + [encoded(one, "JPEG") for one in pictures[:4]]
     headers = [NPY] * 24 + [{**NPY, **JPEG}] * 4
@@ -150,6 +161,8 @@ def test_pictures_out_of_bounds_are_refused(server, image, said):
 
 
 def test_for_an_answer_that_there_is_not_the_model_does_not_work(server):
+    from nuclear_models import picture
+
     answer = server.post(encoded(picture(0)), {**PNG, "Accept": "text/csv"})
     assert_refused(answer, 406)
     assert "batch" not in entries(server.text())[-1]
@@ -163,6 +176,8 @@ def test_a_label_map_beyond_what_an_endpoint_may_answer_is_refused(server):
 
 
 def test_pings_are_answered_while_a_large_picture_is_worked_on(server):
+    from nuclear_models import picture
+
     body = encoded(picture(3, 1024, 1024))
     waits = []
     with ThreadPoolExecutor(1) as pool:
@@ -179,6 +194,9 @@ def test_pings_are_answered_while_a_large_picture_is_worked_on(server):
 @pytest.mark.slow
 def test_large_pictures_several_at_once_leave_the_memory_bounded(start, tmp_path):
     """The most that it ever holds, against what it holds when it is warm."""
+    from nuclear_models import picture
+    from pathology.models.serve_lizard import MOST_PIXELS
+
     server = start(tmp_path)
     crowd(server, [(encoded(picture(seed)), PNG) for seed in range(16)])
     warm = server.memory("VmRSS")
@@ -207,6 +225,8 @@ def test_large_pictures_several_at_once_leave_the_memory_bounded(start, tmp_path
 
 @pytest.mark.slow
 def test_sigterm_answers_what_is_in_flight_and_exits_with_0(start, tmp_path):
+    from nuclear_models import picture
+
     server = start(tmp_path)
     bodies = [encoded(picture(seed, 512, 512)) for seed in range(6)]
     alone = label_map(server.post(bodies[0], NPY, seconds=PATIENT_SECONDS))

@@ -9,7 +9,6 @@ import httpx
 import numpy as np
 import pytest
 from endpoints import FIVE_SECONDS, JPEG, MIB, PNG, REFUSED, Server, assert_refused, encoded, entries, free_port
-from pathology.models.serve_mhist import MOST_PIXELS
 from PIL import Image
 
 from benchmarks.serving import make_root, patches
@@ -86,6 +85,8 @@ def test_each_refusal_is_a_4xx_and_one_line_in_time(server, name):
 
 def largest():
     """Pictures at every limit: most pixels in each colour mode, and as many bytes as may be sent."""
+    from pathology.models.serve_mhist import MOST_PIXELS
+
     side = round(MOST_PIXELS**0.5)
     ramp = np.add.outer(np.arange(side), np.arange(side)).astype(np.uint8)
     picture = Image.fromarray(np.stack([ramp, ramp.T, ramp[::-1]], axis=-1))
@@ -146,6 +147,8 @@ def test_a_storm_leaves_the_memory_as_it_was(start, bodies, tmp_path):
 
 @pytest.mark.slow
 def test_sigterm_answers_what_is_in_flight_and_exits_with_0(start, bodies, tmp_path):
+    from pathology.models.serve_mhist import MOST_PIXELS
+
     server = start(tmp_path)
     alone = probabilities([server.post(body) for body in bodies[:16]])
     side = round(MOST_PIXELS**0.5)

@@ -5,7 +5,6 @@ import threading
 
 import boto3
 import pytest
-from moto import mock_aws
 from pathology.contracts.errors import DataError
 from pathology.contracts.storage import FolderStore, S3Store
 from pathology.contracts.tables import CohortRow
@@ -110,6 +109,8 @@ def test_a_host_with_an_old_listing_finds_its_slide_in_few_tries(store):
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_hosts_that_claim_at_once_take_every_slide_once(kind, tmp_path):
+    from moto import mock_aws
+
     rows = cohort(40, lambda number: 1000 - number)
     taken: dict[str, list[str]] = {}
     barrier = threading.Barrier(3)

@@ -9,7 +9,6 @@ import pytest
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
 
-from pipelines.builder import build
 from pipelines.config import LOCAL, load_task
 from pipelines.service import deployment
 from pipelines.service.session import STATE_VARIABLE, open_session
@@ -31,6 +30,8 @@ def test_first_creates_second_changes_nothing(session, built, example, calls):
 
 
 def test_a_change_updates(session, built, example, calls):
+    from pipelines.builder import build
+
     deployment.upsert(session, built, {})
     task = load_task("msi", example)
     task = task.model_copy(update={"gate": task.gate.model_copy(update={"min_auroc": 0.9})})

@@ -1,0 +1,1 @@
+"""Tests, and what runs them: see areas.py."""

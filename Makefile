@@ -40,9 +40,8 @@ demo: $(SETUP)
 
 # Each area of tests/areas.py in a process of its own, side by side: make test, make test-slow. One area: make test-slides.
 # make test-times shows what takes long. One test: .venv/bin/python -m pytest tests/pathology/wsi/test_grid.py -k edge
-AREAS := $(shell sed -n 's/^    "\([a-z]*\)": ("tests.*/\1/p' tests/areas.py)
 # A thread a process: more would only wait for one another.
-test test-slow test-times $(AREAS:%=test-%): export OMP_NUM_THREADS = 1
+test test-%: export OMP_NUM_THREADS = 1
 test: $(SETUP)
 	$(BIN)/python -m tests.areas
 
@@ -52,7 +51,7 @@ test-slow: $(SETUP)
 test-times: $(SETUP)
 	$(BIN)/python -m tests.areas --times 20
 
-$(AREAS:%=test-%): test-%: $(SETUP)
+test-%: $(SETUP)
 	$(BIN)/python -m tests.areas $*
 
 lint: $(SETUP) $(CHECKOV)

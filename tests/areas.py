@@ -41,6 +41,7 @@ PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): whoever loses its parent becomes a child of this process. So its CPU time is seen: local runs detach themselves."""
 
 OUTCOMES = ("passed", "failed", "skipped")
+"""A test that fails as its xfail mark says has passed; pytest's own lines name it."""
 
 
 def modules(area: str) -> list[str]:
@@ -162,7 +163,9 @@ def show_times(records: list[dict], most: int) -> None:
 def main(
     areas: Annotated[list[str] | None, typer.Argument(help=f"Some of {', '.join(AREAS)}; all when none is given.")] = None,
     slow: Annotated[bool, typer.Option("--slow", help="The slow tests instead.")] = False,
-    times: Annotated[int, typer.Option("--times", help="Show CPU seconds in all, and those of so many tests that took most.")] = 0,
+    times: Annotated[
+        int, typer.Option("--times", help="Show CPU seconds in all, and those of so many tests that took most.")
+    ] = 0,
     processes: Annotated[int, typer.Option("--processes", help="Areas at one time.", min=1)] = (os.cpu_count() or 1) + 1,
     pytest_arguments: Annotated[str, typer.Option("--pytest", help="More arguments of pytest.")] = "",
 ) -> None:

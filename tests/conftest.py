@@ -1,6 +1,7 @@
 """What every test needs: no AWS account, no telemetry, the real data where it lies beside the project."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest

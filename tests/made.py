@@ -11,7 +11,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -26,18 +26,18 @@ UNUSED_SECONDS = 24 * 3600
 """What nobody has asked for since is removed when its successor is made."""
 
 
-def made_once(name: str, make: Callable[[Path], object], inputs: object = None) -> Path:
+def made_once(name: str, make: Callable[[Path], object], inputs: object = None, also: Iterable[str] = ()) -> Path:
     """The folder that ``make(folder)`` filled, read by all: copy it before writing to it.
 
     Its key is a hash of ``inputs`` (as JSON), of the module that ``make`` stands in and of every module of this repository that is
-    imported from there on, wherever in the source, of the libraries' versions and of Python's. Processes that want the same thing
-    wait for the first of them.
+    imported from there on, wherever in the source, of the libraries' versions and of Python's. ``also`` names files and folders of
+    the repository that no import shows. Processes that want the same thing wait for the first of them.
 
     Raises:
         AssertionError: when a test has changed a file of it.
     """
     source = Path(inspect.getsourcefile(make) or "")
-    folder = MADE / f"{name}-{key(source, inputs)}"
+    folder = MADE / f"{name}-{key(source, inputs, tuple(also))}"
     MADE.mkdir(exist_ok=True)
     with (MADE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -57,10 +57,12 @@ def made_once(name: str, make: Callable[[Path], object], inputs: object = None) 
     return folder
 
 
-def key(source: Path, inputs: object) -> str:
+def key(source: Path, inputs: object, also: tuple[str, ...] = ()) -> str:
     """16 hexadecimal digits; see :func:`made_once`."""
     digest = hashlib.sha256(json.dumps([inputs, sys.version, platform.machine()], sort_keys=True).encode())
-    for path in sorted({*sources(source), REPOSITORY / "constraints.txt"}):
+    named = [path for entry in also for path in [REPOSITORY / entry, *(REPOSITORY / entry).rglob("*")]]
+    named = [path for path in named if path.is_file() and "__pycache__" not in path.parts]
+    for path in sorted({*sources(source), *named, REPOSITORY / "constraints.txt"}):
         digest.update(f"{path.relative_to(REPOSITORY)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -1,15 +1,29 @@
 """A local account with a tiny encoder in it, and a task's verbs run in it as a person runs them."""
 
+from __future__ import annotations
+
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pathology.contracts.features import EncoderCard
 from pathology.contracts.uris import Uri
-from pathology.models.tiny import make_tiny_encoder
 
 from pipelines.local.client import LocalSageMaker
+from tests.tiny_encoder import copy_tiny_encoder
+
+RUNS = ("containers", "pipelines", "steps", "pipeline_definitions")
+"""What a run is made of and no import shows: jobs are started by their commands' names."""
+
+HANG_SECONDS = 1800
+"""Only a verb that hangs takes so long."""
+
+
+FIRST, STATE = "first.txt", "<state>"
+"""Beside the state: what the first start printed, and how the state's path is written there."""
 
 
 class Laptop:
@@ -17,7 +31,6 @@ class Laptop:
 
     def __init__(self, state: Path, task: str, values: Mapping[str, str], bucket: str = "local") -> None:
         self.state, self.task, self.bucket, self.values = state, task, bucket, dict(values)
-        self.card = make_tiny_encoder(self.path("tiny"))
 
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
@@ -28,19 +41,31 @@ class Laptop:
     def verb(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", f"pipelines.{name}", "--task", self.task, *arguments]
         env = {**os.environ, "PATHOLOGY_STATE": str(self.state)}
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
 
     def start(self, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
         given = {**self.values, **more}
         return self.verb("start", *options, *(f"--param={name}={value}" for name, value in given.items()))
 
-    def ready(self) -> "Laptop":
-        """With the pipeline upserted, and run once as ``first``."""
+    def run_first(self) -> None:
+        """Upsert the pipeline and run it once on the data that are there, with the tiny encoder."""
+        copy_tiny_encoder(self.path("tiny"))
         upserted = self.verb("upsert")
         assert upserted.returncode == 0, upserted.stderr
-        self.first = self.start()
-        assert self.first.returncode == 0, self.first.stdout + self.first.stderr
+        done = self.start()
+        assert done.returncode == 0, done.stdout + done.stderr
+        (self.state.parent / FIRST).write_text(done.stdout.replace(str(self.state), STATE))
+
+    def take_over(self, made: Path) -> Laptop:
+        """Go on from a copy of an account that has run once, made by :func:`made_once` in ``made / "state"``."""
+        shutil.copytree(made / "state", self.state, symlinks=True)
+        self.first = (made / FIRST).read_text().replace(STATE, str(self.state))
         return self
+
+    @property
+    def encoder(self) -> EncoderCard:
+        """The card of the encoder that runs use."""
+        return EncoderCard.from_json((self.path("tiny") / "encoder.json").read_bytes(), "encoder.json")
 
     def steps(self) -> dict[str, dict]:
         """The latest execution's steps by name."""
@@ -55,5 +80,5 @@ class Laptop:
 
     def report(self) -> Path:
         """The page that the first run's last line names."""
-        line = next(line for line in self.first.stdout.splitlines() if line.startswith("report: "))
+        line = next(line for line in self.first.splitlines() if line.startswith("report: "))
         return Path(line.removeprefix("report: "))

@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from laptop import Laptop
+from laptop import RUNS, Laptop
 
 from demo.nuclei import make_nuclei
 from pipelines.local.client import LocalSageMaker
+from tests.made import made_once
 
 pytestmark = pytest.mark.slow
 
@@ -24,16 +25,22 @@ VALUES = {
 }
 
 
+def make_run(folder):
+    """An account in which the pipeline has run once."""
+    laptop = Laptop(folder / "state", "lizard", VALUES)
+    make_nuclei(laptop.path("nuclei"), PATCHES, sources=SOURCES)
+    laptop.run_first()
+
+
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory):
-    """An account in which the pipeline has run once."""
+    """A copy of it."""
     laptop = Laptop(tmp_path_factory.mktemp("laptop") / "state", "lizard", VALUES)
-    make_nuclei(laptop.path("nuclei"), PATCHES, sources=SOURCES)
-    return laptop.ready()
+    return laptop.take_over(made_once("lizard-run", make_run, also=RUNS))
 
 
 def test_a_run_ends_in_a_model_version_and_says_how_good_it_is(laptop):
-    out = laptop.first.stdout
+    out = laptop.first
     assert "bPQ: " in out and "95% interval" in out
     assert "model-package/pathology-lizard/1 (version 1, PendingManualApproval)" in out
     assert "<html" in laptop.report().read_text()
@@ -49,7 +56,7 @@ def test_the_version_says_what_it_takes_gives_and_needs(laptop):
     assert own["SupportedContentTypes"] == ["image/png", "image/jpeg"]
     assert set(own["SupportedResponseMIMETypes"]) == {"application/geo+json", "application/json", "application/x-npy"}
     assert own["Containers"][0]["AdditionalModelDataSources"][0]["S3DataSource"]["S3Uri"] == "s3://local/tiny/"
-    assert version["CustomerMetadataProperties"]["encoder_sha256"] == laptop.card.sha256
+    assert version["CustomerMetadataProperties"]["encoder_sha256"] == laptop.encoder.sha256
 
 
 def test_training_read_the_arrays_on_the_file_system(laptop):

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from laptop import Laptop
+from laptop import RUNS, Laptop
 
 from demo.patches import make_patches
 from pipelines.local.client import LocalSageMaker
+from tests.made import made_once
 
 pytestmark = pytest.mark.slow
 
@@ -20,17 +21,23 @@ VALUES = {
 }
 
 
-@pytest.fixture(scope="module")
-def laptop(tmp_path_factory):
+def make_run(folder):
     """An account in which the pipeline has run once."""
-    laptop = Laptop(tmp_path_factory.mktemp("laptop") / "state", "mhist", VALUES)
+    laptop = Laptop(folder / "state", "mhist", VALUES)
     laptop.path("mhist").mkdir(parents=True)
     make_patches(laptop.path("mhist"), PATCHES)
-    return laptop.ready()
+    laptop.run_first()
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory):
+    """A copy of it."""
+    laptop = Laptop(tmp_path_factory.mktemp("laptop") / "state", "mhist", VALUES)
+    return laptop.take_over(made_once("mhist-run", make_run, also=RUNS))
 
 
 def test_a_run_ends_in_a_model_version_and_says_how_good_it_is(laptop):
-    out = laptop.first.stdout
+    out = laptop.first
     assert "AUROC: " in out and "95% interval" in out
     assert "model-package/pathology-mhist/1 (version 1, PendingManualApproval)" in out
     report = laptop.report()
@@ -48,7 +55,7 @@ def test_the_version_names_the_encoder_and_what_was_tuned(laptop):
         "encoder": "s3://local/tiny",
         "tune": "linear",
         "labels": "SSA:HP",
-        "encoder_sha256": laptop.card.sha256,
+        "encoder_sha256": laptop.encoder.sha256,
     }
 
 
@@ -73,7 +80,7 @@ def test_nothing_changed_is_cached_and_another_vote_is_not(laptop):
 
 
 def test_below_the_threshold_nothing_is_registered(laptop):
-    """With labels dealt out by chance there is nothing to learn."""
+    """With permuted labels there is nothing to learn."""
     laptop.path("chance").mkdir()
     make_patches(laptop.path("chance"), PATCHES, shuffled=True)
     data = {"AnnotationsUri": "s3://local/chance/annotations.csv", "ImagesUri": "s3://local/chance/images"}

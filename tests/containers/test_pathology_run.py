@@ -2,14 +2,14 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
-import time
 
 import pytest
 from pathology.contracts.code import Code
+
+from tests.waiting import LONGEST, until
 
 
 @pytest.fixture
@@ -260,14 +260,16 @@ def test_a_cluster_that_cannot_be_read_is_refused(distributed, given, said):
     assert said in (root / "output" / "failure").read_text()
 
 
-WORKER = b"""
+WORKER = f"""
 import os, time
 from pathlib import Path
 rank = os.environ["RANK"]
-(Path(os.environ["PATHOLOGY_ROOT"]) / f"pid-{rank}").write_text(str(os.getpid()))
+beside = Path(os.environ["PATHOLOGY_ROOT"]) / f"beside-{{rank}}"
+beside.write_text(str(os.getpid()))
 assert os.environ["WORLD_SIZE"] == "2"
-time.sleep(120)
-"""
+beside.rename(beside.with_name(f"pid-{{rank}}"))
+time.sleep({2 * LONGEST})
+""".encode()
 
 
 def lives(pid):
@@ -276,30 +278,21 @@ def lives(pid):
     return bool(found.strip()) and not found.startswith("Z")
 
 
-def until(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_the_processes_of_torchrun_end_with_it(distributed, number):
     """The real torchrun, which puts each of its processes into a session of its own."""
     files = {name: content for name, content in FAKE.items() if name.startswith("pathology")}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        meeting = f"127.0.0.1:{free.getsockname()[1]}"
     files["pathology/commands/hello.py"] = WORKER
-    command, env, root = distributed(files, gpus=2, PATHOLOGY_RENDEZVOUS=meeting)
+    command, env, root = distributed(files, gpus=2, PATHOLOGY_RENDEZVOUS="127.0.0.1:0")  # whatever port is free
     with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
         try:
-            until(lambda: len(list(root.glob("pid-*"))) == 2 and all(path.read_text() for path in root.glob("pid-*")), 60)
+            until(lambda: process.poll() is not None or len(list(root.glob("pid-*"))) == 2, "both workers")
             workers = [int(path.read_text()) for path in root.glob("pid-*")]
+            assert len(workers) == 2
             assert all(map(lives, workers))
             process.send_signal(number)
-            assert process.wait(40) != 0
-            until(lambda: not any(map(lives, workers)), 5)
+            assert process.wait(LONGEST) != 0
+            until(lambda: not any(map(lives, workers)), "the workers' end")
         finally:
             process.kill()

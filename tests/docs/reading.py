@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import botocore.session
@@ -37,8 +38,13 @@ def blocks(page, language):
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, kind, text in found if kind == language]
 
 
+@cache
 def commands(page):
     """Every command after a prompt, with what follows until it is a whole one for bash, as far as the block goes."""
+    return tuple(_commands(page))
+
+
+def _commands(page):
     for block in blocks(page, "console"):
         one = []
         for line in block.splitlines():
@@ -52,7 +58,9 @@ def commands(page):
             yield "\n".join(one)
 
 
+@cache
 def parses(text):
+    """Whether it is whole for bash, which says so without running it."""
     return subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False).returncode == 0
 
 
@@ -92,6 +100,7 @@ def is_a_program(name):
     return len(parts) == 1 and not (ROOT / name).exists() and importlib.util.find_spec(name) is not None
 
 
+@cache
 def options_of(program):
     """The options that a verb, a script or another module of ours knows."""
     if program.startswith("pipelines."):
@@ -148,14 +157,20 @@ OWN_COMMANDS = {
 """What the AWS CLI knows besides the operations of its services, by their options."""
 
 
+@cache
+def model_of(service):
+    """botocore's model of a service, None of one that there is not."""
+    session = botocore.session.get_session()
+    return session.get_service_model(service) if service in session.get_available_services() else None
+
+
 def refused_by_aws(text):
     """What the AWS CLI would refuse in a command: services, operations and options that botocore's models have not."""
-    session = botocore.session.get_session()
     wrong = []
     for service, operation, rest in re.findall(r"\baws ([a-z0-9-]+) ([a-z0-9-]+)((?:(?!\baws [a-z])[^|;&`])*)", one_line(text)):
         if service == "s3":
             continue  # the CLI's own, which no model has
-        model = session.get_service_model(service) if service in session.get_available_services() else None
+        model = model_of(service)
         known = set(OWN_COMMANDS.get((service, operation), "").split())
         names = {xform_name(name, "-"): name for name in model.operation_names} if model else {}
         if operation in names:

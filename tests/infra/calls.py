@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from infra.checks.iam import allowed, statements
 from infra.checks.needs import SERVICE
 from infra.checks.template import Stack
+from tests.infra.deploying import ACCOUNT as MOTO_ACCOUNT
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333"
 PASSED = {"iam:PassedToService": "sagemaker.amazonaws.com"}
@@ -63,11 +64,9 @@ NAMED = {
 
 
 def of_sagemaker(operation, given):
-    from moto.core import DEFAULT_ACCOUNT_ID
-
     name = next(name for name in NAMED if name in given)
     on = given[name] if given[name].startswith("arn:") else f"{ARN}:{NAMED[name]}{given[name]}"
-    on = on.replace(DEFAULT_ACCOUNT_ID, "111122223333")  # moto answers with an account of its own
+    on = on.replace(MOTO_ACCOUNT, "111122223333")  # moto answers with an account of its own
     network = given.get("VpcConfig") or given.get("NetworkConfig", {}).get("VpcConfig") or {}
     context = {"sagemaker:VpcSubnets": network.get("Subnets"), "sagemaker:VpcSecurityGroupIds": network.get("SecurityGroupIds")}
     yield Call(f"sagemaker:{operation}", on, {key: value for key, value in context.items() if value})

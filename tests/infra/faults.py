@@ -1,8 +1,13 @@
 """Faults that a hand may put into a template, each a change of the parsed template and the finding that it has to cause."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
+
+from infra.checks import suite
+from infra.checks.template import Finding
 
 Template = dict[str, Any]
 
@@ -76,6 +81,16 @@ def statement(template: Template, owner: str, sid: str) -> dict[str, Any]:
     documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
     documents += [properties[key] for key in ("PolicyDocument", "KeyPolicy") if key in properties]
     return next(item for document in documents for item in document["Statement"] if item.get("Sid") == sid)
+
+
+def looks(template: Template) -> Iterator[list[Finding]]:
+    """Findings with the defaults of the parameters alone, then all, which hold the former and take three times as long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suite, "variants", lambda _: [{}])
+        patch.setattr(suite, "check_switches", lambda _: [])
+        with_defaults = suite.findings(template)
+    yield with_defaults
+    yield suite.findings(template)
 
 
 def ref(name: str) -> dict[str, str]:

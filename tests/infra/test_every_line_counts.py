@@ -4,8 +4,7 @@ import copy
 import re
 
 import pytest
-
-from infra.checks.suite import findings
+from faults import looks
 
 HARMLESS = {
     r"\.(Description|GroupDescription|ModelPackageGroupDescription|Sid|Id|LogFilePrefix)$": "words for people",
@@ -32,13 +31,19 @@ def places(value, path=()):
         yield from places(item, (*path, key))
 
 
-def without(template, path):
-    left = copy.deepcopy(template)
-    place = left
-    for key in path[:-1]:
-        place = place[key]
-    del place[path[-1]]
+def without(value, path):
+    """A template that shares all but the way to the missing place with the whole one: checks change nothing."""
+    key, *rest = path
+    left = value.copy()
+    if rest:
+        left[key] = without(value[key], rest)
+    else:
+        del left[key]
     return left
+
+
+def explained(path):
+    return any(re.search(pattern, ".".join(map(str, path))) for pattern in HARMLESS)
 
 
 @pytest.mark.slow
@@ -46,8 +51,7 @@ def without(template, path):
 def test_whatever_is_taken_out_is_missed(parsed, part):
     paths = list(places(parsed[part], (part,)))
     assert len(paths) > 50
-    silent = [path for path in paths if not findings(without(parsed, path))]
-    unexplained = [
-        path for path in (".".join(map(str, path)) for path in silent) if not any(re.search(p, path) for p in HARMLESS)
-    ]
-    assert unexplained == []
+    before = copy.deepcopy(parsed)
+    silent = [".".join(map(str, path)) for path in paths if not explained(path) and not any(looks(without(parsed, path)))]
+    assert silent == []
+    assert parsed == before, "a check changed the template"

@@ -4,7 +4,7 @@ import faults_network  # noqa: F401 (adds its faults to FAULTS)
 import faults_roles  # noqa: F401 (adds its faults to FAULTS)
 import faults_storage  # noqa: F401 (adds its faults to FAULTS)
 import pytest
-from faults import FAULTS
+from faults import FAULTS, looks
 
 from infra.checks.suite import TEMPLATES, findings, findings_of
 
@@ -23,6 +23,5 @@ def test_there_are_enough_faults_and_each_is_another():
 def test_a_planted_fault_is_caught(template, parsed, fault):
     fault.plant(template)
     assert template != parsed, "the fault changed nothing"
-    found = findings(template)
-    about_it = [one for one in found if fault.where in one.where and fault.problem in one.problem]
-    assert about_it, f"{fault.name} is not among {[str(one) for one in found]}"
+    about_it = any(fault.where in one.where and fault.problem in one.problem for found in looks(template) for one in found)
+    assert about_it, f"{fault.name} is not among {[str(one) for one in findings(template)]}"

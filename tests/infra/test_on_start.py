@@ -3,35 +3,42 @@
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import LONGEST, until
 
 SCRIPT = Path(__file__).parents[2] / "infra" / "lifecycle" / "on-start.sh"
 FILE_SYSTEM = "fs-0123456789abcdef0"
 SOURCE = f"{FILE_SYSTEM}.efs.eu-west-1.amazonaws.com:/"
 OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
 ROOTS = ("models", "datasets", "features")
+FOREVER = round(2 * LONGEST)
 LIMIT_S = 5 * 60  # SageMaker's, for the whole start
 LIMIT_CHARACTERS = 16384
 
 # The nth call of mount does what the nth line of the plan says; past its end, what the last line says.
-MOUNT = """
+MOUNT = (
+    f"""
+FOREVER={FOREVER}
+"""
+    + """
 echo "$*" >>"$WORLD/mounts"
 line=$(sed -n "$(wc -l <"$WORLD/mounts")p" "$WORLD/plan")
 line=${line:-$(tail -n 1 "$WORLD/plan")}
 case $line in
 ok*) printf '%s\\n' "${@: -2:1}" >"$WORLD/mounted" ;;
-hang) sleep 60 ;;
-stubborn) trap '' TERM; sleep 60 & wait; sleep 60 ;;
-late) printf '%s\\n' "${@: -2:1}" >"$WORLD/mounted"; sleep 60 ;;
+hang) sleep "$FOREVER" ;;
+stubborn) trap '' TERM; sleep "$FOREVER" & wait; sleep "$FOREVER" ;;
+late) printf '%s\\n' "${@: -2:1}" >"$WORLD/mounted"; exit 124 ;;
 *) echo "$line" >&2; exit 32 ;;
 esac
 """
+)
 FAKES = {
     "mount": MOUNT,
-    "mountpoint": '[[ ! -e $WORLD/dead ]] || sleep 60; echo "$*" >>"$WORLD/asked"; test -s "$WORLD/mounted"',
+    "mountpoint": f'[[ ! -e $WORLD/dead ]] || sleep {FOREVER}; echo "$*" >>"$WORLD/asked"; test -s "$WORLD/mounted"',
     "findmnt": 'cat "$WORLD/mounted"',
     "chown": 'echo "$*" >>"$WORLD/chowned"',
 }
@@ -56,9 +63,9 @@ class Notebook:
             "EFS_MOUNT_POINT": str(self.efs),
             "EFS_LOG": str(root / "log"),
             "EFS_LOCK": str(root / "lock"),
-            "EFS_TRY_SECONDS": "1",
+            "EFS_TRY_SECONDS": str(FOREVER),
             "EFS_PAUSE_SECONDS": "0",
-            "EFS_GIVE_UP_SECONDS": "20",
+            "EFS_GIVE_UP_SECONDS": str(FOREVER),
         }
         self.plan("ok")
 
@@ -66,13 +73,11 @@ class Notebook:
         (self.root / "plan").write_text("\n".join(lines) + "\n")
 
     def start(self) -> str:
-        """What the start prints; it has to come back at once, whatever the worker does."""
-        begun = time.monotonic()
+        """What the start prints; it has to come back whatever the worker does."""
         done = subprocess.run(
-            ["bash", str(SCRIPT)], env=self.environment, capture_output=True, text=True, timeout=30, check=False
+            ["bash", str(SCRIPT)], env=self.environment, capture_output=True, text=True, timeout=LONGEST, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert time.monotonic() - begun < 5
         return done.stdout
 
     def log(self) -> str:
@@ -80,10 +85,7 @@ class Notebook:
         return log.read_text() if log.exists() else ""
 
     def wait_for(self, text: str, times: int = 1) -> str:
-        end = time.monotonic() + 40
-        while self.log().count(text) < times:
-            assert time.monotonic() < end, f"no '{text}' in:\n{self.log()}"
-            time.sleep(0.05)
+        until(lambda: self.log().count(text) >= times, lambda: f"'{text}' in:\n{self.log()}")
         return self.log()
 
     def lines(self, name: str) -> list[str]:
@@ -139,16 +141,22 @@ def test_flaky_mount_is_tried_again(notebook: Notebook) -> None:
 
 @pytest.mark.parametrize("kind", ["hang", "stubborn"])
 def test_hanging_mount_holds_up_nothing_and_is_killed_and_tried_again(notebook: Notebook, kind: str) -> None:
-    notebook.plan(kind, "ok")
+    """No mount comes to an end by itself until the start is long over and the first of them was killed."""
+    notebook.environment["EFS_TRY_SECONDS"] = "1"
+    notebook.plan(kind)
     notebook.start()
     assert not (notebook.efs / "models").exists()
-    log = notebook.wait_for(" done")
+    log = notebook.wait_for("try failed")
     assert "try failed (exit 124)" in log or "try failed (exit 137)" in log
     assert "port 2049" in log
-    assert len(notebook.lines("mounts")) == 2
+    notebook.plan("ok")
+    notebook.wait_for(" done")
+    assert len(notebook.lines("mounts")) >= 2
+    assert (notebook.efs / "models").is_dir()
 
 
 def test_mount_killed_after_it_did_its_work_counts(notebook: Notebook) -> None:
+    """It ends as timeout has it end."""
     notebook.plan("late")
     notebook.start()
     assert "try failed" not in notebook.wait_for(" done")
@@ -156,11 +164,10 @@ def test_mount_killed_after_it_did_its_work_counts(notebook: Notebook) -> None:
 
 
 def test_no_directory_is_made_on_the_notebooks_own_disk(notebook: Notebook) -> None:
-    notebook.environment["EFS_GIVE_UP_SECONDS"] = "2"
-    notebook.environment["EFS_PAUSE_SECONDS"] = "1"
+    notebook.environment["EFS_GIVE_UP_SECONDS"] = "0"
     notebook.plan("mount.nfs4: access denied by server while mounting")
     notebook.start()
-    log = notebook.wait_for("gave up after 2 s")
+    log = notebook.wait_for("gave up after 0 s")
     assert "ClientRootAccess" in log
     assert list(notebook.efs.iterdir()) == []
 
@@ -189,15 +196,15 @@ def test_second_start_after_a_stop_mounts_again_and_keeps_the_directories(notebo
 
 
 def test_never_two_workers_at_once(notebook: Notebook) -> None:
-    notebook.plan("hang", "ok")
-    notebook.environment["EFS_TRY_SECONDS"] = "3"
+    notebook.plan("hang")
+    notebook.environment["EFS_TRY_SECONDS"] = "1"
     notebook.start()
     notebook.wait_for("starts")
     notebook.start()
     notebook.wait_for("another worker is at it")
+    notebook.plan("ok")
     log = notebook.wait_for(" done")
-    assert log.count("starts") == 1
-    assert len(notebook.lines("mounts")) == 2
+    assert log.count("starts") == log.count(" done") == 1
 
 
 @pytest.mark.parametrize(

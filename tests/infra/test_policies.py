@@ -22,9 +22,6 @@ from pipelines.checks.expressions import all_steps
 from pipelines.checks.shapes import OPERATIONS
 from pipelines.config import TASKS, load_environment, load_task
 from tests.infra.calls import ARN, PASSED, Call, needed, of_sagemaker, refused, surplus
-from tests.pipelines.conftest import aws_response, before_send, example, here, quick, server
-
-assert aws_response, before_send and example and here and quick and server  # fixtures, wanted here too
 
 OF_WHO_DEPLOYS = {"environment", "doctor"}
 """Verbs for whoever deploys the stack. They read what an administrator reads, IAM and quotas too, of which AuthorPolicy has nothing."""
@@ -78,7 +75,7 @@ def recording(monkeypatch, example):
 def played(before_send, example):
     """``played("failed")``: recorded answers for the calls that moto lacks, from now on."""
     from pipelines.builder import build
-    from tests.pipelines.conftest import RECORDINGS, Recorded
+    from tests.pipelines.on_aws import RECORDINGS, Recorded
 
     playing, definition = {}, build("msi", load_task("msi", example), example).text
     always = {

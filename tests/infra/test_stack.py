@@ -4,8 +4,7 @@ import base64
 import re
 
 import pytest
-from deploying import REGION, client, deploy
-from moto.core import DEFAULT_ACCOUNT_ID
+from deploying import ACCOUNT, REGION, client, deploy
 
 from infra.checks.notebook import SCRIPT
 from infra.checks.storage import GROUPS, REPOSITORIES
@@ -17,19 +16,19 @@ from steps.placement import EFS_ROOTS
 
 SHAPES = {
     "Region": REGION,
-    "AccountId": DEFAULT_ACCOUNT_ID,
+    "AccountId": ACCOUNT,
     "VpcId": r"vpc-[0-9a-f]+",
     "PublicSubnetId": r"subnet-[0-9a-f]+",
     "PrivateSubnetIds": r"subnet-[0-9a-f]+,subnet-[0-9a-f]+",
     "EFSFileSystemId": r"fs-[0-9a-f]{8,17}",
     "SageMakerNotebookInstanceName": r"[A-Za-z0-9-]{1,63}",
     "BucketName": r"[a-z0-9.-]{3,63}",
-    "KmsKeyArn": rf"arn:aws:kms:{REGION}:{DEFAULT_ACCOUNT_ID}:key/[0-9a-f-]{{36}}",
-    "CucimTilerRepositoryUri": rf"{DEFAULT_ACCOUNT_ID}\.dkr\.ecr\.{REGION}\.amazonaws\.com/pathology-cucim-tiler",
-    "TrainingRepositoryUri": rf"{DEFAULT_ACCOUNT_ID}\.dkr\.ecr\.{REGION}\.amazonaws\.com/pathology-training",
+    "KmsKeyArn": rf"arn:aws:kms:{REGION}:{ACCOUNT}:key/[0-9a-f-]{{36}}",
+    "CucimTilerRepositoryUri": rf"{ACCOUNT}\.dkr\.ecr\.{REGION}\.amazonaws\.com/pathology-cucim-tiler",
+    "TrainingRepositoryUri": rf"{ACCOUNT}\.dkr\.ecr\.{REGION}\.amazonaws\.com/pathology-training",
     **{f"{name}SecurityGroupId": r"sg-[0-9a-f]+" for name in ("Job", "Notebook", "Efs", "Endpoint")},
-    **{f"{name}RoleArn": rf"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/\S+" for name in ("Pipeline", "Job", "Notebook")},
-    **{f"{name}PolicyArn": rf"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:policy/\S+" for name in ("Author", "InTheVpc")},
+    **{f"{name}RoleArn": rf"arn:aws:iam::{ACCOUNT}:role/\S+" for name in ("Pipeline", "Job", "Notebook")},
+    **{f"{name}PolicyArn": rf"arn:aws:iam::{ACCOUNT}:policy/\S+" for name in ("Author", "InTheVpc")},
 }
 
 
@@ -87,7 +86,7 @@ def test_the_notebook_starts_with_the_script(outputs):
 
     notebook = client("sagemaker").describe_notebook_instance(NotebookInstanceName=outputs["SageMakerNotebookInstanceName"])
     assert notebook["RoleArn"] == outputs["NotebookRoleArn"]
-    (name,) = sagemaker_backends[DEFAULT_ACCOUNT_ID][REGION].notebook_instance_lifecycle_configurations
+    (name,) = sagemaker_backends[ACCOUNT][REGION].notebook_instance_lifecycle_configurations
     config = client("sagemaker").describe_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=name)
     script = base64.b64decode(config["OnStart"][0]["Content"]).decode()
     prologue = f"#!/bin/bash\nexport EFS_ID={outputs['EFSFileSystemId']}\nexport AWS_REGION={REGION}\n"

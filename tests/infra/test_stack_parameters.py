@@ -1,12 +1,13 @@
 """The templates with other parameters than the defaults, under moto."""
 
+import pytest
 from deploying import REGION, client, deploy
-from moto import mock_aws
 
 from infra.checks.storage import REPOSITORIES
 
+pytestmark = pytest.mark.usefixtures("mocked")
 
-@mock_aws
+
 def test_what_an_earlier_stack_left_is_not_made_again():
     client("ecr").create_repository(repositoryName=REPOSITORIES[1])
     outputs = deploy(MakeRegistries="no")
@@ -14,7 +15,6 @@ def test_what_an_earlier_stack_left_is_not_made_again():
     assert outputs["TrainingRepositoryUri"].endswith(f"/{REPOSITORIES[1]}")
 
 
-@mock_aws
 def test_zones_and_further_endpoints_are_parameters():
     outputs = deploy(ZoneA="us-east-1c", ZoneB="us-east-1d", KmsEndpoint="yes", MonitoringEndpoint="yes")
     found = client("ec2").describe_subnets(SubnetIds=outputs["PrivateSubnetIds"].split(","))["Subnets"]
@@ -24,7 +24,6 @@ def test_zones_and_further_endpoints_are_parameters():
     assert len(services) == 9
 
 
-@mock_aws
 def test_the_stack_that_builds_images_finds_what_it_imports():
     deploy()
     deploy("builds", "codebuild", InfraStack="pathology")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import urllib.request
 
 import pytest
 
@@ -56,21 +55,6 @@ class Answers:
             f"<EvaluationResults>{results}</EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
         )
         return self.respond(200, text.encode(), kind="text/xml")
-
-
-@pytest.fixture(scope="module")
-def moto():
-    """A server of this module's own, since what stands in it is made once."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", url)
-        yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")

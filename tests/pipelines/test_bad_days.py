@@ -1,6 +1,6 @@
 """AWS's bad days: every call of every verb throttled, failed and timed out, and credentials that do not do."""
 
-import time
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -38,14 +38,24 @@ class BadDay:
         return None
 
 
-def test_three_throttled_a_500_and_a_time_out_are_survived_at_real_pace(server, built, example, aws_response):
-    """With botocore's own pauses; the calls of one client after the first have an easy day."""
+@pytest.fixture
+def pauses(monkeypatch):
+    """What botocore would have waited: seconds before each further try, and its requests to the limiter of its rate."""
+    waited = SimpleNamespace(seconds=[], limited=[])
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waited.seconds.append))
+    monkeypatch.setattr("botocore.retries.bucket.TokenBucket.acquire", lambda *_, **__: waited.limited.append(1))
+    return waited
+
+
+def test_three_throttled_a_500_and_a_time_out_are_survived_with_pauses(server, built, example, aws_response, pauses):
+    """With botocore's own pauses, which nobody waits for here; the calls of one client after the first have an easy day."""
     session, day = open_session(example), BadDay(aws_response)
     session.sagemaker.meta.events.register("before-send.sagemaker.DescribePipeline", day)
-    since = time.monotonic()
     assert deployment.upsert(session, built, {}).pipeline == "created"
     assert day.tries["SageMaker.DescribePipeline"] == 6
-    assert time.monotonic() - since > 0.2, "it did not hammer a service that asked for less"
+    assert len(pauses.seconds) == 5
+    assert min(pauses.seconds) > 0, "it does not hammer a service that asks for less"
+    assert len(pauses.limited) >= 5, "nor do the tries after a throttled one come at any rate"
 
 
 def test_every_call_of_the_verbs_survives(server, before_send, aws_response, quick, here):

@@ -10,24 +10,32 @@ from pathology.contracts.settings_msi import TrainMsi
 
 from pipelines.checks.expressions import all_steps
 from pipelines.config import TASKS, load_task
+from tests.test_walls import HEAVY
 
-BUILD = (
-    "import hashlib, socket\n"
-    "def refuse(*_, **__): raise OSError('the network is off')\n"
-    "socket.socket.connect = refuse; socket.create_connection = refuse; socket.getaddrinfo = refuse\n"
-    "from pipelines.builder import build\n"
-    "from pipelines.config import TASKS, load_environment, load_task\n"
-    "env = load_environment('example')\n"
-    "for task in TASKS:\n"
-    "    built = build(task, load_task(task, env), env)\n"
-    "    code = hashlib.sha256(b''.join(built.code[uri] for uri in sorted(built.code))).hexdigest()\n"
-    "    print(hashlib.sha256(built.text.encode()).hexdigest(), code)\n"
-)
+BUILD = f"""
+import json, socket, sys
+def refuse(*_, **__): raise OSError('the network is off')
+socket.socket.connect = refuse; socket.create_connection = refuse; socket.getaddrinfo = refuse
+import pipelines
+from pipelines.builder import build
+from pipelines.config import TASKS, load_environment, load_task
+env = load_environment('example')
+made = {{}}
+for task in TASKS:
+    built = build(task, load_task(task, env), env)
+    made[task] = [built.text, {{uri: code.hex() for uri, code in built.code.items()}}]
+print(json.dumps({{"of": pipelines.__path__[0], "made": made, "heavy": sorted({HEAVY!r} & set(sys.modules))}}))
+"""
 
 
-def build_elsewhere(folder, seed):
-    """Every definition's and its archives' hashes from a process without network, credentials or region."""
+@pytest.fixture(scope="module")
+def built_elsewhere(repository, tmp_path_factory):
+    """What a process without network, credentials or region made in a copy of the checkout, with another hash seed."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for top in ("pipelines", "steps", "containers", "pipeline_definitions", "environments"):
+        shutil.copytree(repository / top, folder / top)
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PATHOLOGY_", "SAGEMAKER_"))}
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     done = subprocess.run(
         [sys.executable, "-c", BUILD],
         cwd=folder,
@@ -37,15 +45,24 @@ def build_elsewhere(folder, seed):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    found = json.loads(done.stdout)
+    assert found["of"] == str(folder / "pipelines")
+    return found
 
 
-def test_same_bytes_from_two_processes_two_folders_two_hash_seeds_without_network(repository, tmp_path):
-    for top in ("pipelines", "steps", "containers", "pipeline_definitions", "environments"):
-        shutil.copytree(repository / top, tmp_path / top, ignore=shutil.ignore_patterns("__pycache__"))
-    first = build_elsewhere(repository, "1")
-    assert len(first.split()) == 2 * len(TASKS)
-    assert build_elsewhere(tmp_path, "2") == first
+def test_same_bytes_from_two_processes_two_folders_two_hash_seeds_without_network(built_elsewhere, example):
+    """The other process is this one, in the checkout itself."""
+    from pipelines.builder import build
+
+    assert built_elsewhere["made"].keys() == set(TASKS)
+    for task in TASKS:
+        here = build(task, load_task(task, example), example)
+        assert built_elsewhere["made"][task] == [here.text, {uri: code.hex() for uri, code in here.code.items()}]
+
+
+def test_building_loads_nothing_heavy(built_elsewhere):
+    """The walls of tests/test_walls.py at run time too: whatever an import pulls in by way of others."""
+    assert built_elsewhere["heavy"] == []
 
 
 @pytest.mark.parametrize("task", TASKS)

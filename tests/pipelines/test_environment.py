@@ -33,19 +33,34 @@ def deploy(values=VALUES, name="Pathology", **options):
     boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template), **options)
 
 
-@pytest.fixture
-def in_account(server, monkeypatch):
-    world.enter_account(monkeypatch)
+@pytest.fixture(scope="module")
+def account(moto):
+    """An account for the tests of this module, each of which deploys a stack of its own where it needs another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        world.enter_account(patch)
+        yield
 
 
-@pytest.fixture
-def pushed(in_account):
+@pytest.fixture(scope="module")
+def pushed(account):
     """Both images, by repository."""
     return {name: world.push(name) for name in ("pathology-cucim-tiler", "pathology-training")}
 
 
-def test_a_stack_becomes_an_environment_that_loads(pushed, here, tmp_path):
+@pytest.fixture(scope="module")
+def deployed(pushed):
+    """The stack Pathology, with all that an environment is made of."""
     deploy(Tags=[{"Key": "project", "Value": "pathology: a #1 \u00b5m"}])
+    return pushed
+
+
+@pytest.fixture
+def other_account(account, monkeypatch):
+    """``other_account(number)``: from now on the test is in another account, in which nothing stands."""
+    return lambda number: world.enter_account(monkeypatch, number)
+
+
+def test_a_stack_becomes_an_environment_that_loads(deployed, here, tmp_path):
     done = here("environment", "--stack", "Pathology", "--name", "dev")
     assert done.code == 0, done.err
     assert done.err == f"stack Pathology, CREATE_COMPLETE (account {world.ACCOUNT}, us-east-1)\n"
@@ -56,8 +71,8 @@ def test_a_stack_becomes_an_environment_that_loads(pushed, here, tmp_path):
     assert (env.bucket, env.file_system) == ("stack-bucket-abc", "fs-11112222")
     assert env.network.subnets == ("subnet-11112222", "subnet-33334444")
     assert env.network.security_groups == ("sg-11112222",)
-    assert env.images.training == f"{VALUES['TrainingRepositoryUri']}@{pushed['pathology-training']}"
-    assert env.images.cucim_tiler == f"{VALUES['CucimTilerRepositoryUri']}@{pushed['pathology-cucim-tiler']}"
+    assert env.images.training == f"{VALUES['TrainingRepositoryUri']}@{deployed['pathology-training']}"
+    assert env.images.cucim_tiler == f"{VALUES['CucimTilerRepositoryUri']}@{deployed['pathology-cucim-tiler']}"
     assert env.kms_key == VALUES["KmsKeyArn"]
     assert env.tags == {"project": "pathology: a #1 \u00b5m"}
     comments = [line for line in done.out.splitlines() if line.startswith("#")]
@@ -65,17 +80,15 @@ def test_a_stack_becomes_an_environment_that_loads(pushed, here, tmp_path):
     assert f"pathology-training: commit {world.COMMIT}" in comments[-1]
 
 
-def test_its_name_is_the_stacks_in_small_letters_when_none_is_given(pushed, here):
-    deploy()
+def test_its_name_is_the_stacks_in_small_letters_when_none_is_given(deployed, here):
     assert yaml.safe_load(here("environment", "--stack", "Pathology").out)["name"] == "pathology"
     refused = here("environment", "--stack", "Pathology", "--name", "Not So")
     assert (refused.code, refused.out) == (2, "")
     assert "the outputs of stack Pathology: name" in refused.err
 
 
-def test_the_image_of_a_commit_that_was_pushed_last(pushed, here, before_send, aws_response):
+def test_the_image_of_a_commit_that_was_pushed_last(deployed, here, before_send, aws_response):
     """Two pages; the newest has no commit's tag, the oldest comes last."""
-    deploy()
     digests = {name: "sha256:" + name * 64 for name in "abc"}
     at = {
         "a": (1_790_000_000, ["0123456789ab"]),
@@ -95,13 +108,14 @@ def test_the_image_of_a_commit_that_was_pushed_last(pushed, here, before_send, a
     assert {image.rpartition("@")[2] for image in images.values()} == {digests["a"]}
 
 
-@pytest.mark.parametrize("tags", [None, "latest"])
-def test_without_an_image_of_a_commit_nothing_is_printed(in_account, here, tags):
+@pytest.mark.parametrize(("tag", "number"), [(None, world.OTHERS[0]), ("latest", world.OTHERS[1])])
+def test_without_an_image_of_a_commit_nothing_is_printed(other_account, here, tag, number):
     """A file that names an image which cannot exist would look usable; an empty one does not."""
-    deploy()
+    other_account(number)
+    deploy({key: value.replace(world.ACCOUNT, number) for key, value in VALUES.items()})
     world.push("pathology-cucim-tiler")
-    if tags:
-        world.push("pathology-training", tag=tags)
+    if tag:
+        world.push("pathology-training", tag=tag)
     done = here("environment", "--stack", "Pathology")
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines()[-1] == (
@@ -111,20 +125,21 @@ def test_without_an_image_of_a_commit_nothing_is_printed(in_account, here, tags)
 
 @pytest.mark.parametrize("output", sorted(OUTPUTS.values()))
 def test_an_output_that_is_missing_is_named(pushed, here, output):
-    deploy({key: value for key, value in VALUES.items() if key != output})
-    done = here("environment", "--stack", "Pathology")
+    stack = f"No{output}"
+    deploy({key: value for key, value in VALUES.items() if key != output}, stack)
+    done = here("environment", "--stack", stack)
     assert (done.code, done.out) == (2, "")
-    assert f"stack Pathology has no output {output}: " in done.err
+    assert f"stack {stack} has no output {output}: " in done.err
 
 
 def test_another_template_s_stack_is_refused(pushed, here):
-    deploy({**VALUES, "TrainingRepositoryUri": "docker.io/somebody/training"})
-    done = here("environment", "--stack", "Pathology")
+    deploy({**VALUES, "TrainingRepositoryUri": "docker.io/somebody/training"}, "Another")
+    done = here("environment", "--stack", "Another")
     assert (done.code, done.out) == (2, "")
     assert "docker.io/somebody/training is no repository of ECR" in done.err
 
 
-def test_no_such_stack(in_account, here):
+def test_no_such_stack(account, here):
     done = here("environment", "--stack", "nowhere", "--region", "eu-central-1")
     assert (done.code, done.out) == (2, "")
     assert "error: there is no stack nowhere in eu-central-1: deploy infra/infra-stack.yml" in done.err
@@ -168,8 +183,7 @@ def _bytes(request):
     return request.body if isinstance(request.body, bytes) else str(request.body).encode()
 
 
-def test_only_what_is_asked_reaches_standard_output_when_access_is_denied(pushed, here, before_send, aws_response):
-    deploy()
+def test_only_what_is_asked_reaches_standard_output_when_access_is_denied(deployed, here, before_send, aws_response):
     said = f"User: arn:aws:iam::{world.ACCOUNT}:user/me is not authorized to perform: ecr:DescribeImages on resource: x"
 
     def refuse(request, **_):
@@ -182,7 +196,9 @@ def test_only_what_is_asked_reaches_standard_output_when_access_is_denied(pushed
     assert "lacks the permission ecr:DescribeImages" in done.err
 
 
-def test_the_real_template_s_outputs_are_an_environment(pushed, here, quick, repository, tmp_path):
+def test_the_real_template_s_outputs_are_an_environment(other_account, here, quick, repository, tmp_path):
+    other_account(world.OTHERS[2])
+    pushed = {name: world.push(name) for name in ("pathology-cucim-tiler", "pathology-training")}
     text = (repository / "infra" / "infra-stack.yml").read_text()
     parameters = [{"ParameterKey": "MakeRegistries", "ParameterValue": "no"}]
     boto3.client("cloudformation").create_stack(

@@ -1,5 +1,6 @@
-"""The list of verbs."""
+"""The list of verbs, and those that read a definition."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,9 @@ def test_every_verb_is_listed_with_what_it_does():
 def test_a_verb_behind_it_is_told_how_it_is_called():
     assert listed("watch").stderr == "error: write python -m pipelines.watch\n"
     assert listed("wach").returncode == 2
+
+
+def test_validate_and_graph_answer_json(here):
+    assert json.loads(here("validate", "--task", "msi", "--json").out) == []
+    arrows = json.loads(here("graph", "--task", "msi", "--json").out)["arrows"]
+    assert {"from": "CheckMsi", "to": "RegisterMsi", "answer": "yes"} in arrows

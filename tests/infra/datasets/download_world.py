@@ -10,10 +10,12 @@ from pathlib import Path
 
 from lying_server import LyingServer, make_certificates
 
+from tests.waiting import LONGEST
+
 DATASETS = Path(__file__).parents[3] / "infra" / "datasets"
 SECRET = "hf_aSecretThatNobodyMaySee"
 
-AWS = r"""#!{python}
+AWS = r"""#!{python} -IS
 import json, os, shutil, sys
 from pathlib import Path
 world, words = Path(os.environ["WORLD"]), sys.argv[1:]
@@ -100,7 +102,7 @@ class World:
             env=self.environment | environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=LONGEST,
             check=False,
         )
 
@@ -111,7 +113,7 @@ class World:
         wanted = f"md5:{md5(body)}" if hash is None else hash
         command = ["bash", "-c", code, str(self.scripts / "fetch.sh"), str(self.to), url or self.server.url("/one"), wanted, size]
         done = subprocess.run(
-            command, env=self.environment | environment, capture_output=True, text=True, timeout=60, check=False
+            command, env=self.environment | environment, capture_output=True, text=True, timeout=LONGEST, check=False
         )
         return Run(done.returncode, done.stderr)
 

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.waiting import LONGEST
+
 
 def make_certificates(folder: Path, hosts: tuple[str, ...] = ("localhost", "127.0.0.1")) -> tuple[Path, Path]:
     """(the authority's certificate, the server's certificate with its key), as PEM files in ``folder``."""
@@ -71,7 +73,7 @@ class Request:
 class LyingServer:
     """``files`` by path; ``lies`` by path, one used up at each GET of it; ``headers`` by path, on every answer.
 
-    Lies: ``flip`` a byte; ``cut`` half of what is left; ``stall`` after half; ``slow`` drips; ``whole`` ignores the range;
+    Lies: ``flip`` a byte; ``cut`` half of what is left; ``stall`` after half, until ``released`` is set; ``slow`` drips; ``whole`` ignores the range;
     ``alien`` gives other bytes than the file's from the range on; an int is a status; another string is a place to redirect to.
     ``always`` are lies that are not used up.
     """
@@ -172,12 +174,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(rest[: len(rest) // 2])
             self.wfile.flush()
             if lie == "stall":
-                self.owner.released.wait(60)
+                self.owner.released.wait(LONGEST)
             self.close_connection = True
         elif lie == "slow":
             for first in range(0, len(rest), len(rest) // 20 + 1):
                 self.wfile.write(rest[first : first + len(rest) // 20 + 1])
                 self.wfile.flush()
-                self.owner.released.wait(0.15)
+                self.owner.released.wait(0.05)
         else:
             self.wfile.write(rest)

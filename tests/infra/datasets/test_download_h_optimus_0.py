@@ -11,6 +11,8 @@ import pytest
 from download_world import SECRET, World, sha256
 from lying_server import LyingServer
 
+from tests.waiting import LONGEST
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -49,9 +51,11 @@ class TestHOptimus:
         assert all(SECRET.encode() not in path.read_bytes() for path in hub.root.rglob("*") if path.is_file())
 
     def test_token_is_on_no_command_line(self, hub: World) -> None:
-        self.store.lies["/blob"] = ["slow"]
+        """While a transfer stands still, and to its end."""
+        self.store.lies["/blob"] = ["stall"]
         command = ["bash", str(hub.scripts / "download_h_optimus_0.sh"), "--to", str(hub.to)]
-        process = subprocess.Popen(command, env=hub.environment, stderr=subprocess.DEVNULL)
+        environment = hub.environment | {"DOWNLOAD_STALL_SECONDS": str(round(2 * LONGEST))}
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         seen: set[str] = set()
         while process.poll() is None:
             for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -61,6 +65,8 @@ class TestHOptimus:
                     continue
                 if str(hub.root) in line:
                     seen.add(line)
+            if self.store.gets("/blob") and any(line.startswith("curl") for line in seen):
+                self.store.released.set()
             time.sleep(0.02)
         assert process.returncode == 0
         assert any(line.startswith("curl") for line in seen)

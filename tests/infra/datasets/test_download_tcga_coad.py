@@ -14,7 +14,7 @@ from download_world import World, md5
 
 IDS = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 6)]
 
-GDC_CLIENT = r"""#!{python}
+GDC_CLIENT = r"""#!{python} -IS
 import os, sys
 from pathlib import Path
 world, words = Path(os.environ["WORLD"]), sys.argv[1:]

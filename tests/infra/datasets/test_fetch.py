@@ -1,13 +1,18 @@
 """fetch.sh, the part of all download scripts that fetches and delivers."""
 
+import fcntl
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 from download_world import DATASETS, World, sha256
 from lying_server import LyingServer, make_certificates
+
+from tests.waiting import LONGEST, until
+
+NEVER = str(round(2 * LONGEST))
+"""Seconds after which nothing happens in a test."""
 
 
 class TestFetch:
@@ -62,15 +67,14 @@ class TestFetch:
         assert world.found() == {"sub/one.bin": world.files["/one"]}
 
     def test_run_killed_outright_leaves_no_final_name_and_is_resumed(self, world: World) -> None:
-        world.server.lies["/one"] = ["slow"]
+        world.server.lies["/one"] = ["stall"]
         code = 'source "$0"; open_destination "$1"; take "$2" sub/one.bin "" ""'
         command = ["bash", "-c", code, str(world.scripts / "fetch.sh"), str(world.to), world.server.url("/one")]
-        process = subprocess.Popen(command, env=world.environment, stderr=subprocess.DEVNULL, start_new_session=True)
+        environment = world.environment | {"DOWNLOAD_STALL_SECONDS": NEVER}
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
         partial = world.to / "sub" / ".one.bin.partial"
-        end = time.monotonic() + 20
-        while not partial.exists() or partial.stat().st_size < 50_000:
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.02)
+        until(lambda: process.poll() is not None or (partial.exists() and partial.stat().st_size > 50_000), "bytes of the file")
+        assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert "sub/one.bin" not in world.found()
@@ -114,15 +118,21 @@ class TestFetch:
 
     def test_slow_transfer_goes_on_and_says_how_far_it_is(self, world: World) -> None:
         world.server.lies["/one"] = ["slow"]
-        run = world.take(size="300000", DOWNLOAD_PROGRESS_SECONDS="1", DOWNLOAD_STALL_SECONDS="2")
+        run = world.take(size="300000", DOWNLOAD_PROGRESS_SECONDS="0.1")
         assert run.code == 0 and len(world.server.requests) == 1
         assert " of 300000 bytes" in run.said
 
+    def test_no_transfer_has_to_end_by_a_time(self) -> None:
+        text = (DATASETS / "fetch.sh").read_text()
+        assert "--speed-time" in text and "--max-time" not in text and " -m " not in text
+
     def test_stalled_transfer_is_given_up_and_resumed(self, world: World) -> None:
+        """A small file: curl judges by the mean of some seconds."""
+        world.files["/one"] = world.server.files["/one"] = os.urandom(600)
         world.server.lies["/one"] = ["stall"]
         run = world.take(DOWNLOAD_STALL_SECONDS="1")
         assert run.code == 0, run.said
-        assert [request.range for request in world.server.gets("/one")] == ["", "bytes=150000-"]
+        assert [request.range for request in world.server.gets("/one")] == ["", "bytes=300-"]
 
     def test_redirect_to_http_is_refused(self, world: World) -> None:
         plain = LyingServer(None, files=world.files)
@@ -176,16 +186,11 @@ class TestFetch:
 
     def test_never_two_at_once_in_one_place(self, world: World) -> None:
         world.to.mkdir()
-        held = subprocess.Popen(["flock", str(world.to / ".downloads.busy"), "sleep", "30"])
-        try:
-            end = time.monotonic() + 20
-            while (run := world.take()).code == 0:
-                (world.to / "sub" / "one.bin").unlink()
-                assert time.monotonic() < end
-            assert "another download" in run.error
-        finally:
-            held.kill()
-            held.wait()
+        with (world.to / ".downloads.busy").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            run = world.take()
+        assert run.code != 0 and "another download" in run.error
+        assert world.take().code == 0
 
 
 class TestS3:

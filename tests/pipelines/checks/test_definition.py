@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.checks.definition import check
 from pipelines.checks.expressions import all_steps
+from pipelines.local.definition import problems
 
 
 def found(built, plant):
@@ -141,6 +142,11 @@ FAULTS = {
 }
 
 
+def test_the_real_definitions_run_here(built, built_here):
+    """The one for example.yaml as well as the local one."""
+    assert [list(problems(one.definition)) for one in (built, built_here)] == [[], []]
+
+
 def test_the_real_definitions_have_no_problem(built, built_here):
     assert check(built.name, built.definition) == []
     assert check(built_here.name, built_here.definition) == []
@@ -149,5 +155,5 @@ def test_the_real_definitions_have_no_problem(built, built_here):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(built, fault):
     plant, said = FAULTS[fault]
-    problems = found(built, plant)
-    assert any(said in problem for problem in problems), problems
+    said_of = found(built, plant)
+    assert any(said in problem for problem in said_of), said_of

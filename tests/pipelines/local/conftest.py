@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,10 +10,15 @@ from pathology.contracts.code import Code
 from pathology.contracts.uris import Uri
 
 from pipelines.local.client import LocalSageMaker
+from tests.waiting import LONGEST, until
 
 CODE_URI = "s3://local/code/test.tar.gz"
-COMMON = """
+COMMON = (
+    f"""
 import json, os, sys, time
+LONGEST = {LONGEST}
+"""
+    + """
 from pathlib import Path
 
 ROOT = Path(os.environ["PATHOLOGY_ROOT"])
@@ -28,7 +32,18 @@ else:
     CONFIG = json.loads((ROOT / "input" / "config" / "hyperparameters.json").read_text())
     HOST = json.loads((ROOT / "input" / "config" / "resourceconfig.json").read_text())["current_host"]
     INPUT, OUTPUT = ROOT / "input" / "data", ROOT / "model"
+
+def until(condition):
+    deadline = time.monotonic() + LONGEST
+    while not condition():
+        if time.monotonic() > deadline: sys.exit(9)
+        time.sleep(0.01)
+
+def sleep():
+    "Longer than any test waits: whoever sleeps so is killed."
+    time.sleep(2 * LONGEST)
 """
+)
 COMMANDS = {
     "write": "(OUTPUT / 'out').mkdir(parents=True, exist_ok=True)\n"
     "(OUTPUT / 'out' / 'value.json').write_text(json.dumps({'score': {'value': float(os.environ.get('SCORE', '0.8'))}, 'list': [1, 'b']}))\n",
@@ -48,48 +63,36 @@ COMMANDS = {
     "uri = CONFIG['ProcessingOutputConfig']['Outputs'][0]['S3Output']['S3Uri']\n"
     "target = Path(os.environ['PATHOLOGY_URI_ROOT']) / 's3' / uri.removeprefix('s3://') / 'value.json'\n"
     "if seen < int(os.environ['TIMES']): target.mkdir(parents=True, exist_ok=True)\nelse: target.rmdir()\n",
-    "work": "import subprocess\nworker = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(120)'])\n"
+    "work": "import subprocess\nworker = subprocess.Popen([sys.executable, '-c', f'import time; time.sleep({2 * LONGEST})'])\n"
     "print('working with 1 worker', flush=True)\n"
-    "(ROOT / 'beside').write_text(f'{os.getpid()} {worker.pid}')\n(ROOT / 'beside').rename(ROOT / 'pids')\ntime.sleep(120)\n",
+    "(ROOT / 'beside').write_text(f'{os.getpid()} {worker.pid}')\n(ROOT / 'beside').rename(ROOT / 'pids')\nsleep()\n",
     "meet": "here = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'meeting'\nhere.mkdir(exist_ok=True)\n"
     "(here / f\"{os.environ['WHO']}-{HOST}\").touch()\n"
-    "deadline = time.monotonic() + 20\n"
-    "while len(list(here.iterdir())) < int(os.environ['WANTED']):\n"
-    "    if time.monotonic() > deadline: sys.exit(9)\n"
-    "    time.sleep(0.01)\n",
+    "until(lambda: len(list(here.iterdir())) >= int(os.environ['WANTED']))\n",
     "train_per_host": "print('Training Loss: 0.5')\nprint('Training Loss: 0.25')\n(OUTPUT / f'{HOST}.bin').write_bytes(b'w')\n",
-    "second_fails": "if HOST == 'algo-2':\n    print('algo-2 could not go on')\n    sys.exit(4)\ntime.sleep(100)\n",
+    "second_fails": "if HOST == 'algo-2':\n    print('algo-2 could not go on')\n    sys.exit(4)\nsleep()\n",
     "after_the_failure": "execution = ROOT.parents[2]\n"
-    "deadline = time.monotonic() + 20\n"
-    "while not any('Failed' in path.read_text() for path in (execution / 'steps').glob('Bad.json')):\n"
-    "    if time.monotonic() > deadline: sys.exit(9)\n"
-    "    time.sleep(0.01)\n"
+    "until(lambda: any('Failed' in path.read_text() for path in (execution / 'steps').glob('Bad.json')))\n"
     "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
     "look": "import pathology\n"
     "seen = {'environment': dict(os.environ), 'config': CONFIG, 'pathology': pathology.__file__,\n"
     "        'resources': json.loads((ROOT / 'config' / 'resourceconfig.json').read_text())}\n"
     "(OUTPUT / 'out' / 'seen.json').write_text(json.dumps(seen))\n",
     "deaf": "import signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "subprocess.Popen([sys.executable, '-c', 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(120)',"
-    " os.environ['PATHOLOGY_ROOT']])\n(ROOT / 'started').touch()\ntime.sleep(120)\n",
+    "subprocess.Popen([sys.executable, '-c', 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); '"
+    " f'time.sleep({2 * LONGEST})', os.environ['PATHOLOGY_ROOT']])\n(ROOT / 'started').touch()\nsleep()\n",
     "once": "mark = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'ran' / os.environ['WHO']\nmark.parent.mkdir(exist_ok=True)\n"
     "with mark.open('a') as file: file.write('x')\n"
     "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
     "fail_first": "mark = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'healed'\n"
     "if not mark.exists(): sys.exit('not yet')\n(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
-    "count": "here = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'counting'\nhere.mkdir(exist_ok=True)\n"
-    "mine = here / CONFIG['ProcessingJobName']\nmine.touch()\ntime.sleep(0.1)\n"
-    "with (here.parent / 'counted').open('a') as file: file.write(f'{len(list(here.iterdir()))}\\n')\n"
-    "mine.unlink()\n",
     "sleep_once": "if (Path(os.environ['PATHOLOGY_URI_ROOT']) / 'healed').exists():\n"
     "    (OUTPUT / 'out' / 'value.json').write_text('{}')\n"
-    "else:\n    print('asleep', flush=True)\n    (ROOT / 'started').touch()\n    time.sleep(120)\n",
+    "else:\n    print('asleep', flush=True)\n    (ROOT / 'started').touch()\n    sleep()\n",
     "talk": "for number in range(int(os.environ['LINES'])):\n"
     "    print(f'line {number}', end=' without an end' if number == 2 else '\\n', flush=True)\n"
-    "    deadline = time.monotonic() + 20\n"
-    "    while number == 0 and os.environ['LINES'] != '1' and not (Path(os.environ['PATHOLOGY_URI_ROOT']) / 'go').exists():\n"
-    "        if time.monotonic() > deadline: sys.exit(9)\n"
-    "        time.sleep(0.01)\n"
+    "    if number == 0 and os.environ['LINES'] != '1':\n"
+    "        until((Path(os.environ['PATHOLOGY_URI_ROOT']) / 'go').exists)\n"
     "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
     "host": "print(f'I am {HOST}')\n",
     "evaluate": "interval = {'value': 0.9, 'low': 0.8, 'high': 0.97}\n"
@@ -97,7 +100,7 @@ COMMANDS = {
     "own = {'n': 7, 'positives': 3, 'confidence': 0.95, 'intervals': dict.fromkeys(names, interval), 'cautions': ['few patients']}\n"
     "studio = {'auc': {'value': 0.9, 'standard_deviation': 0.05}}\nprint('scored')\n"
     "(OUTPUT / 'evaluation' / 'evaluation.json').write_text(json.dumps({'binary_classification_metrics': studio, 'pathology': own}))\n",
-    "sleep": "import signal\n(ROOT / 'started').touch()\nprint('sleeping', flush=True)\ntime.sleep(120)\n",
+    "sleep": "(ROOT / 'started').touch()\nprint('sleeping', flush=True)\nsleep()\n",
 }
 
 
@@ -226,14 +229,14 @@ class Account:
         given = [{"Name": key, "Value": value} for key, value in parameters.items()]
         return self.client.start_pipeline_execution(PipelineName=name, PipelineParameters=given)["PipelineExecutionArn"]
 
-    def wait(self, arn, seconds=40):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            execution = self.client.describe_pipeline_execution(PipelineExecutionArn=arn)
-            if execution["PipelineExecutionStatus"] in ("Succeeded", "Failed", "Stopped"):
-                return execution
-            time.sleep(0.02)
-        raise AssertionError(f"still {execution['PipelineExecutionStatus']} after {seconds} s")
+    def wait(self, arn):
+        """The execution, when it has ended."""
+
+        def state():
+            return self.client.describe_pipeline_execution(PipelineExecutionArn=arn)
+
+        until(lambda: state()["PipelineExecutionStatus"] in ("Succeeded", "Failed", "Stopped"), lambda: f"an end: {state()}")
+        return state()
 
     def run(self, **parameters):
         """Start, wait; the execution and its steps by name."""
@@ -257,7 +260,7 @@ class Account:
 
     def asleep(self):
         """Wait until a job has said that it started."""
-        self.until(lambda: list(self.root.glob("executions/*/jobs/*/*/started")))
+        until(lambda: list(self.root.glob("executions/*/jobs/*/*/started")))
 
     def leaders(self):
         """Process ids of the hosts that the runner keeps record of."""
@@ -280,20 +283,19 @@ class Account:
             return False
         return True
 
-    @staticmethod
-    def until(condition, seconds=20):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "waited too long"
-            time.sleep(0.02)
+
+@pytest.fixture(scope="session")
+def open_account():
+    """``open_account(folder)``: a local account, the one that lies in the folder or a new one."""
+    return Account
 
 
 @pytest.fixture
-def account(tmp_path):
-    return Account(tmp_path / "state")
+def account(tmp_path, open_account):
+    return open_account(tmp_path / "state")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make():
     """Factories of steps and references: ``make.processing(…)``, ``make.get("Step")``."""
     return SimpleNamespace(

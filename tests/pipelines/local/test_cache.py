@@ -1,4 +1,5 @@
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,34 +13,46 @@ def hits(steps):
     return {name for name, step in steps.items() if "CacheHitResult" in step}
 
 
-@pytest.fixture
-def chain(account, make):
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, open_account, make):
+    """The folder of an account in which First → Second and Never have run once, and that execution."""
+    account = open_account(tmp_path_factory.mktemp("ran") / "state")
     account.pipeline(
         make.processing("First", "write", environment={"SCORE": {"Get": "Parameters.Score"}}, **make.cached),
         make.processing("Second", "copy", inputs={"data": make.get("First")}, **make.cached),
         make.processing("Never", "copy", inputs={"data": make.get("First")}),
         parameters=[{"Name": "Score", "Type": "String", "DefaultValue": "0.5"}],
     )
+    execution, steps = account.run()
+    assert hits(steps) == set()
+    return account.root, execution
+
+
+@pytest.fixture
+def chain(ran, tmp_path, open_account):
+    """A copy of it; ``first`` is the execution."""
+    folder, execution = ran
+    shutil.copytree(folder, tmp_path / "state", symlinks=True)
+    account = open_account(tmp_path / "state")
+    account.first = execution
     return account
 
 
 def test_nothing_changed_is_cached_and_says_by_whom(chain):
-    first, steps = chain.run()
-    assert hits(steps) == set()
     _, steps = chain.run()
     assert hits(steps) == {"First", "Second"}
-    assert steps["First"]["CacheHitResult"]["SourcePipelineExecutionArn"] == first["PipelineExecutionArn"]
+    assert steps["First"]["CacheHitResult"]["SourcePipelineExecutionArn"] == chain.first["PipelineExecutionArn"]
 
 
 def test_a_changed_variable_runs_again_and_so_does_what_follows(chain):
-    chain.run()
     _, steps = chain.run(Score="0.6")
     assert hits(steps) == set()
 
 
 def test_outputs_that_are_gone_are_no_hit(chain):
-    first, _ = chain.run()
-    path = Uri.parse(f"s3://local/runs/{first['PipelineExecutionArn'].rpartition('/')[2]}/First/out/value.json").under(chain.root)
+    path = Uri.parse(f"s3://local/runs/{chain.first['PipelineExecutionArn'].rpartition('/')[2]}/First/out/value.json").under(
+        chain.root
+    )
     path.unlink()
     _, steps = chain.run()
     assert hits(steps) == set()
@@ -66,7 +79,6 @@ def test_a_failure_is_never_a_hit(account, make):
 
 
 def test_what_follows_a_hit_reads_the_first_runs_outputs(chain):
-    chain.run()
     _, steps = chain.run()
     inputs = chain.job(steps["Never"])["ProcessingInputs"]
     first = chain.job(steps["First"])["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
@@ -74,7 +86,6 @@ def test_what_follows_a_hit_reads_the_first_runs_outputs(chain):
 
 
 def test_an_old_hit_has_expired(chain):
-    chain.run()
     for path in (chain.root / "cache").iterdir():
         record = json.loads(path.read_text())
         record["at"] = (datetime.now(UTC) - timedelta(days=31)).isoformat()

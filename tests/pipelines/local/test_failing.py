@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
-import time
 
 import pytest
+
+from tests.waiting import until
 
 INTERNAL = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 1, "BackoffRate": 1.0, "MaxAttempts": 3}
 
@@ -25,10 +26,11 @@ def test_a_fault_of_the_machine_is_retried_by_policy_and_the_attempts_are_shown(
 
 
 def test_a_policy_runs_out(account, make):
-    account.pipeline(make.processing("Clogs", "clog", RetryPolicies=[INTERNAL], environment={"TIMES": "99"}))
+    once = {**INTERNAL, "MaxAttempts": 1}
+    account.pipeline(make.processing("Clogs", "clog", RetryPolicies=[once], environment={"TIMES": "99"}))
     execution, steps = account.run()
     assert execution["PipelineExecutionStatus"] == "Failed"
-    assert steps["Clogs"]["AttemptCount"] == 1 + INTERNAL["MaxAttempts"]
+    assert steps["Clogs"]["AttemptCount"] == 1 + once["MaxAttempts"]
     assert "InternalServerError" in steps["Clogs"]["FailureReason"]
 
 
@@ -58,17 +60,18 @@ def test_a_killed_job_fails_as_a_container_does_and_its_workers_end(account, mak
     os.kill(pids[0], signal.SIGKILL)
     execution = account.wait(arn)
     assert execution["FailureReason"] == "step Works: AlgorithmError: working with 1 worker, exit code: 137 (SIGKILL)"
-    assert not subprocess.run(
-        ["ps", "-p", str(pids[1]), "-o", "stat="], capture_output=True, text=True, check=False
-    ).stdout.strip("Z\n ")
+    until(lambda: not state_of(pids[1]).strip("Z"), "the worker's end")
+
+
+def state_of(pid):
+    """A process's state as ps has it, nothing when there is none."""
+    return subprocess.run(["ps", "-p", str(pid), "-o", "stat="], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def wait_for_pids(account):
-    deadline = time.monotonic() + 20
-    while not (found := list(account.root.glob("executions/*/jobs/*/*/pids"))):
-        assert time.monotonic() < deadline, "the job did not start"
-        time.sleep(0.02)
-    return [int(word) for word in found[0].read_text().split()]
+    until(lambda: list(account.root.glob("executions/*/jobs/*/*/pids")), "a job that started")
+    (found,) = account.root.glob("executions/*/jobs/*/*/pids")
+    return [int(word) for word in found.read_text().split()]
 
 
 def test_a_failure_gives_the_jobs_own_words_and_starts_nothing_after(account, make):
@@ -100,10 +103,11 @@ def test_a_failed_job_can_be_described_and_its_log_found(account, make):
 
 
 def test_one_host_that_fails_ends_the_others_and_is_the_one_that_is_named(account, make):
+    """The other host would sleep for longer than the test waits."""
     account.pipeline(make.processing("Hosts", "second_fails", hosts=2))
-    execution, steps = account.run()
+    execution, _ = account.run()
     assert execution["FailureReason"].endswith("algo-2 could not go on, exit code: 4")
-    assert (steps["Hosts"]["EndTime"] - steps["Hosts"]["StartTime"]).total_seconds() < 60
+    until(lambda: not account.processes(), "the end of every process")
 
 
 def test_what_runs_beside_a_failure_ends_well_and_nothing_follows(account, make):

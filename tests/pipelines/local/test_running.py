@@ -69,13 +69,14 @@ def test_steps_that_do_not_wait_for_each_other_run_at_once(account, make):
 
 @pytest.mark.parametrize("most", [1, 3])
 def test_no_more_steps_run_at_once_than_asked(account, make, most):
-    account.pipeline(*(make.processing(f"Count{n}", "count", outputs=()) for n in range(4)))
+    account.pipeline(*(make.processing(f"Step{n}", "write") for n in range(4)))
     arn = account.client.start_pipeline_execution(
         PipelineName="test", ParallelismConfiguration={"MaxParallelExecutionSteps": most}
     )["PipelineExecutionArn"]
     assert account.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
-    seen = {int(line) for line in (account.root / "counted").read_text().split()}
-    assert max(seen) <= most
+    times = [(step["StartTime"], step["EndTime"]) for step in account.steps(arn).values()]
+    assert len(times) == 4
+    assert max(sum(start <= now < end for start, end in times) for now, _ in times) <= most
 
 
 def test_hosts_run_at_once_and_share_sharded_input(account, make):
@@ -231,32 +232,50 @@ def test_inputs_are_links_and_outputs_are_not(account, make):
     assert not [path for path in (account.root / "s3" / "local" / "runs").rglob("*") if path.is_symlink()]
 
 
-@pytest.mark.parametrize(
-    ("condition", "outcome"),
-    [
-        ({"Type": "Equals", "LeftValue": {"Get": "Parameters.Kind"}, "RightValue": "a"}, "True"),
-        ({"Type": "In", "QueryValue": {"Get": "Parameters.Kind"}, "Values": ["b", "c"]}, "False"),
-        ({"Type": "Not", "Condition": {"Type": "GreaterThan", "LeftValue": 1, "RightValue": 2}}, "True"),
-        ({"Type": "Not", "Expression": {"Type": "LessThan", "LeftValue": 1, "RightValue": 2}}, "False"),
-        (
-            {
-                "Type": "Or",
-                "Conditions": [
-                    {"Type": "LessThanOrEqualTo", "LeftValue": 3, "RightValue": 2},
-                    {"Type": "GreaterThanOrEqualTo", "LeftValue": 2, "RightValue": 2},
-                ],
-            },
-            "True",
-        ),
-    ],
-)
-def test_every_kind_of_condition(account, condition, outcome):
-    fail = {"Name": "No", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}
-    check = {"Name": "Check", "Type": "Condition", "Arguments": {"Conditions": [condition], "IfSteps": [], "ElseSteps": [fail]}}
-    account.pipeline(check, parameters=[{"Name": "Kind", "Type": "String", "DefaultValue": "a"}])
+CONDITIONS = [
+    ({"Type": "Equals", "LeftValue": {"Get": "Parameters.Kind"}, "RightValue": "a"}, "True"),
+    ({"Type": "In", "QueryValue": {"Get": "Parameters.Kind"}, "Values": ["b", "c"]}, "False"),
+    ({"Type": "Not", "Condition": {"Type": "GreaterThan", "LeftValue": 1, "RightValue": 2}}, "True"),
+    ({"Type": "Not", "Expression": {"Type": "LessThan", "LeftValue": 1, "RightValue": 2}}, "False"),
+    (
+        {
+            "Type": "Or",
+            "Conditions": [
+                {"Type": "LessThanOrEqualTo", "LeftValue": 3, "RightValue": 2},
+                {"Type": "GreaterThanOrEqualTo", "LeftValue": 2, "RightValue": 2},
+            ],
+        },
+        "True",
+    ),
+]
+
+
+def check_step(name, condition, otherwise=()):
+    return {
+        "Name": name,
+        "Type": "Condition",
+        "Arguments": {"Conditions": [condition], "IfSteps": [], "ElseSteps": list(otherwise)},
+    }
+
+
+KIND = [{"Name": "Kind", "Type": "String", "DefaultValue": "a"}]
+
+
+def test_every_kind_of_condition(account):
+    checks = [check_step(f"Check{number}", condition) for number, (condition, _) in enumerate(CONDITIONS)]
+    account.pipeline(*checks, parameters=KIND)
     execution, steps = account.run()
-    assert steps["Check"]["Metadata"]["Condition"]["Outcome"] == outcome
-    assert execution["PipelineExecutionStatus"] == {"True": "Succeeded", "False": "Failed"}[outcome]
+    assert execution["PipelineExecutionStatus"] == "Succeeded"
+    outcomes = [steps[f"Check{number}"]["Metadata"]["Condition"]["Outcome"] for number in range(len(CONDITIONS))]
+    assert outcomes == [outcome for _, outcome in CONDITIONS]
+
+
+def test_a_condition_on_a_parameter_that_does_not_hold_goes_the_other_way(account):
+    fail = {"Name": "No", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}
+    account.pipeline(check_step("Check", CONDITIONS[1][0], [fail]), parameters=KIND)
+    execution, steps = account.run()
+    assert steps["Check"]["Metadata"]["Condition"]["Outcome"] == "False"
+    assert execution["PipelineExecutionStatus"] == "Failed"
 
 
 def test_a_metric_that_is_no_number_fails_the_gate_in_words(account, make):

@@ -1,6 +1,7 @@
 """Selective execution: chosen steps alone, on the results of an execution that has ended."""
 
 import json
+import shutil
 
 import pytest
 from botocore.exceptions import ClientError
@@ -9,10 +10,11 @@ TASK = ("--task", "msi")
 PIPELINE = "pathology-msi"
 
 
-@pytest.fixture
-def chain(account, make, monkeypatch):
-    """First → Second → Check → (Third | Below), each counting its runs; run once to its end. Its ARN."""
-    monkeypatch.setenv("PATHOLOGY_STATE", str(account.root))
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, open_account, make):
+    """The folder of an account in which First → Second → Check → (Third | Below), each counting its runs, ran once to its end; the
+    execution's ARN."""
+    account = open_account(tmp_path_factory.mktemp("ran") / "state")
     word = {"Get": "Parameters.Word"}
     account.pipeline(
         make.processing("First", "once", environment={"WHO": "first"}),
@@ -32,7 +34,21 @@ def chain(account, make, monkeypatch):
     )
     arn = account.start(PIPELINE, Word="given")
     assert account.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
-    return arn
+    return account.root, arn
+
+
+@pytest.fixture
+def account(ran, tmp_path, open_account, monkeypatch):
+    """A copy of it, which the verbs find."""
+    shutil.copytree(ran[0], tmp_path / "state", symlinks=True)
+    monkeypatch.setenv("PATHOLOGY_STATE", str(tmp_path / "state"))
+    return open_account(tmp_path / "state")
+
+
+@pytest.fixture
+def chain(ran, account):
+    """The ARN of the execution that ran."""
+    return ran[1]
 
 
 def runs(account):

@@ -2,10 +2,11 @@
 
 import os
 import signal
-import time
 
 import pytest
 from botocore.exceptions import ClientError
+
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -28,14 +29,13 @@ def test_stop_ends_the_jobs_even_those_that_do_not_listen(account, started, comm
     assert account.processes(), "the runner at least names the folder"
     running = account.job(account.steps(arn)["Sleeps"])
     assert running["ProcessingJobStatus"] == "InProgress"
-    since = time.monotonic()
     account.client.stop_pipeline_execution(PipelineExecutionArn=arn)
     assert account.client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] in (
         "Stopping",
         "Stopped",
     )
     assert account.wait(arn)["PipelineExecutionStatus"] == "Stopped"
-    account.until(lambda: not account.processes(), seconds=5 - (time.monotonic() - since))
+    until(lambda: not account.processes(), "the end of every process")
     assert not account.lives(leader)
     step = account.steps(arn)["Sleeps"]
     assert (step["StepStatus"], account.job(step)["ProcessingJobStatus"]) == ("Stopped", "Stopped")
@@ -56,7 +56,7 @@ def test_a_runner_that_is_killed_is_noticed_and_its_jobs_end(account, started):
     execution = account.wait(arn)
     assert (execution["PipelineExecutionStatus"], account.steps(arn)["Sleeps"]["StepStatus"]) == ("Failed", "Failed")
     assert "runner died" in execution["FailureReason"]
-    account.until(lambda: not account.lives(leader))
+    until(lambda: not account.lives(leader), "the end of the job")
 
 
 def test_a_killed_runner_can_be_retried(account, make):

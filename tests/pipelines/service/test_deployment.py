@@ -12,6 +12,7 @@ from pathology.contracts.errors import RequestError
 from pipelines.config import LOCAL, load_task
 from pipelines.service import deployment
 from pipelines.service.session import STATE_VARIABLE, open_session
+from tests.waiting import LONGEST
 
 
 def test_first_creates_second_changes_nothing(session, built, example, calls):
@@ -57,7 +58,7 @@ def test_eight_at_once_end_as_one_pipeline(server, built, example):
     def meet(model, **_):
         if model.name == "DescribePipeline" and not getattr(looked, "once", False):
             looked.once = True
-            everyone.wait(timeout=60)
+            everyone.wait(timeout=LONGEST)
 
     def one(_):
         session = open_session(example)

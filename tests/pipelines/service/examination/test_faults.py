@@ -6,9 +6,9 @@ import boto3
 import pytest
 
 from tests.pipelines import account as world
-from tests.pipelines.examined import account, answers, examined, healthy, moto, other
+from tests.pipelines.examined import account, answers, examined, healthy, other
 
-assert account and answers and examined and healthy and moto and other  # fixtures
+assert account and answers and examined and healthy and other  # fixtures
 
 
 def break_role(account):

@@ -21,6 +21,19 @@ os.environ.update(
 )
 os.environ.pop("PATHOLOGY_ENVIRONMENT", None)
 
+HEAVY = {"torch", "lightning", "torchmetrics", "timm", "peft", "sklearn", "sagemaker", "moto", "cfnlint", "matplotlib"}
+"""Libraries that take seconds to import."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Collecting is quick: what a test does not use it does not wait for."""
+    report = yield
+    if isinstance(collector, pytest.Module) and (loaded := sorted(HEAVY & sys.modules.keys())):
+        raise pytest.UsageError(f"{collector.nodeid} imports {loaded[0]} when it is collected: import it in tests and fixtures")
+    return report
+
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 

@@ -1,29 +1,60 @@
 """Lays out extraction and collection jobs by hand, the way the service does, with folders for buckets."""
 
+import importlib
+import io
 import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
+from colour_encoder import ColourEncoder, write_card
+from pathology.commands.extract_features import Extraction
 from pathology.contracts.settings_msi import CollectFeatures, ExtractFeatures, Tiling
 from pathology.contracts.tables import CohortRow
 from pathology.contracts.uris import Uri
-from pathology.models.encoder import find_card
-from pathology.models.tiny import make_tiny_encoder
+from pathology.job import run
 
 FEATURES = "s3://bucket/features"
-ENCODER = "s3://bucket/models/tiny"
+ENCODER = "s3://bucket/models/encoder"
+HOSTS = ("algo-1", "algo-2")
+
+LIMIT = 600
+"""Seconds after which a process that has not come to its end is taken to hang."""
+
+IN_COLOUR = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from colour_encoder import ColourEncoder
+from pathology.commands import extract_features
+from pathology.job import run
+from pathology.wsi import extraction
+extract_features.Extraction._load = lambda *_: ColourEncoder()
+"""
 
 
 class Jobs:
-    """A root of URIs with an encoder, and jobs that run on it in processes of their own."""
+    """A root of URIs with an encoder's card, and jobs that run on it in this process or in processes of their own.
 
-    def __init__(self, top: Path) -> None:
+    The encoder is one of colours, unless ``write_encoder`` puts another in its folder.
+    """
+
+    def __init__(self, top: Path, write_encoder=write_card) -> None:
         self.top, self.uris = top, top / "uris"
-        make_tiny_encoder(Uri.parse(ENCODER).under(self.uris))
-        self.card = find_card(Uri.parse(ENCODER).under(self.uris))[1]
+        self.card = write_encoder(Uri.parse(ENCODER).under(self.uris))
         self.cohort: list[CohortRow] = []
+        self.started: list[subprocess.Popen[str]] = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        for process in self.started:
+            process.kill()
+            process.communicate()
 
     @property
     def features(self) -> Path:
@@ -46,9 +77,15 @@ class Jobs:
         }  # fmt: skip
         self.cohort.append(CohortRow.model_validate({**row, **changes}))
 
-    def layout(self, name: str, settings, *, host="algo-1", outputs=(), inputs=None) -> Path:
-        """A job's root with its contract files; ``inputs`` adds to cohort and models."""
-        root = self.top / "jobs" / name / host
+    def root(self, name: str, host: str = "algo-1") -> Path:
+        """A job's root on a host."""
+        return self.top / "jobs" / name / host
+
+    def layout(self, name: str, settings=None, *, host="algo-1", hosts=HOSTS, outputs=(), inputs=None) -> Path:
+        """A job's root with its contract files; an extraction's unless ``settings`` say otherwise. ``inputs`` adds to cohort and
+        models."""
+        root = self.root(name, host)
+        settings = settings or ExtractFeatures(features=FEATURES)
         places = {"cohort": "/opt/ml/processing/input/cohort", "models": "/opt/ml/processing/input/models", **(inputs or {})}
         config = {
             "ProcessingJobName": name,
@@ -60,7 +97,7 @@ class Jobs:
         }
         for path, content in {
             "config/processingjobconfig.json": json.dumps(config),
-            "config/resourceconfig.json": json.dumps({"current_host": host, "hosts": ["algo-1", "algo-2"]}),
+            "config/resourceconfig.json": json.dumps({"current_host": host, "hosts": list(hosts)}),
             "processing/input/cohort/cohort.csv": CohortRow.table(self.cohort).decode(),
         }.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -70,24 +107,52 @@ class Jobs:
             models.symlink_to(Uri.parse(ENCODER).under(self.uris))
         return root
 
-    def start(self, command: str, root: Path) -> subprocess.Popen[str]:
-        """Start a command on a job's root."""
-        environment = {**os.environ, "PATHOLOGY_ROOT": str(root), "PATHOLOGY_URI_ROOT": str(self.uris)}
-        return subprocess.Popen(
-            [sys.executable, "-m", f"pathology.commands.{command}"],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def environment(self, root: Path) -> dict[str, str]:
+        """What a job finds its root and its buckets by."""
+        return {"PATHOLOGY_ROOT": str(root), "PATHOLOGY_URI_ROOT": str(self.uris)}
 
-    def extract(self, name: str = "extract-1", *, host: str = "algo-1", inputs=None, **settings):
-        """Run an extraction to its end: exit code, standard output, standard error."""
+    def start(self, root: Path, *arguments: str) -> subprocess.Popen[str]:
+        """Start Python on a job's root."""
+        environment = {**os.environ, **self.environment(root)}
+        command = [sys.executable, *arguments]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.started.append(process)
+        return process
+
+    def start_extraction(self, root: Path, code: str = "") -> subprocess.Popen[str]:
+        """Start an extraction of colours on a job's root, after ``code``."""
+        return self.start(root, "-c", f"{IN_COLOUR}{code}\nrun(extract_features.main)")
+
+    def run_here(self, command: str, root: Path) -> tuple[int, str, str]:
+        """Run a command in this process to its end: exit code, standard output, standard error."""
+        output, errors = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+        main = importlib.import_module(f"pathology.commands.{command}").main
+        code = 0
+        with (
+            patch.dict(os.environ, self.environment(root)),
+            patch.object(Extraction, "_load", lambda *_: ColourEncoder()),
+            patch("signal.signal"),
+            redirect_stdout(output),
+            redirect_stderr(errors),
+        ):
+            try:
+                run(main)
+            except SystemExit as stopped:
+                code = stopped.code
+        return code, *(stream.buffer.getvalue().decode() for stream in (output, errors))
+
+    def extract(self, name: str = "extract-1", *, host="algo-1", hosts=HOSTS, inputs=None, **settings) -> tuple[int, str, str]:
+        """Extract colours in this process: exit code, standard output, standard error."""
         wanted = ExtractFeatures(features=FEATURES, **settings)
-        return finish(self.start("extract_features", self.layout(name, wanted, host=host, inputs=inputs)))
+        return self.run_here("extract_features", self.layout(name, wanted, host=host, hosts=hosts, inputs=inputs))
 
-    def collect(self, name: str = "collect-1", **settings):
-        """Run a collection to its end, and where its output lies."""
-        wanted = CollectFeatures(features=FEATURES, encoder=ENCODER, **settings)
-        root = self.layout(name, wanted, outputs=["slides"])
-        return *finish(self.start("collect_features", root)), root / "processing/output/slides"
+    def layout_collection(self, name: str = "collect-1", **settings) -> Path:
+        """A collection's root with its contract files."""
+        return self.layout(name, CollectFeatures(features=FEATURES, encoder=ENCODER, **settings), outputs=["slides"])
+
+    def collect(self, name: str = "collect-1", **settings) -> tuple[int, str, str]:
+        """Collect in this process: exit code, standard output, standard error."""
+        return self.run_here("collect_features", self.layout_collection(name, **settings))
 
     def sidecar(self, slide_id: str) -> dict:
         """A slide's sidecar."""
@@ -96,5 +161,14 @@ class Jobs:
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a job."""
-    output, errors = process.communicate(timeout=180)
+    output, errors = process.communicate(timeout=LIMIT)
     return process.returncode, output, errors
+
+
+def wait_until(happened, process: subprocess.Popen[str] | None = None) -> None:
+    """Wait for what happens in another thread, or in a process that has to be alive for it."""
+    limit = time.monotonic() + LIMIT
+    while not happened():
+        assert time.monotonic() < limit, "it did not happen"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.005)

@@ -6,6 +6,11 @@ import cv2
 import numpy as np
 import tifffile
 
+from demo.slides import Look, paint, write_svs
+from tests.made import made_once
+
+SMALL = 5
+
 
 def write_tiff(path: Path, pixels: np.ndarray, downsamples=(1,), *, compression=None, **tags) -> None:
     """A plain pyramidal TIFF, lossless unless asked otherwise."""
@@ -80,3 +85,14 @@ def table_entry(path: Path, x: int, y: int, table: str) -> tuple[int, int]:
 
 def _index(image: tifffile.TiffPage, x: int, y: int) -> int:
     return y // image.tilelength * -(-image.imagewidth // image.tilewidth) + x // image.tilewidth
+
+
+def small_slides() -> Path:
+    """A folder with s0.svs to s4.svs, painted tissue of 16 to 20 tiles, each larger than the one before; for reading only."""
+    return made_once("small-slides", _write_small_slides)
+
+
+def _write_small_slides(folder: Path) -> None:
+    whole = paint(Look(800, 0.7, 1, 1), np.random.default_rng(3))
+    for number in range(SMALL):
+        write_svs(folder / f"s{number}.svs", whole[400 : 1300 + 60 * number, 400:1400])

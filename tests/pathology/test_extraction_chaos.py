@@ -1,82 +1,116 @@
-"""Extraction under kill -9, on a full disk, and beside others: nothing lost, nothing half-written, the same bytes in the end."""
+"""Extraction under kill -9 and SIGTERM, on a full disk, and beside others: nothing lost, nothing half-written, nothing done twice."""
 
 import random
-import shutil
+import re
+import signal
 import subprocess
-import sys
-import time
 
-import numpy as np
 import pytest
-from extraction_jobs import FEATURES, Jobs, finish
+from extraction_jobs import Jobs, finish, wait_until
+from made_slides import SMALL, small_slides
 from pathology.contracts.features import Sidecar
-from pathology.contracts.settings_msi import ExtractFeatures
 from pathology.wsi.features import read_features
-
-from demo.slides import Look, paint, write_svs
-
-SLIDES = 5
 
 
 @pytest.fixture(scope="module")
-def slides(tmp_path_factory):
-    """A few painted slides of different sizes."""
-    folder = tmp_path_factory.mktemp("slides")
-    generator = np.random.default_rng(3)
-    whole = paint(Look(800, 0.7, 1, 1), generator)
-    for number in range(SLIDES):
-        write_svs(folder / f"s{number}.svs", whole[: 1000 + 120 * number, : 1500 - 60 * number])
-    return sorted(folder.iterdir())
+def slides():
+    """Small painted slides of different sizes, s0.svs the smallest."""
+    return sorted(small_slides().glob("*.svs"))
 
 
-def jobs_on(top, slides):
-    jobs = Jobs(top)
-    for slide in slides:
-        jobs.add(slide, slide.stem)
-    return jobs
+@pytest.fixture
+def jobs_of(tmp_path, slides):
+    """Makes jobs on so many slides in a folder of their own."""
+    made = []
+
+    def make(count=SMALL, name="top"):
+        jobs = Jobs(tmp_path / name)
+        for number in range(count):
+            jobs.add(slides[number % 3 if count > SMALL else number], f"s{number}")
+        made.append(jobs)
+        return jobs
+
+    yield make
+    for jobs in made:
+        jobs.__exit__()
 
 
 def visible(jobs):
     """Every file that a reader would take for finished, and a check that it is whole."""
     found = {}
-    for path in sorted(jobs.features.glob("*.h5")) if jobs.features.is_dir() else []:
+    for path in sorted(jobs.features.glob("*.h5")):
         read_features(path, path.stem)
         found[path.name] = path.read_bytes()
-    for path in sorted(jobs.features.glob("*.json")) if jobs.features.is_dir() else []:
+    for path in sorted(jobs.features.glob("*.json")):
         sidecar = Sidecar.from_json(path.read_bytes(), path.name)
         if sidecar.status == "ok":
             read_features(path.with_suffix(".h5"), sidecar.slide_id, sidecar.sha256)
     return found
 
 
+def largest_first(jobs):
+    return [row.slide_id for row in sorted(jobs.cohort, key=lambda row: (-row.bytes, row.slide_id))]
+
+
+def taken(output):
+    """The slides that a host says it processed."""
+    return re.findall(r"Processing slide #\d: (\S+)", output)
+
+
+def claimed(jobs, name):
+    """By slide the host that has claimed it."""
+    return {path.name: path.read_text() for path in (jobs.features / "claims" / name).iterdir() if path.is_file()}
+
+
+KILLED_AFTER_WORK = """
+import signal
+signal.setitimer(signal.ITIMER_PROF, {seconds})  # of this process's own work; SIGPROF ends it as SIGKILL would
+"""
+
+KILLED_AT_A_FILE = """
+import os, signal, sys
+left = {files}
+
+def count(event, arguments):
+    global left
+    if event not in ("open", "os.rename", "os.link", "os.remove", "os.mkdir") or not str(arguments[0]).startswith({top!r}):
+        return
+    path, *_, flags = arguments
+    if event == "open" and flags & (os.O_WRONLY | os.O_RDWR) and "/features/" in path and "/." not in path:
+        print(path, "is written where readers find it", file=sys.stderr, flush=True)
+        os._exit(77)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(count)
+"""
+
+
 @pytest.mark.slow
-def test_killed_at_random_until_done_gives_the_bytes_of_an_undisturbed_run(tmp_path, slides):
-    calm, stormy = jobs_on(tmp_path / "calm", slides), jobs_on(tmp_path / "stormy", slides)
-    assert calm.extract()[0] == 0
-    generator, kills = random.Random(7), 0
-    root = stormy.layout("extract-1", ExtractFeatures(features=FEATURES))
-    while True:
-        process = stormy.start("extract_features", root)
-        try:
-            # Longer each time, so that it ends; the first seconds are imports.
-            process.wait(timeout=generator.uniform(2, 6) + kills)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            kills += 1
-        visible(stormy)
-        if finish(process)[0] == 0:
-            break
-        assert kills < 12, "it never ended"
-    assert kills > 0
+def test_killed_at_random_until_done_gives_the_bytes_of_an_undisturbed_run(jobs_of):
+    calm, stormy = jobs_of(name="calm"), jobs_of(name="stormy")
+    assert finish(calm.start_extraction(calm.layout("extract-1")))[0] == 0
+    root, generator, codes = stormy.layout("extract-1"), random.Random(7), []
+    # The first of each kind ends it before there is anything, whatever the machine.
+    for seconds, files in [(0.01, 5), *((generator.uniform(0.1, 0.5), generator.randrange(30, 90)) for _ in range(4))]:
+        for code in (
+            KILLED_AFTER_WORK.format(seconds=seconds),
+            KILLED_AT_A_FILE.format(files=files, top=str(stormy.top)),
+        ):
+            codes.append(finish(stormy.start_extraction(root, code))[0])
+            visible(stormy)
+    assert codes[:2] == [-signal.SIGPROF, -signal.SIGKILL]
+    assert set(codes) <= {-signal.SIGPROF, -signal.SIGKILL, 0}
+    code, _, errors = finish(stormy.start_extraction(root))
+    assert code == 0, errors
     assert visible(stormy) == visible(calm)
-    assert len(visible(calm)) == SLIDES
-    leftovers = [path for path in root.joinpath("scratch").rglob("*") if path.is_file()]
-    assert leftovers == []
+    assert len(visible(calm)) == SMALL
+    assert [path for path in root.joinpath("scratch").rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.slow
-def test_a_full_disk_is_one_line_and_work_goes_on_when_there_is_room(tmp_path, slides):
-    jobs = jobs_on(tmp_path / "top", slides)
+def test_a_full_disk_is_one_line_and_work_goes_on_when_there_is_room(jobs_of):
+    jobs = jobs_of()
     disk = jobs.features
     disk.mkdir(parents=True)
     small = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True, check=False)
@@ -87,57 +121,156 @@ def test_a_full_disk_is_one_line_and_work_goes_on_when_there_is_room(tmp_path, s
         assert code == 1
         assert errors.splitlines()[-1].startswith("error: the disk is full")
         assert "Traceback" not in errors
-        kept = visible(jobs)
-        assert 0 < len(kept) < SLIDES
+        kept = {name: (disk / name).stat().st_mtime_ns for name in visible(jobs)}
+        assert 0 < len(kept) < SMALL
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        begun = time.time()
         code, output, errors = jobs.extract()
         assert code == 0, errors
-        assert len(visible(jobs)) == SLIDES
-        assert {name for name in kept if (disk / name).stat().st_mtime < begun} == set(kept), (
-            "what was finished was not done again"
-        )
-        assert f"{SLIDES - len(kept)} slides extracted" in output
+        assert len(visible(jobs)) == SMALL
+        assert {name: (disk / name).stat().st_mtime_ns for name in kept} == kept, "what was finished was not done again"
+        assert f"{SMALL - len(kept)} slides extracted" in output
     finally:
         subprocess.run(["umount", str(disk)], check=False)
 
 
-@pytest.mark.slow
-def test_what_changed_is_extracted_again_and_nothing_else(tmp_path, slides):
-    """A corrected MPP, a replaced slide, another setting: each costs what it touches."""
-    jobs = jobs_on(tmp_path, slides[:3])
-    assert "3 slides extracted" in jobs.extract("first")[1]
-    assert "0 slides extracted" in jobs.extract("again")[1]
-    jobs.cohort[0] = jobs.cohort[0].model_copy(update={"mpp": 0.45})
-    assert "1 slides extracted" in jobs.extract("corrected")[1]
-    assert jobs.sidecar("s0")["mpp"] == 0.45
-    shutil.copy(slides[3], jobs.uris / "s3/bucket/slides/s1.svs")
-    jobs.cohort[1] = jobs.cohort[1].model_copy(update={"bytes": slides[3].stat().st_size})
-    assert "1 slides extracted" in jobs.extract("replaced")[1]
-    assert "3 slides extracted" in jobs.extract("other", max_tiles=5)[1]
-    assert "0 slides extracted" in jobs.extract("settled")[1]
+WITH_ALL_HOSTS = """
+import time
+from pathlib import Path
 
+def load(*_):
+    while len(list(Path({notes!r}).glob("algo-?"))) < 3:  # every host has a slide in hand
+        time.sleep(0.01)
+    return ColourEncoder()
 
-NO_NETWORK = """
-import socket
-
-def refused(self, address, *_):
-    if self.family != socket.AF_UNIX:
-        raise RuntimeError(f"somebody called {address}")
-
-socket.socket.connect = socket.socket.connect_ex = refused
-socket.getaddrinfo = lambda host, *_, **__: (_ for _ in ()).throw(RuntimeError(f"somebody looked up {host}"))
+extract_features.Extraction._load = load
 """
 
 
-def test_no_call_goes_out_of_the_job(tmp_path, slides, monkeypatch):
-    """Its URIs are folders here: whatever else it asked for would be a call too many."""
-    (tmp_path / "guard").mkdir()
-    (tmp_path / "guard" / "sitecustomize.py").write_text(NO_NETWORK)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "guard"))
-    probe = "import socket; socket.create_connection(('127.0.0.1', 9))"
-    guarded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
-    assert "somebody looked up 127.0.0.1" in guarded.stderr, "the guard is there"
-    code, output, errors = jobs_on(tmp_path / "top", slides[:1]).extract()
+@pytest.mark.slow
+def test_three_hosts_at_once_extract_every_slide_once_into_one_folder(jobs_of):
+    jobs = jobs_of(9)
+    hosts = ["algo-1", "algo-2", "algo-3"]
+    code = WITH_ALL_HOSTS.format(notes=str(jobs.features / "claims" / "three" / ".in-hand"))
+    running = [jobs.start_extraction(jobs.layout("three", host=host, hosts=hosts), code) for host in hosts]
+    done = [finish(process) for process in running]
+    assert [code for code, _, _ in done] == [0, 0, 0], done
+    seen = {host: taken(output) for host, (_, output, _) in zip(hosts, done, strict=True)}
+    assert sorted(name for names in seen.values() for name in names) == [f"s{index}" for index in range(9)]
+    assert all(seen.values())
+    assert claimed(jobs, "three") == {name: host for host, names in seen.items() for name in names}
+    assert len(visible(jobs)) == 9
+    assert all(re.search(r"\d+\.\d% of it waiting for slides", output) for _, output, _ in done)
+    code, output, _ = jobs.extract("ten-more")
+    assert code == 0 and "0 slides extracted (0 failed), 9 finished before" in output
+
+
+HELD_IN_THE_THIRD = """
+import threading
+from pathlib import Path
+from pathology.wsi import fetching
+fetching.lead = lambda _: 1e9  # the next slide is always sent for
+progress = fetching.Slides.progress
+
+def held(self, done, total):
+    progress(self, done, total)
+    if len(list(Path({features!r}).glob("*.json"))) == 2:
+        self._next.path()  # it is here
+        Path({marker!r}).touch()
+        threading.Event().wait()
+
+fetching.Slides.progress = held
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_stopped_host_of_several_is_started_again_and_nothing_is_lost_or_done_again(jobs_of, tmp_path, number, code):
+    jobs, marker = jobs_of(8), tmp_path / "held"
+    order = largest_first(jobs)
+    held = HELD_IN_THE_THIRD.format(features=str(jobs.features), marker=str(marker))
+    process = jobs.start_extraction(jobs.layout("spot"), held)
+    wait_until(marker.exists, process)
+    process.send_signal(number)
+    returned, output, _ = finish(process)
+    assert returned == code
+    before = {path.name: path.stat().st_mtime_ns for path in jobs.features.glob("*.json")}
+    assert sorted(before) == sorted(f"{name}.json" for name in order[:2])
+    assert sorted(visible(jobs)) == sorted(f"{name}.h5" for name in order[:2])
+    assert claimed(jobs, "spot") == dict.fromkeys(order[:4], "algo-1"), "the slide in hand and the one ahead"
+    if number == signal.SIGTERM:
+        assert "stopped: finished slides are kept" in output
+        assert not list((jobs.root("spot") / "scratch").iterdir())
+
+    code, output, errors = jobs.extract("spot", host="algo-2")
     assert code == 0, errors
-    assert "1 slides extracted (0 failed)" in output
+    assert sorted(taken(output)) == sorted(order[4:]), "another host leaves them to the one whose they are"
+    code, output, errors = jobs.extract("spot")  # the same job, started again
+    assert code == 0, errors
+    assert taken(output) == order[2:4]
+    assert "2 slides extracted (0 failed), 2 finished before" in output
+    assert {name: (jobs.features / name).stat().st_mtime_ns for name in before} == before
+    assert sorted(visible(jobs)) == [f"s{index}.h5" for index in range(8)]
+    assert not list((jobs.root("spot") / "scratch").iterdir())
+
+
+ENDLESS_DOWNLOAD = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathology.contracts.storage import FolderStore
+download = FolderStore.download
+
+def endless(store, uri, path):
+    if uri.name != "s2.svs":  # the largest comes at once, the next one never: as a transfer does, by threads of its own
+        (path.parent / ".part.tmp").write_bytes(b"part")
+        ThreadPoolExecutor(1).submit(threading.Event().wait).result()
+    download(store, uri, path)
+
+FolderStore.download = endless
+"""
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_sigterm_ends_a_host_while_it_downloads(jobs_of, count):
+    jobs = jobs_of(count)
+    root = jobs.layout("endless")
+    process = jobs.start_extraction(root, ENDLESS_DOWNLOAD)
+    wait_until((root / "scratch" / "algo-1" / ".part.tmp").exists, process)
+    if count == 3:
+        wait_until((jobs.features / "s2.json").exists, process)  # and now it waits for what was to come ahead
+    stopped(jobs, process)
+    assert set(claimed(jobs, "endless")) == ({"s0"} if count == 1 else {"s1", "s2"})
+
+
+DROPPED = """
+import threading
+from pathlib import Path
+
+def load(self, _):
+    self.slides._hand.path()  # the slide is here
+    try:
+        Path({marker!r}).touch()
+        threading.Event().wait()
+    except BaseException:
+        pass  # as Python does with what is raised inside a destructor
+    threading.Event().wait()
+
+extract_features.Extraction._load = load
+extract_features.GRACE = 0
+"""
+
+
+def test_sigterm_ends_a_host_where_the_exception_is_dropped(jobs_of, tmp_path):
+    jobs, marker = jobs_of(1), tmp_path / "loading"
+    process = jobs.start_extraction(jobs.layout("endless"), DROPPED.format(marker=str(marker)))
+    wait_until(marker.exists, process)
+    assert list((jobs.root("endless") / "scratch" / "algo-1").iterdir())
+    stopped(jobs, process)
+    assert claimed(jobs, "endless") == {"s0": "algo-1"}
+
+
+def stopped(jobs, process):
+    """Send SIGTERM to a host, and hold that it ends as one that may be started again."""
+    process.send_signal(signal.SIGTERM)
+    code, output, errors = finish(process)
+    assert code == 143, errors
+    assert "stopped: finished slides are kept" in output and "Traceback" not in errors
+    assert not list((jobs.root("endless") / "scratch").iterdir())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from pathology.models.encoder import Encoder
 
 TERMINATED = 128 + signal.SIGTERM
+
+GRACE = 10.0
+"""Seconds that a host which is stopped has for clearing up before it is ended as it is."""
 
 
 class Extraction:
@@ -136,11 +141,21 @@ class Extraction:
         }
 
 
-def _terminate(number: int, frame: object) -> None:
+def _terminate(scratch: Path, number: int, frame: object) -> None:
     """Leave through every ``finally``: what is in scratch goes, what is claimed stays this host's for a restart."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would break off the first one's clearing up
-    print("stopped: finished slides are kept, the one in hand starts again", flush=True)
+    # Python drops what is raised inside a destructor or a weak reference's callback, of which imports have many.
+    timer = threading.Timer(GRACE, _abandon, [scratch])
+    timer.daemon = True
+    timer.start()
+    os.write(1, b"stopped: finished slides are kept, the one in hand starts again\n")  # the main thread may be inside a print
     sys.exit(TERMINATED)
+
+
+def _abandon(scratch: Path) -> None:
+    """End the process as it is, with nothing of it left on the disk."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(TERMINATED)
 
 
 def share_out(work: Extraction) -> None:
@@ -165,7 +180,7 @@ def share_out(work: Extraction) -> None:
 
 def main(job: Job) -> None:
     """Claim and extract slides until none is left."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, partial(_terminate, job.scratch / job.host))
     settings = job.hyperparameters(ExtractFeatures)
     rows = read_cohort(job.file("cohort", ".csv"))
     try:

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from extraction_jobs import FEATURES, Jobs
+from extraction_jobs import FEATURES, Jobs, finish
 from pathology.contracts.features import Sidecar
 from pathology.contracts.tables import SlideRow
 from pathology.contracts.uris import Uri
@@ -30,19 +30,21 @@ def finish_slide(jobs, row, *, status="ok", reason=""):
 @pytest.fixture
 def jobs(tmp_path):
     """Twelve finished slides, three of each class on each side of the split."""
-    made = Jobs(tmp_path)
     slide = tmp_path / "any.svs"
     slide.write_bytes(b"slide")
-    for number in range(12):
-        made.add(slide, f"s{number:02}")
-        finish_slide(made, made.cohort[-1])
-    return made
+    with Jobs(tmp_path) as made:
+        for number in range(12):
+            made.add(slide, f"s{number:02}")
+            finish_slide(made, made.cohort[-1])
+        yield made
 
 
 def test_the_table_lies_where_its_content_says_and_collected_json_points_there(jobs):
     finish_slide(jobs, jobs.cohort[5], status="failed", reason="no scale")
-    code, output, errors, place = jobs.collect()
+    root = jobs.layout_collection()
+    code, output, errors = finish(jobs.start(root, "-m", "pathology.commands.collect_features"))
     assert code == 0, errors
+    place = root / "processing/output/slides"
     collected = json.loads((place / "collected.json").read_text())
     slides = collected["slides"]
     assert (slides["ok"], slides["empty"], slides["failed"]) == (11, 0, 1)
@@ -57,16 +59,17 @@ def test_the_table_lies_where_its_content_says_and_collected_json_points_there(j
     assert rows[0].sha256 == hashlib.sha256((jobs.features / "s00.h5").read_bytes()).hexdigest()
     assert (rows[5].status, rows[5].reason, rows[5].features, rows[5].sha256) == ("failed", "no scale", "", "")
     assert "12 slides: 11 ok, 0 empty, 1 failed; 33 tiles" in output
-    again = jobs.collect("collect-2")
-    assert json.loads((again[3] / "collected.json").read_text()) == collected
+    assert jobs.collect("collect-2")[0] == 0
+    again = jobs.root("collect-2") / "processing/output/slides"
+    assert json.loads((again / "collected.json").read_text()) == collected
 
 
 def test_a_file_that_is_gone_or_changed_is_named_with_the_remedy(jobs):
     (jobs.features / "s03.h5").unlink()
-    code, _, errors, place = jobs.collect()
+    code, _, errors = jobs.collect()
     assert code == 1
     assert "s03 (its feature file is gone)" in errors and "--param ExtractionRun=" in errors
-    assert not (place / "collected.json").exists()
+    assert not list(jobs.top.rglob("collected.json"))
     path = jobs.features / "s04.h5"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     assert "s04 (its feature file is changed)" in jobs.collect("collect-2")[2]
@@ -75,7 +78,7 @@ def test_a_file_that_is_gone_or_changed_is_named_with_the_remedy(jobs):
 @pytest.mark.parametrize("change", [{"mpp": 0.25}, {"bytes": 6}, {"md5": "a" * 32}])
 def test_a_sidecar_of_another_slide_or_scale_does_not_count(jobs, change):
     jobs.cohort[2] = jobs.cohort[2].model_copy(update=change)
-    code, _, errors, _ = jobs.collect()
+    code, _, errors = jobs.collect()
     assert code == 1 and "1 of 12 slides: s02 (not extracted)" in errors
 
 
@@ -90,7 +93,7 @@ def test_many_missing_slides_are_counted_after_five(jobs):
 def test_too_many_failures_fail_with_their_share_and_first_reason(jobs):
     for row in jobs.cohort[3:5]:
         finish_slide(jobs, row, status="failed", reason="truncated at byte 7")
-    code, _, errors, _ = jobs.collect()
+    code, _, errors = jobs.collect()
     assert code == 1
     assert "2 of 12 slides failed (17%, at most 10% may); the first is s03: truncated at byte 7" in errors
     assert jobs.collect("collect-2", max_failed_fraction=0.2)[0] == 0
@@ -100,17 +103,17 @@ def test_nothing_left_or_a_class_without_slides_fails(jobs):
     for row in jobs.cohort:
         if (row.split, row.label) == ("test", 1):
             finish_slide(jobs, row, status="empty", reason="no tissue")
-    code, _, errors, _ = jobs.collect()
+    code, _, errors = jobs.collect()
     assert code == 1 and "no test slide with label 1 has features (3 in the cohort)" in errors
     for row in jobs.cohort:
         finish_slide(jobs, row, status="empty", reason="no tissue")
-    code, _, errors, _ = jobs.collect("collect-2")
+    code, _, errors = jobs.collect("collect-2")
     assert code == 1 and "none of 12 slides has features; the first is s00: no tissue" in errors
 
 
 def test_a_sidecar_that_is_no_sidecar_is_named(jobs):
     (jobs.features / "s01.json").write_text("{}")
-    code, _, errors, _ = jobs.collect()
+    code, _, errors = jobs.collect()
     assert code == 1 and "s01.json" in errors
 
 

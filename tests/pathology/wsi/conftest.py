@@ -1,5 +1,6 @@
 """Slides made for a purpose: pixels that say where they are, tissue beside glass, tiles that are damaged on demand."""
 
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,10 @@ import pytest
 import tifffile
 
 from demo.slides import TILE, Look, paint, write_svs
+from tests.pathology.wsi import cucim_views
+
+LIMIT = 600
+"""Seconds after which the process of ``cucim_process`` is taken to hang."""
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +47,12 @@ def garbled(svs) -> tuple[Path, tuple[int, int]]:
     content[offset + 2 : offset + length] = b"\x55" * (length - 2)
     svs.write_bytes(content)
     return svs, (index % across * TILE, index // across * TILE)
+
+
+@pytest.fixture(scope="session")
+def cucim_process():
+    """Calls functions in a process that loads cuCIM first, as pytest's own may hold torch already; skipped without cuCIM."""
+    with get_context("spawn").Pool(1) as pool:
+        if not pool.apply_async(cucim_views.is_there).get(LIMIT):
+            pytest.skip("cuCIM is not installed here")
+        yield lambda function, *arguments: pool.apply_async(function, arguments).get(LIMIT)

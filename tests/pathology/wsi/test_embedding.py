@@ -1,14 +1,18 @@
 """Batches: every good tile once, features in the grid's order, the same whatever waits for what."""
 
 import threading
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from pathology.contracts.errors import DataError
+from pathology.wsi import embedding
 from pathology.wsi.embedding import embed_grid, fill
 from pathology.wsi.grid import Grid
 from pathology.wsi.tiles import Run
+
+LIMIT = 600
+"""Seconds after which a thread is taken to hang."""
 
 
 def grid_of(columns, rows, side=224.0):
@@ -35,19 +39,18 @@ class Numbered:
 
 
 class Corners:
-    """An embedding that is the tile's first px; ``most`` counts the batches."""
+    """An embedding that is the tile's first px; it keeps the sizes of its ``batches``."""
 
     dimension = 3
 
-    def __init__(self, size=7, pause=0.0):
-        self.size, self.pause, self.batches = size, pause, []
+    def __init__(self, size=7):
+        self.size, self.batches = size, []
 
     def batch(self, wanted):
         return wanted or self.size
 
     def embed(self, tiles):
         self.batches.append(len(tiles))
-        time.sleep(self.pause)
         return tiles[:, 0, 0].astype(np.float16)
 
 
@@ -65,17 +68,72 @@ def test_features_stand_in_the_grids_order_whatever_the_batches():
         assert set(encoder.batches[:-1]) <= {size}
 
 
-def test_the_encoder_waits_for_slow_reading_and_hardly_for_fast():
+class Clock:
+    """Seconds that pass only when somebody says so; ``told`` is called whenever somebody looks."""
+
+    def __init__(self, monkeypatch, told=lambda looks: None):
+        self.now, self.looks, self.told = 0.0, 0, told
+        monkeypatch.setattr(embedding, "time", SimpleNamespace(perf_counter=self.look))
+
+    def look(self):
+        self.looks += 1
+        self.told(self.looks)
+        return self.now
+
+
+def test_what_reading_takes_while_the_encoder_waits_is_counted(monkeypatch):
+    may_read = threading.Condition()
+    waiting = [False]
+
+    def told(looks):
+        """The first look is the beginning, every other one before waiting, the next after it."""
+        with may_read:
+            waiting[0] = looks % 2 == 0
+            may_read.notify_all()
+
     class Slow(Numbered):
         def read_region(self, *place):
-            time.sleep(0.05)
+            with may_read:
+                assert may_read.wait_for(lambda: waiting[0], LIMIT)
+                clock.now += 1
             return super().read_region(*place)
 
-    grid = grid_of(1, 12)
-    slow = embed_grid(Slow(), grid, Corners(2))
-    assert slow.waited > 0.8 * slow.seconds
-    busy = embed_grid(Numbered(), grid, Corners(2, pause=0.05))
-    assert busy.waited < 0.5 * busy.seconds
+    clock = Clock(monkeypatch, told)
+    found = embed_grid(Slow(), grid_of(1, 12), Corners(2))
+    assert found.waited == clock.now == 12
+
+
+def test_what_embedding_takes_is_not_counted_as_waiting(monkeypatch):
+    class Busy(Corners):
+        def embed(self, tiles):
+            clock.now += 5
+            return super().embed(tiles)
+
+    clock = Clock(monkeypatch)
+    found = embed_grid(Numbered(), grid_of(1, 12), Busy(2))
+    assert (found.waited, found.seconds) == (0, 30)
+
+
+def test_the_next_tiles_are_read_while_a_batch_is_embedded():
+    read, more = [], threading.Condition()
+
+    class Told(Numbered):
+        def read_region(self, *place):
+            with more:
+                read.append(place)
+                more.notify_all()
+            return super().read_region(*place)
+
+    class Waits(Corners):
+        def embed(self, tiles):
+            found = super().embed(tiles)
+            with more:
+                assert more.wait_for(lambda: len(read) >= min(12, sum(self.batches) + 2), LIMIT)
+            return found
+
+    encoder = Waits(2)
+    embed_grid(Told(), grid_of(1, 12), encoder)
+    assert encoder.batches == [2] * 6
 
 
 def test_an_encoder_that_fails_leaves_no_thread_reading():
@@ -83,10 +141,9 @@ def test_an_encoder_that_fails_leaves_no_thread_reading():
         def embed(self, tiles):
             raise DataError("no")
 
-    before = threading.active_count()
     with pytest.raises(DataError, match="no"):
         embed_grid(Numbered(), grid_of(50, 20), Fails())
-    assert threading.active_count() == before
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("tiles", "batches"))]
 
 
 def test_a_batch_is_filled_across_runs_and_the_rest_comes_last():

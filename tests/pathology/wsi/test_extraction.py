@@ -5,32 +5,29 @@ import json
 import cv2
 import numpy as np
 import pytest
+from colour_encoder import ColourEncoder
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.contracts.settings_msi import Tiling
-from pathology.models.encoder import load_encoder
-from pathology.models.tiny import make_tiny_encoder
 from pathology.wsi.extraction import extract_slide
 from pathology.wsi.features import read_features
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("encoder")
-    make_tiny_encoder(folder)
-    return load_encoder(folder)
+@pytest.fixture
+def encoder():
+    return ColourEncoder()
 
 
-class Recording:
+class Recording(ColourEncoder):
     """An encoder that keeps what it is shown."""
 
-    def __init__(self, encoder):
-        self.encoder, self.card, self.arithmetic, self.tiles = encoder, encoder.card, encoder.arithmetic, []
-        self.batch, self.dimension = encoder.batch, encoder.dimension
+    def __init__(self):
+        super().__init__()
+        self.shown = []
 
     def embed(self, tiles):
-        self.tiles.extend(tiles.copy())
-        return self.encoder.embed(tiles)
+        self.shown.extend(tiles.copy())
+        return super().embed(tiles)
 
 
 def test_features_carry_their_provenance(svs, tmp_path, encoder):
@@ -40,8 +37,8 @@ def test_features_carry_their_provenance(svs, tmp_path, encoder):
     assert len(read.features) == found.tiles > 10 and found.failed_tiles == 0
     assert read.features.shape[1] == encoder.card.dimension
     attributes = read.attributes
-    assert (attributes["encoder"], attributes["published"]) == ("tiny-seeded", False)
-    assert "random" in attributes["remark"]
+    assert (attributes["encoder"], attributes["published"]) == ("colours", False)
+    assert (attributes["remark"], attributes["arithmetic"]) == (encoder.card.remark, encoder.arithmetic)
     assert attributes["checkpoint_sha256"] == encoder.card.sha256
     assert attributes["settings_hash"] == Tiling().hash(encoder.card.name, encoder.card.sha256)
     assert (attributes["mpp"], attributes["mpp_source"], attributes["tiles_failed"]) == (0.5, "vendor", 0)
@@ -51,19 +48,17 @@ def test_features_carry_their_provenance(svs, tmp_path, encoder):
 
 def test_twice_gives_the_same_bytes_whatever_the_batch(svs, tmp_path, encoder):
     hashes = [extract_slide(svs, "s", tmp_path / f"{n}.h5", Tiling(), encoder, batch_size=n).sha256 for n in (64, 64, 7)]
-    assert hashes[0] == hashes[1]
-    full, small = (read_features(tmp_path / f"{n}.h5", "s").features.astype(np.float32) for n in (64, 7))
-    assert np.abs(full - small).max() < 1e-2
+    assert len(set(hashes)) == 1
 
 
-def test_a_damaged_tile_is_counted_and_never_embedded(garbled, tmp_path, encoder):
+def test_a_damaged_tile_is_counted_and_never_embedded(garbled, tmp_path):
     path, (x, y) = garbled
-    recording = Recording(encoder)
+    recording = Recording()
     found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(), recording)
     assert 1 <= found.failed_tiles <= 4
     read = read_features(tmp_path / "s.h5", "s", found.sha256)
-    assert len(recording.tiles) == len(read.coords) == found.tiles
-    assert all(tile.min(axis=2).max() > 60 for tile in recording.tiles)
+    assert len(recording.shown) == len(read.coords) == found.tiles
+    assert all(tile.min(axis=2).max() > 60 for tile in recording.shown)
     touched = (np.abs(read.coords - (x, y) + (224 - 240) // 2) < (224 + 240) / 2 - 8).all(axis=1)
     assert not touched.any()
     assert read.attributes["tiles_failed"] == found.failed_tiles
@@ -83,15 +78,15 @@ def test_glass_alone_is_empty_and_writes_nothing(tmp_path, encoder):
     assert not (tmp_path / "s.h5").exists()
 
 
-def test_black_where_tissue_should_be_is_never_a_feature(tmp_path, encoder, painted):
+def test_black_where_tissue_should_be_is_never_a_feature(tmp_path, painted):
     pixels = painted.copy()
     pixels[448:1120, 448:1120] = 0
     path = tmp_path / "black.tif"
     write_tiff(path, pixels, resolution=(20000, 20000), resolutionunit="CENTIMETER")
-    recording = Recording(encoder)
+    recording = Recording()
     found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(min_tissue=0), recording)
     assert found.tiles > 0
-    assert all(tile.any() for tile in recording.tiles)
+    assert all(tile.any() for tile in recording.shown)
 
 
 def test_a_slide_without_scale_says_what_to_add(tmp_path, encoder, positions):

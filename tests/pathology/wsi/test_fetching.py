@@ -1,6 +1,6 @@
 """Slides come just in time: the next is sent for when the one in hand is nearly done, by its tiles and the pace of downloads."""
 
-import threading
+from types import SimpleNamespace
 
 import pytest
 from pathology.contracts.errors import DataError
@@ -19,7 +19,7 @@ SIZE = 1000
 def clock(monkeypatch):
     """Seconds, told by the test."""
     now = [0.0]
-    monkeypatch.setattr(fetching.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(fetching, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
@@ -57,9 +57,9 @@ def held(slides) -> list[str]:
 
 
 def wait_for_fetch(slides) -> None:
-    for thread in threading.enumerate():
-        if thread.name == "fetch":
-            thread.join(30)
+    """Until the slide that is on its way, if one is, is here."""
+    if slides._next is not None:
+        slides._next.path()
 
 
 def test_the_next_slide_is_sent_for_when_what_is_left_takes_as_long_as_bringing_it(slides, clock):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,83 +11,37 @@ import tifffile
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.wsi.mpp import Scale
-from pathology.wsi.readers import BLACK_SHARE, MOST_BLACK, CucimReader, Level, kept_bytes, nominal_downsample, open_slide
+from pathology.wsi.readers import (
+    BLACK_SHARE,
+    MOST_BLACK,
+    CucimReader,
+    Level,
+    kept_bytes,
+    load_cucim,
+    nominal_downsample,
+    open_slide,
+)
 
 from demo.slides import TILE, write_svs
-
-BOTH_READERS = """
-import json, sys
-from pathlib import Path
-import numpy as np
-from pathology.wsi.readers import load_cucim, open_slide
-
-path, coarse = Path(sys.argv[1]), int(sys.argv[2])
-if load_cucim() is None:
-    print(json.dumps({"cucim": False}))
-    sys.exit()
-import torch  # after cuCIM, as in the job: the other way round cuCIM would never answer
-fast, judge = open_slide(path), open_slide(path, cucim=False)
-differ = 0
-for level, size in enumerate(fast.levels):
-    side = coarse // (4 if level else 1)
-    for y in range(0, size.height - side + 1, side + 13):
-        for x in range(0, size.width - side + 1, side + 7):
-            pair = [reader.read_region(x, y, side, side, level) for reader in (fast, judge)]
-            apart = np.abs(pair[0].astype(int) - pair[1])
-            differ += bool(apart.max() > 0) if level == 0 else bool(apart.mean() > 3)
-print(json.dumps({"cucim": True, "names": [fast.name, judge.name], "differ": differ, "mpp": fast.mpp.mpp}))
-"""
+from tests.pathology.wsi.cucim_views import both_readers, damaged_tile, decoded_tiles
 
 
-DAMAGED = """
-import json, sys
-from pathlib import Path
-import numpy as np
-from pathology.contracts.errors import DataError
-from pathology.wsi.readers import load_cucim, open_slide
-
-if load_cucim() is None:
-    print(json.dumps({"cucim": False}))
-    sys.exit()
-x, y = map(int, sys.argv[2:])
-slide, judge = open_slide(Path(sys.argv[1])), open_slide(Path(sys.argv[1]), cucim=False)
-refused = []
-for top in (y - 100, y + 100, y - 100):
-    try:
-        slide.read_region(x - 500, top, 1200, 224, 0)
-        refused.append(False)
-    except DataError:
-        refused.append(True)
-beside = (x - 500, y - 500, 224, 224, 0)
-differs = int((slide.read_region(*beside) != judge.read_region(*beside)).sum())
-silent = bool(np.asarray(slide._image.read_region(location=(x - 500, y - 100), size=(1200, 224), level=0)).any())
-print(json.dumps({"cucim": True, "name": slide.name, "refused": refused, "beside_differs": differs, "silent_without_care": silent}))
-"""
-
-
-def run_here(script, *arguments):
-    """What a process that loads cuCIM first sees: pytest's own may hold torch already."""
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    if not found.pop("cucim"):
-        pytest.skip("cuCIM is not installed here")
-    return found
-
-
-def both_readers(path, side=224):
-    """What both readers see."""
-    return run_here(BOTH_READERS, path, side)
-
-
-def test_on_a_real_slide_both_readers_give_the_same_tiles(shared_data):
-    found = both_readers(shared_data / "slides" / "CMU-1-Small-Region.svs")
+def test_on_a_real_slide_both_readers_give_the_same_tiles(shared_data, cucim_process):
+    found = cucim_process(both_readers, shared_data / "slides" / "CMU-1-Small-Region.svs")
     assert found == {"names": ["cucim", "openslide"], "differ": 0, "mpp": 0.499}
 
 
-def test_on_a_painted_pyramid_both_readers_give_the_same_tiles(svs):
+def test_on_a_painted_pyramid_both_readers_give_the_same_tiles(svs, cucim_process):
     # Below level 0 OpenSlide takes its place in whole level-0 px, and blends the px beside by that fraction.
-    assert both_readers(svs) == {"names": ["cucim", "openslide"], "differ": 0, "mpp": 0.5}
+    assert cucim_process(both_readers, svs) == {"names": ["cucim", "openslide"], "differ": 0, "mpp": 0.5}
+
+
+def test_once_torch_is_there_cucim_is_left_alone(svs, monkeypatch):
+    """It would never answer. A name is all that is looked at."""
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    monkeypatch.delitem(sys.modules, "cucim.clara", raising=False)
+    monkeypatch.setattr("pathology.wsi.readers.load_cucim", load_cucim.__wrapped__)
+    assert open_slide(svs).name == "openslide"
 
 
 def test_without_cucim_openslide_reads(svs, painted):
@@ -184,65 +139,33 @@ def test_what_cucim_answers_in_black_is_read_again_by_openslide(side):
 
 
 CACHES = """
-import json, os, sys
-from pathlib import Path
-
+import os, sys
 if sys.argv[2] == "before":
     import cucim
     cucim.CuImage.cache()
 from pathology.wsi.readers import load_cucim
 module = load_cucim()
-kept = os.environ["CUCIM_CONFIG_PATH"] == sys.argv[1]
-print(json.dumps({"cucim": "cucim" in sys.modules, "type": module and module.CuImage.cache().config["type"], "kept": kept}))
+print(os.environ["CUCIM_CONFIG_PATH"] == sys.argv[1], module and module.CuImage.cache().config["type"])
 """
 
 
 @pytest.mark.parametrize(("first", "cache"), [("after", "nocache"), ("before", None)])
-def test_cucims_own_cache_is_never_on(tmp_path, monkeypatch, first, cache):
+def test_cucims_own_cache_is_never_on(tmp_path, monkeypatch, first, cache, cucim_process):
     """It mixes up slides. Where a process has it on already, OpenSlide reads."""
     config = tmp_path / "cucim.json"
     config.write_text(json.dumps({"cache": {"type": "per_process", "memory_capacity": 64}}))
     monkeypatch.setenv("CUCIM_CONFIG_PATH", str(config))
-    assert run_here(CACHES, config, first) == {"type": cache, "kept": True}
-
-
-ONCE = """
-import json, sys
-from collections import Counter
-from pathlib import Path
-import numpy as np
-from pathology.contracts.settings_msi import Tiling
-from pathology.wsi.grid import make_grid
-from pathology.wsi.readers import load_cucim, open_slide
-from pathology.wsi.tiles import read_runs
-
-if load_cucim() is None:
-    print(json.dumps({"cucim": False}))
-    sys.exit()
-slide, asked = open_slide(Path(sys.argv[1])), Counter()
-slide._store.clear()
-decode = slide._store._decode
-
-def counting(level, row, first, last):
-    asked.update((level, row, column) for column in range(first, last))
-    return decode(level, row, first, last)
-
-slide._store._decode = counting
-tissue = np.ones((slide.levels[0].height // 16, slide.levels[0].width // 16), bool)
-grid = make_grid(slide, 0.5, tissue, 16.0, Tiling())
-good = sum(int(run.good.sum()) for run in read_runs(slide, grid, 64))
-found = {"name": slide.name, "lost": len(grid) - good, "tiles": len(asked), "most": max(asked.values())}
-print(json.dumps({"cucim": True, **found}))
-"""
+    done = subprocess.run([sys.executable, "-c", CACHES, str(config), first], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"True {cache}"
 
 
 @pytest.mark.parametrize("tile", [256, 1024])
-def test_every_tiff_tile_is_decoded_once_however_large(tmp_path, painted, tile):
+def test_every_tiff_tile_is_decoded_once_however_large(tmp_path, painted, tile, cucim_process):
     pixels = np.tile(painted[:1024, :1024], (3, 8, 1))
     with tifffile.TiffWriter(tmp_path / "slide.tif") as tiff:
         tiff.write(pixels, tile=(tile, tile), photometric="rgb", compression="jpeg", resolution=(20000, 20000), resolutionunit=3)
     across, down = -(-pixels.shape[1] // 224) * 224 // tile, -(-pixels.shape[0] // 224) * 224 // tile
-    found = run_here(ONCE, tmp_path / "slide.tif")
+    found = cucim_process(decoded_tiles, tmp_path / "slide.tif")
     assert found == {"name": "cucim", "lost": 0, "tiles": across * down, "most": 1}
 
 
@@ -260,7 +183,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_tile_that_cucim_answers_with_some_picture_is_refused_every_time(svs, damage):
+def test_a_tile_that_cucim_answers_with_some_picture_is_refused_every_time(svs, damage, cucim_process):
     """And what lies beside it is read as it is."""
     with tifffile.TiffFile(svs) as file:
         page = file.pages[0]
@@ -270,7 +193,7 @@ def test_a_tile_that_cucim_answers_with_some_picture_is_refused_every_time(svs, 
     content = bytearray(svs.read_bytes())
     content[offset : offset + length] = DAMAGE[damage](bytes(content[offset : offset + length]))[:length]
     svs.write_bytes(content)
-    found = run_here(DAMAGED, svs, column * TILE, row * TILE)
+    found = cucim_process(damaged_tile, svs, column * TILE, row * TILE)
     assert found == {"name": "cucim", "refused": [True, True, True], "beside_differs": 0, "silent_without_care": True}
 
 

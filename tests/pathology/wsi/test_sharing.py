@@ -125,7 +125,7 @@ def test_hosts_that_claim_at_once_take_every_slide_once(kind, tmp_path):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(600)
         assert sorted(name for names in taken.values() for name in names) == [row.slide_id for row in rows]
         for name, slides in taken.items():
             assert all(store.read(PLACES.claims("job") / slide) == name.encode() for slide in slides)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pathology.contracts.errors import DataError
 from pathology.wsi.tile_store import Strip, TileStore
+
+LIMIT = 600
+"""Seconds after which a thread is taken to hang."""
 
 LEVELS, TILES = [(1000, 700), (250, 175)], [(64, 48), (32, 32)]
 PICTURES = [
@@ -35,11 +38,13 @@ def store(decoder, most_bytes=2**30):
     return TileStore(LEVELS, TILES, decoder, most_bytes)
 
 
+RIM = 1200
+PADDED = [np.pad(picture, ((RIM, RIM), (RIM, RIM), (0, 0)), constant_values=255) for picture in PICTURES]
+
+
 def cut(level, x, y, width, height):
     """The same region out of the whole picture, white beyond it."""
-    rim = 2000
-    padded = np.pad(PICTURES[level], ((rim, rim), (rim, rim), (0, 0)), constant_values=255)
-    return padded[rim + y : rim + y + height, rim + x : rim + x + width]
+    return PADDED[level][RIM + y : RIM + y + height, RIM + x : RIM + x + width]
 
 
 @given(
@@ -106,23 +111,35 @@ def test_many_threads_decode_nothing_twice():
     assert set(decoder.asked.values()) == {1}
 
 
+class Told(Future):
+    """Says when somebody begins to wait for it, and lets nobody wait for ever."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = threading.Event()
+
+    def result(self, timeout=None):
+        self.asked.set()
+        return super().result(LIMIT)
+
+
 def test_who_waits_for_a_decoding_that_fails_is_told_and_the_next_may_try():
-    begun, go, decoder = threading.Event(), threading.Event(), Decoder()
+    begun, decoder, strip = threading.Event(), Decoder(), Told()
 
     def failing(level, row, first, last):
         if not begun.is_set():
+            kept._kept[level, row, first].strip = strip
             begun.set()
-            assert go.wait(20)
+            assert strip.asked.wait(LIMIT)
             raise MemoryError("no room")
         return decoder(level, row, first, last)
 
     kept = store(failing)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(kept.region, 0, 0, 200, 90, 0)  # fails in its first row of tiles, and never comes to the second
-        assert begun.wait(20)
+        assert begun.wait(LIMIT)
         second = pool.submit(kept.region, 64, 0, 100, 40, 0)
-        go.set()
         for waiting in (first, second):
             with pytest.raises(MemoryError, match="no room"):
-                waiting.result(20)
+                waiting.result(LIMIT)
     assert np.array_equal(kept.region(0, 0, 200, 90, 0), cut(0, 0, 0, 200, 90))

@@ -7,21 +7,36 @@ import json
 import os
 import signal
 import socket
+import ssl
+import struct
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+from pathology.images import PNG_MAGIC
 from PIL import Image
 
+from tests.made import REPOSITORY
+
 PNG, JPEG = {"Content-Type": "image/png"}, {"Content-Type": "image/jpeg"}
-FIVE_SECONDS = 5.0
-START_SECONDS = 60
+LIMIT_SECONDS = 300.0
+"""Longer than anything takes: only what hangs is given up."""
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Without it httpx reads all the machine's certificates for each request."""
 MIB = 2**20
+GATE = Path(__file__).with_name("serving") / "gate"
+Requests = Sequence[tuple[bytes, dict[str, str]]]
+"""Bodies and headers."""
 
 
 def encoded(pixels: Any, kind: str = "PNG", **options: Any) -> bytes:
@@ -37,63 +52,184 @@ def patch(seed: int, side: int = 224) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def entries(text: str) -> list[dict[str, Any]]:
-    """The lines of a server's log."""
-    return [json.loads(line) for line in text.splitlines()]
+    """The whole lines of a server's log."""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def until(condition: Callable[[], object], failed: Callable[[], object] = lambda: None) -> None:
+    """Wait until the condition holds; a test that waits for ever fails, and so does one where ``failed`` says something first."""
+    limit = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        said = failed()
+        assert said is None, said
+        assert time.monotonic() < limit, f"waited {LIMIT_SECONDS:.0f} s in vain"
+        time.sleep(0.01)
 
 
 class Server:
-    """A started server, the process of ``command`` itself, which listens on ``port`` and logs to ``folder``."""
+    """A started server, the process of ``command`` itself, which logs to ``folder`` and says there on which port it listens.
 
-    def __init__(self, command: Sequence[str], port: int, folder: Path, **environment: str) -> None:
-        self.port, self.url, self.log = port, f"http://127.0.0.1:{port}", folder / "log"
+    Its model can be held, as serving/gate has it.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path, **environment: str) -> None:
+        self.folder, self.log = folder, folder / "log"
+        path = os.pathsep.join(filter(None, [str(GATE), os.environ.get("PYTHONPATH")]))
         with self.log.open("w") as output:
-            env = {**os.environ, **environment}
+            env = {**os.environ, "PYTHONPATH": path, "GATE": str(folder), **environment}
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                assert httpx.get(f"{self.url}/ping", timeout=2).status_code == 200
-                return
-            except httpx.TransportError:
-                assert time.monotonic() < until, self.text()
-                assert self.process.poll() is None, self.text()
-                time.sleep(0.05)
+        try:
+            until(lambda: self.logged("listening"), lambda: None if self.process.poll() is None else self.text())
+        except BaseException:
+            self.process.kill()
+            raise
+        self.port: int = self.logged("listening")[0]["port"]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def text(self) -> str:
         """What it has logged."""
         return self.log.read_text()
 
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The lines of one event."""
+        return [entry for entry in entries(self.text()) if entry["event"] == event]
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it takes no more connections."""
+        self.process.send_signal(signal.SIGTERM)
+        until(lambda: not self.listens())
+
+    def listens(self) -> bool:
+        """Whether it takes connections."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), LIMIT_SECONDS).close()
+        except ConnectionError:
+            return False
+        return True
+
     def end(self) -> int:
         """Ask it to end; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(LIMIT_SECONDS)
 
     def memory(self, figure: str = "VmHWM") -> int:
         """The most that it ever had in memory, in bytes, or what it has now: ``VmRSS``."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition(f"{figure}:")[2].split()[0]) * 1024
 
-    def sockets(self) -> int:
-        """Sockets that it has open: those it listens on, its own and every connection that it has taken."""
-        found = 0
-        for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # closed since it was listed
-                found += str(entry.readlink()).startswith("socket:")
-        return found
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """One request on a connection of its own."""
+        return httpx.request(method, self.url + path, timeout=LIMIT_SECONDS, verify=NO_CERTIFICATES, trust_env=False, **more)
 
-    def post(self, content: Any, headers: dict[str, str] = PNG, *, seconds: float = FIVE_SECONDS, **more: Any) -> httpx.Response:
-        """One request on a connection of its own; httpx.TimeoutException when it is not answered in time."""
-        return httpx.post(f"{self.url}/invocations", content=content, headers=headers, timeout=seconds, **more)
+    def post(self, content: Any, headers: dict[str, str] = PNG, **more: Any) -> httpx.Response:
+        """Ask for a prediction."""
+        return self.ask("POST", "/invocations", content=content, headers=headers, **more)
+
+    def crowd(self, requests: Requests, clients: int) -> list[httpx.Response]:
+        """Answers to ``(body, headers)`` in order, so many at once."""
+        with ThreadPoolExecutor(clients) as pool:
+            return list(pool.map(lambda one: self.post(*one), requests))
+
+    def count(self, what: str) -> int:
+        """How many pictures are ``read``, or batches ``begun``, so far."""
+        path = self.folder / what
+        return path.stat().st_size if path.exists() else 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The model does not go on before the block ends."""
+        (self.folder / "hold").touch()
+        try:
+            yield
+        finally:
+            (self.folder / "hold").unlink()
+
+    def submit(self, pool: ThreadPoolExecutor, requests: Requests) -> list[Future[httpx.Response]]:
+        """Send them all at once, and wait until each is decoded."""
+        read = self.count("read")
+        running = [pool.submit(self.post, *request) for request in requests]
+        until(lambda: self.count("read") == read + len(requests))
+        return running
+
+    def submit_first(self, pool: ThreadPoolExecutor, request: tuple[bytes, dict[str, str]]) -> Future[httpx.Response]:
+        """Send one, and wait until the model has begun with it."""
+        begun = self.count("begun")
+        (running,) = self.submit(pool, [request])
+        until(lambda: self.count("begun") > begun)
+        return running
+
+    def together(self, requests: Requests) -> list[httpx.Response]:
+        """Answers to requests that all came while the model looked at the first of them once more."""
+        with ThreadPoolExecutor(1 + len(requests)) as pool:
+            with self.held():
+                self.submit_first(pool, requests[0])
+                running = self.submit(pool, requests)
+            return [one.result() for one in running]
 
 
+def endpoint(root: Path, folder: Path, **environment: str) -> Server:
+    """A started ``pathology-run serve`` over a model that lies as SageMaker puts it."""
+    command = [sys.executable, str(REPOSITORY / "containers" / "pathology-run"), "serve"]
+    return Server(command, folder, PATHOLOGY_ROOT=str(root), PATHOLOGY_PORT="0", **environment)
+
+
+class InFlight:
+    """A request whose head the server has read: it has asked for the body, and must not end before it has answered."""
+
+    def __init__(self, server: Server, body: bytes, headers: dict[str, str] = PNG) -> None:
+        self.body = body
+        self.wire = socket.create_connection(("127.0.0.1", server.port), LIMIT_SECONDS)
+        more = {"Host": "x", "Expect": "100-continue", "Content-Length": str(len(body)), **headers}
+        lines = ["POST /invocations HTTP/1.1", *(f"{name}: {value}" for name, value in more.items())]
+        self.wire.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert self.wire.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    def answer(self) -> tuple[int, bytes]:
+        """Send the body; the status and the content of the answer."""
+        with self.wire:
+            self.wire.sendall(self.body)
+            response = HTTPResponse(self.wire)
+            response.begin()
+            return response.status, response.read()
+
+
+def end_in_flight(server: Server, requests: Requests) -> list[bytes]:
+    """Ask it to end while it has all of them: the model looks at the first, the last one's body is on its way. Their answers.
+
+    It has to give them, count them, and exit with 0.
+    """
+    *waiting, late = requests
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        with server.held():
+            running = [server.submit_first(pool, waiting[0]), *server.submit(pool, waiting[1:])]
+            on_its_way = InFlight(server, *late)
+            server.stop()
+            assert not any(one.done() for one in running)
+            assert server.process.poll() is None
+        answers = [one.result() for one in running]
+    last = on_its_way.answer()
+    assert server.process.wait(LIMIT_SECONDS) == 0
+    assert [*(answer.status_code for answer in answers), last[0]] == [200] * len(requests)
+    (ended,) = server.logged("ended")
+    assert ended["patches"] == sum("batch" in entry for entry in server.logged("request"))
+    return [*(answer.content for answer in answers), last[1]]
+
+
+def assert_batched(server: Server, answers: Sequence[httpx.Response], most: int) -> None:
+    """Of :meth:`Server.together`: all went through the model together, but for what each decoder had still in hand.
+
+    It may have said that it has read a picture before that one waits for the model.
+    """
+    from pathology.serving.app import DECODERS
+
+    batches = {entry["request"]: entry["batch"] for entry in server.logged("request") if "batch" in entry}
+    own = [batches[answer.headers["X-Request-Id"]] for answer in answers]
+    assert len(own) - DECODERS <= max(own) <= most
+    assert round(sum(1 / batch for batch in own)) <= 1 + DECODERS, "so many batches in all"
+
+
+@cache
 def npy() -> bytes:
     """An array file that runs code when it is read as numpy used to."""
     raw = io.BytesIO()
@@ -101,22 +237,39 @@ def npy() -> bytes:
     return raw.getvalue()
 
 
+@cache
 def bomb() -> bytes:
-    """A PNG of 400 megapixels in 400 kB."""
-    return encoded(Image.new("1", (20_000, 20_000)))
+    """A whole PNG of 400 black megapixels in 220 kB."""
+    side = 20_000
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0),
+        b"IDAT": zlib.compress(bytes(side * (1 + side // 8)), 1),
+        b"IEND": b"",
+    }
+    chunks = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts.items()
+    )
+    return PNG_MAGIC + b"".join(chunks)
 
 
+@cache
 def animated(kind: str = "PNG") -> bytes:
     """Three pictures in one file."""
     frames = [Image.fromarray(patch(seed, 64)) for seed in range(3)]
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:])
 
 
+@cache
+def whole(kind: str = "PNG", side: int = 224) -> bytes:
+    """A patch of noise as a file."""
+    return encoded(patch(0, side), kind)
+
+
 REFUSED = {
     "empty": (lambda: b"", PNG, 400),
     "bomb": (bomb, PNG, 400),
-    "truncated png": (lambda: encoded(patch(0))[:-100], PNG, 400),
-    "truncated jpeg": (lambda: encoded(patch(0), "JPEG")[:2000], JPEG, 400),
+    "truncated png": (lambda: whole()[:-100], PNG, 400),
+    "truncated jpeg": (lambda: whole("JPEG")[:2000], JPEG, 400),
     "wrong magic": (lambda: b"II*\0" + bytes(5000), PNG, 400),
     "cmyk": (lambda: encoded(Image.fromarray(patch(0)).convert("CMYK"), "JPEG"), JPEG, 400),
     "16 bit": (lambda: encoded(Image.fromarray(np.zeros((64, 64), np.uint16))), PNG, 400),
@@ -124,16 +277,33 @@ REFUSED = {
     "gif called png": (lambda: animated("GIF"), PNG, 400),
     "webp called jpeg": (lambda: animated("WEBP"), JPEG, 400),
     "webp": (lambda: animated("WEBP"), {"Content-Type": "image/webp"}, 415),
-    "one pixel": (lambda: encoded(patch(0, 1)), PNG, 400),
+    "one pixel": (lambda: whole(side=1), PNG, 400),
     "pickle": (npy, {"Content-Type": "application/x-npy"}, 415),
     "pickle called png": (npy, PNG, 400),
-    "no content type": (lambda: encoded(patch(0)), {}, 415),
+    "no content type": (whole, {}, 415),
     "json": (lambda: b'{"instances": []}', {"Content-Type": "application/json"}, 415),
     "a form": (lambda: b"--x\r\n\r\n", {"Content-Type": "multipart/form-data; boundary=x"}, 415),
     "a byte over 6 MiB": (lambda: bytes(6 * MIB + 1), PNG, 413),
-    "not what we speak": (lambda: encoded(patch(0)), {**PNG, "Accept": "text/csv"}, 406),
+    "not what we speak": (whole, {**PNG, "Accept": "text/csv"}, 406),
 }
 """By name: what makes the body, the headers, the status that it is answered with."""
+
+
+def refused(name: str) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of one of them."""
+    content, headers, _ = REFUSED[name]
+    return content(), headers
+
+
+def assert_all_refused(server: Server, clients: int, times: int = 1) -> None:
+    """Each of REFUSED has its status, so many of them sent at one time."""
+    names = list(REFUSED) * times
+    answers = dict(zip(names, server.crowd([refused(name) for name in names], clients), strict=True))
+    assert {name: answer.status_code for name, answer in answers.items()} == {
+        name: status for name, (*_, status) in REFUSED.items()
+    }
+    for name, answer in answers.items():
+        assert_refused(answer, REFUSED[name][-1])
 
 
 def assert_refused(answer: httpx.Response, status: int) -> None:

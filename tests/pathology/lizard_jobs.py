@@ -1,15 +1,17 @@
 """A made data set of discs, prepared as PrepareLizard does, a packed model, and EvaluateLizard run on them."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import io
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from msi_jobs import processing_job, strict_json
 from pathology.commands import prepare_lizard
 from pathology.contracts.code import closure
@@ -23,24 +25,30 @@ from pathology.nuclei.targets import distance_maps
 from pathology.nuclei.watershed import STANDARD
 from scipy import ndimage
 
+if TYPE_CHECKING:
+    from torch import nn
+
 SIDE, SOURCES, PATCHES = 64, 30, 3
 TEST = 18  # six of the source images
 PER_CLASS = 36
 """Of the green channel: that times its class is what a nucleus looks like."""
 
 
-class Seeing(torch.nn.Module):
+def seeing() -> nn.Module:
     """In place of a network one that reads a made patch as it is painted: red is nuclei, green their class."""
+    import torch
+    from pathology.models.nuclear_unet import Maps
 
-    def forward(self, pixels):
-        from pathology.models.nuclear_unet import Maps
+    class Seeing(torch.nn.Module):
+        def forward(self, pixels):
+            red = pixels[:, 0].numpy() > 127
+            kinds = np.where(red, np.rint(pixels[:, 1].numpy() / PER_CLASS), 0).astype(int)
+            maps = np.stack([distance_maps(ndimage.label(mask)[0]) for mask in red])
+            classes = np.stack([kinds == number for number in range(len(LIZARD_CLASSES) + 1)], axis=1)
+            nucleus, logits = (torch.from_numpy(20.0 * values - 10).float() for values in (red, classes))
+            return Maps(nucleus, torch.from_numpy(maps), logits)
 
-        red = pixels[:, 0].numpy() > 127
-        kinds = np.where(red, np.rint(pixels[:, 1].numpy() / PER_CLASS), 0).astype(int)
-        maps = np.stack([distance_maps(ndimage.label(mask)[0]) for mask in red])
-        classes = np.stack([kinds == number for number in range(len(LIZARD_CLASSES) + 1)], axis=1)
-        nucleus, logits = (torch.from_numpy(20.0 * values - 10).float() for values in (red, classes))
-        return Maps(nucleus, torch.from_numpy(maps), logits)
+    return Seeing()
 
 
 def made_patch(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -118,11 +126,12 @@ class LizardRun:
 
     def load(self):
         """The packed model, with eyes for made patches."""
+        import torch
         from pathology.models import serve_lizard
         from pathology.models.nuclear_prediction import Predictor
 
         model = serve_lizard.load_lizard(self.folder, self.models)
-        return replace(model, predictor=Predictor(Seeing(), torch.device("cpu"), STANDARD, 256, 64))
+        return replace(model, predictor=Predictor(seeing(), torch.device("cpu"), STANDARD, 256, 64))
 
     def evaluate(self, root: Path, seeing: bool = True, **inputs) -> tuple[dict, list[NucleiScoreRow], str]:
         """evaluation.json, predictions.csv and what was printed."""

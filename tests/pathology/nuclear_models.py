@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pathology.contracts.code import Code
 from pathology.contracts.settings_lizard import LIZARD_CLASSES, TrainLizard
 from pathology.models.encoder import load_encoder
-from pathology.models.lizard_artefact import Validation
-from pathology.models.nuclear_unet import NuclearUnet
 from PIL import Image
 
+from tests.made import made_once
+
+if TYPE_CHECKING:
+    from pathology.models.nuclear_unet import NuclearUnet
+
 WIDTH, RANK = 4, 2
-VALIDATION = Validation(patches=3, loss=1.5, iou=0.5, dice=0.6, pq=0.4, epoch=2)
+VALIDATION = {"patches": 3, "loss": 1.5, "iou": 0.5, "dice": 0.6, "pq": 0.4, "epoch": 2}
 
 
 def network(encoder: Path, tuning: Literal["frozen", "lora"] = "frozen", seed: int = 0) -> NuclearUnet:
@@ -34,18 +38,45 @@ def network(encoder: Path, tuning: Literal["frozen", "lora"] = "frozen", seed: i
 
 def save(folder: Path, net: NuclearUnet, code: Code | None = None, **changes: Any) -> Path:
     """Save a network as its artefact; the artefact's folder."""
-    from pathology.models.lizard_artefact import save_lizard
+    from pathology.models.lizard_artefact import Validation, save_lizard
 
     settings = TrainLizard(encoder=net.tuning, rank=RANK, width=WIDTH)
     given: dict[str, Any] = {
         "classes": LIZARD_CLASSES,
         "settings": settings,
-        "validation": VALIDATION,
+        "validation": Validation(**VALIDATION),
         "inputs": {"patches": "c" * 64},
         "code": code or Code({}),
     }
     save_lizard(folder, net, **{**given, **changes})
     return folder
+
+
+def make_endpoint(root: Path, tuning: Literal["frozen", "lora"]) -> None:
+    """What an endpoint finds in /opt/ml: a packed model of random weights with the code that serves it, and the tiny encoder."""
+    from pathology.models import serve_lizard
+    from pathology.models.archive import ADDITIONAL_MODEL
+    from pathology.models.tiny import make_tiny_encoder
+    from pathology.serving.code import endpoint_code
+
+    make_tiny_encoder(root / ADDITIONAL_MODEL)
+    save(root / "model", network(root / ADDITIONAL_MODEL, tuning), endpoint_code(serve_lizard.__name__))
+
+
+def make_frozen(root: Path) -> None:
+    """An endpoint whose encoder is as it was."""
+    make_endpoint(root, "frozen")
+
+
+def make_adapted(root: Path) -> None:
+    """An endpoint whose encoder has adapters: its start takes longer, as the library for these does."""
+    make_endpoint(root, "lora")
+
+
+@cache
+def endpoint_root(tuning: Literal["frozen", "lora"] = "frozen") -> Path:
+    """A folder that :func:`make_endpoint` made, to be read only."""
+    return made_once(f"endpoint-lizard-{tuning}", make_adapted if tuning == "lora" else make_frozen)
 
 
 def picture(seed: int, height: int = 256, width: int = 256, grain: int = 16) -> np.ndarray:

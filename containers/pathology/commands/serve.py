@@ -6,7 +6,9 @@ import importlib
 import json
 import os
 import signal
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +21,7 @@ TASKS = {"mhist": "pathology.models.serve_mhist", "lizard": "pathology.models.se
 
 HOST, PORT = "0.0.0.0", 8080  # noqa: S104  SageMaker calls from outside of the container
 PORT_VARIABLE = "PATHOLOGY_PORT"
+"""Where to listen instead; with 0 the system chooses a free port. The log names the one that it is."""
 DRAIN_SECONDS = 25
 """SageMaker kills 30 s after SIGTERM."""
 
@@ -44,14 +47,24 @@ def serve(task: Any, model: Any, port: int) -> None:
     import uvicorn
 
     from pathology.serving.app import make_app
+    from pathology.serving.logs import log
+
+    class Server(uvicorn.Server):
+        """Logs its port as soon as it listens."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            log("listening", port=self.servers[0].sockets[0].getsockname()[1])
 
     # uvicorn drains, then raises the signal again for whoever was there before it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = make_app(task, model, model.version)
-    uvicorn.run(
+    config = uvicorn.Config(
         app, host=HOST, port=port, log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=75, timeout_graceful_shutdown=DRAIN_SECONDS,
     )  # fmt: skip
+    with suppress(KeyboardInterrupt):
+        Server(config).run()
 
 
 def main() -> None:
@@ -62,7 +75,7 @@ def main() -> None:
 
     set_up()
     port = os.environ.get(PORT_VARIABLE, str(PORT))
-    if not port.isdecimal() or not 0 < int(port) < 2**16:
+    if not port.isdecimal() or not 0 <= int(port) < 2**16:
         raise RequestError(f"{PORT_VARIABLE}={port!r} is no port: leave it out for {PORT}")
     folder = Path(os.environ.get(ROOT_VARIABLE, OPT_ML)) / "model"
     task = task_of(folder)

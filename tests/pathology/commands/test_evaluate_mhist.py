@@ -1,9 +1,13 @@
 """EvaluateMhist: a real artefact on a tiny encoder, through the functions that serve it; every number from predictions.csv."""
 
+from __future__ import annotations
+
 import contextlib
+import copy
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -28,7 +32,7 @@ VOTES = (0, 1, 2, 3, 4, 5, 6, 7)
 class MhistRun:
     """Made patches of two textures, where some that the annotators were divided on look like the other class; a packed probe."""
 
-    def __init__(self, root: Path, inputs: dict[str, str] | None = None) -> None:
+    def __init__(self, root: Path) -> None:
         from pathology.commands.evaluate_mhist import BATCH
 
         self.root, self.images = root, root / "images"
@@ -58,15 +62,27 @@ class MhistRun:
         pixels = np.stack([np.asarray(Image.open(self.images / row.image)) for row in rows])
         return load_encoder(self.root / "models").embed(pixels), np.array([row.label for row in rows])
 
-    def train(self, **changed) -> None:
-        """Fit a probe and pack it as the service packs a model."""
+    def copy(self, root: Path) -> MhistRun:
+        """The same in another folder, where files may be changed."""
+        found = copy.copy(self)
+        shutil.copytree(self.root, root)
+        found.root, found.images, found.table, found.test = root, root / "images", root / "patches" / "patches.csv", [*self.test]
+        return found
+
+    def train(self) -> None:
+        """Fit a probe and pack it."""
+        from pathology.models.linear_probe import fit_probe
+
+        self.head = fit_probe(*self.embed("train"), *self.embed("validation")).head
+        self.pack()
+
+    def pack(self, **changed) -> None:
+        """Pack the probe as the service packs a model."""
         from pathology.models import serve_mhist
         from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
-        from pathology.models.linear_probe import fit_probe
         from pathology.models.mhist_artefact import HEAD, MhistConfig, Validation, Weights
 
-        probe = fit_probe(*self.embed("train"), *self.embed("validation"))
-        sha256, content = pack_tensors(probe.head.tensors())
+        sha256, content = pack_tensors(self.head.tensors())
         card, code = self.card, closure(serve_mhist.__name__)
         values = {
             "labels": ("HP", "SSA"),
@@ -214,8 +230,8 @@ def test_twice_the_same_bytes(evaluated, mhist, tmp_path):
 
 
 def test_a_reader_is_warned(mhist, tmp_path):
-    run = MhistRun(tmp_path / "run")
-    run.train(training={"shuffle-labels": "true"}, inputs={"patches": "0" * 64}, serving_code="f" * 16)
+    run = mhist.copy(tmp_path / "run")
+    run.pack(training={"shuffle-labels": "true"}, inputs={"patches": "0" * 64}, serving_code="f" * 16)
     known = run.rows[0]  # of the train split, with as many votes as the first test patch
     (run.images / run.test[0].image).write_bytes((run.images / known.image).read_bytes())
     run.test[0] = run.test[0].model_copy(update={"sha256": known.sha256, "bytes": known.bytes})

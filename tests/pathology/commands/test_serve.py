@@ -1,51 +1,69 @@
 """What the endpoint says when it cannot start; that it answers is in tests/benchmarks/test_serving.py and tests/pathology/serving."""
 
+import logging
 import os
+import runpy
 import subprocess
 import sys
 
 import pytest
-from pathology.commands.serve import TASKS
+from pathology.commands import serve
 from pathology.contracts.errors import RequestError
 from pathology.serving.code import endpoint_code
 
 
 @pytest.fixture
-def serve(tmp_path):
-    """Run the command over a model whose config.json is ``config``: it has to end by itself."""
+def ended(tmp_path, monkeypatch, capsys):
+    """Runs the command over a model whose config.json is ``config``: it has to end by itself. Its exit code and what it says."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers = []
 
-    def run(config=None, **environment):
+    def run(config, port=None):
         (tmp_path / "model").mkdir()
         if config is not None:
             (tmp_path / "model" / "config.json").write_text(config)
-        env = {**os.environ, "PATHOLOGY_ROOT": str(tmp_path), **environment}
-        return subprocess.run(
-            [sys.executable, "-m", "pathology.commands.serve"], capture_output=True, text=True, env=env, check=False, timeout=60
-        )
+        monkeypatch.setenv("PATHOLOGY_ROOT", str(tmp_path))
+        if port is not None:
+            monkeypatch.setenv("PATHOLOGY_PORT", port)
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(serve.__file__, run_name="__main__")
+        return caught.value.code, capsys.readouterr().err
 
-    return run
+    yield run
+    root.handlers, root.level = before, level
 
 
 @pytest.mark.parametrize(
-    ("config", "environment", "code", "said"),
+    ("config", "port", "code", "said"),
     [
-        (None, {}, 1, "holds no model (FileNotFoundError at config.json): unpack model.tar.gz there"),
-        ("{", {}, 1, "holds no model (JSONDecodeError at config.json)"),
-        ("[]", {}, 1, "holds no model (TypeError at config.json)"),
-        ('{"task": ["mhist"]}', {}, 2, "have no endpoint"),
-        ('{"task": "msi"}', {}, 2, "models of task 'msi' have no endpoint, only mhist"),
-        ('{"task": "mhist", "format_version": 1}', {}, 1, "config.json"),
-        ('{"task": "mhist"}', {"PATHOLOGY_PORT": "http"}, 2, "PATHOLOGY_PORT='http' is no port"),
+        (None, None, 1, "holds no model (FileNotFoundError at config.json): unpack model.tar.gz there"),
+        ("{", None, 1, "holds no model (JSONDecodeError at config.json)"),
+        ("[]", None, 1, "holds no model (TypeError at config.json)"),
+        ('{"task": ["mhist"]}', None, 2, "have no endpoint"),
+        ('{"task": "msi"}', None, 2, "models of task 'msi' have no endpoint, only mhist"),
+        ('{"task": "mhist", "format_version": 1}', None, 1, "config.json"),
+        ('{"task": "mhist"}', "http", 2, "PATHOLOGY_PORT='http' is no port"),
+        ('{"task": "mhist"}', "65536", 2, "PATHOLOGY_PORT='65536' is no port"),
+        ('{"task": "mhist"}', "-1", 2, "PATHOLOGY_PORT='-1' is no port"),
+        (None, "0", 1, "holds no model"),
     ],
 )
-def test_what_cannot_be_served_is_one_line(serve, config, environment, code, said):
-    done = serve(config, **environment)
-    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
-    assert done.stderr.startswith("error: ")
-    assert said in done.stderr
+def test_what_cannot_be_served_is_one_line(ended, config, port, code, said):
+    found, text = ended(config, port)
+    assert (found, text.count("\n")) == (code, 1)
+    assert text.startswith("error: ")
+    assert said in text
 
 
-@pytest.mark.parametrize("module", TASKS.values())
+def test_its_process_ends_so_too(tmp_path):
+    command, env = [sys.executable, "-m", "pathology.commands.serve"], {**os.environ, "PATHOLOGY_ROOT": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("error: ") and "holds no model" in done.stderr
+
+
+@pytest.mark.parametrize("module", serve.TASKS.values())
 def test_the_code_of_a_model_is_its_tasks_and_the_endpoints(module):
     files = endpoint_code(module).files
     assert {"pathology/commands/serve.py", "pathology/serving/app.py", f"{module.replace('.', '/')}.py"} <= files.keys()

@@ -5,13 +5,11 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from endpoints import animated, bomb, encoded, npy
-from nuclear_models import picture
+from nuclear_models import endpoint_root, picture
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.media import GEOJSON, JSON, NPY
 from pathology.contracts.settings_lizard import LIZARD_CLASSES
-from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.palette import class_colours
 from pathology.nuclei.targets import distance_maps
 from pathology.nuclei.watershed import STANDARD
@@ -19,39 +17,51 @@ from pathology.nuclei.windows import Windows
 from PIL import Image
 from scipy import ndimage
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model():
     """Random weights, packed and loaded as an endpoint loads them."""
-    from nuclear_models import network, save
     from pathology.models import serve_lizard
+    from pathology.models.archive import ADDITIONAL_MODEL
 
-    folder = tmp_path_factory.mktemp("model")
-    make_tiny_encoder(folder / "encoder")
-    save(folder / "model", network(folder / "encoder"))
-    return serve_lizard.model_fn(folder / "model", folder / "encoder")
+    return serve_lizard.model_fn(endpoint_root() / "model", endpoint_root() / ADDITIONAL_MODEL)
 
 
-class Seeing(torch.nn.Module):
-    """In place of a network one that is always right about what it sees: red is nuclei, their maps those of the visible part."""
+def seeing(failing=0, overflowing=False):
+    """In place of a network one that is always right about what it sees: red is nuclei, their maps those of the visible part.
 
-    def __init__(self, failing=0):
-        super().__init__()
-        self.failing, self.batches = failing, []
+    It has no memory for more than ``failing`` pictures, unless that is 0; ``overflowing`` in half precision.
+    """
+    import torch
+    from pathology.models.nuclear_unet import Maps
 
-    def forward(self, pixels):
-        from pathology.models.nuclear_unet import Maps
+    class Seeing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.failing, self.batches = failing, []
 
-        self.batches.append(tuple(pixels.shape))
-        if len(pixels) > self.failing > 0:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        red = pixels[:, 0].numpy() > 127
-        maps = np.stack([distance_maps(ndimage.label(mask)[0]) for mask in red])
-        classes = np.stack([~red, np.zeros_like(red), red], axis=1)
-        to_logits = [torch.from_numpy(20.0 * values - 10).float() for values in (red, classes)]
-        return Maps(to_logits[0], torch.from_numpy(maps), to_logits[1])
+        def forward(self, pixels):
+            self.batches.append(tuple(pixels.shape))
+            if len(pixels) > self.failing > 0:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            red = pixels[:, 0].numpy() > 127
+            maps = np.stack([distance_maps(ndimage.label(mask)[0]) for mask in red])
+            classes = np.stack([~red, np.zeros_like(red), red], axis=1)
+            to_logits = [torch.from_numpy(20.0 * values - 10).float() for values in (red, classes)]
+            distances = torch.from_numpy(maps)
+            if overflowing and torch.is_autocast_enabled("cpu"):
+                distances[0, 0, 0, 0] = torch.inf
+            return Maps(to_logits[0], distances, to_logits[1])
+
+    return Seeing()
+
+
+def predictor_of(net):
+    """As for a model whose windows are of 256 px and share 64."""
+    import torch
+    from pathology.models.nuclear_prediction import Predictor
+
+    return Predictor(net, torch.device("cpu"), STANDARD, 256, 64)
 
 
 def discs(height, width, radius=9, step=31):
@@ -65,10 +75,8 @@ def discs(height, width, radius=9, step=31):
 
 @pytest.mark.parametrize(("height", "width"), [(256, 256), (300, 700), (40, 530), (513, 257)])
 def test_a_nucleus_across_windows_comes_out_once_and_whole(height, width):
-    from pathology.models.nuclear_prediction import Predictor
-
     image, truth = discs(height, width)
-    (found,) = Predictor(Seeing(), CPU, STANDARD, 256, 64).labels([image])
+    (found,) = predictor_of(seeing()).labels([image])
     assert found.dtype == np.uint16
     assert np.array_equal(found[..., 0] > 0, truth > 0)
     pairs = np.unique(np.stack([found[..., 0], truth])[:, truth > 0], axis=1)
@@ -77,23 +85,24 @@ def test_a_nucleus_across_windows_comes_out_once_and_whole(height, width):
 
 
 def test_windows_of_many_pictures_go_together_and_never_more_than_said():
-    from pathology.models.nuclear_prediction import MOST_WINDOWS, Predictor
+    from pathology.models.nuclear_prediction import MOST_WINDOWS
 
-    net = Seeing()
-    images = [discs(256, 256)[0]] * 20 + [discs(300, 700)[0]] * 2 + [discs(100, 90)[0]] * 3
-    together = Predictor(net, CPU, STANDARD, 256, 64).labels(images)
-    alone = [Predictor(Seeing(), CPU, STANDARD, 256, 64).labels([image])[0] for image in images]
+    net = seeing()
+    kinds = [discs(256, 256)[0], discs(300, 700)[0], discs(100, 90)[0]]
+    images = [kinds[0]] * 20 + [kinds[1]] * 2 + [kinds[2]] * 3
+    together = predictor_of(net).labels(images)
+    alone = {image.shape: predictor_of(seeing()).labels([image])[0] for image in kinds}
     assert len(Windows(300, 700)) == 8
     assert [batch[0] for batch in net.batches] == [MOST_WINDOWS, MOST_WINDOWS, 20 + 2 * 8 - 2 * MOST_WINDOWS, 3]
     assert [batch[2:] for batch in net.batches] == [(256, 256)] * 3 + [(100, 90)]
-    assert all(np.array_equal(one, other) for one, other in zip(together, alone, strict=True))
+    assert all(np.array_equal(one, alone[image.shape]) for one, image in zip(together, images, strict=True))
 
 
 def test_what_does_not_fit_the_device_goes_in_parts():
-    from pathology.models.nuclear_prediction import Predictor
+    import torch
 
-    net = Seeing(failing=5)
-    predictor = Predictor(net, CPU, STANDARD, 256, 64)
+    net = seeing(failing=5)
+    predictor = predictor_of(net)
     images = [discs(256, 256)[0]] * 18
     found = predictor.labels(images)
     assert len(found) == 18 and all(np.array_equal(one, found[0]) for one in found)
@@ -106,32 +115,22 @@ def test_what_does_not_fit_the_device_goes_in_parts():
 
 
 def test_half_precision_says_the_same_and_what_overflows_in_it_is_computed_in_full(model):
-    from pathology.models.nuclear_prediction import Predictor
-
     pixels = np.stack([picture(seed, 96, 96) for seed in range(2)])
     predictor = model.predictor
     full, half = (predictor._forward(pixels, half=half) for half in (False, True))
     assert full.dtype == half.dtype == np.float32 and full.shape == (2, 4 + len(LIZARD_CLASSES), 96, 96)
     assert 0 < np.abs(full - half).max() < 0.05
 
-    class Overflowing(Seeing):
-        def forward(self, pixels):
-            maps = super().forward(pixels)
-            if torch.is_autocast_enabled("cpu"):
-                maps.distances[0, 0, 0, 0] = torch.inf
-            return maps
-
-    net = Overflowing()
-    found = Predictor(net, CPU, STANDARD, 256, 64)._forward(pixels, half=True)
+    net = seeing(overflowing=True)
+    found = predictor_of(net)._forward(pixels, half=True)
     assert np.isfinite(found).all() and len(net.batches) == 2
 
 
 def test_more_nuclei_than_have_numbers_are_refused(monkeypatch):
     from pathology.models import nuclear_prediction
-    from pathology.models.nuclear_prediction import Predictor
 
     monkeypatch.setattr(nuclear_prediction, "MOST_NUCLEI", 63)
-    predictor = Predictor(Seeing(), CPU, STANDARD, 256, 64)
+    predictor = predictor_of(seeing())
     image = discs(248, 248)[0]
     with pytest.raises(DataError, match="the picture has 64 nuclei, and at most 63 have a number"):
         predictor.labels([image])
@@ -139,10 +138,10 @@ def test_more_nuclei_than_have_numbers_are_refused(monkeypatch):
     assert predictor.labels([image])[0].max() == 64
 
 
-def test_a_network_that_gives_no_numbers_is_named(model):
-    from pathology.models.nuclear_prediction import Predictor
+def test_a_network_that_gives_no_numbers_is_named():
+    import torch
 
-    net = Seeing()
+    net = seeing()
     whole = net.forward
 
     def diverged(pixels):
@@ -152,7 +151,7 @@ def test_a_network_that_gives_no_numbers_is_named(model):
 
     net.forward = diverged
     with pytest.raises(DataError, match="NaN or infinity"):
-        Predictor(net, CPU, STANDARD, 256, 64).labels([discs(256, 256)[0]])
+        predictor_of(net).labels([discs(256, 256)[0]])
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 400), (257, 259), (100, 61)])
@@ -256,6 +255,14 @@ def test_npy_is_the_label_map_and_needs_no_pickle():
 
     labels = np.load(io.BytesIO(output_fn(prediction(), NPY)), allow_pickle=False)
     assert labels.dtype == np.uint16 and np.array_equal(labels, prediction().labels)
+
+
+def test_a_label_map_of_1280_px_a_side_is_more_than_an_endpoint_may_send():
+    from pathology.models.serve_lizard import Prediction, output_fn
+    from pathology.serving.bodies import MAXIMUM_BODY
+
+    lengths = [len(output_fn(Prediction(np.zeros((side, side, 2), np.uint16), (), "", 0.5), NPY)) for side in (1250, 1280)]
+    assert lengths[0] <= MAXIMUM_BODY < lengths[1]
 
 
 def test_nothing_found_is_an_answer_too():

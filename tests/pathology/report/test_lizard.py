@@ -1,8 +1,11 @@
 """lizard's page: one file that needs nothing, outlines over the patches they are of, honest about what may be compared."""
 
+from __future__ import annotations
+
 import base64
 import io
 import re
+from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -22,8 +25,10 @@ from pathology.contracts.evaluation_lizard import (
 from pathology.metrics.nuclei import NucleiScores, patch_rows
 from pathology.metrics.panoptic import PatchScore, detect
 from pathology.nuclei.palette import class_colours
-from pathology.report.lizard import Example
 from PIL import Image
+
+if TYPE_CHECKING:
+    from pathology.report.lizard import Example
 
 SIDE = 48
 CLASSES = ("<round>", "oval & flat", "rare")  # names need escaping in HTML; the last is nowhere
@@ -34,13 +39,19 @@ def square(labels: np.ndarray, number: int, kind: int, top: int, left: int, side
     labels[top : top + side, left : left + side] = number, kind
 
 
-def made(number: int) -> Example:
+class Made(NamedTuple):
+    """A patch (SIDE, SIDE, 3), its true and its predicted labels (SIDE, SIDE, 2)."""
+
+    image: np.ndarray
+    true: np.ndarray
+    predicted: np.ndarray
+
+
+def made(number: int) -> Made:
     """A patch of the colour ``number`` with two true nuclei: the first is found, moved by ``number`` px, the second by even ones.
 
     Every third prediction has the wrong class; from the fourth on one nucleus is made up.
     """
-    from pathology.report.lizard import Example
-
     true, predicted = np.zeros((2, SIDE, SIDE, 2), np.uint16)
     square(true, 1, 1, 10, 10)
     square(true, 2, 2, 30, 30)
@@ -49,16 +60,23 @@ def made(number: int) -> Example:
         square(predicted, 2, 2, 30, 30)
     if number > 3:
         square(predicted, 3, 1, 40, 2, side=6)
-    return Example(np.full((SIDE, SIDE, 3), number, np.uint8), true, predicted)
+    return Made(np.full((SIDE, SIDE, 3), number, np.uint8), true, predicted)
 
 
-EXAMPLES = {f"crag_{number}-{number:04d}": made(number) for number in range(10)}
+MADE = {f"crag_{number}-{number:04d}": made(number) for number in range(10)}
 ROWS = [
-    row for name, item in EXAMPLES.items() for row in patch_rows(name, name.partition("-")[0], item.true, item.predicted, CLASSES)
+    row for name, item in MADE.items() for row in patch_rows(name, name.partition("-")[0], item.true, item.predicted, CLASSES)
 ]
 
 
-def evaluation(rows=ROWS, examples=EXAMPLES, published_partition: bool = True, **block) -> LizardEvaluation:
+def example(name: str) -> Example:
+    """A patch as the report asks for it."""
+    from pathology.report.lizard import Example
+
+    return Example(*MADE[name])
+
+
+def evaluation(rows=ROWS, examples=MADE, published_partition: bool = True, **block) -> LizardEvaluation:
     """The evaluation that belongs to ``rows``."""
     scores = NucleiScores.of(rows, CLASSES, resamples=100, confidence=0.95, seed=0)
     found = [detect(item.true, item.predicted, len(CLASSES)) for item in examples.values()]
@@ -117,7 +135,7 @@ def source():
     """The page of :data:`ROWS`."""
     from pathology.report.lizard import render
 
-    return render(evaluation(), ROWS, EXAMPLES.__getitem__)
+    return render(evaluation(), ROWS, example)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +171,7 @@ def test_the_best_the_median_and_the_worst_are_shown_as_pictures_of_themselves(s
 def test_outlines_go_round_their_nuclei_in_their_class_s_colour():
     from pathology.report.lizard_figures import hexadecimal, outlines
 
-    labels = EXAMPLES["crag_4-0004"].predicted
+    labels = MADE["crag_4-0004"].predicted
     found = outlines(labels, len(CLASSES), np.array([3]))
     colours = [hexadecimal(colour) for colour in class_colours(3)]
     assert [(item.colour, item.dashed, item.path) for item in found] == [
@@ -167,11 +185,11 @@ def test_both_sides_say_what_has_no_counterpart(source):
     from pathology.report.lizard import picture
 
     row = next(row for row in ROWS if row.patch == "crag_5-0005" and row.class_name == "all")
-    shown = picture(row, "worst", EXAMPLES["crag_5-0005"], len(CLASSES))
+    shown = picture(row, "worst", example("crag_5-0005"), len(CLASSES))
     truth, model = shown.sides
     assert truth.words == "2 nuclei, 1 of them missed (dashed)" and model.words == "2 outlines, 1 of them of no nucleus (dashed)"
     assert [item.dashed for item in truth.outlines] == [False, True] == [item.dashed for item in model.outlines]
-    assert shown.wrong == 0 and picture(row, "worst", EXAMPLES["crag_0-0000"], len(CLASSES)).wrong == 1
+    assert shown.wrong == 0 and picture(row, "worst", example("crag_0-0000"), len(CLASSES)).wrong == 1
     assert 'role="img" aria-label="Truth of patch crag_' in source and 'stroke-dasharray="3 2"' in source
 
 
@@ -212,7 +230,7 @@ def test_it_needs_nothing_from_outside(source, page):
     assert all(item.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,", "#patch-")) for item in page.references)
     assert "url(" not in source and "@import" not in source and "<script" not in source and "<round>" not in source
     assert len(source) < 3_000_000
-    assert source == render(evaluation(), ROWS, EXAMPLES.__getitem__)
+    assert source == render(evaluation(), ROWS, example)
     ids, used = (re.findall(pattern, source) for pattern in (r'id="(patch-\d+)"', r'href="#(patch-\d+)"'))
     assert len(ids) == len(set(ids)) and sorted(used) == sorted(ids * 2)
 
@@ -268,7 +286,7 @@ def test_numbers_stand_beside_the_published_and_class_by_class(page):
 def test_another_test_set_is_not_compared_and_empty_patches_are_said():
     from pathology.report.lizard import render
 
-    page = Page(render(evaluation(published_partition=False, empty_patches=4), ROWS, EXAMPLES.__getitem__))
+    page = Page(render(evaluation(published_partition=False, empty_patches=4), ROWS, example))
     assert "Not comparable: the published figures are on Lizard" in page.text
     assert "not told apart" not in page.text and "HoVer-Net, published" not in page.text
     assert "4 patches have no nucleus in the truth and none was found" in page.text
@@ -277,7 +295,7 @@ def test_another_test_set_is_not_compared_and_empty_patches_are_said():
 def test_cautions_come_first():
     from pathology.report.lizard import render
 
-    text = Page(render(evaluation(cautions=["mind <this>"]), ROWS, EXAMPLES.__getitem__)).text
+    text = Page(render(evaluation(cautions=["mind <this>"]), ROWS, example)).text
     assert text.index("mind <this>") < text.index("panoptic quality")
 
 

@@ -89,11 +89,16 @@ WRONG = [row for row in PREDICTIONS if row.predicted != row.label]
 
 
 @pytest.fixture(scope="module")
-def page():
+def source():
     """The page of :data:`PREDICTIONS`."""
     from pathology.report.mhist import render
 
-    return Page(render(evaluation(PREDICTIONS), PREDICTIONS, picture))
+    return render(evaluation(PREDICTIONS), PREDICTIONS, picture)
+
+
+@pytest.fixture(scope="module")
+def page(source):
+    return Page(source)
 
 
 def test_the_worst_mistakes_are_shown_as_pictures_of_themselves(page):
@@ -113,10 +118,9 @@ def test_the_worst_mistakes_are_shown_as_pictures_of_themselves(page):
         assert f"probability of SSA {row.probability:.3f} {row.votes} of 7 annotators said SSA" in page.text
 
 
-def test_it_needs_nothing_from_outside(page):
+def test_it_needs_nothing_from_outside(source, page):
     from pathology.report.mhist import render
 
-    source = render(evaluation(PREDICTIONS), PREDICTIONS, picture)
     assert all(item.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,")) for item in page.references)
     assert sum(item.startswith("data:image/svg+xml") for item in page.references) == 4
     assert "url(" not in source and "@import" not in source and "<script" not in source

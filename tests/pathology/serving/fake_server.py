@@ -1,19 +1,18 @@
 """A server over a model that adds up pixels, served as ``pathology-run serve`` serves: ``fake_server.py PORT``."""
 
 import json
-import os
 import sys
-import time
 from types import SimpleNamespace
 
 import numpy as np
 from pathology.commands.serve import serve
 from pathology.contracts.errors import RequestError
 from pathology.images import decode_image, resize_square
+from pathology.serving.bodies import MAXIMUM_BODY
 from pathology.serving.logs import set_up
 
-SECONDS = float(os.environ.get("FAKE_SECONDS", "0.01"))
-"""A batch takes, however large."""
+LONG = 99
+"""For a patch of this colour the answer is longer than an endpoint may send."""
 
 
 def input_fn(body, content_type):
@@ -21,7 +20,6 @@ def input_fn(body, content_type):
 
 
 def predict_fn(patches, model):
-    time.sleep(SECONDS)
     if any(not patch.any() for patch in patches):
         raise ValueError("black, and here is a secret")
     return [{"sum": int(np.sum(patch, dtype=np.int64))} for patch in patches]
@@ -34,7 +32,8 @@ def media_type(accept):
 
 
 def output_fn(prediction, accept):
-    return json.dumps(prediction).encode()
+    long = prediction["sum"] == 224 * 224 * 3 * LONG
+    return json.dumps(prediction).encode().ljust(MAXIMUM_BODY + long if long else 0)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """The batcher by itself, where the order of things can be told exactly."""
 
 import asyncio
+import selectors
 import threading
-import time
-from itertools import pairwise
 
 import pytest
 from pathology.contracts.errors import DataError
@@ -11,17 +10,36 @@ from pathology.serving import batching
 from pathology.serving.batching import Answer, Batcher, OverloadedError
 
 
-def run(predict, work, most=8, wait_ms=5.0):
+class Clock(selectors.DefaultSelector):
+    """For a loop whose time passes only when it has nothing to do, and then at once to its next timer."""
+
+    now = 0.0
+
+    def select(self, timeout=None):
+        ready = super().select(timeout and 0)
+        if timeout and not ready:
+            self.now += timeout
+        return ready
+
+
+def loop_of_its_own_time():
+    loop = asyncio.SelectorEventLoop(clock := Clock())
+    loop.time = lambda: clock.now
+    return loop
+
+
+def run(predict, work, most=8, wait_ms=5.0, **in_bytes):
     """Run ``work(batcher)`` on a started batcher; what it gave, and the batcher."""
 
     async def main():
-        batcher = Batcher(predict, most, wait_ms)
+        batcher = Batcher(predict, most, wait_ms, **in_bytes)
         batcher.start()
         found = await work(batcher)
         await batcher.close()
         return found, batcher
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop_of_its_own_time) as runner:
+        return runner.run(main())
 
 
 def together(items):
@@ -41,46 +59,53 @@ def test_what_comes_together_goes_together_up_to_most():
     assert batcher.sizes == {8: 2, 4: 1}
 
 
-def test_one_alone_waits_no_longer_than_said():
-    async def work(batcher):
-        since = time.perf_counter()
-        await batcher.submit(1)
-        return time.perf_counter() - since
+def waited(items, wait_ms):
+    """How long items that come together wait for their answers where the model takes no time, in ms, and their batches."""
 
-    seconds, batcher = run(double, work, wait_ms=20)
-    assert 0.015 < seconds < 0.2
-    assert batcher.sizes == {1: 1}
+    async def work(batcher):
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        await together(items)(batcher)
+        return 1000 * (loop.time() - since)
+
+    milliseconds, batcher = run(double, work, wait_ms=wait_ms)
+    return milliseconds, batcher.sizes
+
+
+def test_one_alone_waits_as_long_as_said():
+    milliseconds, sizes = waited(range(1), wait_ms=20)
+    assert milliseconds == pytest.approx(20)
+    assert sizes == {1: 1}
 
 
 def test_a_full_batch_does_not_wait():
-    async def work(batcher):
-        since = time.perf_counter()
-        await together(range(8))(batcher)
-        return time.perf_counter() - since
-
-    assert run(double, work, wait_ms=5_000)[0] < 1
+    assert waited(range(8), wait_ms=5_000) == (0, {8: 1})
 
 
 def test_while_the_model_works_the_next_batch_gathers_in_one_thread():
-    threads, spans = set(), []
+    threads, begun, go_on, working = set(), threading.Event(), threading.Event(), threading.Lock()
 
     def slow(items):
         threads.add(threading.current_thread().name)
-        since = time.perf_counter()
-        time.sleep(0.05)
-        spans.append((since, time.perf_counter()))
+        assert working.acquire(blocking=False), "one batch at a time"
+        begun.set()
+        assert go_on.wait(300)
+        working.release()
         return items
 
     async def work(batcher):
         first = asyncio.create_task(batcher.submit(0))
-        await asyncio.sleep(0.02)
-        return [await first, *await together(range(1, 6))(batcher)]
+        await asyncio.to_thread(begun.wait, 300)
+        others = asyncio.create_task(together(range(1, 6))(batcher))
+        while batcher._queue.qsize() < 5:
+            await asyncio.sleep(0)
+        go_on.set()
+        return [await first, *await others]
 
     found, batcher = run(slow, work, wait_ms=1)
     assert [answer.value for answer in found] == list(range(6))
     assert batcher.sizes == {1: 1, 5: 1}
     assert len(threads) == 1
-    assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
 
 
 def test_an_error_reaches_only_whose_it_is():
@@ -148,15 +173,13 @@ def test_who_went_away_is_not_computed():
 
 
 def test_closing_answers_all_that_wait():
-    async def main():
-        batcher = Batcher(lambda items: (time.sleep(0.01), items)[1], 2, 1.0)
-        batcher.start()
+    async def work(batcher):
         waiting = [asyncio.create_task(batcher.submit(item)) for item in range(9)]
         await asyncio.sleep(0)
         await batcher.close()
         return [task.result().value for task in waiting]
 
-    assert asyncio.run(main()) == list(range(9))
+    assert run(double, work, most=2)[0] == list(range(0, 18, 2))
 
 
 def test_beyond_the_queue_one_is_told_at_once(monkeypatch):
@@ -175,14 +198,12 @@ def in_bytes(sizes, most_bytes, most=8):
     """The items of each batch, every item as large as its number says."""
     seen = []
 
-    async def main():
-        batcher = Batcher(lambda items: seen.append(list(items)) or items, most, 5.0, lambda item: item, most_bytes)
-        batcher.start()
-        found = await together(sizes)(batcher)
-        await batcher.close()
-        return found
+    def predict(items):
+        seen.append(list(items))
+        return items
 
-    assert [answer.value for answer in asyncio.run(main())] == list(sizes)
+    found, _ = run(predict, together(sizes), most, size=lambda item: item, most_bytes=most_bytes)
+    assert [answer.value for answer in found] == list(sizes)
     return seen
 
 

@@ -22,7 +22,7 @@ import typer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AREAS = {
-    "slides": ("tests/pathology/wsi", "tests/pathology/extraction", "tests/demo/test_slides.py"),
+    "slides": ("tests/pathology/wsi", "tests/pathology/test_extraction_chaos.py", "tests/demo/test_slides.py"),
     "serving": ("tests/pathology/serving", "tests/benchmarks/test_serving.py"),
     "runs": ("tests/end_to_end", "tests/pipelines/local", "tests/containers"),
     "learning": ("tests/pathology", "tests/demo", "tests/benchmarks"),

@@ -12,7 +12,7 @@ from pathology.contracts.settings_lizard import LIZARD_CLASSES
 from demo.nuclear_shapes import KINDS, draw
 from demo.nuclei import SMALLEST, make_nuclei
 
-PATCHES, SOURCES = 40, 6
+PATCHES, SOURCES = 24, 6
 FILES = ("images.npy", "labels.npy", "counts.csv", "patch_info.csv")
 
 
@@ -118,7 +118,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_shape_fits_its_square(kind):
     """Neither the nucleus nor what lies around it reaches the edge: nothing of it is cut off or comes back on the other side."""
-    for seed in range(200):
+    for seed in range(100):
         shape = draw(kind, np.random.default_rng(seed))
         for depth in (shape.depth, shape.body):
             assert max(depth[0].max(), depth[-1].max(), depth[:, 0].max(), depth[:, -1].max()) < -0.5

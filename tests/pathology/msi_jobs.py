@@ -132,6 +132,13 @@ def strict_json(path: Path) -> dict:
 QUICK = TrainMsi(epochs=8, hidden_size=32, learning_rate=5e-3, patience=4)
 
 
+def make_msi_run(root: Path) -> None:
+    """A finished training on features that carry a signal."""
+    run = MsiRun(root, patients=100, positives=40, signal=2.5)
+    run.train()
+    run.keep()
+
+
 class MsiRun:
     """Planted features as the EFS mount and the store both show them, ready to train on and to evaluate."""
 
@@ -142,6 +149,22 @@ class MsiRun:
         self.features = self.uris / "s3" / "bucket" / "features"
         self.models = write_card(root / "models")
         self.log = ""
+
+    def keep(self) -> None:
+        """Write beside the features what is known of them, and the log of the training."""
+        write_table(self.root, "cohort.csv", self.cohort)
+        write_table(self.root, "slides.csv", self.slides)
+        (self.root / "log.txt").write_text(self.log)
+
+    @classmethod
+    def kept(cls, root: Path) -> MsiRun:
+        """One that :meth:`keep` wrote, or a copy of it."""
+        run = cls.__new__(cls)
+        run.root, run.uris, run.models = root, root / "uris", root / "models"
+        run.features = run.uris / "s3" / "bucket" / "features"
+        run.cohort, run.slides = CohortRow.read(root / "cohort.csv"), SlideRow.read(root / "slides.csv")
+        run.log = (root / "log.txt").read_text()
+        return run
 
     def feature_file(self, slide_id: str) -> Path:
         """A slide's features."""

@@ -1,29 +1,30 @@
-"""A test module's training in processes of its own: killed in the middle, started again, or two of them together."""
+"""A test module's trainings in processes of their own: killed in the middle, started again, or two of them together.
+
+One process imports the libraries and forks for every training, so that they are loaded once. It trains nothing itself.
+"""
 
 import hashlib
+import importlib
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pathology
 
-SCRIPT = """
-import importlib, os, sys, time
-from pathlib import Path
-sys.path[:0] = sys.argv[2:4]
-here = importlib.import_module(sys.argv[1])
-slow = float(sys.argv[6]) if len(sys.argv) > 6 else 0.0
-if slow:
-    from pathology.models.epoch_batches import TrainingBatches
-    plain = TrainingBatches.__getitem__
-    TrainingBatches.__getitem__ = lambda self, number: (print("part", flush=True), time.sleep(slow), plain(self, number))[2]
-print("hash", here.run(Path(sys.argv[4]), Path(sys.argv[5].replace("RANK", os.environ.get("RANK", "0")))), flush=True)
-"""
 TESTS = Path(__file__).resolve().parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pathology.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+PYTHONPATH = os.pathsep.join([str(Path(pathology.__file__).parents[1]), str(TESTS.parents[1]), str(TESTS)])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
+LIBRARIES = ("timm", "peft", "pathology.models.patch_training", "pathology.models.nuclear_training", "torch.distributed.run")
+"""Loaded before the first fork, as each training would load them."""
+
+LONGEST_SECONDS = 1200
+"""A training that hangs is ended after these: some hundred times what one takes."""
 
 
 def digest(tensors):
@@ -34,53 +35,130 @@ def digest(tensors):
     return state.hexdigest()
 
 
-class Elsewhere:
-    """``run(encoder, folder)`` of the test module ``file``, which trains and gives a hash of what was trained."""
+@dataclass(frozen=True)
+class Ended:
+    """A training that ended: its exit status, negative for a signal, and what it printed."""
+
+    status: int
+    printed: str
+
+
+class Trainings:
+    """Runs ``run(encoder, folder)`` of the test module ``file``, which trains and gives a hash of what was trained."""
 
     def __init__(self, file):
-        self.file = Path(file).resolve()
+        file = Path(file).resolve()
+        words = [sys.executable, __file__, file.stem, str(file.parent)]
+        self.process = subprocess.Popen(words, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def command(self, encoder, folder, slow=0.0):
-        """The words of a process; ``slow`` seconds before every part of a step, each of which it prints."""
-        words = [self.file.stem, str(self.file.parent), str(TESTS), str(encoder), str(folder)]
-        return [sys.executable, "-c", SCRIPT, *words, *([str(slow)] if slow else [])]
+    def close(self):
+        """End the process that forks."""
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
 
-    def train(self, encoder, folder):
-        """To its end; what it printed."""
-        done = subprocess.run(self.command(encoder, folder), env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def run(self, encoder, folder, parts=0, together=False):
+        """Ended by SIGKILL when it comes to its ``parts``-th part of a step; ``together``: as two processes of torchrun.
 
-    def train_killed(self, encoder, folder, parts):
-        """Killed when it comes to its ``parts``-th part of a step."""
-        command = self.command(encoder, folder, 0.05)
-        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
-        seen = 0
-        for line in process.stdout:
-            seen += line.startswith("part")
-            if seen == parts:
-                break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        assert seen == parts
+        RANK in ``folder`` is each process's own number.
+        """
+        log = Path(str(folder) + ".log")
+        asked = {"encoder": str(encoder), "folder": str(folder), "parts": parts, "together": together, "log": str(log)}
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, "the process that forks has ended"
+        return Ended(int(answer), log.read_text())
 
-    def check_resumed(self, encoder, folder, parts, epoch):
-        """Killed at a part and started again it ends as undisturbed; ``epoch`` is how many parts an epoch has."""
+    def check_resumed(self, encoder, folder, kills):
+        """Killed and started again for each of ``kills`` a training ends as undisturbed.
+
+        A kill is the part at which its process ends and the epochs that are finished by then, counted over all processes.
+        """
         from pathology.models.checkpoints import LAST
 
-        whole = self.train(encoder, folder / "whole")
-        self.train_killed(encoder, folder / "killed", parts)
-        assert (folder / "killed" / LAST).exists() == (parts > epoch)
-        resumed = self.train(encoder, folder / "killed")
-        assert ("goes on after epoch 1" in resumed) == (parts > epoch)
-        assert resumed.split()[-1] == whole.split()[-1]
+        whole = self.run(encoder, folder / "whole")
+        assert whole.status == 0, whole.printed
+        finished = 0
+        for parts, epochs in [*kills, (0, None)]:
+            ended = self.run(encoder, folder / "killed", parts)
+            assert ended.status == (-signal.SIGKILL if parts else 0), ended.printed
+            assert ("goes on after epoch" in ended.printed) == (finished > 0)
+            assert f"goes on after epoch {finished}" in ended.printed or not finished
+            if parts:
+                finished = epochs
+                assert (folder / "killed" / LAST).exists() == (finished > 0)
+        assert ended.printed.split()[-1] == whole.printed.split()[-1]
 
-    def train_in_two(self, encoder, folder):
-        """Under torchrun with two processes; the ended process. RANK in ``folder`` is each one's own number."""
-        with socket.socket() as waiting:
-            waiting.bind(("127.0.0.1", 0))
-            port = waiting.getsockname()[1]
-        started = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", "--no-python"]
-        words = [*started, *self.command(encoder, folder)]
-        return subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=200)
+
+def train(here, asked):
+    """One training in this process, to its end or to where it is killed."""
+    folder = Path(asked["folder"].replace("RANK", os.environ.get("RANK", "0")))
+    if asked["parts"]:
+        kill_at(asked["parts"])
+    print("hash", here.run(Path(asked["encoder"]), folder), flush=True)
+
+
+def kill_at(parts):
+    """End this process by SIGKILL when it comes to its ``parts``-th part of a step."""
+    from pathology.models.epoch_batches import TrainingBatches
+
+    plain, seen = TrainingBatches.__getitem__, []
+
+    def counted(self, number):
+        seen.append(number)
+        if len(seen) == parts:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(self, number)
+
+    TrainingBatches.__getitem__ = counted
+
+
+def said(work, *given):
+    """Do ``work``; what goes wrong is printed, and ends the process with status 1."""
+    try:
+        work(*given)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def launch(here, asked):
+    """Two processes by torchrun's own launcher, which fork from this one; they meet at a port that the system chooses."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    meeting = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": Path(asked["folder"]).name}
+    config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=2, max_restarts=0, start_method="fork", **meeting)
+    elastic_launch(config, said)(train, here, asked)
+
+
+def fork(here, asked):
+    """Train in a child that prints into a file; its exit status."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    signal.alarm(LONGEST_SECONDS)
+    with suppress(SystemExit):
+        log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        said(launch if asked["together"] else train, here, asked)
+        status = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main(module, folder):
+    """Fork for every line of standard input; answer each with an exit status."""
+    sys.path.insert(0, folder)
+    here = importlib.import_module(module)
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        print(fork(here, json.loads(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

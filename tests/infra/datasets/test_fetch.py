@@ -77,6 +77,8 @@ class TestFetch:
         assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        with (world.to / ".downloads.busy").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)  # until the last process of the run has gone
         assert "sub/one.bin" not in world.found()
         assert world.take().code == 0
         assert world.server.gets("/one")[-1].range.startswith("bytes=")

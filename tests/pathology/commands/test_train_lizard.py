@@ -1,6 +1,9 @@
 """TrainLizard: painted nuclei, frozen or adapted encoder, every channel; what it packs serves, what is wrong is named."""
 
+import contextlib
+import io
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -22,9 +25,9 @@ QUICK = TrainLizard(epochs=2, batch_size=4, rank=4, width=4, learning_rate=1e-2,
 class LizardRun:
     """Painted nuclei as PrepareLizard leaves them, and the tiny encoder, as the job's channels show them."""
 
-    def __init__(self, root, patches=16):
+    def __init__(self, root, patches=10):
         self.root = root
-        make_nuclei(root / "dataset", patches, sources=8)
+        make_nuclei(root / "dataset", patches, sources=5)
         settings = PrepareLizard(published_counts=False, validation_fraction=0.2)
         prepare_lizard.main(processing_job(root, settings, {"dataset": root / "dataset"}, ("patches",)))
         make_tiny_encoder(root / "models" / "tiny")
@@ -44,71 +47,107 @@ def lizard(tmp_path_factory):
     return LizardRun(tmp_path_factory.mktemp("lizard"))
 
 
-@pytest.mark.parametrize("encoder", ["frozen", "lora"])
-def test_it_trains_and_packs_what_serves(lizard, tmp_path, encoder, capsys):
+@pytest.fixture(scope="module")
+def trained(lizard, tmp_path_factory):
+    """The job's folder of a training with a frozen encoder, and its log: to be copied before anything is written there."""
     from pathology.commands.train_lizard import main
-    from pathology.models.serve_lizard import model_fn, predict_fn
 
-    job = lizard.job(tmp_path, encoder=encoder)
-    main(job)
-    log = capsys.readouterr().out
+    folder, log = tmp_path_factory.mktemp("trained"), io.StringIO()
+    with contextlib.redirect_stdout(log):
+        main(lizard.job(folder))
+    return folder, log.getvalue()
+
+
+def check_log(log, said):
+    """The metrics that SageMaker reads: those of two epochs, and of the model as packed."""
     found = {item["Name"]: [float(value) for value in re.findall(item["Regex"], log)] for item in NUCLEI_METRICS}
     assert {name: len(values) for name, values in found.items()} == {
         "training:loss": 2,
-        **{f"validation:{name}": 3 for name in ("loss", "mean_iou", "mean_dice", "mean_pq")},  # two epochs, and as packed
+        **{f"validation:{name}": 3 for name in ("loss", "mean_iou", "mean_dice", "mean_pq")},
     }
     assert found["training:loss"][1] < found["training:loss"][0]
-    model = model_fn(job.output("model"), lizard.root / "models")
-    said = model.config.validation
-    assert said.patches == sum(row.split == "validation" for row in lizard.rows)
     for name, value in (("loss", said.loss), ("mean_iou", said.iou), ("mean_dice", said.dice), ("mean_pq", said.pq)):
         assert found[f"validation:{name}"][-1] == pytest.approx(value, abs=1e-6)
     assert said.loss == pytest.approx(min(found["validation:loss"][:2]), abs=1e-5)
+
+
+def check_serves(lizard, output, encoder):
+    """What was packed, and that it serves; its configuration."""
+    from pathology.models.serve_lizard import model_fn, predict_fn
+
+    model = model_fn(output, lizard.root / "models")
+    assert model.config.validation.patches == sum(row.split == "validation" for row in lizard.rows)
     assert (model.config.tuning, model.config.classes, model.config.width) == (encoder, LIZARD_CLASSES, 4)
     (answer,) = predict_fn([lizard.patch()], model)
     assert answer.labels.shape == (256, 256, 2)
-    names = {path.name for path in job.output("model").iterdir()}
+    names = {path.name for path in output.iterdir()}
     assert names == {"config.json", "code", "decoder.safetensors"} | ({"encoder.safetensors"} if encoder == "lora" else set())
+    return model.config
 
 
-def test_staged_arrays_and_a_chosen_encoder_give_the_same_model(lizard, tmp_path):
+def test_it_trains_a_decoder_and_packs_what_serves(lizard, trained):
+    folder, log = trained
+    check_log(log, check_serves(lizard, lizard.job(folder).output("model"), "frozen").validation)
+
+
+def test_it_trains_adapters_too_and_packs_what_serves(lizard, tmp_path, capsys):
+    from pathology.commands.train_lizard import main
+
+    job = lizard.job(tmp_path, encoder="lora")
+    main(job)
+    check_log(capsys.readouterr().out, check_serves(lizard, job.output("model"), "lora").validation)
+
+
+def test_staged_arrays_and_a_chosen_encoder_give_the_same_model(lizard, trained, tmp_path):
     """Arrays by their hash, and of two encoders the one that the channel names."""
+    from pathology.commands.train_lizard import main
+    from pathology.models.lizard_artefact import load_lizard
+
     make_tiny_encoder(tmp_path / "models" / "other", seed=1)
     card = make_tiny_encoder(tmp_path / "models" / "tiny")
-    config = load_lizard_config(lizard, tmp_path / "first", {})
+    config = load_lizard(lizard.job(trained[0]).output("model"), lizard.root / "models").config
     staged = tmp_path / "staged"
     staged.mkdir()
     for name, key in ((IMAGES, "images"), (LABELS, "labels")):
         (staged / f"{config.inputs[key]}.npy").write_bytes((lizard.root / "dataset" / name).read_bytes())
     channels = {"training": staged, "models": tmp_path / "models", "encoder": tmp_path / "models" / "tiny"}
-    again = load_lizard_config(lizard, tmp_path / "second", channels)
+    job = lizard.job(tmp_path / "again")
+    main(replace(job, inputs=job.inputs | channels))
+    again = load_lizard(job.output("model"), lizard.root / "models").config
     assert again.encoder.sha256 == card.sha256
     assert again == config
 
 
-def load_lizard_config(lizard, folder, channels):
-    """config.json of a model trained for one epoch."""
-    from pathology.commands.train_lizard import main
-    from pathology.models.lizard_artefact import load_lizard
-
-    job = lizard.job(folder, epochs=1)
-    main(replace(job, inputs=job.inputs | channels))
-    return load_lizard(job.output("model"), lizard.root / "models").config
-
-
-def test_a_finished_training_is_taken_up(lizard, tmp_path, capsys):
+def test_a_finished_training_is_taken_up(lizard, trained, tmp_path, capsys):
     from pathology.commands.train_lizard import main
 
-    job = lizard.job(tmp_path, epochs=1)
-    main(job)
-    first = (job.output("model") / "decoder.safetensors").read_bytes()
-    capsys.readouterr()
+    job = lizard.job(shutil.copytree(trained[0], tmp_path / "again"))
+    decoder = job.output("model") / "decoder.safetensors"
+    first = decoder.read_bytes()
+    decoder.unlink()
     main(job)
     assert "Training Loss" not in capsys.readouterr().out
-    assert (job.output("model") / "decoder.safetensors").read_bytes() == first
-    main(lizard.job(tmp_path, epochs=1, seed=1))
-    assert "Training Loss" in capsys.readouterr().out
-    assert (job.output("model") / "decoder.safetensors").read_bytes() != first
+    assert decoder.read_bytes() == first
+
+
+def test_a_training_with_another_seed_is_not_taken_up(lizard, trained, tmp_path, monkeypatch):
+    """It would train below a folder where there is nothing yet."""
+    from pathology.commands import train_lizard
+
+    class Reached(Exception):  # noqa: N818 - no error
+        pass
+
+    def train(net, data, validation, settings, folder, workers):
+        raise Reached(folder)
+
+    monkeypatch.setattr(train_lizard, "train", train)
+    folder = shutil.copytree(trained[0], tmp_path / "again")
+    places = []
+    for seed in (0, 1):
+        with pytest.raises(Reached) as reached:
+            train_lizard.main(lizard.job(folder, seed=seed))
+        places.append(reached.value.args[0])
+    assert places[0].is_dir() and not places[1].exists() and places[0].parent == places[1].parent
 
 
 def test_one_process_trains_where_there_is_no_torchrun(lizard, tmp_path, capsys):

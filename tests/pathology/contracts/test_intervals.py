@@ -3,21 +3,30 @@ import pytest
 from pathology.contracts.intervals import cluster_bootstrap, proportion, stratified_bootstrap
 from scipy.stats import norm
 
+TRIALS = 100
+"""Of that many intervals the share that holds the truth has a standard error of 2.2 points."""
 
-@pytest.mark.slow
+
 def test_bootstrap_covers_the_known_auroc_of_two_normals():
-    """Scores N(1, 1) against N(0, 1) have AUROC Φ(1/√2); a 95 % interval should hold it about 19 times in 20."""
-    from sklearn.metrics import roc_auc_score
-
+    """Scores N(1, 1) against N(0, 1) have AUROC Φ(1/√2). Five standard errors below 0.95 is 0.84; percentile intervals of small
+    samples are a little narrow, and more than that they must not be."""
     true = norm.cdf(1 / np.sqrt(2))
     generator = np.random.default_rng(0)
+    truth = np.repeat([0, 1], [60, 25])
     held = 0
-    for trial in range(60):
-        truth = np.repeat([0, 1], [60, 25])
+    for trial in range(TRIALS):
         score = generator.normal(truth, 1.0)
-        interval = stratified_bootstrap(roc_auc_score, truth, score, resamples=200, seed=trial)
+        interval = stratified_bootstrap(share_of_pairs, truth, score, resamples=200, seed=trial)
         held += interval.low <= true <= interval.high
-    assert 50 <= held <= 60
+    assert 0.84 <= held / TRIALS <= 1
+
+
+def share_of_pairs(truth, score):
+    """AUROC: how often one of class 1 scores more than one of class 0, none of them alike."""
+    ranks = np.empty(len(score))
+    ranks[np.argsort(score)] = np.arange(1, len(score) + 1)
+    positive = truth.sum()
+    return (ranks[truth == 1].sum() - positive * (positive + 1) / 2) / (positive * (len(score) - positive))
 
 
 def test_bootstrap_is_the_same_for_the_same_seed():
@@ -63,7 +72,9 @@ def test_clusters_are_drawn_whole():
 
 
 def test_clusters_cover_where_units_alone_would_not():
-    """30 clusters of 20 units that share an effect: the mean is held about 19 times in 20, by units alone far less often."""
+    """30 clusters of 20 units that share an effect: the mean is held about 19 times in 20, by units alone far less often.
+
+    The shares of 60 trials have standard errors of 3 and 6 points at most, and the bounds lie four of them away."""
     generator = np.random.default_rng(0)
     held = {"clusters": 0, "units": 0}
     for trial in range(60):

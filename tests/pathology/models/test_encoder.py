@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import EncoderCard, sha256_of
 from pathology.models import describe
@@ -21,6 +20,8 @@ def tiny(tmp_path):
 
 def rewrite(folder, card, weights=None, **changes):
     """Change the checkpoint, and the card so that the hash is right."""
+    import torch
+
     if weights is not None:
         torch.save(weights, folder / card.checkpoint)
     changed = card.model_copy(update={"sha256": sha256_of(folder / card.checkpoint), **changes})
@@ -56,6 +57,8 @@ def test_the_tiny_encoder_is_of_the_family():
 
 
 def test_embeddings_are_the_normed_class_token_of_normalised_tiles(tiny):
+    import torch
+
     folder, card = tiny
     encoder = load_encoder(folder, "cpu", "float32")
     shown = tiles(3)
@@ -105,11 +108,13 @@ def test_a_changed_checkpoint_is_refused_before_it_is_opened(tiny, tmp_path):
     ("change", "words"),
     [
         (lambda w: w.pop("norm.weight"), r"lacks 'norm.weight' \(1 keys"),
-        (lambda w: w.update({"head.weight": torch.zeros(1)}), "has besides 'head.weight'"),
-        (lambda w: w.update({"norm.weight": torch.zeros(7)}), r"'norm.weight' has the shape \(7,\), not \(48,\)"),
+        (lambda w: w.update({"head.weight": w["norm.weight"][:1]}), "has besides 'head.weight'"),
+        (lambda w: w.update({"norm.weight": w["norm.weight"][:7].clone()}), r"'norm.weight' has the shape \(7,\), not \(48,\)"),
     ],
 )
 def test_keys_and_shapes_must_be_the_models(tiny, change, words):
+    import torch
+
     folder, card = tiny
     weights = torch.load(folder / card.checkpoint, weights_only=True)
     change(weights)

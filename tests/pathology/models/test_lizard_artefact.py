@@ -2,18 +2,17 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
-import torch
 from pathology.contracts.errors import DataError
-from pathology.models.lizard_artefact import DECODER, TUNED
 from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.classes import label_map
 from pathology.nuclei.watershed import STANDARD, Recipe
-from safetensors.torch import load_file, save_file
 
 TUNINGS = ("frozen", "lora")
+DECODER, TUNED = "decoder.safetensors", "encoder.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +23,36 @@ def encoder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def nets(encoder):
+    """A network of random weights for each way of tuning; no test changes them."""
+    from nuclear_models import network
+
+    return {tuning: network(encoder, tuning) for tuning in TUNINGS}
+
+
+@pytest.fixture(scope="module")
+def saved(nets, tmp_path_factory):
+    """Their artefacts' folders, to be copied before anything is written there."""
+    from nuclear_models import save
+
+    return {tuning: save(tmp_path_factory.mktemp(tuning) / "model", net) for tuning, net in nets.items()}
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of the artefact with adapters."""
+    return shutil.copytree(saved["lora"], tmp_path / "model")
+
+
 @pytest.mark.parametrize("tuning", TUNINGS)
-def test_what_is_saved_is_loaded(encoder, tmp_path, tuning):
-    from nuclear_models import network, picture, save
+def test_what_is_saved_is_loaded(encoder, nets, saved, tuning):
+    import torch
+    from nuclear_models import picture
     from pathology.models.lizard_artefact import load_lizard
 
-    net = network(encoder, tuning)
-    image = picture(0)
-    loaded = load_lizard(save(tmp_path / "model", net), encoder)
+    net, image = nets[tuning], picture(0)
+    loaded = load_lizard(saved[tuning], encoder)
     (found,) = loaded.labels([image])
     with torch.inference_mode():
         maps = net(torch.from_numpy(image[None]).permute(0, 3, 1, 2))
@@ -44,19 +65,17 @@ def test_what_is_saved_is_loaded(encoder, tmp_path, tuning):
     assert (loaded.config.pixels, loaded.config.overlap, loaded.config.mpp) == (256, 64, 0.5)
 
 
-@pytest.mark.parametrize("tuning", TUNINGS)
-def test_what_each_way_of_tuning_keeps(encoder, tmp_path, tuning):
-    from nuclear_models import network, picture, save
+def test_what_each_way_of_tuning_keeps(encoder, nets, saved):
+    from nuclear_models import picture
     from pathology.models.lizard_artefact import load_lizard
+    from safetensors.torch import load_file
 
-    net = network(encoder, tuning)
-    folder = save(tmp_path / "model", net)
-    assert load_file(folder / DECODER).keys() == net.decoder.state_dict().keys()
-    assert (folder / TUNED).exists() == (tuning == "lora")
-    if tuning == "lora":
-        assert all(".lora_" in name for name in load_file(folder / TUNED))
-        plain = load_lizard(save(tmp_path / "plain", network(encoder)), encoder).labels([picture(0)])[0]
-        assert not np.array_equal(load_lizard(folder, encoder).labels([picture(0)])[0], plain)
+    for tuning in TUNINGS:
+        assert load_file(saved[tuning] / DECODER).keys() == nets[tuning].decoder.state_dict().keys()
+        assert (saved[tuning] / TUNED).exists() == (tuning == "lora")
+    assert all(".lora_" in name for name in load_file(saved["lora"] / TUNED))
+    plain, adapted = (load_lizard(saved[tuning], encoder).labels([picture(0)])[0] for tuning in TUNINGS)
+    assert not np.array_equal(adapted, plain)
 
 
 def test_the_same_network_gives_the_same_bytes(encoder, tmp_path):
@@ -71,12 +90,12 @@ def test_the_same_network_gives_the_same_bytes(encoder, tmp_path):
     assert f"from {SERVING} import".encode() in files[0]["code/inference.py"] and serve_lizard.__name__ == SERVING
 
 
-def test_the_recipe_travels(encoder, tmp_path):
-    from nuclear_models import network, save
+def test_the_recipe_travels(encoder, nets, tmp_path):
+    from nuclear_models import save
     from pathology.models.lizard_artefact import Watershed, load_lizard
 
     recipe = Recipe(threshold=0.4, smoothing=1.5, smallest_marker=3, smallest=5, largest_hole=0)
-    loaded = load_lizard(save(tmp_path / "model", network(encoder), recipe=recipe), encoder)
+    loaded = load_lizard(save(tmp_path / "model", nets["frozen"], recipe=recipe), encoder)
     assert loaded.predictor.recipe == loaded.config.recipe.recipe() == recipe
     assert set(Watershed.model_fields) == set(vars(STANDARD))
 
@@ -102,11 +121,9 @@ def test_the_recipe_travels(encoder, tmp_path):
         ({"recipe": {**vars(STANDARD), "threshold": 2}}, "threshold lies between 0 and 1"),
     ],
 )
-def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
-    from nuclear_models import network, save
+def test_another_configuration_is_refused(encoder, folder, changes, message):
     from pathology.models.lizard_artefact import load_lizard
 
-    folder = save(tmp_path / "model", network(encoder, "lora"))
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(DataError, match=message) as caught:
@@ -114,22 +131,19 @@ def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
     assert "\n" not in str(caught.value)
 
 
-def test_another_encoder_is_refused(encoder, tmp_path):
-    from nuclear_models import network, save
+def test_another_encoder_is_refused(saved, tmp_path):
     from pathology.models.lizard_artefact import load_lizard
 
     make_tiny_encoder(tmp_path / "other", seed=1)
-    folder = save(tmp_path / "model", network(encoder))
     with pytest.raises(DataError, match=r"trained on encoder tiny-seeded \(sha256 [0-9a-f]{12}…\) and was given tiny-seeded-1"):
-        load_lizard(folder, tmp_path / "other")
+        load_lizard(saved["frozen"], tmp_path / "other")
 
 
 @pytest.mark.parametrize("file", [DECODER, TUNED])
-def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
-    from nuclear_models import network, save
+def test_weights_gone_or_changed_are_named(encoder, folder, file):
     from pathology.models.lizard_artefact import load_lizard
+    from safetensors.torch import load_file, save_file
 
-    folder = save(tmp_path / "model", network(encoder, "lora"))
     tensors = load_file(folder / file)
     first = sorted(tensors)[0]
     tensors[first] = tensors[first] + 1
@@ -145,20 +159,19 @@ def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
     ("change", "message"),
     [
         (lambda state, name: state.pop(name), "lacks {name}"),
-        (lambda state, name: state.update(x=torch.zeros(1)), "has besides 'x'"),
+        (lambda state, name: state.update(x=state[name]), "has besides 'x'"),
         (lambda state, name: state.update({name: state[name][None]}), "{name} has the shape"),
         (
-            lambda state, name: state.update({name: torch.full_like(state[name], torch.nan)}),
+            lambda state, name: state.update({name: state[name] * np.nan}),
             "{name} holds a value that is no number",
         ),
     ],
 )
 @pytest.mark.parametrize("part", [0, 1])
-def test_weights_that_do_not_fit_are_named(encoder, change, message, part):
-    from nuclear_models import network
+def test_weights_that_do_not_fit_are_named(nets, change, message, part):
     from pathology.models.lizard_artefact import restore
 
-    net = network(encoder, "lora")
+    net = nets["lora"]
     states = [{name: value.clone() for name, value in state.items()} for state in (net.decoder.state_dict(), net.encoder_state())]
     name = sorted(states[part])[0]
     change(states[part], name)
@@ -167,6 +180,7 @@ def test_weights_that_do_not_fit_are_named(encoder, change, message, part):
 
 
 def test_a_network_is_restored_to_the_last_bit(encoder):
+    import torch
     from nuclear_models import network
     from pathology.models.lizard_artefact import restore
 

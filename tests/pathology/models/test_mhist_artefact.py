@@ -1,17 +1,15 @@
 """The patch classifier's artefact: what is saved is loaded for every way of tuning, and what is not ours is refused by name."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
-import torch
 from patch_sets import patches
 from pathology.contracts.code import Code
 from pathology.contracts.errors import DataError, RequestError
 from pathology.models.encoder import load_encoder
-from pathology.models.mhist_artefact import HEAD, TUNED
 from pathology.models.tiny import make_tiny_encoder
-from safetensors.torch import load_file, save_file
 
 TUNES = ("linear", "lora", "last-blocks", "full")
 
@@ -26,6 +24,7 @@ def encoder(tmp_path_factory):
 
 def classifier(encoder, tune, seed=0):
     """One whose trained parameters are not where they started."""
+    import torch
     from pathology.models.patch_classifier import PatchClassifier
 
     loaded = load_encoder(encoder, precision="float32")
@@ -41,7 +40,7 @@ def classifier(encoder, tune, seed=0):
 def save(folder, made, **changes):
     """Save a classifier as its artefact."""
     from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
-    from pathology.models.mhist_artefact import MhistConfig, Validation, Weights
+    from pathology.models.mhist_artefact import HEAD, TUNED, MhistConfig, Validation, Weights
 
     card = made.card
     head_hash, head = pack_tensors(made.head_state())
@@ -71,8 +70,21 @@ def save(folder, made, **changes):
     return folder
 
 
+@pytest.fixture(scope="module")
+def saved(encoder, tmp_path_factory):
+    """The artefact of one with adapters, to be copied before anything is written there."""
+    return save(tmp_path_factory.mktemp("lora") / "model", classifier(encoder, "lora"))
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(saved, tmp_path / "model")
+
+
 @pytest.mark.parametrize("tune", TUNES)
 def test_what_is_saved_is_loaded(encoder, tmp_path, tune):
+    import torch
     from pathology.models.mhist_artefact import load_mhist
 
     made = classifier(encoder, tune)
@@ -119,6 +131,7 @@ def test_new_adapters_change_nothing_and_folded_ones_leave_the_encoders_own_name
 
 
 def test_the_seed_alone_starts_the_adapters(encoder):
+    import torch
     from pathology.models.patch_classifier import PatchClassifier
 
     states = []
@@ -146,10 +159,9 @@ def test_the_seed_alone_starts_the_adapters(encoder):
         ({"head": {"file": "../x", "sha256": "a" * 64}}, "head.file"),
     ],
 )
-def test_another_configuration_is_refused(encoder, tmp_path, changes, message):
+def test_another_configuration_is_refused(encoder, folder, changes, message):
     from pathology.models.mhist_artefact import load_mhist
 
-    folder = save(tmp_path / "model", classifier(encoder, "lora"))
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(DataError, match=message) as caught:
@@ -166,11 +178,11 @@ def test_another_encoder_is_refused(encoder, tmp_path):
         load_mhist(folder, tmp_path / "other")
 
 
-@pytest.mark.parametrize("file", [HEAD, TUNED])
-def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
+@pytest.mark.parametrize("file", ["head.safetensors", "encoder.safetensors"])
+def test_weights_gone_or_changed_are_named(encoder, folder, file):
     from pathology.models.mhist_artefact import load_mhist
+    from safetensors.torch import load_file, save_file
 
-    folder = save(tmp_path / "model", classifier(encoder, "lora"))
     tensors = load_file(folder / file)
     first = sorted(tensors)[0]
     tensors[first] = tensors[first] + 1
@@ -185,17 +197,18 @@ def test_weights_gone_or_changed_are_named(encoder, tmp_path, file):
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({"weight": torch.zeros(4)}, "lacks 'bias'"),
-        ({"weight": torch.zeros(4), "bias": torch.zeros(()), "x": torch.zeros(1)}, "has besides 'x'"),
-        ({"weight": torch.zeros(1, 4), "bias": torch.zeros(())}, r"'weight' has the shape \(1, 4\), not \(4,\)"),
-        ({"weight": torch.full((4,), torch.nan), "bias": torch.zeros(())}, "'weight' holds a value that is no number"),
+        ({"weight": [0, 0, 0, 0]}, "lacks 'bias'"),
+        ({"weight": [0, 0, 0, 0], "bias": 0, "x": [0]}, "has besides 'x'"),
+        ({"weight": [[0, 0, 0, 0]], "bias": 0}, r"'weight' has the shape \(1, 4\), not \(4,\)"),
+        ({"weight": [np.nan] * 4, "bias": 0}, "'weight' holds a value that is no number"),
     ],
 )
 def test_a_head_of_another_shape_is_refused(tensors, message):
+    import torch
     from pathology.models.mhist_artefact import Head
 
     with pytest.raises(DataError, match=message):
-        Head.of(tensors, 4)
+        Head.of({name: torch.tensor(values, dtype=torch.float32) for name, values in tensors.items()}, 4)
 
 
 def test_probabilities_stay_finite_far_out():

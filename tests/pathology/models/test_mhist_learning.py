@@ -1,13 +1,16 @@
 """Every way of tuning learns what there is to learn, and nothing where there is nothing: the whole path from the raw files on.
 
 The demo's look-alike patches go through PrepareMhist and TrainMhist, and the packed model scores the test patches as its endpoint
-would. Claimed is this: AUROC's 95 % interval lies above 0.5 where texture tells the classes apart, and holds 0.5 where the same
-labels are dealt out to other patches. The second must hold for the test patches' own labels too. With true labels there, weights
-that have learnt nothing still sort the textures one way or the other, and AUROC may be anything.
+would. Claimed is this: AUROC's interval lies well above 0.5 where texture tells the classes apart, and holds 0.5 where the same
+labels are permuted among the patches of each partition. The second must hold for the test patches' own labels too. With true labels
+there, weights that have learnt nothing still sort the textures one way or the other, and AUROC may be anything.
 
-Where nothing is learnt, the interval misses 0.5 for about one seed in twenty. Data and training take seed 0, which was not chosen
-by trying; epochs, rates and the number of patches were chosen on data of seed 1, and without the shuffled ones.
+Intervals are of 99.9 %: where nothing is learnt one in a thousand misses 0.5, whatever the weights are, and so another machine's
+rounding decides nothing. Data and training take seed 0. On seeds 0 to 5 the lowest bound of true labels was 0.83, and bounds of
+permuted labels lay from 0.29 to 0.71.
 """
+
+import shutil
 
 import numpy as np
 import pytest
@@ -18,75 +21,78 @@ from pathology.datasets.mhist import read_patches
 from pathology.metrics.ranking import auroc
 from pathology.models.tiny import make_tiny_encoder
 
-from demo.patches import make_patches
+from demo import patches
+from tests.made import made_once
 
 pytestmark = pytest.mark.slow
 
 TUNES = ("linear", "lora", "last-blocks", "full")
-COUNT = 800
-"""About 250 of them test, which makes an interval some 0.15 wide: narrow enough that holding 0.5 says something."""
-SHORT = TrainMhist(epochs=4, batch_size=32, rank=8, blocks=1, learning_rate=1e-2, encoder_learning_rate=1e-3)
+COUNT, TRAIN = 360, 0.3
+"""252 patches test, for a narrow interval; 108 are learnt from, a sixth of them to validate."""
+SEPARATION = 5.0
+"""Of the classes' textures, wider than the demo's: fewer patches tell as much."""
+SHORT = TrainMhist(epochs=4, batch_size=8, rank=8, blocks=1, learning_rate=1e-2, encoder_learning_rate=2e-3)
 BATCH = 32
 
 
-class Prepared:
+def prepare(root, shuffled):
     """Patches as PrepareMhist leaves them, and the tiny encoder."""
+    from pathology.commands import prepare_mhist
 
-    def __init__(self, root, shuffled):
-        from pathology.commands import prepare_mhist
-
-        self.root = root
-        make_patches(root / "raw", COUNT, shuffled=shuffled)
-        inputs = {"annotations": root / "raw", "images": root / "raw" / "images"}
-        prepare_mhist.main(processing_job(root, PrepareMhist(published_counts=False), inputs, ("images", "patches")))
-        make_tiny_encoder(root / "models" / "tiny")
-        self.rows = read_patches(root / "patches" / "patches.csv")
-
-    def interval(self, folder, tune):
-        """Train below ``folder``; AUROC on the test patches, printed so that it can be recorded."""
-        from pathology.commands import train_mhist
-        from pathology.models.mhist_artefact import load_mhist
-        from pathology.models.serve_mhist import input_fn, predict_fn
-
-        channels = {
-            "training": self.root / "images",
-            "models": self.root / "models",
-            "patches": self.root / "patches",
-        }
-        job = training_job(folder, SHORT.model_copy(update={"tune": tune}), channels)
-        train_mhist.main(job)
-        model = load_mhist(job.output("model"), self.root / "models")
-        test = [row for row in self.rows if row.split == "test"]
-        answers = []
-        for start in range(0, len(test), BATCH):
-            bodies = [(self.root / "images" / row.image).read_bytes() for row in test[start : start + BATCH]]
-            answers += predict_fn([input_fn(body) for body in bodies], model)
-        found = stratified_bootstrap(
-            auroc, np.array([row.label for row in test]), np.array([answer["probability"] for answer in answers])
-        )
-        print(f"{self.root.name} {tune}: test AUROC {found}, {len(test)} patches")
-        return found
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(patches, "TRAIN", TRAIN)
+        patched.setattr(patches, "SEPARATION", SEPARATION)
+        patches.make_patches(root / "raw", COUNT, shuffled=shuffled)
+    inputs = {"annotations": root / "raw", "images": root / "raw" / "images"}
+    prepare_mhist.main(processing_job(root, PrepareMhist(published_counts=False), inputs, ("images", "patches")))
+    make_tiny_encoder(root / "models" / "tiny")
 
 
-@pytest.fixture(scope="module")
-def telling(tmp_path_factory):
-    """Texture goes with the label."""
-    return Prepared(tmp_path_factory.mktemp("telling"), shuffled=False)
+def score(root, tune):
+    """Train; labels (n,) and probabilities (n,) of the test patches."""
+    from pathology.commands import train_mhist
+    from pathology.models.mhist_artefact import load_mhist
+    from pathology.models.serve_mhist import input_fn, predict_fn
+
+    channels = {"training": root / "images", "models": root / "models", "patches": root / "patches"}
+    job = training_job(root / tune, SHORT.model_copy(update={"tune": tune}), channels)
+    train_mhist.main(job)
+    model = load_mhist(job.output("model"), root / "models")
+    test = [row for row in read_patches(root / "patches" / "patches.csv") if row.split == "test"]
+    answers = []
+    for start in range(0, len(test), BATCH):
+        bodies = [(root / "images" / row.image).read_bytes() for row in test[start : start + BATCH]]
+        answers += predict_fn([input_fn(body) for body in bodies], model)
+    return [row.label for row in test], [answer["probability"] for answer in answers]
 
 
-@pytest.fixture(scope="module")
-def dealt(tmp_path_factory):
-    """Labels were dealt out by chance, on both sides of the split."""
-    return Prepared(tmp_path_factory.mktemp("dealt"), shuffled=True)
+def scores_of(shuffled):
+    """A folder with the scores of every way of tuning, trained once."""
+
+    def keep(folder):
+        prepare(folder / "work", shuffled)
+        for tune in TUNES:
+            np.save(folder / f"{tune}.npy", score(folder / "work", tune))
+        shutil.rmtree(folder / "work")
+
+    return made_once("mhist-learning-shuffled" if shuffled else "mhist-learning", keep, shuffled)
 
 
-@pytest.mark.parametrize("tune", TUNES)
-def test_texture_is_learnt(telling, tmp_path, tune):
-    assert telling.interval(tmp_path, tune).low > 0.5
+def interval(folder, tune):
+    """AUROC on the test patches, printed so that it can be recorded."""
+    labels, probabilities = np.load(folder / f"{tune}.npy")
+    found = stratified_bootstrap(auroc, labels.astype(int), probabilities, confidence=0.999)
+    print(f"{folder.name} {tune}: test AUROC {found}, {len(labels)} patches")
+    return found
 
 
 @pytest.mark.parametrize("tune", TUNES)
-def test_labels_dealt_out_by_chance_teach_nothing(dealt, tmp_path, tune):
-    found = dealt.interval(tmp_path, tune)
+def test_texture_is_learnt(tune):
+    assert interval(scores_of(shuffled=False), tune).low > 0.7
+
+
+@pytest.mark.parametrize("tune", TUNES)
+def test_permuted_labels_teach_nothing(tune):
+    found = interval(scores_of(shuffled=True), tune)
     assert found.low <= 0.5 <= found.high
-    assert found.high - found.low < 0.2
+    assert found.high - found.low < 0.3

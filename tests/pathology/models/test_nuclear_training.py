@@ -8,16 +8,12 @@ from pathology.metrics.panoptic import dice, score
 from pathology.models.encoder import load_encoder
 from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.targets import distance_maps
-from safetensors.torch import load_file
-from trainings import Elsewhere
+from trainings import Trainings, digest
 
 QUICK = TrainLizard(
     encoder="lora", epochs=3, batch_size=4, accumulation=2, rank=2, width=4, learning_rate=1e-2, encoder_learning_rate=1e-3
 )
 SIDE, TRAIN, VALIDATION = 64, 10, 5
-PARTS = 6
-"""Of an epoch: three steps of two parts."""
-ELSEWHERE = Elsewhere(__file__)
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +60,13 @@ def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
 
 def run(encoder, folder):
     """Train, for another process; the hash of the trained weights."""
-    from trainings import digest
-
     return digest(weights(encoder, folder)[0])
 
 
 def test_what_a_checkpoint_holds_and_that_a_finished_training_is_not_done_again(encoder, tmp_path, capsys):
     import torch
     from pathology.models.checkpoints import LAST
-    from trainings import digest
+    from safetensors.torch import load_file
 
     first, best = weights(encoder, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {LAST, f"best-{best.epoch}.safetensors"}
@@ -86,25 +80,33 @@ def test_what_a_checkpoint_holds_and_that_a_finished_training_is_not_done_again(
     assert "goes on after epoch 3" in printed and "Training Loss" not in printed
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("parts", [4, 8])
-def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
-    """Killed in the first epoch, and in the second."""
-    ELSEWHERE.check_resumed(encoder, tmp_path, parts, PARTS)
+@pytest.fixture(scope="module")
+def trainings():
+    """Trainings in processes of their own."""
+    started = Trainings(__file__)
+    yield started
+    started.close()
 
 
 @pytest.mark.slow
-def test_two_processes_give_one_process_weights(encoder, tmp_path):
+def test_killed_and_started_again_it_ends_the_same(trainings, encoder, tmp_path):
+    """Six parts an epoch, three steps of two. One process is killed in the first epoch, and one in the second."""
+    trainings.check_resumed(encoder, tmp_path, [(4, 0), (8, 1)])
+
+
+@pytest.mark.slow
+def test_two_processes_give_one_process_weights(trainings, encoder, tmp_path):
     """Both cut a step into four patches. Larger parts take other convolutions: where a ReLU's input is 0 but for their rounding
     its gradient comes or goes, and Adam makes that as large as a step (seen: one of 300,000 inputs, 0.06 in the end)."""
     import torch
+    from safetensors.torch import load_file
 
     alone, best = weights(encoder, tmp_path / "alone", QUICK.model_copy(update={"accumulation": 4}))
-    done = ELSEWHERE.train_in_two(encoder, tmp_path / "two")
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = trainings.run(encoder, tmp_path / "two", together=True)
+    assert done.status == 0, done.printed[-2000:]
     together = load_file(tmp_path / "two" / f"best-{best.epoch}.safetensors")
     for line in ("Training Loss", "Validation Loss", "Mean_IOU", "Mean_DICE", "Mean_PQ"):
-        assert done.stdout.count(line) == QUICK.epochs
+        assert done.printed.count(line) == QUICK.epochs
     assert set(together) == set(alone)
     for name, value in alone.items():
         assert torch.allclose(value, together[name], atol=1e-4), name  # rounding comes to 2e-5 on some CPUs; a step is 1e-2

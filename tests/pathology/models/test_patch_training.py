@@ -1,23 +1,23 @@
 """Fine-tuning: what is learnt, what a step is worth however it is cut, and that a killed run ends where an undisturbed one does."""
 
 import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from patch_sets import patches
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.settings_mhist import TrainMhist
 from pathology.models.encoder import load_encoder
 from pathology.models.tiny import make_tiny_encoder
-from safetensors.torch import load_file
-from trainings import Elsewhere
+from trainings import Trainings, digest
 
 QUICK = TrainMhist(
     tune="lora", epochs=3, batch_size=8, accumulation=2, rank=4, blocks=1, learning_rate=1e-2, encoder_learning_rate=1e-3
 )
 TRAIN, VALIDATION = 20, 9
-ELSEWHERE = Elsewhere(__file__)
 
 
 @pytest.fixture(scope="module")
@@ -47,48 +47,59 @@ def weights(encoder, folder, settings=QUICK, train_count=TRAIN):
 
 def run(encoder, folder):
     """Train, for another process; the hash of the trained weights."""
-    from trainings import digest
-
     return digest(weights(encoder, folder)[0])
 
 
 @pytest.mark.parametrize("tune", ["lora", "last-blocks", "full"])
 def test_it_learns_the_texture(encoder, tmp_path, tune, capsys):
-    settings = QUICK.model_copy(update={"tune": tune, "epochs": 4})
-    _, best = weights(encoder, tmp_path, settings, train_count=40)
+    settings = QUICK.model_copy(update={"tune": tune})
+    _, best = weights(encoder, tmp_path, settings, train_count=32)
     printed = capsys.readouterr().out
     assert best.validation_loss < 0.6 < math.log(2)
     for line in ("Training Loss: ", "Validation Loss: ", "Validation Accuracy: ", "Validation ROC AUC: "):
-        assert printed.count(line) == 4
+        assert printed.count(line) == QUICK.epochs
     assert float(printed.rpartition("ROC AUC: ")[2].split()[0]) > 0.9
 
 
-def test_a_checkpoint_holds_only_what_is_trained(encoder, tmp_path):
+@dataclass(frozen=True)
+class Finished:
+    """A training that came to its end: its folder, to be copied before anything is written there, and what it gave."""
+
+    folder: Path
+    tensors: dict
+    best: object
+
+    def copy(self, folder):
+        """Its folder again, below ``folder``."""
+        return shutil.copytree(self.folder, folder / "copy")
+
+
+@pytest.fixture(scope="module")
+def finished(encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    return Finished(folder, *weights(encoder, folder))
+
+
+def test_a_checkpoint_holds_only_what_is_trained(finished):
+    import torch
     from pathology.models.checkpoints import LAST
 
-    tensors, best = weights(encoder, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {LAST, f"best-{best.epoch}.safetensors"}
-    content = torch.load(tmp_path / LAST, weights_only=True)
+    assert {path.name for path in finished.folder.iterdir()} == {LAST, f"best-{finished.best.epoch}.safetensors"}
+    content = torch.load(finished.folder / LAST, weights_only=True)
     names = set(content["state_dict"])
-    assert names == {f"classifier.encoder.{name}" for name in tensors if "lora_" in name} | {
+    assert names == {f"classifier.encoder.{name}" for name in finished.tensors if "lora_" in name} | {
         "classifier.head.weight", "classifier.head.bias",
     }  # fmt: skip
 
 
-def test_a_finished_training_is_not_done_again(encoder, tmp_path, capsys):
-    from trainings import digest
-
-    first, best = weights(encoder, tmp_path)
-    capsys.readouterr()
-    again, same = weights(encoder, tmp_path)
-    assert digest(again) == digest(first) and same == best
+def test_a_finished_training_is_not_done_again(encoder, finished, tmp_path, capsys):
+    again, same = weights(encoder, finished.copy(tmp_path))
+    assert digest(again) == digest(finished.tensors) and same == finished.best
     printed = capsys.readouterr().out
     assert "goes on after epoch 3" in printed and "Training Loss" not in printed
 
 
 def test_patience_ends_it_and_a_restart_does_not_undo_that(encoder, tmp_path, capsys):
-    from trainings import digest
-
     settings = QUICK.model_copy(update={"epochs": 30, "patience": 1, "learning_rate": 1.0, "encoder_learning_rate": 0.1})
     first, best = weights(encoder, tmp_path, settings)
     epochs = capsys.readouterr().out.count("Training Loss")
@@ -101,61 +112,82 @@ def test_patience_ends_it_and_a_restart_does_not_undo_that(encoder, tmp_path, ca
 @pytest.mark.parametrize(
     "damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"cos\nsystem"]
 )
-def test_a_checkpoint_that_cannot_be_read_is_said(encoder, tmp_path, capsys, damage):
-    from pathology.models.checkpoints import LAST
-    from trainings import digest
+def test_a_checkpoint_that_cannot_be_read_is_said(finished, tmp_path, capsys, damage):
+    from pathology.models.checkpoints import LAST, usable
 
-    first, _ = weights(encoder, tmp_path)
-    (tmp_path / LAST).write_bytes(damage((tmp_path / LAST).read_bytes()))
-    again, _ = weights(encoder, tmp_path)
+    path = finished.copy(tmp_path) / LAST
+    path.write_bytes(damage(path.read_bytes()))
+    assert usable(path) is None
     assert "the checkpoint cannot be read" in capsys.readouterr().out
-    assert digest(again) == digest(first)
+
+
+def test_with_a_damaged_checkpoint_training_starts_anew(encoder, finished, tmp_path, capsys):
+    from pathology.models.checkpoints import LAST
+
+    folder = finished.copy(tmp_path)
+    (folder / LAST).write_bytes(b"")
+    again, _ = weights(encoder, folder)
+    printed = capsys.readouterr().out
+    assert "training starts anew" in printed and printed.count("Training Loss") == QUICK.epochs
+    assert digest(again) == digest(finished.tensors)
+
+
+@pytest.fixture(scope="module")
+def trainings():
+    """Trainings in processes of their own."""
+    started = Trainings(__file__)
+    yield started
+    started.close()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parts", [4, 8, 11])
-def test_killed_and_started_again_it_ends_the_same(encoder, tmp_path, parts):
-    """Six parts an epoch: killed in the first epoch, in the second early and late."""
-    ELSEWHERE.check_resumed(encoder, tmp_path, parts, 6)
+def test_killed_and_started_again_it_ends_the_same(trainings, encoder, tmp_path):
+    """Six parts an epoch. The first process is killed in the first epoch, two more early and late in the second."""
+    trainings.check_resumed(encoder, tmp_path, [(4, 0), (8, 1), (5, 1)])
 
 
 @pytest.mark.slow
-def test_two_processes_give_one_process_weights(encoder, tmp_path):
-    alone, best = weights(encoder, tmp_path / "alone")
-    done = ELSEWHERE.train_in_two(encoder, tmp_path / "two")
-    assert done.returncode == 0, done.stderr[-2000:]
-    together = load_file(tmp_path / "two" / f"best-{best.epoch}.safetensors")
-    assert done.stdout.count("Training Loss") == QUICK.epochs
-    for name, value in alone.items():
+def test_two_processes_give_one_process_weights(trainings, encoder, tmp_path, finished):
+    from safetensors.torch import load_file
+    from torch import allclose
+
+    done = trainings.run(encoder, tmp_path / "two", together=True)
+    assert done.status == 0, done.printed[-2000:]
+    together = load_file(tmp_path / "two" / f"best-{finished.best.epoch}.safetensors")
+    assert done.printed.count("Training Loss") == QUICK.epochs
+    for name, value in finished.tensors.items():
         other = together[f"head.{name}" if name in ("weight", "bias") else f"encoder.{name}"]
-        assert torch.allclose(value, other, atol=1e-5), name
+        assert allclose(value, other, atol=1e-5), name
 
 
 @pytest.mark.slow
-def test_processes_with_different_checkpoints_are_refused(encoder, tmp_path):
+def test_processes_with_different_checkpoints_are_refused(trainings, encoder, tmp_path):
     """A host whose checkpoint is gone must not train on from nothing beside the others."""
     weights(encoder, tmp_path / "0", QUICK.model_copy(update={"epochs": 1}))
     (tmp_path / "1").mkdir()
-    done = ELSEWHERE.train_in_two(encoder, tmp_path / "RANK")
-    assert done.returncode == 1
-    assert "DataError: processes start after epochs [1.0, 0.0]: their checkpoints are not the same" in done.stderr
-    assert "Training Loss" not in done.stdout
+    done = trainings.run(encoder, tmp_path / "RANK", together=True)
+    assert done.status == 1
+    assert "DataError: processes start after epochs [1.0, 0.0]: their checkpoints are not the same" in done.printed
+    assert "Training Loss" not in done.printed
 
 
 @pytest.mark.parametrize(
     ("size", "error", "expected"),
     [
         (2, RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer"), DataError),
-        (2, torch.distributed.DistBackendError("NCCL communicator was aborted"), DataError),
+        (2, "DistBackendError", DataError),
         (1, RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer"), RuntimeError),
         (2, RuntimeError("mat1 and mat2 shapes cannot be multiplied"), RuntimeError),
         (2, RequestError("rank 99 is too much"), RequestError),
     ],
 )
 def test_only_a_lost_process_is_called_that(monkeypatch, size, error, expected):
+    import torch
     from pathology.models import epoch_training
     from pathology.models.epoch_training import World
 
+    if isinstance(error, str):
+        error = getattr(torch.distributed, error)("NCCL communicator was aborted")
     monkeypatch.setattr(epoch_training, "LAST_WORDS_SECONDS", 0.0)
     with pytest.raises(expected) as raised, World(0, size, size).together():
         raise error
@@ -164,6 +196,7 @@ def test_only_a_lost_process_is_called_that(monkeypatch, size, error, expected):
 
 
 def test_a_step_is_worth_the_same_however_it_is_cut():
+    import torch
     from pathology.models.epoch_batches import Share, TrainingBatches
 
     made = data(21, 0)
@@ -226,6 +259,7 @@ def test_the_rate_rises_and_falls():
 
 
 def test_augmentation_is_the_samples_own_and_keeps_what_is_seen():
+    import torch
     from pathology.models.augmentation import augment, sample_generator, stain_jitter
 
     picture = torch.from_numpy(patches(2)[0][0].transpose(2, 0, 1).copy())

@@ -14,6 +14,7 @@ from pathology.contracts.uris import Uri
 from demo.slides import Look, paint, write_svs
 from pipelines.local.client import LocalSageMaker
 from tests.made import made_once
+from tests.tiny_encoder import copy_tiny_encoder
 
 PATIENTS, SIDE = 16, 560
 SMALL = {
@@ -213,6 +214,7 @@ def test_the_definition_for_aws_runs_here_too(laptop, example_definition, tmp_pa
     """The JSON of environments/example.yaml, its parameters overridden, in an account of its own."""
     name, text, code, bucket = example_definition
     other = account(tmp_path_factory.mktemp("other") / "state", bucket)
+    copy_tiny_encoder(other.path("tiny"))
     other.path("slides").mkdir(parents=True)
     for slide in laptop.path("slides").iterdir():
         other.path(f"slides/{slide.name}").symlink_to(slide)

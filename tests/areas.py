@@ -22,12 +22,12 @@ import typer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AREAS = {
-    "slides": ("tests/pathology/wsi", "tests/pathology/test_extraction_chaos.py", "tests/demo/test_slides.py"),
-    "serving": ("tests/pathology/serving", "tests/benchmarks/test_serving.py"),
-    "runs": ("tests/end_to_end", "tests/pipelines/local", "tests/containers"),
+    "runs": ("tests/end_to_end", "tests/pipelines/local"),
     "learning": ("tests/pathology", "tests/demo", "tests/benchmarks"),
+    "serving": ("tests/pathology/serving", "tests/benchmarks/test_serving.py"),
+    "slides": ("tests/pathology/wsi", "tests/pathology/test_extraction_chaos.py", "tests/demo/test_slides.py"),
     "authoring": ("tests/pipelines", "tests/docs", "tests"),
-    "infra": ("tests/infra",),
+    "infra": ("tests/infra", "tests/containers"),
 }
 """The areas, those that take longest first. A test module belongs to the area that names the longest part of its path."""
 

@@ -17,9 +17,11 @@ from pathology.datasets.conic import read_patches
 from pathology.datasets.conic_files import IMAGES, LABELS
 from pathology.models.tiny import make_tiny_encoder
 
-from demo.nuclei import make_nuclei
+from demo import nuclei
 
 QUICK = TrainLizard(epochs=2, batch_size=4, rank=4, width=4, learning_rate=1e-2, encoder_learning_rate=1e-3)
+SIDE = 128
+"""px: half of a real patch's side, and so a quarter of the work."""
 
 
 class LizardRun:
@@ -27,7 +29,9 @@ class LizardRun:
 
     def __init__(self, root, patches=10):
         self.root = root
-        make_nuclei(root / "dataset", patches, sources=5)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(nuclei, "SIDE", SIDE)
+            nuclei.make_nuclei(root / "dataset", patches, sources=5)
         settings = PrepareLizard(published_counts=False, validation_fraction=0.2)
         prepare_lizard.main(processing_job(root, settings, {"dataset": root / "dataset"}, ("patches",)))
         make_tiny_encoder(root / "models" / "tiny")
@@ -79,7 +83,7 @@ def check_serves(lizard, output, encoder):
     assert model.config.validation.patches == sum(row.split == "validation" for row in lizard.rows)
     assert (model.config.tuning, model.config.classes, model.config.width) == (encoder, LIZARD_CLASSES, 4)
     (answer,) = predict_fn([lizard.patch()], model)
-    assert answer.labels.shape == (256, 256, 2)
+    assert answer.labels.shape == (SIDE, SIDE, 2)
     names = {path.name for path in output.iterdir()}
     assert names == {"config.json", "code", "decoder.safetensors"} | ({"encoder.safetensors"} if encoder == "lora" else set())
     return model.config

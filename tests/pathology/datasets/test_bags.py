@@ -41,14 +41,14 @@ def made(tmp_path):
     return tmp_path, cohort, slides, features
 
 
-def test_labels_are_dealt_out_within_a_fold_only():
+def test_labels_are_permuted_within_a_fold_only():
     patients = [Patient(f"P{number}", "A", int(number % 5 == 0), number % 3, ()) for number in range(90)]
-    dealt = shuffled(patients, 0)
-    assert [replace(patient, label=0) for patient in dealt] == [replace(patient, label=0) for patient in patients]
+    permuted = shuffled(patients, 0)
+    assert [replace(patient, label=0) for patient in permuted] == [replace(patient, label=0) for patient in patients]
     for fold in range(3):
-        own, other = ([each.label for each in group if each.fold == fold] for group in (patients, dealt))
+        own, other = ([each.label for each in group if each.fold == fold] for group in (patients, permuted))
         assert sum(own) == sum(other) == 6 and own != other
-    assert shuffled(patients, 0) == dealt != shuffled(patients, 1)
+    assert shuffled(patients, 0) == permuted != shuffled(patients, 1)
 
 
 def test_a_patient_is_all_its_slides(made):

@@ -33,7 +33,7 @@ from PIL import Image
 
 from demo.patches import make_patches
 
-COUNT = 60
+COUNT = 40
 SUBSET = PrepareMhist(published_counts=False)
 
 
@@ -198,9 +198,9 @@ def test_no_table_at_all(tmp_path, content):
 
 
 def test_the_published_partition_is_held_to_unless_switched_off(made, tmp_path, monkeypatch):
-    with pytest.raises(DataError, match=r"has 41 train and 19 test patches and MHIST has 2,175 and 977: .*'published-counts'"):
+    with pytest.raises(DataError, match=r"has 28 train and 12 test patches and MHIST has 2,175 and 977: .*'published-counts'"):
         prepare(made / "annotations.csv", made / "images", tmp_path, PrepareMhist())
-    monkeypatch.setattr(mhist, "PUBLISHED", {"train": 41, "test": 19})
+    monkeypatch.setattr(mhist, "PUBLISHED", {"train": 28, "test": 12})
     assert len(prepare(made / "annotations.csv", made / "images", tmp_path, PrepareMhist())) == COUNT
 
 

@@ -33,12 +33,12 @@ def test_a_control_gives_pictures_one_anothers_nuclei():
     from pathology.models.nuclear_batches import Shuffled
 
     plain = [patch(seed) for seed in range(20)]
-    dealt = Shuffled(plain, (0, 0))
-    assert len(dealt) == 20
-    assert all(np.array_equal(dealt[index][0], image) for index, (image, _) in enumerate(plain))
-    whose = [next(n for n, (_, labels) in enumerate(plain) if np.array_equal(dealt[index][1], labels)) for index in range(20)]
+    permuted = Shuffled(plain, (0, 0))
+    assert len(permuted) == 20
+    assert all(np.array_equal(permuted[index][0], image) for index, (image, _) in enumerate(plain))
+    whose = [next(n for n, (_, labels) in enumerate(plain) if np.array_equal(permuted[index][1], labels)) for index in range(20)]
     assert sorted(whose) == list(range(20)) != whose
-    assert [np.array_equal(dealt[n][1], Shuffled(plain, (0, 1))[n][1]) for n in range(20)].count(True) < 10
+    assert [np.array_equal(permuted[n][1], Shuffled(plain, (0, 1))[n][1]) for n in range(20)].count(True) < 10
 
 
 @pytest.mark.parametrize(("turns", "mirrored"), TURNS)

@@ -115,7 +115,7 @@ def test_two_processes_give_one_process_weights(trainings, encoder, tmp_path):
 def test_accumulation_changes_next_to_nothing(encoder, tmp_path):
     """Steps half as many, in contrast, change the loss by far more."""
     losses = {
-        name: weights(encoder, tmp_path / name, QUICK.model_copy(update=update))[1].validation_loss
+        name: weights(encoder, tmp_path / name, QUICK.model_copy(update={"epochs": 1, **update}))[1].validation_loss
         for name, update in (("whole", {"accumulation": 1}), ("parts", {}), ("larger", {"batch_size": 8}))
     }
     assert losses["parts"] == pytest.approx(losses["whole"], rel=0.005)
@@ -134,7 +134,7 @@ def test_bfloat16_trains(encoder, tmp_path):
     import torch
 
     start = built(encoder, QUICK)
-    trained, best = weights(encoder, tmp_path, QUICK.model_copy(update={"precision": "bfloat16"}))
+    trained, best = weights(encoder, tmp_path, QUICK.model_copy(update={"precision": "bfloat16", "epochs": 1}))
     assert np.isfinite(best.validation_loss)
     assert all(value.dtype == torch.float32 and bool(torch.isfinite(value).all()) for value in trained.values())
     moved = [name for name, value in start.encoder_state().items() if not torch.equal(value, trained[f"encoder.{name}"])]

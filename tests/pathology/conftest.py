@@ -16,4 +16,4 @@ def msi_run(tmp_path_factory):
     """A finished training on features that carry a signal, trained once for all; see :class:`msi_jobs.MsiRun`."""
     from msi_jobs import MsiRun, make_msi_run
 
-    return MsiRun.kept(shutil.copytree(made_once("msi-run", make_msi_run), tmp_path_factory.mktemp("msi") / "run"))
+    return MsiRun.kept(shutil.copytree(made_once("msi-ensemble", make_msi_run), tmp_path_factory.mktemp("msi") / "run"))

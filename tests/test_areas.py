@@ -68,6 +68,11 @@ def test_a_failure_in_one_area_fails_the_run_and_the_last_line_counts_all(two_ar
     assert two_areas("good").stdout.splitlines()[-1] == "2 passed, 0 failed, 0 skipped"
 
 
+def test_an_area_without_slow_tests_runs_none(two_areas):
+    done = two_areas("--slow")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "0 passed, 0 failed, 0 skipped")
+
+
 def test_an_unknown_area_is_refused(two_areas):
     refused = two_areas("nowhere")
     assert refused.returncode == 2

@@ -126,7 +126,7 @@ def run(areas: list[str], slow: bool, processes: int, arguments: list[str]) -> l
 
 def ended() -> list[tuple[int, int]]:
     """Process id and exit code of every child, adopted ones too, that has ended since it was last asked."""
-    found = []
+    found: list[tuple[int, int]] = []
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -139,7 +139,7 @@ def ended() -> list[tuple[int, int]]:
 
 def read_record(one: Running, code: int) -> dict:
     """What the plugin wrote; of a pytest that died, that it failed."""
-    empty = {"outcomes": {}, "tests": []}
+    empty: dict = {"outcomes": {}, "tests": []}
     record = json.loads(one.record.read_text()) if one.record.is_file() else empty
     return {"area": one.area, "code": code, **record}
 

@@ -6,6 +6,7 @@ import functools
 import importlib
 import json
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,8 +42,20 @@ def moto_url():
 
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
+    moto._server.app = one_at_a_time(moto._server.app)
     yield "http://{}:{}".format(*moto.get_host_and_port())
     moto.stop()
+
+
+def one_at_a_time(answer):
+    """moto looks whether a thing is there and then makes it; AWS does both at once, which is what callers rest on."""
+    lock = threading.Lock()
+
+    def locked(environ, start_response):
+        with lock:
+            return answer(environ, start_response)
+
+    return locked
 
 
 def empty(url):

@@ -5,7 +5,7 @@ EXTRAS := authoring,tiler,training,demo,dev
 SETUP := .venv/.complete
 CHECKOV := .venv-checkov/.complete
 
-# Every process would compile every library again, three times what importing it takes.
+# Without bytecode every process compiles every library again, which takes three times as long as importing it.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-slow test-times lint docs requirements clean
@@ -39,7 +39,7 @@ demo: $(SETUP)
 		$(foreach p,$(PARAMS),--param '$(p)')
 
 # Each area of tests/areas.py in a process of its own, side by side: make test, make test-slow. One area: make test-slides.
-# make test-times shows what takes long. One test: .venv/bin/python -m pytest tests/pathology/wsi/test_grid.py -k edge
+# make test-times shows what takes long. One test: .venv/bin/python -m pytest tests/pathology/wsi/test_grid.py -k sample
 # A thread a process: more would only wait for one another.
 test test-%: export OMP_NUM_THREADS = 1
 test: $(SETUP)

@@ -14,12 +14,10 @@ from pathology.contracts.uris import Uri
 
 from pipelines.local.client import LocalSageMaker
 from tests.tiny_encoder import copy_tiny_encoder
+from tests.waiting import LONGEST
 
 RUNS = ("containers", "pipelines", "steps", "pipeline_definitions")
 """What a run is made of and no import shows: jobs are started by their commands' names."""
-
-HANG_SECONDS = 1800
-"""Only a verb that hangs takes so long."""
 
 
 FIRST, STATE = "first.txt", "<state>"
@@ -41,7 +39,7 @@ class Laptop:
     def verb(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", f"pipelines.{name}", "--task", self.task, *arguments]
         env = {**os.environ, "PATHOLOGY_STATE": str(self.state)}
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=LONGEST)
 
     def start(self, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
         given = {**self.values, **more}

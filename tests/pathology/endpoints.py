@@ -11,9 +11,8 @@ import ssl
 import struct
 import subprocess
 import sys
-import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -27,10 +26,9 @@ from pathology.images import PNG_MAGIC
 from PIL import Image
 
 from tests.made import REPOSITORY
+from tests.waiting import LONGEST, until
 
 PNG, JPEG = {"Content-Type": "image/png"}, {"Content-Type": "image/jpeg"}
-LIMIT_SECONDS = 300.0
-"""Longer than anything takes: only what hangs is given up."""
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Without it httpx reads all the machine's certificates for each request."""
 MIB = 2**20
@@ -57,16 +55,6 @@ def entries(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def until(condition: Callable[[], object], failed: Callable[[], object] = lambda: None) -> None:
-    """Wait until the condition holds; a test that waits for ever fails, and so does one where ``failed`` says something first."""
-    limit = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        said = failed()
-        assert said is None, said
-        assert time.monotonic() < limit, f"waited {LIMIT_SECONDS:.0f} s in vain"
-        time.sleep(0.01)
-
-
 class Server:
     """A started server, the process of ``command`` itself, which logs to ``folder`` and says there on which port it listens.
 
@@ -80,7 +68,11 @@ class Server:
             env = {**os.environ, "PYTHONPATH": path, "GATE": str(folder), **environment}
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
         try:
-            until(lambda: self.logged("listening"), lambda: None if self.process.poll() is None else self.text())
+            until(
+                lambda: self.logged("listening"),
+                "a port in the log",
+                lambda: None if self.process.poll() is None else self.text(),
+            )
         except BaseException:
             self.process.kill()
             raise
@@ -103,7 +95,7 @@ class Server:
     def listens(self) -> bool:
         """Whether it takes connections."""
         try:
-            socket.create_connection(("127.0.0.1", self.port), LIMIT_SECONDS).close()
+            socket.create_connection(("127.0.0.1", self.port), LONGEST).close()
         except ConnectionError:
             return False
         return True
@@ -111,7 +103,7 @@ class Server:
     def end(self) -> int:
         """Ask it to end; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(LIMIT_SECONDS)
+        return self.process.wait(LONGEST)
 
     def memory(self, figure: str = "VmHWM") -> int:
         """The most that it ever had in memory, in bytes, or what it has now: ``VmRSS``."""
@@ -120,7 +112,7 @@ class Server:
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """One request on a connection of its own."""
-        return httpx.request(method, self.url + path, timeout=LIMIT_SECONDS, verify=NO_CERTIFICATES, trust_env=False, **more)
+        return httpx.request(method, self.url + path, timeout=LONGEST, verify=NO_CERTIFICATES, trust_env=False, **more)
 
     def post(self, content: Any, headers: dict[str, str] = PNG, **more: Any) -> httpx.Response:
         """Ask for a prediction."""
@@ -179,7 +171,7 @@ class InFlight:
 
     def __init__(self, server: Server, body: bytes, headers: dict[str, str] = PNG) -> None:
         self.body = body
-        self.wire = socket.create_connection(("127.0.0.1", server.port), LIMIT_SECONDS)
+        self.wire = socket.create_connection(("127.0.0.1", server.port), LONGEST)
         more = {"Host": "x", "Expect": "100-continue", "Content-Length": str(len(body)), **headers}
         lines = ["POST /invocations HTTP/1.1", *(f"{name}: {value}" for name, value in more.items())]
         self.wire.sendall("\r\n".join([*lines, "", ""]).encode())
@@ -209,7 +201,7 @@ def end_in_flight(server: Server, requests: Requests) -> list[bytes]:
             assert server.process.poll() is None
         answers = [one.result() for one in running]
     last = on_its_way.answer()
-    assert server.process.wait(LIMIT_SECONDS) == 0
+    assert server.process.wait(LONGEST) == 0
     assert [*(answer.status_code for answer in answers), last[0]] == [200] * len(requests)
     (ended,) = server.logged("ended")
     assert ended["patches"] == sum("batch" in entry for entry in server.logged("request"))

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
@@ -18,12 +17,11 @@ from pathology.contracts.tables import CohortRow
 from pathology.contracts.uris import Uri
 from pathology.job import run
 
+from tests.waiting import LONGEST, until
+
 FEATURES = "s3://bucket/features"
 ENCODER = "s3://bucket/models/encoder"
 HOSTS = ("algo-1", "algo-2")
-
-LIMIT = 600
-"""Seconds after which a process that has not come to its end is taken to hang."""
 
 IN_COLOUR = f"""
 import sys
@@ -161,14 +159,10 @@ class Jobs:
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a job."""
-    output, errors = process.communicate(timeout=LIMIT)
+    output, errors = process.communicate(timeout=LONGEST)
     return process.returncode, output, errors
 
 
-def wait_until(happened, process: subprocess.Popen[str] | None = None) -> None:
-    """Wait for what happens in another thread, or in a process that has to be alive for it."""
-    limit = time.monotonic() + LIMIT
-    while not happened():
-        assert time.monotonic() < limit, "it did not happen"
-        assert process is None or process.poll() is None, process.communicate()
-        time.sleep(0.005)
+def wait_until(happened, process: subprocess.Popen[str]) -> None:
+    """Wait for what happens in a process, which has to be alive for it."""
+    until(happened, failed=lambda: None if process.poll() is None else process.communicate())

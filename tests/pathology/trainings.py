@@ -17,14 +17,13 @@ from pathlib import Path
 
 import pathology
 
+from tests.waiting import LONGEST
+
 TESTS = Path(__file__).resolve().parent
 PYTHONPATH = os.pathsep.join([str(Path(pathology.__file__).parents[1]), str(TESTS.parents[1]), str(TESTS)])
 ENVIRONMENT = {**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
 LIBRARIES = ("timm", "peft", "pathology.models.patch_training", "pathology.models.nuclear_training", "torch.distributed.run")
 """Loaded before the first fork, as each training would load them."""
-
-LONGEST_SECONDS = 1200
-"""A training that hangs is ended after these: some hundred times what one takes."""
 
 
 def digest(tensors):
@@ -138,7 +137,7 @@ def fork(here, asked):
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     status = 1
-    signal.alarm(LONGEST_SECONDS)
+    signal.alarm(round(LONGEST))
     with suppress(SystemExit):
         log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from colour_encoder import ColourEncoder
-from extraction_jobs import FEATURES, LIMIT, Jobs, finish, wait_until
+from extraction_jobs import FEATURES, Jobs, finish
 from made_slides import small_slides
 from pathology.commands import extract_features
 from pathology.contracts.errors import DataError, RequestError
@@ -22,6 +22,7 @@ from pathology.wsi.features import read_features
 
 from demo.slides import write_svs
 from tests.tiny_encoder import copy_tiny_encoder
+from tests.waiting import LONGEST, until
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +195,7 @@ def test_the_next_slide_is_fetched_while_one_is_extracted_and_each_is_deleted(jo
         assert len(list(path.parent.glob("*.svs"))) == 1
         progress(9, 10)
         if len(seen) == 1:  # the largest is in hand until the next one is here
-            wait_until((path.parent / "s1.svs").exists)
+            until((path.parent / "s1.svs").exists)
         most.append(len(list(path.parent.glob("*.svs"))))
         raise DataError("seen")
 
@@ -248,7 +249,7 @@ def test_a_download_ahead_waits_for_room_on_the_disk(jobs, slides, work, monkeyp
         room.asked.clear()
         progress(1, 1)
         if extraction.slides._next.row() is not None:
-            assert room.asked.wait(LIMIT)
+            assert room.asked.wait(LONGEST)
         most.append(len(list(path.parent.glob("*.svs"))))
         raise DataError("seen")
 

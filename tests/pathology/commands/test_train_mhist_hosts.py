@@ -3,7 +3,6 @@
 import json
 import subprocess
 import tarfile
-import time
 from io import BytesIO
 
 import pytest
@@ -15,11 +14,10 @@ from pathology.models.tiny import make_tiny_encoder
 
 from pipelines.config import LOCAL, load_task
 from pipelines.local.client import LocalSageMaker
+from tests.waiting import until
 
 CHANNELS = ("training", "models", "patches")
 ENDED = ("Succeeded", "Failed", "Stopped")
-LONGEST_SECONDS = 900
-"""What has not happened by then never will; no test takes a tenth of it."""
 
 
 class Laptop:
@@ -57,20 +55,13 @@ class Laptop:
 
     def wait(self, arn):
         """The ended step and its job."""
-        self.until(lambda: self.status(arn) in ENDED)
+        until(lambda: self.status(arn) in ENDED)
         (step,) = self.client.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
         name = step["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]
         return step, self.client.describe_training_job(TrainingJobName=name)
 
     def status(self, arn):
         return self.client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
-
-    @staticmethod
-    def until(condition):
-        deadline = time.monotonic() + LONGEST_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, "it never happened"
-            time.sleep(0.2)
 
     def artefact(self, job):
         """The files of a job's model."""
@@ -151,8 +142,8 @@ def test_a_stop_in_the_middle_of_training_ends_every_process(tmp_path):
     """Hundreds of epochs of many patches: it would not end by itself before it is stopped."""
     laptop = Laptop(tmp_path / "state", train=96)
     arn = laptop.start(2, Epochs="500", LearningRate="1e-6", EncoderLearningRate="1e-7")
-    laptop.until(lambda: "Training Loss" in laptop.logs(arn).get("algo-1", ""))
+    until(lambda: "Training Loss" in laptop.logs(arn).get("algo-1", ""))
     assert len(laptop.processes()) == 4
     laptop.client.stop_pipeline_execution(PipelineExecutionArn=arn)
-    laptop.until(lambda: laptop.status(arn) == "Stopped")
-    laptop.until(lambda: laptop.processes() == [])
+    until(lambda: laptop.status(arn) == "Stopped")
+    until(lambda: laptop.processes() == [])

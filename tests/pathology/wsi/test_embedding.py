@@ -11,8 +11,7 @@ from pathology.wsi.embedding import embed_grid, fill
 from pathology.wsi.grid import Grid
 from pathology.wsi.tiles import Run
 
-LIMIT = 600
-"""Seconds after which a thread is taken to hang."""
+from tests.waiting import LONGEST
 
 
 def grid_of(columns, rows, side=224.0):
@@ -94,7 +93,7 @@ def test_what_reading_takes_while_the_encoder_waits_is_counted(monkeypatch):
     class Slow(Numbered):
         def read_region(self, *place):
             with may_read:
-                assert may_read.wait_for(lambda: waiting[0], LIMIT)
+                assert may_read.wait_for(lambda: waiting[0], LONGEST)
                 clock.now += 1
             return super().read_region(*place)
 
@@ -128,7 +127,7 @@ def test_the_next_tiles_are_read_while_a_batch_is_embedded():
         def embed(self, tiles):
             found = super().embed(tiles)
             with more:
-                assert more.wait_for(lambda: len(read) >= min(12, sum(self.batches) + 2), LIMIT)
+                assert more.wait_for(lambda: len(read) >= min(12, sum(self.batches) + 2), LONGEST)
             return found
 
     encoder = Waits(2)

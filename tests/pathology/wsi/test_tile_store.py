@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from pathology.contracts.errors import DataError
 from pathology.wsi.tile_store import Strip, TileStore
 
-LIMIT = 600
-"""Seconds after which a thread is taken to hang."""
+from tests.waiting import LONGEST
 
 LEVELS, TILES = [(1000, 700), (250, 175)], [(64, 48), (32, 32)]
 PICTURES = [
@@ -120,7 +119,7 @@ class Told(Future):
 
     def result(self, timeout=None):
         self.asked.set()
-        return super().result(LIMIT)
+        return super().result(LONGEST)
 
 
 def test_who_waits_for_a_decoding_that_fails_is_told_and_the_next_may_try():
@@ -130,16 +129,16 @@ def test_who_waits_for_a_decoding_that_fails_is_told_and_the_next_may_try():
         if not begun.is_set():
             kept._kept[level, row, first].strip = strip
             begun.set()
-            assert strip.asked.wait(LIMIT)
+            assert strip.asked.wait(LONGEST)
             raise MemoryError("no room")
         return decoder(level, row, first, last)
 
     kept = store(failing)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(kept.region, 0, 0, 200, 90, 0)  # fails in its first row of tiles, and never comes to the second
-        assert begun.wait(LIMIT)
+        assert begun.wait(LONGEST)
         second = pool.submit(kept.region, 64, 0, 100, 40, 0)
         for waiting in (first, second):
             with pytest.raises(MemoryError, match="no room"):
-                waiting.result(LIMIT)
+                waiting.result(LONGEST)
     assert np.array_equal(kept.region(0, 0, 200, 90, 0), cut(0, 0, 0, 200, 90))

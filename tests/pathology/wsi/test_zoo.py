@@ -18,7 +18,8 @@ from pathology.wsi.readers import Level, open_slide
 from pathology.wsi.thumbnail import read_thumbnail
 
 from tests.made import made_once
-from tests.pathology.wsi.zoo import CASES, KINDS, LIMIT, READERS, REAL, SPOILT, SPOT, VERDICTS, make_zoo, real_files
+from tests.pathology.wsi.zoo import CASES, KINDS, READERS, REAL, SPOILT, SPOT, VERDICTS, make_zoo, real_files
+from tests.waiting import LONGEST
 
 
 def marked(cases):
@@ -124,7 +125,7 @@ def test_a_tile_that_cannot_be_decoded_can_be_asked_for_again(zoo, verdicts):
         pytest.skip("cuCIM is not installed here")
     names = ["deflate-zeroed.tif", "jpeg2000-zeroed.svs"]
     command = [sys.executable, "-c", AGAIN, *map(str, SPOT), *(str(zoo / name) for name in names)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LONGEST, check=True)
     assert done.stdout.splitlines() == [f"{name} refused" for name in names for _ in range(2)]
 
 

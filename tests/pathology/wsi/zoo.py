@@ -18,6 +18,7 @@ from pathology.wsi.readers import load_cucim, open_slide
 
 from demo.slides import Look, paint
 from tests.made import REPOSITORY
+from tests.waiting import LONGEST
 
 SIDE = 1200
 SPOT = (850, 350)
@@ -28,8 +29,6 @@ SPOILT = ((768, 256), (1024, 512))
 
 READERS = ("cucim", "openslide")
 VERDICTS = "verdicts.json"
-LIMIT = 600
-"""Seconds after which the process that extracts is taken to hang."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ def make_zoo(folder: Path) -> None:
         case.make(path, pixels)
     with get_context("spawn").Pool(1) as pool:  # a process that loads cuCIM first: this one may hold torch already
         paths = [*(folder / case.name for case in CASES), *real_files()]
-        found = pool.apply_async(judge, [folder, paths]).get(LIMIT)
+        found = pool.apply_async(judge, [folder, paths]).get(LONGEST)
     (folder / VERDICTS).write_text(json.dumps(found))
 
 

@@ -84,12 +84,17 @@ def sources(first: Path) -> frozenset[Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every dotted name that a source may import; ``from a import b`` gives both a and a.b."""
+    """Every dotted name that a source may import; ``from a import b`` gives both a and a.b.
+
+    Raises:
+        AssertionError: for a relative import, whose name does not say what it is.
+    """
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import by full name"
+            yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def module_files(name: str, importer: Path) -> list[Path]:

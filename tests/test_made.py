@@ -68,6 +68,12 @@ def test_the_key_follows_the_inputs(keyed):
     assert len({keyed(), keyed({"epochs": 1}), keyed({"epochs": 2})}) == 3
 
 
+def test_an_import_that_the_key_cannot_follow_is_refused(checkout, keyed):
+    (checkout / "tests/helper.py").write_text("from . import other\n")
+    with pytest.raises(AssertionError, match=r"helper\.py: import by full name"):
+        keyed()
+
+
 @pytest.fixture
 def maker(checkout):
     """A make function, and how often it was called."""

@@ -3,32 +3,22 @@
 What sources import; tests/pipelines/test_builder.py holds what is loaded at run time.
 """
 
-import ast
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.made import imported
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "torchvision", "timm", "cucim", "cupy", "h5py", "lightning", "torchmetrics", "peft", "openslide", "tifffile"}
 CONTRACTS_MAY = set(sys.stdlib_module_names) | {"pydantic", "numpy", "scipy", "pathology"}
 
 
-def imports(path: Path) -> set[str]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: import by full name"
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
 def crossings(path: Path) -> list[str]:
     place = path.relative_to(REPOSITORY).parts
     found = []
-    for name in imports(path):
+    for name in set(imported(path)):
         root = name.split(".")[0]
         if place[0] in ("pipelines", "steps"):
             if root in HEAVY:

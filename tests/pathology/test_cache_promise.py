@@ -1,0 +1,167 @@
+"""What a change recomputes: the module that changes, and the commands whose code's hash moves. Written by hand, asserted whole.
+
+A step is answered from the cache while its command's hash stays. So each row says of every command that it moves (``x``) or that
+it must not (``.``): ``msi`` are prepare_msi, train_msi_tcga, evaluate_msi; ``mhist`` and ``lizard`` prepare, train and evaluate;
+``slides`` extract_features and collect_features; ``all`` stage and serve.
+"""
+
+import shutil
+
+import pytest
+from pathology.contracts.code import ROOT, command_code
+
+COMMANDS = (
+    *("extract_features", "collect_features"),
+    *("prepare_msi", "train_msi_tcga", "evaluate_msi"),
+    *("prepare_mhist", "train_mhist", "evaluate_mhist"),
+    *("prepare_lizard", "train_lizard", "evaluate_lizard"),
+    *("stage", "serve"),
+)
+
+TABLE = """
+                                    slides msi mhist lizard all
+job.py                              xx     xxx xxx   xxx    xx
+storage.py                          xx     xxx ...   ...    x.
+artefact.py                         ..     .xx .xx   .xx    ..
+evaluation.py                       ..     ..x ..x   ..x    ..
+staging.py                          ..     ... ...   ...    x.
+images.py                           ..     ... xxx   .xx    ..
+
+contracts/errors.py                 xx     xxx xxx   xxx    xx
+contracts/uris.py                   xx     xxx xxx   xxx    xx
+contracts/settings.py               xx     xxx xxx   xxx    xx
+contracts/tables.py                 xx     xxx xxx   xxx    x.
+contracts/strict_json.py            xx     .xx .xx   xxx    x.
+contracts/code.py                   ..     .xx .xx   .xx    ..
+contracts/media.py                  ..     .xx .xx   .xx    .x
+contracts/log_lines.py              x.     .x. .x.   .x.    ..
+contracts/intervals.py              ..     .xx ..x   ..x    ..
+contracts/evaluation.py             ..     ..x ..x   ..x    ..
+contracts/encoder.py                xx     .xx .xx   .xx    x.
+contracts/features.py               xx     ... ...   ...    ..
+contracts/fine_tuning.py            ..     ... .xx   .xx    ..
+contracts/staging.py                .x     ... x..   x..    x.
+contracts/cohort.py                 xx     xxx ...   ...    ..
+contracts/extraction/tiling.py      xx     ... ...   ...    ..
+contracts/extraction/extract.py     x.     ... ...   ...    ..
+contracts/extraction/collect.py     .x     ... ...   ...    ..
+contracts/msi/prepare.py            ..     x.. ...   ...    ..
+contracts/msi/train.py              ..     .x. ...   ...    ..
+contracts/msi/evaluate.py           ..     ..x ...   ...    ..
+contracts/mhist/patches.py          ..     ... xxx   ...    ..
+contracts/mhist/prepare.py          ..     ... x..   ...    ..
+contracts/mhist/train.py            ..     ... .x.   ...    ..
+contracts/mhist/evaluate.py         ..     ... ..x   ...    ..
+contracts/lizard/patches.py         ..     ... ...   xxx    ..
+contracts/lizard/prepare.py         ..     ... ...   x..    ..
+contracts/lizard/train.py           ..     ... ...   .x.    ..
+contracts/lizard/evaluate.py        ..     ... ...   ..x    ..
+
+cohort/slides.py                    ..     x.. ...   ...    ..
+cohort/labels.py                    ..     x.. ...   ...    ..
+cohort/tcga.py                      ..     x.. ...   ...    ..
+cohort/split.py                     ..     x.. ...   ...    ..
+
+encoders/manifest.py                x.     .x. .xx   .xx    ..
+encoders/encoder.py                 x.     ... .xx   .xx    ..
+encoders/adapters.py                ..     ... .xx   .xx    ..
+encoders/embedding_cache.py         ..     ... .x.   ...    ..
+encoders/tiny.py                    ..     ... ...   ...    ..
+
+wsi/readers.py                      x.     ... ...   ...    ..
+wsi/tissue.py                       x.     ... ...   ...    ..
+wsi/layout.py                       xx     ... ...   ...    ..
+wsi/features.py                     x.     .xx ...   ...    ..
+
+training/epochs.py                  ..     ... .x.   .x.    ..
+training/batches.py                 ..     ... .x.   .x.    ..
+training/augmentation.py            ..     ... .x.   .x.    ..
+training/checkpoints.py             ..     .x. .x.   .x.    ..
+training/lightning_logs.py          ..     .x. .x.   .x.    ..
+
+patches/files.py                    ..     ... x..   ...    ..
+patches/head.py                     ..     ... .xx   ...    ..
+patches/probe.py                    ..     ... .x.   ...    ..
+patches/classifier.py               ..     ... .xx   ...    ..
+patches/training.py                 ..     ... .x.   ...    ..
+
+nuclei/watershed.py                 ..     ... ...   .xx    ..
+nuclei/outlines.py                  ..     ... ...   .xx    ..
+nuclei/targets.py                   ..     ... ...   .x.    ..
+
+metrics/ranking.py                  ..     .xx .xx   ...    ..
+metrics/binary.py                   ..     ..x ..x   ...    ..
+metrics/panoptic.py                 ..     ... ...   .xx    ..
+
+report/page.py                      ..     ..x ..x   ..x    ..
+report/base.html.j2                 ..     ..x ..x   ..x    ..
+report/warnings.py                  ..     ..x ..x   ..x    ..
+report/binary.py                    ..     ..x ..x   ...    ..
+report/binary.html.j2               ..     ..x ..x   ...    ..
+
+serving/accept.py                   ..     .xx .xx   .xx    ..
+serving/app.py                      ..     ... .x.   .x.    .x
+serving/batching.py                 ..     ... .x.   .x.    .x
+
+tasks/msi/dataset.py                ..     .xx ...   ...    ..
+tasks/msi/model.py                  ..     .xx ...   ...    ..
+tasks/msi/training.py               ..     .x. ...   ...    ..
+tasks/msi/artefact.py               ..     .xx ...   ...    ..
+tasks/msi/serving.py                ..     .xx ...   ...    ..
+tasks/msi/report.py                 ..     ..x ...   ...    ..
+tasks/msi/report.html.j2            ..     ..x ...   ...    ..
+tasks/mhist/prepare.py              ..     ... x..   ...    ..
+tasks/mhist/dataset.py              ..     ... .xx   ...    ..
+tasks/mhist/artefact.py             ..     ... .xx   ...    ..
+tasks/mhist/serving.py              ..     ... .xx   ...    ..
+tasks/mhist/report.py               ..     ... ..x   ...    ..
+tasks/mhist/report.html.j2          ..     ... ..x   ...    ..
+tasks/lizard/prepare.py             ..     ... ...   x..    ..
+tasks/lizard/split.py               ..     ... ...   x..    ..
+tasks/lizard/dataset.py             ..     ... ...   .xx    ..
+tasks/lizard/model.py               ..     ... ...   .xx    ..
+tasks/lizard/losses.py              ..     ... ...   .x.    ..
+tasks/lizard/training.py            ..     ... ...   .x.    ..
+tasks/lizard/artefact.py            ..     ... ...   .xx    ..
+tasks/lizard/serving.py             ..     ... ...   .xx    ..
+tasks/lizard/scores.py              ..     ... ...   ..x    ..
+tasks/lizard/report.py              ..     ... ...   ..x    ..
+tasks/lizard/report.html.j2         ..     ... ...   ..x    ..
+"""
+
+
+def table() -> dict[str, set[str]]:
+    """Module → the commands that it moves."""
+    rows = {}
+    for line in TABLE.splitlines()[2:]:
+        if line:
+            module, *groups = line.split()
+            marks = "".join(groups)
+            assert len(marks) == len(COMMANDS), line
+            assert set(marks) <= {"x", "."}, line
+            rows[module] = {command for command, mark in zip(COMMANDS, marks, strict=True) if mark == "x"}
+    return rows
+
+
+def test_every_command_has_a_column():
+    assert sorted(COMMANDS) == sorted(path.stem for path in (ROOT / "pathology" / "commands").glob("[a-z]*.py"))
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A copy of the package that a test may change, and every command's hash in it."""
+    folder = tmp_path_factory.mktemp("package")
+    shutil.copytree(ROOT / "pathology", folder / "pathology", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder, {command: command_code(command, folder).hash for command in COMMANDS}
+
+
+def test_a_change_moves_the_commands_that_the_table_names_and_no_other(package):
+    folder, before = package
+    found = {}
+    for module in table():
+        path = folder / "pathology" / module
+        content = path.read_bytes()
+        path.write_bytes(content + b"\nCHANGED = True\n")
+        found[module] = {command for command in COMMANDS if command_code(command, folder).hash != before[command]}
+        path.write_bytes(content)
+    assert found == table()

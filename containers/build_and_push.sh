@@ -145,10 +145,11 @@ find_pushed() {
 
 build() {
     say "building $repository:$tag on $base"
-    # SageMaker takes one manifest, not the list that attestations make of it.
+    # SageMaker takes one manifest, not the list that attestations make of it. The context is the checkout, for LICENSE and NOTICE;
+    # Dockerfile.dockerignore, beside the Dockerfile, leaves of it what is copied.
     docker buildx build --load --platform linux/amd64 --provenance=false --sbom=false \
         --build-arg "BASE=$base" --label "org.opencontainers.image.revision=$commit" \
-        --tag "$image:$tag" --file "$name/Dockerfile" . >&2 ||
+        --tag "$image:$tag" --file "$name/Dockerfile" .. >&2 ||
         fail 1 "docker could not build containers/$name/Dockerfile (see above): nothing was pushed"
 }
 

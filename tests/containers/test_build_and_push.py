@@ -8,7 +8,7 @@ from shlex import quote
 
 import pytest
 
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BASE = "registry.example/python:3.12-slim"
@@ -48,7 +48,7 @@ case $plain in
     printf %s "$(<"$world/race")" >"$pushed"
     echo "tag invalid: the image tag already exists and cannot be overwritten because the repository is immutable" >&2
     exit 1 ;;
-"docker buildx build"*) echo "a chatty build" ;;
+"docker buildx build"*) printf %s "$PWD" >"$world/built-in"; echo "a chatty build" ;;
 esac
 """
 
@@ -94,18 +94,20 @@ class World:
     def run(self, *arguments, **environment):
         env = {"PATH": str(self.tools), "HOME": str(self.root), **environment}
         command = [str(self.containers / "build_and_push.sh"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=env, cwd=self.root, check=False, timeout=LONGEST)
+        return subprocess.run(
+            command, capture_output=True, text=True, env=env, cwd=self.root, check=False, timeout=MAX_WAIT_SECONDS
+        )
 
     def calls(self):
         """(tool, its words, what it read) of every call."""
         log = self.root / "calls"
         left = log.read_text().split("\0")[:-1] if log.exists() else []
-        found = []
+        calls = []
         while left:
             (tool, stdin, count), left = left[:3], left[3:]
-            found.append((tool, left[: int(count)], stdin))
+            calls.append((tool, left[: int(count)], stdin))
             left = left[int(count) :]
-        return found
+        return calls
 
     def called(self, start):
         return [words for tool, words, _ in self.calls() if " ".join([tool, *words]).startswith(start)]
@@ -116,11 +118,11 @@ def world(tmp_path, repository):
     return World(tmp_path, repository / "containers" / "build_and_push.sh")
 
 
-def refused(done, code, said):
+def refused(done, code, message):
     """It ended with this code, one error line that says this, and nothing on standard output."""
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert (done.returncode, done.stdout, len(errors)) == (code, "", 1), done.stderr
-    assert said in errors[0]
+    assert message in errors[0]
 
 
 def test_the_first_push_builds_on_the_locked_base_and_prints_the_digest(world):
@@ -132,6 +134,15 @@ def test_the_first_push_builds_on_the_locked_base_and_prints_the_digest(world):
     assert {"--provenance=false", "linux/amd64", f"{IMAGE}:{COMMIT[:12]}", "cucim-tiler/Dockerfile"} <= set(build)
     assert world.called("docker push") == [["push", f"{IMAGE}:{COMMIT[:12]}"]]
     assert world.called("docker buildx imagetools") == []
+
+
+def test_the_context_is_the_checkout_wherever_the_script_is_called(world):
+    """Its root has the licence. Dockerfile.dockerignore is looked for beside the Dockerfile."""
+    world.run("cucim-tiler")
+    folder = Path((world.root / "built-in").read_text())
+    [build] = world.called("docker buildx build")
+    assert (folder / build[-1]).resolve() == world.containers.parent
+    assert (folder / build[build.index("--file") + 1]).resolve() == world.image / "Dockerfile"
 
 
 def test_a_missing_repository_is_made_with_tags_that_cannot_move(world):
@@ -174,18 +185,18 @@ def test_a_missing_lock_is_written_and_the_run_stops(world):
 
 
 @pytest.mark.parametrize(
-    ("code", "out", "said"),
+    ("code", "out", "message"),
     [(1, "", f"docker cannot find {BASE}"), (0, "Name: a listing\n", "docker gave no digest"), (0, "", "docker gave no digest")],
 )
-def test_no_lock_is_written_without_a_digest(world, code, out, said):
+def test_no_lock_is_written_without_a_digest(world, code, out, message):
     world.lock.unlink()
     world.answer("docker buildx imagetools", code, out)
-    refused(world.run("cucim-tiler"), 1, said)
+    refused(world.run("cucim-tiler"), 1, message)
     assert not world.lock.exists()
 
 
 @pytest.mark.parametrize(
-    ("lock", "said"),
+    ("lock", "message"),
     [
         (f"registry.example/python:3.11-slim@{BASE_DIGEST}", f"wants {BASE}"),
         (BASE, "not one line"),
@@ -193,9 +204,9 @@ def test_no_lock_is_written_without_a_digest(world, code, out, said):
         ("", "not one line"),
     ],
 )
-def test_a_lock_that_does_not_fit_is_refused_and_kept(world, lock, said):
+def test_a_lock_that_does_not_fit_is_refused_and_kept(world, lock, message):
     world.lock.write_text(lock)
-    refused(world.run("cucim-tiler"), 2, said)
+    refused(world.run("cucim-tiler"), 2, message)
     assert world.lock.read_text() == lock
     assert world.called("docker buildx build") == []
 
@@ -220,7 +231,7 @@ def test_a_repository_whose_tags_can_move_is_refused(world):
 
 
 @pytest.mark.parametrize(
-    ("start", "error", "code", "said"),
+    ("start", "error", "code", "message"),
     [
         ("docker buildx build", "no space left", 1, "could not build"),
         ("docker login", "denied", 1, "could not log in"),
@@ -234,9 +245,9 @@ def test_a_repository_whose_tags_can_move_is_refused(world):
         ("docker buildx version", "unknown command", 2, "no buildx"),
     ],
 )
-def test_what_fails_is_said_and_nothing_is_pushed(world, start, error, code, said):
+def test_what_fails_is_said_and_nothing_is_pushed(world, start, error, code, message):
     world.answer(start, 1, err=f"{error}\n")
-    refused(world.run("cucim-tiler"), code, said)
+    refused(world.run("cucim-tiler"), code, message)
     assert not (world.root / "pushed").exists()
     if start.startswith(("aws ecr d", "aws sts", "git")):
         assert world.called("docker buildx build") == []

@@ -54,6 +54,24 @@ def locked(folder):
     return text, {canonicalize_name(name): Version(version) for name, version, _ in PIN.findall(text)}
 
 
+@pytest.fixture(scope="module")
+def taken(folder):
+    """(source, target, flags) of everything that the Dockerfile copies or mounts from the context."""
+    text = (folder / "Dockerfile").read_text().replace("\\\n", " ")
+    taken = []
+    for line in text.splitlines():
+        word, *rest = line.split() or [""]
+        flags = [one for one in rest if one.startswith("--")]
+        if word in ("COPY", "ADD"):
+            *sources, target = [one for one in rest if one not in flags]
+            taken += [(source, target, flags) for source in sources]
+        elif word == "RUN":
+            mounts = [dict(part.split("=") for part in flag[8:].split(",")) for flag in flags if flag.startswith("--mount=")]
+            taken += [(mount["source"], mount["target"], flags) for mount in mounts]
+    assert len(taken) == len({source for source, _, _ in taken})
+    return taken
+
+
 def test_every_requirement_has_a_hash(locked):
     text, versions = locked
     lines = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
@@ -74,9 +92,11 @@ def test_it_has_what_the_extra_asks_for(locked, repository, image):
     requirements = [Requirement(line) for line in asked.splitlines() if line and not line.startswith("#")]
     assert image.among <= {requirement.name for requirement in requirements}
     for requirement in requirements:
-        found = locked[1].get(canonicalize_name(requirement.name))
-        assert found is not None, f"{requirement.name} is missing: make requirements"
-        assert requirement.specifier.contains(found, prereleases=True), f"{requirement} is locked at {found}: make requirements"
+        version = locked[1].get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement.name} is missing: make requirements"
+        assert requirement.specifier.contains(version, prereleases=True), (
+            f"{requirement} is locked at {version}: make requirements"
+        )
 
 
 def test_it_has_the_versions_that_the_tests_run_with(locked, repository):
@@ -101,11 +121,31 @@ def test_the_base_is_asked_for_by_tag_and_only_used_by_digest(folder, image):
     assert [line for line in lines if line.startswith(("ARG", "FROM"))] == ["ARG BASE", "FROM ${BASE}"]
 
 
-def test_the_image_holds_no_code_of_the_package_and_starts_with_pathology_run(folder, image):
+def test_the_image_holds_no_code_of_the_package_and_starts_with_pathology_run(folder):
     text = (folder / "Dockerfile").read_text()
-    assert re.findall(r"^(?:COPY|ADD) .*", text, re.MULTILINE) == ["COPY --chmod=0755 pathology-run /usr/local/bin/pathology-run"]
+    assert re.findall(r"^(?:COPY|ADD) .*", text, re.MULTILINE) == [
+        "COPY --chmod=0755 containers/pathology-run /usr/local/bin/pathology-run",
+        "COPY LICENSE NOTICE THIRD_PARTY_LICENSES.md /usr/share/licenses/pathology-pipelines/",
+    ]
     assert "CUCIM_CONFIG_PATH" not in text  # pathology.wsi.readers sets it before the import
     assert 'ENTRYPOINT ["pathology-run"]' in text
     assert "--require-hashes" in text
-    seen = [line for line in (folder / "Dockerfile.dockerignore").read_text().splitlines() if not line.startswith("#")]
-    assert seen == ["*", f"!{image.name}/requirements.txt", "!pathology-run"]
+
+
+def test_the_licence_and_what_it_asks_for_travel_with_the_image(taken):
+    """With no --chmod: it would be that of the folder, which is new, as well."""
+    where = "/usr/share/licenses/pathology-pipelines/"
+    there = {source for source, target, flags in taken if target == where and flags == []}
+    assert there == {"LICENSE", "NOTICE", "THIRD_PARTY_LICENSES.md"}
+
+
+def test_the_build_sees_what_it_takes_and_nothing_else(taken, folder, repository):
+    """First nothing, then files by their whole names: no folder, no pattern, nothing of Git's or of a checkout's data."""
+    lines = (folder / "Dockerfile.dockerignore").read_text().splitlines()
+    nothing, *but = [line for line in lines if line and not line.startswith("#")]
+    assert nothing == "*"
+    assert sorted(but) == sorted(f"!{source}" for source, _, _ in taken)
+    for source, _, _ in taken:
+        assert re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*", source)
+        assert (repository / source).is_file()
+        assert not (repository / source).is_symlink()

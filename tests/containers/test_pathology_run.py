@@ -9,7 +9,7 @@ import tarfile
 import pytest
 from pathology.contracts.code import Code
 
-from tests.waiting import LONGEST, until
+from tests.waiting import MAX_WAIT_SECONDS, until
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def hostile(name, kind=tarfile.REGTYPE, link="", content=b""):
 
 
 @pytest.mark.parametrize(
-    ("archive", "arguments", "said"),
+    ("archive", "arguments", "message"),
     [
         (None, ("hello",), "a job needs one code archive"),
         (b"no archive", ("hello",), "abc.tar.gz cannot be unpacked"),
@@ -89,12 +89,12 @@ def hostile(name, kind=tarfile.REGTYPE, link="", content=b""):
         (hostile("big", content=b"\0" * (65 * 2**20)), ("hello",), "unpacks to more than"),
     ],
 )
-def test_what_cannot_start_is_one_line_and_exit_2(entry, tmp_path, archive, arguments, said):
+def test_what_cannot_start_is_one_line_and_exit_2(entry, tmp_path, archive, arguments, message):
     done, root = entry(archive, *arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert said in (root / "output" / "message").read_text()
+    assert message in (root / "output" / "message").read_text()
     assert not (tmp_path / "escaped").exists()
 
 
@@ -158,15 +158,15 @@ def distributed(repository, tmp_path):
         (root / "input" / "data" / "code").mkdir(parents=True)
         (root / "input" / "data" / "code" / "abc.tar.gz").write_bytes(Code(files).archive())
         names = [f"algo-{number + 1}" for number in range(hosts)]
-        found = {"current_host": f"algo-{host}", "hosts": names, "network_interface_name": "eth0"}
+        cluster = {"current_host": f"algo-{host}", "hosts": names, "network_interface_name": "eth0"}
         (root / "input" / "config").mkdir()
-        (root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(found) if resources is None else resources)
+        (root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(cluster) if resources is None else resources)
         devices.mkdir()
         for name in ("nvidiactl", "nvidia-uvm", *(f"nvidia{number}" for number in range(gpus))):
             (devices / name).touch()
-        own = {"PATHOLOGY_ROOT": str(root), "PATHOLOGY_DEVICES": str(devices), "PATHOLOGY_TORCHRUN": "true", **environment}
+        variables = {"PATHOLOGY_ROOT": str(root), "PATHOLOGY_DEVICES": str(devices), "PATHOLOGY_TORCHRUN": "true", **environment}
         others = {name: value for name, value in os.environ.items() if name not in NAMES}
-        return [sys.executable, str(repository / "containers" / "pathology-run"), "hello"], {**others, **own}, root
+        return [sys.executable, str(repository / "containers" / "pathology-run"), "hello"], {**others, **variables}, root
 
     return prepare
 
@@ -204,8 +204,8 @@ def options(nnodes, processes, rank, address, port):
     ],
 )
 def test_torchrun_starts_a_process_for_every_gpu_of_every_host(words, repository, given, expected):
-    found, _ = words(**given)
-    assert found == [*options(*expected), str(repository / "containers" / "pathology-run"), "--worker", "hello"]
+    started, _ = words(**given)
+    assert started == [*options(*expected), str(repository / "containers" / "pathology-run"), "--worker", "hello"]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_hosts_of_their_own_are_told_their_network(words):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"PATHOLOGY_TORCHRUN": "yes"}, "PATHOLOGY_TORCHRUN is 'yes': give true or false"),
         ({"resources": "{"}, "resourceconfig.json does not name the hosts"),
@@ -252,12 +252,12 @@ def test_hosts_of_their_own_are_told_their_network(words):
         ),
     ],
 )
-def test_a_cluster_that_cannot_be_read_is_refused(distributed, given, said):
+def test_a_cluster_that_cannot_be_read_is_refused(distributed, given, message):
     command, env, root = distributed(FAKE, **given)
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 2
-    assert said in done.stderr
-    assert said in (root / "output" / "failure").read_text()
+    assert message in done.stderr
+    assert message in (root / "output" / "failure").read_text()
 
 
 WORKER = f"""
@@ -268,14 +268,14 @@ beside = Path(os.environ["PATHOLOGY_ROOT"]) / f"beside-{{rank}}"
 beside.write_text(str(os.getpid()))
 assert os.environ["WORLD_SIZE"] == "2"
 beside.rename(beside.with_name(f"pid-{{rank}}"))
-time.sleep({2 * LONGEST})
+time.sleep({2 * MAX_WAIT_SECONDS})
 """.encode()
 
 
 def lives(pid):
     """Whether a process runs; one that waits for its parent's look does not."""
-    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(found.strip()) and not found.startswith("Z")
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
@@ -292,7 +292,7 @@ def test_the_processes_of_torchrun_end_with_it(distributed, number):
             assert len(workers) == 2
             assert all(map(lives, workers))
             process.send_signal(number)
-            assert process.wait(LONGEST) != 0
+            assert process.wait(MAX_WAIT_SECONDS) != 0
             until(lambda: not any(map(lives, workers)), "the workers' end")
         finally:
             process.kill()

@@ -31,12 +31,11 @@ $(CHECKOV): $(SETUP) Makefile
 # make demo TASK=mhist           the mhist pipeline on generated patches, or on ANNOTATIONS=… IMAGES=…
 # make demo TASK=lizard          the lizard pipeline on generated nuclei, or on DATASET=…
 # make demo PARAMS='MinAuroc=0.99 Epochs=5'
-TASK ?= msi
+TASK ?= $(shell $(BIN)/python -c 'from pipelines.tasks import NAMES; print(NAMES[0])')
+# Whatever else is given on the command line is data of one's own, which the task has a name for.
+OWN = $(foreach v,$(filter-out TASK FRESH PARAMS PYTHON,$(.VARIABLES)),$(if $(filter command,$(origin $(v))),--data '$(v)=$($(v))'))
 demo: $(SETUP)
-	@$(BIN)/python -m demo --task $(TASK) $(if $(FRESH),--fresh) $(if $(SLIDES),--slides '$(SLIDES)') \
-		$(if $(LABELS),--labels '$(LABELS)') $(if $(ANNOTATIONS),--annotations '$(ANNOTATIONS)') \
-		$(if $(IMAGES),--images '$(IMAGES)') $(if $(DATASET),--dataset '$(DATASET)') \
-		$(foreach p,$(PARAMS),--param '$(p)')
+	@$(strip $(BIN)/python -m demo --task $(TASK) $(if $(FRESH),--fresh) $(OWN) $(foreach p,$(PARAMS),--param '$(p)'))
 
 # Each area of tests/areas.py in a process of its own, side by side: make test, make test-slow. One area: make test-slides.
 # make test-times shows what takes long. One test: .venv/bin/python -m pytest tests/pathology/wsi/test_grid.py -k sample
@@ -60,6 +59,7 @@ lint: $(SETUP) $(CHECKOV)
 	$(BIN)/mypy
 	$(BIN)/python -m pipelines.render --check
 	$(BIN)/python -m docs.refresh --check
+	$(BIN)/python -m docs.licences --check
 	$(BIN)/hadolint containers/*/Dockerfile
 	$(BIN)/shellcheck -x containers/*.sh .ci/run infra/*/*.sh
 	$(BIN)/cfn-lint infra/*.yml
@@ -71,6 +71,7 @@ lint: $(SETUP) $(CHECKOV)
 docs: $(SETUP)
 	$(BIN)/python -m pipelines.render
 	$(BIN)/python -m docs.refresh
+	$(BIN)/python -m docs.licences
 
 # The images' libraries with their hashes, from setup.cfg's extras and constraints.txt, for the Python of each image.
 COMPILE := $(BIN)/uv pip compile setup.cfg --quiet --constraint constraints.txt --generate-hashes --no-emit-index-url \

@@ -5,5 +5,9 @@ from setuptools import find_packages, setup
 setup(
     packages=find_packages(".", include=["pipelines*", "steps*", "demo*"]) + find_packages("containers", include=["pathology*"]),
     package_dir={"pathology": "containers/pathology"},
-    package_data={"pathology": ["**/*.j2", "**/*.css"]},
+    package_data={
+        "pathology": ["**/*.j2", "**/*.css", "py.typed"],
+        "pipelines": ["py.typed"],
+        "steps": ["py.typed"],
+    },
 )

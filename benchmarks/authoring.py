@@ -36,7 +36,7 @@ def processes(root: Path, repeats: int) -> dict[str, float]:
     python = partial(run_python, environment=env)
     task = ("--task", "msi")
     python("-m", "pipelines.upsert", *task)  # warms the caches of bytecode, and makes what executions lists
-    found = interleaved(
+    seconds = interleaved(
         {
             "import": partial(python, "-c", SDK),
             "dry_run": partial(python, "-m", "pipelines.upsert", *task, "--dry-run"),
@@ -46,10 +46,10 @@ def processes(root: Path, repeats: int) -> dict[str, float]:
         repeats,
     )
     return {
-        "seconds_sdk_import": found["import"],
-        "ratio_sdk_import": found["dry_run"] / found["import"],
-        "ratio_help_to_import": found["help"] / found["import"],
-        "ratio_listing_to_import": found["listing"] / found["import"],
+        "seconds_sdk_import": seconds["import"],
+        "ratio_sdk_import": seconds["dry_run"] / seconds["import"],
+        "ratio_help_to_import": seconds["help"] / seconds["import"],
+        "ratio_listing_to_import": seconds["listing"] / seconds["import"],
     }
 
 
@@ -58,10 +58,10 @@ def runner(root: Path, steps: int, repeats: int) -> dict[str, float]:
     figures: dict[str, float] = {}
     for name, chain in (("chain", True), ("parallel", False)):
         nothing = Nothing(root / name, steps, chain=chain)
-        found = interleaved({"whole": nothing.execute, "alone": nothing.subprocesses_alone}, repeats)
-        figures[f"ratio_{name}_to_subprocesses"] = found["whole"] / found["alone"]
+        seconds = interleaved({"whole": nothing.execute, "alone": nothing.subprocesses_alone}, repeats)
+        figures[f"ratio_{name}_to_subprocesses"] = seconds["whole"] / seconds["alone"]
         if chain:
-            figures["seconds_per_step_over_subprocess"] = (found["whole"] - found["alone"]) / steps
+            figures["seconds_per_step_over_subprocess"] = (seconds["whole"] - seconds["alone"]) / steps
     return figures
 
 

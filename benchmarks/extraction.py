@@ -4,7 +4,7 @@ Against OpenSlide with two threads and one read per tile, and against the limit 
 grid touches decoded exactly once by libjpeg-turbo, on as many threads, and nothing else.
 
 ``ratio_openslide_20x``, ``ratio_openslide_40x``, ``ratio_openslide_jpeg2000``: tiles/s over OpenSlide's.
-``share_of_decode_limit``: the lesser of the two shares ``share_of_decode_limit_20x`` and ``…_40x``.
+``share_of_decode_limit``: the lesser of the two fractions ``share_of_decode_limit_20x`` and ``…_40x``.
 ``seconds_survey``: opening, tissue and grid of the 40× slide. ``peak_mb``: of a process that reads it without an encoder, and
 ``ratio_peak_four_times_the_area`` of one that reads a slide of four times the area, over the same.
 """
@@ -24,8 +24,8 @@ import imagecodecs
 import numpy as np
 import tifffile
 import typer
-from pathology.contracts.settings_msi import Tiling
-from pathology.wsi.extraction import Survey, survey
+from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.extraction import SlidePlan, plan_slide
 from pathology.wsi.grid import whole_side
 from pathology.wsi.readers import load_cucim, open_slide
 from pathology.wsi.tiles import THREADS, read_runs, resample
@@ -39,44 +39,44 @@ import sys
 from pathlib import Path
 from pathology.wsi.readers import load_cucim
 load_cucim()
-from pathology.contracts.settings_msi import Tiling
-from pathology.wsi.extraction import survey
+from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.extraction import plan_slide
 from pathology.wsi.tiles import read_runs
-found = survey(Path(sys.argv[1]), Tiling())
-for run in read_runs(found.slide, found.grid, {AHEAD}):
+plan = plan_slide(Path(sys.argv[1]), Tiling())
+for run in read_runs(plan.slide, plan.grid, {AHEAD}):
     pass
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 """
 """Not measured by getrusage, whose peak is that of the process that forked this one."""
 
 
-def read_ours(found: Survey) -> int:
+def read_ours(plan: SlidePlan) -> int:
     """Every tile in the order in which it is embedded; how many could be decoded."""
-    return sum(int(run.good.sum()) for run in read_runs(found.slide, found.grid, AHEAD))
+    return sum(int(run.good.sum()) for run in read_runs(plan.slide, plan.grid, AHEAD))
 
 
-def read_with_openslide(path: Path, found: Survey) -> None:
+def read_with_openslide(path: Path, plan: SlidePlan) -> None:
     """The same tiles by OpenSlide, one read a tile, on as many threads."""
     slide = open_slide(path, cucim=False)
-    side = whole_side(found.grid.side)
+    side = whole_side(plan.grid.side)
 
-    def one(place: np.ndarray) -> None:
-        region = slide.read_region(int(place[0]), int(place[1]), side, side, found.grid.level)
-        resample(region, found.grid.side, found.grid.tile_size)
+    def one(corner: np.ndarray) -> None:
+        region = slide.read_region(int(corner[0]), int(corner[1]), side, side, plan.grid.level)
+        resample(region, plan.grid.side, plan.grid.tile_size)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(one, found.grid.places):
+        for _ in pool.map(one, plan.grid.level_coords):
             pass
     slide.close()
 
 
-def decode_once(path: Path, found: Survey) -> None:
+def decode_once(path: Path, plan: SlidePlan) -> None:
     """Every TIFF tile that the grid touches, once, by libjpeg-turbo alone."""
     with tifffile.TiffFile(path) as file:
-        page = file.pages[found.grid.level]
+        page = file.pages[plan.grid.level]
         across = -(-page.imagewidth // TILE)
-        side = whole_side(found.grid.side)
-        first, last = found.grid.places // TILE, (found.grid.places + side - 1) // TILE
+        side = whole_side(plan.grid.side)
+        first, last = plan.grid.level_coords // TILE, (plan.grid.level_coords + side - 1) // TILE
         needed = sorted(
             {
                 y * across + x
@@ -98,16 +98,16 @@ def decode_once(path: Path, found: Survey) -> None:
 
 def speeds(path: Path, repeats: int, *, jpeg: bool) -> dict[str, float]:
     """Medians of tiles/s, taken in turns: ours, OpenSlide's and, for JPEG, the limit."""
-    found = survey(path, Tiling())
-    works = {"ours": lambda: read_ours(found), "openslide": lambda: read_with_openslide(path, found)}
+    plan = plan_slide(path, Tiling())
+    works = {"ours": lambda: read_ours(plan), "openslide": lambda: read_with_openslide(path, plan)}
     if jpeg:
-        works["limit"] = lambda: decode_once(path, found)
+        works["limit"] = lambda: decode_once(path, plan)
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
             times[name].append(seconds_of(work))
-    found.slide.close()
-    return {name: len(found.grid) / statistics.median(taken) for name, taken in times.items()}
+    plan.slide.close()
+    return {name: len(plan.grid) / statistics.median(taken) for name, taken in times.items()}
 
 
 def peak_mb(path: Path) -> float:
@@ -124,21 +124,21 @@ def measured(folder: Path, side: int, repeats: int) -> Iterator[tuple[str, float
         path = folder / f"{name}.svs"
         write_slide(path, side, mpp)
         if name == "20x":
-            survey(path, Tiling()).slide.close()  # libraries load with the first slide
-        found = speeds(path, repeats, jpeg=True)
-        yield f"tiles_per_s_{name}", found["ours"]
-        yield f"tiles_per_s_openslide_{name}", found["openslide"]
-        yield f"ratio_openslide_{name}", found["ours"] / found["openslide"]
-        yield f"share_of_decode_limit_{name}", found["ours"] / found["limit"]
+            plan_slide(path, Tiling()).slide.close()  # libraries load with the first slide
+        figures = speeds(path, repeats, jpeg=True)
+        yield f"tiles_per_s_{name}", figures["ours"]
+        yield f"tiles_per_s_openslide_{name}", figures["openslide"]
+        yield f"ratio_openslide_{name}", figures["ours"] / figures["openslide"]
+        yield f"share_of_decode_limit_{name}", figures["ours"] / figures["limit"]
     again = folder / "40x.svs"
-    times = [seconds_of(lambda: survey(again, Tiling())) for _ in range(repeats)]
+    times = [seconds_of(lambda: plan_slide(again, Tiling())) for _ in range(repeats)]
     yield "seconds_survey", statistics.median(times)
     yield "peak_mb", peak_mb(folder / "40x.svs")
     write_slide(folder / "four.svs", 2 * side, 0.25)
     yield "peak_mb_four_times_the_area", peak_mb(folder / "four.svs")
     write_slide(folder / "j2k.svs", side // 4, 0.5, "jpeg2000")
-    found = speeds(folder / "j2k.svs", repeats, jpeg=False)
-    yield "ratio_openslide_jpeg2000", found["ours"] / found["openslide"]
+    figures = speeds(folder / "j2k.svs", repeats, jpeg=False)
+    yield "ratio_openslide_jpeg2000", figures["ours"] / figures["openslide"]
 
 
 def extraction(

@@ -5,7 +5,7 @@ outlines the test patches, which come from other source images. ``heldout_bpq`` 
 image; ``untrained_bpq`` and ``untrained_dice`` are those of the same network before its first step, which a model that learnt
 nothing would reach. ``train_seconds`` is all of TrainLizard. The settings were chosen on nuclei of seed 1; figures are of seed 0.
 
-``overfit_bpq``: eight real patches, learnt by heart without augmentation, outlined again; left out where there are none.
+``overfit_bpq``: eight real patches, overfitted without augmentation, outlined again; left out where there are none.
 ``postprocessing_patches_per_s``: label maps a second out of the model's maps of the test patches, by the CPU time of one thread.
 """
 
@@ -24,25 +24,25 @@ from benchmarks.measure import REPOSITORY, print_figures
 
 if TYPE_CHECKING:
     from pathology.commands.evaluate_lizard import Predicted
-    from pathology.contracts.settings_lizard import TrainLizard
-    from pathology.datasets.conic import Nuclei
-    from pathology.metrics.nuclei import NucleiScores
-    from pathology.models.nuclear_prediction import Predictor
+    from pathology.contracts.lizard.train import TrainLizard
+    from pathology.tasks.lizard.dataset import Nuclei
+    from pathology.tasks.lizard.prediction import Predictor
+    from pathology.tasks.lizard.scores import NucleiScores
 
 DATA, PATCHES, MODELS, MODEL = "data", "patches", "models", "model"
 """Folders of the benchmark below its temporary one."""
 SOURCES = 16
 REAL = REPOSITORY.parent / "shared" / "data" / "nuclei"
 REAL_CLASSES = ("non_tumor", "tumor")
-BY_HEART, REPEATS = 8, 10
-"""Real patches that are learnt by heart, and how often an epoch shows each, so that few epochs end in a validation."""
+OVERFITTED, REPEATS = 8, 10
+"""Real patches that are overfitted, and how often an epoch shows each, so that few epochs end in a validation."""
 PARTS = 16
 """Pictures outlined together."""
 
 
 def learning_settings(epochs: int) -> TrainLizard:
     """How the painted nuclei are learnt."""
-    from pathology.contracts.settings_lizard import TrainLizard
+    from pathology.contracts.lizard.train import TrainLizard
 
     return TrainLizard(epochs=epochs, batch_size=4, width=8, learning_rate=1e-2)
 
@@ -50,15 +50,17 @@ def learning_settings(epochs: int) -> TrainLizard:
 def prepare(folder: Path) -> None:
     """Prepare the patches painted below ``folder``, and write the tiny encoder."""
     from pathology.commands import prepare_lizard
-    from pathology.contracts.settings_lizard import PrepareLizard
+    from pathology.contracts.lizard.prepare import PrepareLizard
+    from pathology.encoders.tiny import make_tiny_encoder
     from pathology.job import Job
-    from pathology.models.tiny import make_tiny_encoder
 
     make_tiny_encoder(folder / MODELS)
     settings = PrepareLizard(published_counts=False)
     (folder / PATCHES).mkdir()
-    channels, outputs = {"dataset": folder / DATA}, {"patches": folder / PATCHES}
-    prepare_lizard.main(Job("processing", folder, "prepare", "algo-1", ("algo-1",), channels, outputs, settings.as_strings()))
+    inputs, outputs = {"dataset": folder / DATA}, {"patches": folder / PATCHES}
+    uris = {"dataset": "s3://benchmark/lizard"}  # nothing is staged from there
+    job = Job("processing", folder, "prepare", "algo-1", ("algo-1",), inputs, outputs, settings.as_strings(), uris)
+    prepare_lizard.main(job)
 
 
 def train(folder: Path, settings: TrainLizard) -> float:
@@ -75,7 +77,7 @@ def train(folder: Path, settings: TrainLizard) -> float:
 
 def held_out(folder: Path) -> Nuclei:
     """The held-out patches."""
-    from pathology.datasets.conic import Nuclei, read_prepared
+    from pathology.tasks.lizard.dataset import Nuclei, read_prepared
 
     rows, dataset = read_prepared(folder / PATCHES)
     return Nuclei(folder / DATA, [row for row in rows if row.split == "test"], dataset, verify=False)
@@ -84,7 +86,7 @@ def held_out(folder: Path) -> Nuclei:
 def outline(predictor: Predictor, patches: Nuclei) -> Predicted:
     """Find the nuclei of ``patches`` and hold them against the true ones."""
     from pathology.commands.evaluate_lizard import score
-    from pathology.contracts.settings_lizard import LIZARD_CLASSES
+    from pathology.contracts.lizard.patches import LIZARD_CLASSES
 
     maps: list[np.ndarray] = []
     for start in range(0, len(patches), PARTS):
@@ -94,8 +96,8 @@ def outline(predictor: Predictor, patches: Nuclei) -> Predicted:
 
 def scores_of(predicted: Predicted) -> NucleiScores:
     """Their scores, with intervals by source image."""
-    from pathology.contracts.settings_lizard import LIZARD_CLASSES
-    from pathology.metrics.nuclei import NucleiScores
+    from pathology.contracts.lizard.patches import LIZARD_CLASSES
+    from pathology.tasks.lizard.scores import NucleiScores
 
     return NucleiScores.of(predicted.rows, LIZARD_CLASSES, resamples=1000, confidence=0.95, seed=0)
 
@@ -104,10 +106,10 @@ def untrained(folder: Path, settings: TrainLizard) -> NucleiScores:
     """The same scores before the first step."""
     import torch
     from pathology.commands.train_lizard import build
-    from pathology.contracts.settings_lizard import LIZARD_CLASSES
-    from pathology.models.lizard_artefact import OVERLAP, SIDE
-    from pathology.models.nuclear_prediction import Predictor
+    from pathology.contracts.lizard.patches import LIZARD_CLASSES
     from pathology.nuclei.watershed import STANDARD
+    from pathology.tasks.lizard.artefact import OVERLAP, SIDE
+    from pathology.tasks.lizard.prediction import Predictor
 
     net = build(folder / MODELS, settings, len(LIZARD_CLASSES)).for_serving()
     return scores_of(outline(Predictor(net, torch.device("cpu"), STANDARD, SIDE, OVERLAP), held_out(folder)))
@@ -115,57 +117,57 @@ def untrained(folder: Path, settings: TrainLizard) -> NucleiScores:
 
 def learn(folder: Path, settings: TrainLizard) -> dict[str, float | Sequence[float]]:
     """Train, and score the packed model on held-out patches beside the untrained one."""
-    from pathology.models.lizard_artefact import load_lizard
+    from pathology.tasks.lizard.artefact import load_lizard
 
     seconds = train(folder, settings)
     patches, model = held_out(folder), load_lizard(folder / MODEL, folder / MODELS)
     before = untrained(folder, settings)
-    found = scores_of(outline(model.predictor, patches))
+    after = scores_of(outline(model.predictor, patches))
     figures: dict[str, float | Sequence[float]] = {"train_seconds": seconds, "best_epoch": model.config.validation.epoch}
     for name in ("bpq", "dice"):
-        interval = found.intervals[name]
+        interval = after.intervals[name]
         figures[f"heldout_{name}"] = interval.value
         figures[f"heldout_{name}_interval"] = [round(interval.low, 3), round(interval.high, 3)]
         figures[f"untrained_{name}"] = before.intervals[name].value
-    figures |= {f"heldout_{name}": found.intervals[name].value for name in ("mpq", "mpq_plus", "aji", "detection_f1", "r2")}
-    figures |= {f"heldout_pq_{kind}": scores.pq.value for kind, scores in found.by_class.items() if scores.pq is not None}
-    return figures | {"test_patches": found.patches, "test_sources": found.sources} | speed(model.predictor, patches)
+    figures |= {f"heldout_{name}": after.intervals[name].value for name in ("mpq", "mpq_plus", "aji", "detection_f1", "r2")}
+    figures |= {f"heldout_pq_{kind}": scores.pq.value for kind, scores in after.by_class.items() if scores.pq is not None}
+    return figures | {"test_patches": after.patches, "test_sources": after.sources} | speed(model.predictor, patches)
 
 
 def speed(predictor: Predictor, patches: Nuclei) -> dict[str, float | Sequence[float]]:
-    """Label maps by CPU second, out of the maps of up to 64 patches; the first is done twice, as imports are no part of it."""
+    """Label maps by CPU second, out of the maps of up to 64 patches; the first is repeated, as imports are not part of it."""
     from pathology.nuclei.classes import label_map
 
     images = [patches[index][0] for index in range(min(64, len(patches)))]
     maps = list(predictor.maps(images))
-    label_map(maps[0][0], maps[0][1:3], maps[0][3:], predictor.recipe)
+    label_map(maps[0][0], maps[0][1:3], maps[0][3:], predictor.watershed)
     since = time.process_time()
-    for found in maps:
-        label_map(found[0], found[1:3], found[3:], predictor.recipe)
+    for each in maps:
+        label_map(each[0], each[1:3], each[3:], predictor.watershed)
     return {"postprocessing_patches_per_s": len(maps) / (time.process_time() - since)}
 
 
-def learn_by_heart(real: Path, folder: Path, epochs: int) -> dict[str, float | Sequence[float]]:
+def overfit(real: Path, folder: Path, epochs: int) -> dict[str, float | Sequence[float]]:
     """Overfit real patches; the same patches' bPQ."""
     import torch
     from pathology.commands.train_lizard import build
-    from pathology.contracts.settings_lizard import TrainLizard
-    from pathology.datasets.conic import read_conic
-    from pathology.models.nuclear_batches import NuclearPatches
-    from pathology.models.nuclear_training import train, validate
+    from pathology.contracts.lizard.train import TrainLizard
+    from pathology.tasks.lizard.batches import NuclearPatches
+    from pathology.tasks.lizard.conic import read_conic
+    from pathology.tasks.lizard.training import train, validate
 
     conic = read_conic(real, REAL_CLASSES)
-    patches = [(np.array(conic.images[index]), np.array(conic.labels[index])) for index in range(BY_HEART)]
+    patches = [(np.array(conic.images[index]), np.array(conic.labels[index])) for index in range(OVERFITTED)]
     settings = TrainLizard(
         epochs=epochs, batch_size=4, width=16, learning_rate=3e-3, weight_decay=0.0, balance=0.0, augment=False, patience=epochs
     )
     net = build(folder / MODELS, settings, len(REAL_CLASSES))
-    seen = NuclearPatches(patches, len(REAL_CLASSES))
+    examples = NuclearPatches(patches, len(REAL_CLASSES))
     since = time.perf_counter()
-    best = train(net, NuclearPatches(patches * REPEATS, len(REAL_CLASSES)), seen, settings, folder / "by-heart")
+    best = train(net, NuclearPatches(patches * REPEATS, len(REAL_CLASSES)), examples, settings, folder / "overfit")
     seconds = time.perf_counter() - since
-    said = validate(net, seen, best.epoch, torch.device("cpu"))
-    return {"overfit_seconds": seconds, "overfit_bpq": said.pq, "overfit_dice": said.dice}
+    validation = validate(net, examples, best.epoch, torch.device("cpu"))
+    return {"overfit_seconds": seconds, "overfit_bpq": validation.pq, "overfit_dice": validation.dice}
 
 
 def lizard(
@@ -184,7 +186,7 @@ def lizard(
         prepare(folder)
         figures = learn(folder, learning_settings(epochs))
         if real.is_dir():
-            figures |= learn_by_heart(real, folder, real_epochs)
+            figures |= overfit(real, folder, real_epochs)
         else:
             print(f"no real patches at {real.name}, and so no overfit_bpq: give --real")
     print_figures(figures)

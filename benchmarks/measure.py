@@ -43,7 +43,7 @@ def interleaved(works: Mapping[str, Callable[[], object]], repeats: int) -> dict
     for _ in range(repeats):
         for name, work in works.items():
             times[name].append(seconds_of(work))
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def print_figures(figures: Mapping[str, float | int | Sequence[float]]) -> None:

@@ -29,7 +29,7 @@ from benchmarks.measure import print_figures
 
 if TYPE_CHECKING:
     import torch
-    from pathology.contracts.tables import PatchRow
+    from pathology.contracts.mhist.patches import MhistPatchRow
 
 MODELS, DATA, IMAGES, CACHE, FULL_SIZE = "models", "data", "images", "checkpoints", "full-size"
 """Folders of the benchmark below its temporary one."""
@@ -48,11 +48,11 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def make_data(folder: Path, count: int) -> list[PatchRow]:
+def make_data(folder: Path, count: int) -> list[MhistPatchRow]:
     """Paint and prepare ``count`` patches, and write the tiny encoder; the patches' rows."""
-    from pathology.contracts.settings_mhist import PrepareMhist
-    from pathology.datasets.mhist import prepare
-    from pathology.models.tiny import make_tiny_encoder
+    from pathology.contracts.mhist.prepare import PrepareMhist
+    from pathology.encoders.tiny import make_tiny_encoder
+    from pathology.tasks.mhist.prepare import prepare
 
     from demo.patches import make_patches
 
@@ -62,23 +62,23 @@ def make_data(folder: Path, count: int) -> list[PatchRow]:
     return prepare(folder / DATA / "annotations.csv", folder / DATA / IMAGES, folder / IMAGES, settings)
 
 
-def embed(folder: Path, rows: list[PatchRow]) -> tuple[float, np.ndarray]:
+def embed(folder: Path, rows: list[MhistPatchRow]) -> tuple[float, np.ndarray]:
     """The seconds of TrainMhist's embedding stage, and the embeddings (N, D) float16."""
-    from pathology.datasets.mhist import Patches
-    from pathology.models.embedding_cache import embed_patches
-    from pathology.models.encoder import load_encoder
+    from pathology.encoders.embedding_cache import embed_patches
+    from pathology.encoders.encoder import load_encoder
+    from pathology.patches.dataset import Patches
 
     encoder = load_encoder(folder / MODELS)
-    patches = Patches(folder / IMAGES, rows, encoder.card.pixels)
+    patches = Patches(folder / IMAGES, rows, encoder.manifest.pixels)
     hashes = [row.sha256 for row in rows]
     since = time.perf_counter()
     embeddings = embed_patches(encoder, patches, hashes, folder / CACHE)
     return time.perf_counter() - since, embeddings
 
 
-def compare_probes(rows: list[PatchRow], embeddings: np.ndarray) -> dict[str, float]:
+def compare_probes(rows: list[MhistPatchRow], embeddings: np.ndarray) -> dict[str, float]:
     """Fit on train, choose the penalty on validation, and compare on test, each class by a probability of a half."""
-    from pathology.models.linear_probe import fit_probe
+    from pathology.patches.probe import fit_probe
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.pipeline import make_pipeline
@@ -91,7 +91,7 @@ def compare_probes(rows: list[PatchRow], embeddings: np.ndarray) -> dict[str, fl
     theirs = make_pipeline(StandardScaler(), LogisticRegression(C=probe.inverse_penalty, max_iter=50_000, tol=1e-8))
     theirs.fit(embeddings[train].astype(np.float64), labels[train])
     raw = embeddings[test].astype(np.float64)
-    points = [100 * float(balanced_accuracy_score(labels[test], found)) for found in (ours >= 0.5, theirs.predict(raw))]
+    points = [100 * float(balanced_accuracy_score(labels[test], called)) for called in (ours >= 0.5, theirs.predict(raw))]
     return {
         "test_patches": int(test.sum()),
         "inverse_penalty": probe.inverse_penalty,
@@ -126,11 +126,12 @@ def sums(model: torch.nn.Module) -> dict[str, float]:
 def build_and_save(folder: Path, changed: Mapping[str, object], dimension: int) -> tuple[dict[str, float], dict[str, float]]:
     """H-optimus-0's architecture, but for the arguments ``changed``, into ``folder``; figures, and each key's sum."""
     import torch
-    from pathology.contracts.features import EncoderCard, sha256_of
-    from pathology.contracts.storage import write_whole
-    from pathology.models.encoder import CARD, H_OPTIMUS_0_ARCHITECTURE, H_OPTIMUS_0_ARGUMENTS, build
+    from pathology.contracts.encoder import MANIFEST, EncoderManifest
+    from pathology.contracts.hashes import sha256_of
+    from pathology.contracts.storage import atomic_write
+    from pathology.encoders.encoder import H_OPTIMUS_0_ARCHITECTURE, H_OPTIMUS_0_ARGUMENTS, build
 
-    card = EncoderCard(
+    manifest = EncoderManifest(
         name="h-optimus-0-random",
         architecture=H_OPTIMUS_0_ARCHITECTURE,
         arguments={**H_OPTIMUS_0_ARGUMENTS, **changed},
@@ -139,21 +140,21 @@ def build_and_save(folder: Path, changed: Mapping[str, object], dimension: int) 
         published=False,
         remark="random weights",
     )
-    model = build(card).to_empty(device="cpu").eval().requires_grad_(False)
+    model = build(manifest).to_empty(device="cpu").eval().requires_grad_(False)
     fill(model)
     folder.mkdir()
-    path = folder / card.checkpoint
+    path = folder / manifest.checkpoint
     torch.save(model.state_dict(), path)
-    card = card.model_copy(update={"sha256": sha256_of(path)})
-    write_whole(folder / CARD, card.to_json())
-    found = sums(model)
+    manifest = manifest.model_copy(update={"sha256": sha256_of(path)})
+    atomic_write(folder / MANIFEST, manifest.to_json())
+    key_sums = sums(model)
     figures = {
         "full_size_keys": len(model.state_dict()),
         "full_size_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "checkpoint_gb": path.stat().st_size / 1e9,
         "peak_gb_build_and_save": peak_gb(),
     }
-    return figures, found
+    return figures, key_sums
 
 
 def reload(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
@@ -162,21 +163,21 @@ def reload(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
     Raises:
         DataError: when it is not what was saved.
     """
-    from pathology.models.encoder import load_encoder
+    from pathology.encoders.encoder import load_encoder
 
     from demo.patches import paint
 
     since = time.perf_counter()
     encoder = load_encoder(folder, precision="float32")
     figures = {"seconds_reload": time.perf_counter() - since}
-    found = sums(encoder.model)
+    key_sums = sums(encoder.model)
     figures["peak_gb_reload"] = peak_gb()
     since = time.perf_counter()
     embedding = encoder.embed(paint(0.0, np.random.default_rng(0))[None])
     figures["seconds_one_patch"] = time.perf_counter() - since
     figures["peak_gb_reload_and_embed"] = peak_gb()
     figures["full_size_embedding_std"] = float(embedding.astype(np.float64).std())
-    return figures, found
+    return figures, key_sums
 
 
 def save_and_reload(folder: Path, changed: Mapping[str, object], dimension: int) -> dict[str, float]:
@@ -205,7 +206,7 @@ def mhist(
             **apart(compare_probes, rows, embeddings),
         }
         if full_size:
-            from pathology.models.describe import DIMENSION
+            from pathology.encoders.describe import DIMENSION
 
             figures |= save_and_reload(folder / FULL_SIZE, {}, DIMENSION)
     print_figures(figures)

@@ -2,7 +2,7 @@
 
 ``ratio_pairwise_loop`` is against the plain loop, every true with every predicted instance; ``ratio_overlapping_loop`` against the
 usual shortcut, every true instance with only those predicted that share a pixel with it. Both loops make their masks once, are timed
-on the first patches only, and must come to the same matches there. ``seconds_1018_patches`` is PQ whatever the class on fold 0's
+on the first patches only, and must come to the same matches there. ``seconds_1018_patches`` is PQ of nuclei of any class on fold 0's
 number of patches; ``seconds_1018_patches_all`` all rows of predictions.csv, per class too, and ``seconds_bootstrap`` their intervals.
 
     python -m benchmarks.panoptic [--patches 1018] [--sample 4]
@@ -20,9 +20,9 @@ from typing import Annotated  # noqa: E402
 
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
-from pathology.contracts.settings_lizard import LIZARD_CLASSES  # noqa: E402
-from pathology.metrics.nuclei import NucleiScores, patch_rows  # noqa: E402
+from pathology.contracts.lizard.patches import LIZARD_CLASSES  # noqa: E402
 from pathology.metrics.panoptic import MATCH_IOU, PatchScore, score  # noqa: E402
+from pathology.tasks.lizard.scores import NucleiScores, patch_rows  # noqa: E402
 
 from benchmarks.measure import interleaved, print_figures, seconds_of  # noqa: E402
 
@@ -41,7 +41,7 @@ def make_patches(count: int, seed: int = 0) -> Iterator[Pair]:
     cell = np.minimum(rows // step, CELLS - 1) * CELLS + np.minimum(columns // step, CELLS - 1)
     down, across = rows - (cell // CELLS) * step, columns - (cell % CELLS) * step
 
-    def drawn(centres: np.ndarray, radii: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    def discs(centres: np.ndarray, radii: np.ndarray, kinds: np.ndarray) -> np.ndarray:
         inside = (down - centres[0][cell]) ** 2 + (across - centres[1][cell]) ** 2 <= radii[cell] ** 2
         inside &= cell < NUCLEI
         return np.stack([(cell + 1) * inside, kinds[cell] * inside], axis=-1).astype(np.uint16)
@@ -51,7 +51,7 @@ def make_patches(count: int, seed: int = 0) -> Iterator[Pair]:
         kinds = generator.integers(1, len(LIZARD_CLASSES) + 1, CELLS**2)
         moved, resized = centres + generator.normal(0, 2, centres.shape), radii * generator.uniform(0.8, 1.2, CELLS**2)
         retyped = np.where(generator.random(CELLS**2) < 0.2, np.roll(kinds, 1), kinds)
-        yield drawn(centres, radii, kinds), drawn(moved, resized, retyped)
+        yield discs(centres, radii, kinds), discs(moved, resized, retyped)
 
 
 def by_loop(true: np.ndarray, predicted: np.ndarray, *, overlapping: bool) -> PatchScore:
@@ -69,7 +69,7 @@ def by_loop(true: np.ndarray, predicted: np.ndarray, *, overlapping: bool) -> Pa
 
 
 def score_all(pairs: list[Pair]) -> list[PatchScore]:
-    """PQ whatever the class of each pair of label maps."""
+    """PQ, of nuclei of any class, of each pair of label maps."""
     return [score(true[..., 0], predicted[..., 0]) for true, predicted in pairs]
 
 

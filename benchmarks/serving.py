@@ -1,6 +1,6 @@
 """What HTTP costs an endpoint: ``python -m benchmarks.serving``.
 
-``share_of_in_process`` is patches/s over real HTTP with 32 clients at once, over those of the same functions called in process on
+``fraction_of_in_process`` is patches/s over real HTTP with 32 clients at once, over those of the same functions called in process on
 batches: with one thread of torch or with all, whichever is faster, since on a busy machine its threads wait for one another. The
 server is ``pathology-run serve`` over a packed model with the tiny encoder; its clients share the machine with it. All are
 measured in turns, medians of a few takes.
@@ -38,35 +38,37 @@ START_SECONDS = ANSWER_SECONDS = 300
 
 def make_root(root: Path) -> Path:
     """What an endpoint finds in /opt/ml: a packed model of random weights, its code, and the tiny encoder; the model's folder."""
+    from pathology.artefact import ADDITIONAL_MODEL, EncoderIdentity, save_artefact
     from pathology.contracts.code import closure
-    from pathology.models import serve_mhist
-    from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
-    from pathology.models.mhist_artefact import HEAD, Head, MhistConfig, Validation, Weights
-    from pathology.models.tiny import make_tiny_encoder
+    from pathology.encoders.tiny import make_tiny_encoder
+    from pathology.patches.artefact import Validation, pack_weights
+    from pathology.patches.head import Head
     from pathology.serving.code import endpoint_code
+    from pathology.tasks.mhist import serving
+    from pathology.tasks.mhist.artefact import MhistConfig
 
-    card = make_tiny_encoder(root / serve_mhist.ADDITIONAL_MODEL)
-    weight = np.random.default_rng(0).normal(size=card.dimension)
-    sha256, head = pack_tensors(Head(weight, 0.0).tensors())
+    manifest = make_tiny_encoder(root / ADDITIONAL_MODEL)
+    weight = np.random.default_rng(0).normal(size=manifest.dimension)
+    files, head, encoder_weights = pack_weights(Head(weight, 0.0), {})
     config = MhistConfig(
         labels=("HP", "SSA"),
         threshold=0.5,
-        pixels=card.pixels,
-        mean=card.mean,
-        std=card.std,
-        encoder=EncoderIdentity(**card.model_dump(include=set(EncoderIdentity.model_fields))),
-        tune="linear",
+        pixels=manifest.pixels,
+        mean=manifest.mean,
+        std=manifest.std,
+        encoder=EncoderIdentity.of(manifest),
+        fine_tuning="linear",
         rank=1,
         blocks=1,
-        head=Weights(file=HEAD, sha256=sha256),
-        tuned=None,
+        head=head,
+        encoder_weights=encoder_weights,
         validation=Validation(patches=0, positives=0, loss=0, accuracy=0, auroc=0, epoch=0),
         training={},
         inputs={},
-        serving_code=closure(serve_mhist.__name__).hash,
+        serving_code=closure(serving.__name__).hash,
         versions={},
     )
-    save_artefact(root / "model", config, {HEAD: head}, endpoint_code(serve_mhist.__name__), serve_mhist.__name__)
+    save_artefact(root / "model", config, files, endpoint_code(serving.__name__), serving.__name__)
     return root / "model"
 
 
@@ -134,13 +136,13 @@ def patches(count: int) -> list[bytes]:
     """PNGs of 224 px, smooth enough to be of a real patch's size."""
     from PIL import Image
 
-    found = []
+    contents = []
     for seed in range(count):
         coarse = np.random.default_rng(seed).integers(0, 256, (56, 56, 3), np.uint8)
         raw = io.BytesIO()
         Image.fromarray(coarse).resize((224, 224), Image.Resampling.BICUBIC).save(raw, "PNG")
-        found.append(raw.getvalue())
-    return found
+        contents.append(raw.getvalue())
+    return contents
 
 
 def serving(
@@ -150,20 +152,21 @@ def serving(
 ) -> None:
     """Patches/s over HTTP and in process."""
     import torch
-    from pathology.models import serve_mhist
+    from pathology.artefact import ADDITIONAL_MODEL
+    from pathology.tasks.mhist import serving
 
     bodies = patches(count)
     with tempfile.TemporaryDirectory() as folder:
         root, log = Path(folder) / "ml", Path(folder) / "log"
-        model = serve_mhist.model_fn(make_root(root), root / serve_mhist.ADDITIONAL_MODEL)
+        model = serving.model_fn(make_root(root), root / ADDITIONAL_MODEL)
         expected: list[dict[str, object]] = []
         answers: list[dict[str, object]] = []
 
         def in_process() -> None:
             expected.clear()
             for start in range(0, count, BATCH):
-                items = [serve_mhist.input_fn(body, HEADERS["Content-Type"]) for body in bodies[start : start + BATCH]]
-                expected.extend(json.loads(serve_mhist.output_fn(one)) for one in serve_mhist.predict_fn(items, model))
+                items = [serving.input_fn(body, HEADERS["Content-Type"]) for body in bodies[start : start + BATCH]]
+                expected.extend(json.loads(serving.output_fn(one)) for one in serving.predict_fn(items, model))
 
         def over_http() -> None:
             answers[:] = ask(port, bodies, clients)
@@ -191,7 +194,7 @@ def serving(
             "clients": clients,
             **{f"patches_per_s_{name}": value for name, value in speed.items()},
             "patches_per_s_http": http,
-            "share_of_in_process": http / max(speed.values()),
+            "fraction_of_in_process": http / max(speed.values()),
             "mean_batch": statistics.mean(sizes),
             "largest_difference_of_probability": off,
         }

@@ -37,12 +37,12 @@ def write_slide(path: Path, side: int, mpp: float, compression: Compression = "j
     """Write an Aperio SVS of ``side`` × ``side`` px with levels at 1, 4 and 16: a disc of tissue on glass, ``mpp`` in µm/px."""
     with tifffile.TiffWriter(path, bigtiff=False) as svs:
         for number, downsample in enumerate((1, 4, 16)):
-            here = side // downsample
-            size = f"{here}x{here} ({TILE}x{TILE}) JPEG/RGB Q={QUALITY}"
+            level_side = side // downsample
+            size = f"{level_side}x{level_side} ({TILE}x{TILE}) JPEG/RGB Q={QUALITY}"
             text = f"Aperio Image Library v12.0.15 \r\n{size}|AppMag = {10 / mpp:.0f}|MPP = {mpp}"
             svs.write(
-                _tiles(here, compression, seed + number),
-                shape=(here, here, 3),
+                _tiles(level_side, compression, seed + number),
+                shape=(level_side, level_side, 3),
                 dtype=np.uint8,
                 tile=(TILE, TILE),
                 photometric="ycbcr" if compression == "jpeg" else "rgb",

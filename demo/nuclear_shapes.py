@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from pathology.contracts.settings_lizard import LIZARD_CLASSES
+from pathology.contracts.lizard.patches import LIZARD_CLASSES
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How a class looks: its share; semi-axes in px (0.5 µm each), ``lobes``; density of haematoxylin inside, more at the ``rim``
-    and in ``clumps``; the ``body`` around it as a multiple of its size, with haematoxylin and eosin, ``aside`` by a share of it."""
+    """How a class looks: its fraction; semi-axes in px (0.5 µm each), ``lobes``; density of haematoxylin inside, more at the ``rim``
+    and in ``clumps``; the ``body`` around it as a multiple of its size, with haematoxylin and eosin, ``aside`` by a fraction of it."""
 
     name: str
-    share: float
+    fraction: float
     major: tuple[float, float]
     minor: tuple[float, float]
     haematoxylin: float

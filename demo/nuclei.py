@@ -3,7 +3,7 @@
 The classes differ as in life: lymphocytes small, round and dark; epithelial nuclei large, pale and oval with a rim, along glands;
 plasma cells off the middle of a purplish body; neutrophils in dark lobes; eosinophils of two lobes in bright pink; connective tissue
 in spindles. Two in three touch or overlap another, stains vary among source images, and red cells, fibres and smudges of
-haematoxylin are no nuclei. No patch is a patient's.
+haematoxylin are not nuclei. No patch is a patient's.
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pathology.contracts.settings_lizard import LIZARD_CLASSES
-from pathology.contracts.storage import temporary_beside, write_whole
+from pathology.contracts.lizard.patches import LIZARD_CLASSES
+from pathology.contracts.storage import atomic_write, temp_sibling
 from pathology.nuclei.counts import central_counts
 
 from demo.nuclear_shapes import KINDS, Kind, Shape, direction, draw
 from demo.patches import grain, light_through
 from demo.slides import STAINS
 
+PATCHES = 160
+"""Of the demo."""
 SIDE = 256
 COHORTS = ("crag", "dpath", "glas")
-FEWEST, MOST = 20, 80
-"""Nuclei of a patch."""
+MIN_NUCLEI, MAX_NUCLEI = 20, 80
+"""Of a patch."""
 TOUCHING = 0.5
-"""Share of nuclei that are put beside another on purpose."""
+"""Fraction of nuclei that are put beside another on purpose."""
 VISIBLE = 0.7
-"""Share of a nucleus that no later one covers."""
-SMALLEST = 24
-"""px: less of a nucleus at the patch's border is none."""
+"""Fraction of a nucleus that no later one covers."""
+MIN_AREA = 24
+"""px²: less of a nucleus at the patch's border is not one."""
 TRIES = 25
 """Places tried for one nucleus: where it is crowded some find none."""
 
@@ -46,12 +48,12 @@ ORDER = ("connective", "epithelial", "plasma", "eosinophil", "lymphocyte", "neut
 
 @dataclass(frozen=True)
 class Look:
-    """What is a source image's own: strength of both stains, their colours (2, 3), the shares of the classes (6,)."""
+    """What is a source image's own: strength of both stains, their colours (2, 3), the fractions of the classes (6,)."""
 
     haematoxylin: float
     eosin: float
     stains: np.ndarray
-    shares: np.ndarray
+    fractions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def make_nuclei(folder: Path, patches: int, seed: int = 0, sources: int = 12) ->
     looks = [_look(np.random.default_rng([seed, 1, source])) for source in range(sources)]
     counts = []
     paths = folder / "images.npy", folder / "labels.npy"
-    beside = [temporary_beside(path) for path in paths]
+    beside = [temp_sibling(path) for path in paths]
     try:
         images = np.lib.format.open_memmap(beside[0], "w+", np.uint8, (patches, SIDE, SIDE, 3))
         labels = np.lib.format.open_memmap(beside[1], "w+", np.uint16, (patches, SIDE, SIDE, 2))
@@ -104,8 +106,8 @@ def make_nuclei(folder: Path, patches: int, seed: int = 0, sources: int = 12) ->
     finally:
         for temporary in beside:
             temporary.unlink(missing_ok=True)
-    write_whole(folder / "counts.csv", _table(LIZARD_CLASSES, counts))
-    write_whole(folder / "patch_info.csv", _table(["patch_info"], [[name] for name in _names(owners)]))
+    atomic_write(folder / "counts.csv", _table(LIZARD_CLASSES, counts))
+    atomic_write(folder / "patch_info.csv", _table(["patch_info"], [[name] for name in _names(owners)]))
 
 
 def _names(owners: Sequence[int]) -> list[str]:
@@ -124,17 +126,17 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def _look(generator: np.random.Generator) -> Look:
-    shares = np.array([kind.share for kind in KINDS]) * np.exp(generator.normal(0, 0.35, len(KINDS)))
+    fractions = np.array([kind.fraction for kind in KINDS]) * np.exp(generator.normal(0, 0.35, len(KINDS)))
     stains = (STAINS * np.exp(generator.normal(0, 0.05, STAINS.shape))).astype(np.float32)
     strengths = np.exp(generator.normal(0, 0.10, 2))
-    return Look(float(strengths[0]), float(strengths[1]), stains, shares / shares.sum())
+    return Look(float(strengths[0]), float(strengths[1]), stains, fractions / fractions.sum())
 
 
 def paint(look: Look, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """One patch (256, 256, 3) uint8 RGB and its labels (256, 256, 2) uint16: instance ids 1 to n, class 1 to 6."""
     scene, rings = _tissue(generator)
-    wanted = int(generator.integers(FEWEST + 6, MOST + 1))
-    drawn = generator.choice(len(KINDS), wanted, p=look.shares)
+    wanted = int(generator.integers(MIN_NUCLEI + 6, MAX_NUCLEI + 1))
+    drawn = generator.choice(len(KINDS), wanted, p=look.fractions)
     names = sorted((KINDS[index].name for index in drawn), key=ORDER.index)
     by_name = {kind.name: kind for kind in KINDS}
     for name in names:
@@ -205,7 +207,7 @@ def _place(scene: Scene, shape: Shape, spot: np.ndarray, generator: np.random.Ge
     part = np.s_[max(-top, 0) :, max(-left, 0) :]
     depth, body = (field[part][: instances.shape[0], : instances.shape[1]] for field in (shape.depth, shape.body))
     inside = depth > 0
-    if inside.sum() < SMALLEST or not _in_one_piece(inside):
+    if inside.sum() < MIN_AREA or not _in_one_piece(inside):
         return False
     for number in np.unique(instances[inside]):
         if number and not _stays_visible(scene, int(number), box, inside):
@@ -245,3 +247,9 @@ def _stain(
     inside = (kind.haematoxylin + rim) * (1 + kind.clumps * scene.clumps[box]) * float(np.exp(generator.normal(0, 0.08)))
     haematoxylin += cover * (np.maximum(inside, 0.1) + 0.3 * haematoxylin * taken - haematoxylin)
     eosin += cover * (0.22 - eosin)
+
+
+def make_demo(folder: Path) -> None:
+    """The data of ``make demo TASK=lizard``."""
+    print("making nuclei for the demo (seeded, of six H&E-like kinds; no patient's)", flush=True)
+    make_nuclei(folder / "arrays", PATCHES)

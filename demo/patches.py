@@ -14,13 +14,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pathology.contracts.storage import write_whole
-from pathology.datasets.mhist import ANNOTATORS, HEADER, LABELS, SIDE
+from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, SIDE
+from pathology.contracts.storage import atomic_write
+from pathology.tasks.mhist.prepare import HEADER
 
 from demo.slides import GLASS, STAINS
 
+PATCHES = 600
+"""Of the demo."""
 POSITIVES, TRAIN = 990 / 3152, 2175 / 3152
-"""MHIST's own shares of SSA and of the train partition."""
+"""MHIST's own fractions of SSA and of the train partition."""
 
 SEPARATION = 3.0
 """Distance of the classes' means, in standard deviations, on the scale that both the texture and the votes follow."""
@@ -29,38 +32,38 @@ DISAGREEMENT = 1.3
 CRYPTS, SPREAD = 4.2, 0.16
 """px: the scale of a crypt that lies between the classes; and how far, in logarithms, one standard deviation moves it."""
 
-FINEST = 2.0
-"""px: noise is blurred by one to two times this at whatever size it is drawn."""
+MIN_GRAIN = 2.0
+"""px: noise is blurred by one to two times this at any size it is drawn."""
 
-FEWEST = 20
+MIN_PATCHES = 20
 NAMES = 26**3
 
 
-def make_patches(folder: Path, count: int, seed: int = 0, shuffled: bool = False) -> None:
+def make_patches(folder: Path, count: int, seed: int = 0, permuted: bool = False) -> None:
     """Write ``folder/annotations.csv`` in MHIST's columns and ``folder/images/images.zip`` with ``count`` PNGs of 224×224 px.
 
-    ``shuffled`` deals the same labels and votes out to other patches of the same partition, so that there is nothing to learn. The
+    ``permuted`` gives the same labels and votes to other patches of the same partition, so that there is nothing to learn. The
     same arguments give the same bytes.
 
     Raises:
         ValueError: for fewer patches than both classes in both partitions need, or more than there are names.
     """
-    if not FEWEST <= count <= NAMES:
-        raise ValueError(f"{count} patches: from {FEWEST} to {NAMES} can be made")
+    if not MIN_PATCHES <= count <= NAMES:
+        raise ValueError(f"{count} patches: from {MIN_PATCHES} to {NAMES} can be made")
     generator = np.random.default_rng([seed, 1])
     labels = generator.permutation(np.arange(count) < round(count * POSITIVES))
-    traits, votes = _judged(labels, generator)
+    traits, votes = _traits_and_votes(labels, generator)
     train = _partition(labels, generator)
-    if shuffled:
+    if permuted:
         for side in (train, ~train):
             votes[side] = generator.permutation(votes[side])
     names = [f"MHIST_{_letters(number)}.png" for number in range(count)]
-    write_whole(folder / "images" / "images.zip", _zip(names, traits, seed))
-    write_whole(folder / "annotations.csv", _table(names, votes, train))
+    atomic_write(folder / "images" / "images.zip", _zip(names, traits, seed))
+    atomic_write(folder / "annotations.csv", _table(names, votes, train))
 
 
-def _judged(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Each patch's place between the classes (N,), and the votes for SSA (N,) whose majority is its label; drawn until it is."""
+def _traits_and_votes(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Where each patch lies between the classes (N,), and the votes for SSA (N,) whose majority is its label; drawn until it is."""
     traits, votes = np.zeros(len(labels)), np.zeros(len(labels), dtype=int)
     for index, label in enumerate(labels):
         while True:
@@ -72,11 +75,11 @@ def _judged(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndar
 
 
 def _partition(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Which patches are in train, (N,) bool: the same share of either class."""
+    """Which patches are in train, (N,) bool: the same fraction of either class."""
     train = np.zeros(len(labels), dtype=bool)
     for label in (False, True):
-        own = generator.permutation(np.flatnonzero(labels == label))
-        train[own[: round(len(own) * TRAIN)]] = True
+        of_class = generator.permutation(np.flatnonzero(labels == label))
+        train[of_class[: round(len(of_class) * TRAIN)]] = True
     return train
 
 
@@ -125,8 +128,15 @@ def light_through(haematoxylin: np.ndarray, eosin: np.ndarray, stains: np.ndarra
 
 def grain(scale: float, generator: np.random.Generator, size: int = SIDE) -> np.ndarray:
     """Smooth noise of zero mean and unit variance, hills of about ``scale`` px, (size, size) float32."""
-    shrink = max(1, int(scale / FINEST))  # long hills are drawn small and enlarged: the same look in a tenth of the time
+    shrink = max(1, int(scale / MIN_GRAIN))  # long hills are drawn small and enlarged: the same look in a tenth of the time
     side = size // shrink + 1
     smooth = cv2.GaussianBlur(generator.standard_normal((side, side), np.float32), (0, 0), scale / shrink)
     smooth = cv2.resize(smooth, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.asarray((smooth - smooth.mean()) / smooth.std())
+
+
+def make_demo(folder: Path) -> None:
+    """The data of ``make demo TASK=mhist``."""
+    print("making patches for the demo (seeded, of two H&E-like textures; no patient's)", flush=True)
+    folder.mkdir(parents=True)
+    make_patches(folder, PATCHES)

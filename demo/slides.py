@@ -17,8 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
-from pathology.contracts.storage import temporary_beside, write_whole
+from pathology.contracts.storage import atomic_write, temp_sibling
 
+PATIENTS, POSITIVES = 64, 26
+"""Of the demo's cohort."""
 MPP = 0.5
 TILE = 240
 JPEG_QUALITY = 82
@@ -73,7 +75,7 @@ def make_slides(folder: Path, labels: Path, *, patients: int = 48, positives: in
         raise ValueError(f"{positives} positives of {patients} patients: both classes are needed")
     folder.mkdir(parents=True, exist_ok=True)
     cohort = _cohort(patients, positives, seed)
-    write_whole(labels, _label_table(cohort))
+    atomic_write(labels, _label_table(cohort))
     work = [(folder, patient, number) for patient in cohort for number in range(1, patient.slides + 1)]
     if workers == 1:
         for item in work:
@@ -88,12 +90,12 @@ def _cohort(patients: int, positives: int, seed: int) -> list[Patient]:
     generator = np.random.default_rng([seed, 1])
     statuses = ["MSI-H"] * positives + ["MSI-L" if i % 5 == 0 else "MSS" for i in range(patients - positives)]
     order = generator.permutation(patients)
-    found = []
+    members = []
     for number, index in enumerate(order, start=1):
         slides = 2 if number % 12 == 0 else 1
-        found.append(Patient(_barcode(number), statuses[index], slides, int(generator.integers(2**31))))
-    found.append(Patient(_barcode(patients + 1), "NA", 1, int(generator.integers(2**31))))
-    return [*found, Patient(_barcode(patients + 2), "MSS", 0, 0)]
+        members.append(Patient(_barcode(number), statuses[index], slides, int(generator.integers(2**31))))
+    members.append(Patient(_barcode(patients + 1), "NA", 1, int(generator.integers(2**31))))
+    return [*members, Patient(_barcode(patients + 2), "MSS", 0, 0)]
 
 
 def _barcode(number: int) -> str:
@@ -126,7 +128,7 @@ def _make_slide(folder: Path, patient: Patient, number: int) -> None:
     name = uuid.UUID(bytes=generator.bytes(16), version=4)
     pixels = paint(_look(patient), generator)
     path = folder / f"{patient.barcode}-01Z-00-DX{number}.{str(name).upper()}.svs"
-    beside = temporary_beside(path)
+    beside = temp_sibling(path)
     try:
         write_svs(beside, pixels)
         beside.replace(path)
@@ -232,15 +234,15 @@ def _glands(
             inside = tissue[min(centre[1], tissue.shape[0] - 1), min(centre[0], tissue.shape[1] - 1)] > 0.9
             if not (present and inside):
                 continue
-            place = (int(centre[0]), int(centre[1]))
+            middle = (int(centre[0]), int(centre[1]))
             for field, cuff, lumen in ((eosin, 0.36, 0.05), (haematoxylin, 0.24, 0.02)):
-                cv2.ellipse(field, place, _whole(axes), angle, 0, 360, cuff, -1, cv2.LINE_AA)
-                cv2.ellipse(field, place, _whole(axes * 0.42), angle, 0, 360, lumen, -1, cv2.LINE_AA)
+                cv2.ellipse(field, middle, _whole(axes), angle, 0, 360, cuff, -1, cv2.LINE_AA)
+                cv2.ellipse(field, middle, _whole(axes * 0.42), angle, 0, 360, lumen, -1, cv2.LINE_AA)
             turn = np.deg2rad(angle)
-            turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+            rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
             for around in np.arange(0, 2 * np.pi, 13 / axes.mean()) + generator.uniform(0, 1):
                 spoke = axes * generator.normal(0.82, 0.04) * (np.cos(around), np.sin(around))
-                spot = centre + spoke @ turned
+                spot = centre + spoke @ rotation
                 along = float(np.rad2deg(around + turn))
                 shade = int(generator.integers(140, 200))
                 cv2.ellipse(nuclei, _whole(spot), _whole(generator.uniform((8, 4), (11, 6))), along, 0, 360, shade, -1)
@@ -263,3 +265,10 @@ def _scatter(
 
 def _whole(pair: np.ndarray) -> tuple[int, int]:
     return round(float(pair[0])), round(float(pair[1]))
+
+
+def make_demo(folder: Path) -> None:
+    """The data of ``make demo``: a small cohort, its slides and its table of labels."""
+    print("making slides for the demo (seeded, with H&E-like textures; no patient's)", flush=True)
+    (folder / "slides").mkdir(parents=True)
+    make_slides(folder / "slides", folder / "labels" / "labels.csv", patients=PATIENTS, positives=POSITIVES)

@@ -6,7 +6,9 @@ import ast
 import sys
 from pathlib import Path
 
-DEFINITIONS = Path(__file__).resolve().parents[1] / "pipeline_definitions"
+from pipelines import __version__
+from pipelines.tasks import NAMES
+
 VERBS = (
     *("environment", "doctor"),
     *("upsert", "start", "watch", "executions", "show", "logs", "metrics", "stop", "retry", "delete"),
@@ -18,12 +20,15 @@ VERBS = (
 def what(verb: str) -> str:
     """The first sentence of a verb's help, read without importing it."""
     text = Path(__file__).with_name(f"{verb}.py").read_text(encoding="utf-8")
-    (own,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == verb)
-    return (ast.get_docstring(own) or "").partition("\n")[0].partition(". ")[0].removesuffix(".")
+    (function,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == verb)
+    return (ast.get_docstring(function) or "").partition("\n")[0].partition(". ")[0].removesuffix(".")
 
 
 def main() -> int:
-    """List the verbs; a word behind is taken for one that was meant."""
+    """List the verbs, or print the version; a word behind is taken for a verb that was meant."""
+    if sys.argv[1:] == ["--version"]:
+        print(__version__)
+        return 0
     if len(sys.argv) > 1 and sys.argv[1] not in ("--help", "-h"):
         word = sys.argv[1]
         print(
@@ -33,8 +38,7 @@ def main() -> int:
     print("python -m pipelines.<verb>, one of:\n")
     for verb in VERBS:
         print(f"  {verb:{max(map(len, VERBS))}}  {what(verb)}")
-    tasks = sorted(path.stem for path in DEFINITIONS.glob("*.yaml"))
-    print(f"\nTasks, for --task: {', '.join(tasks)}.")
+    print(f"\nTasks, for --task: {', '.join(NAMES)}.")
     print("Each verb knows --help. Where it works: --environment NAME, else\n$PATHOLOGY_ENVIRONMENT, else this machine.")
     return 0
 

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any
 
-from pipelines.graphs.lizard import lizard
-from pipelines.graphs.mhist import mhist
-from pipelines.graphs.msi import msi
-from pipelines.tasks.common import Task
+from pipelines.tasks import TRAIN, task_spec
+from pipelines.tasks.sections import Task
 from steps.environment import Environment
 from steps.jobs import code_of, code_uri
 from steps.sdk import Parameter, Pipeline, Step
+from steps.shapes import Definition, StepDefinition
 
-GRAPHS: dict[str, Callable[[Any, Environment], tuple[list[Parameter], list[Step]]]] = {
-    "msi": msi,
-    "mhist": mhist,
-    "lizard": lizard,
-}
 CODE_PLACEHOLDER = "<code>"
 
 
 @dataclass(frozen=True)
-class Built:
+class CompiledPipeline:
     """A pipeline ready for CreatePipeline: its name, its definition, the model package group, the archives it needs."""
 
     task: str
     name: str
     description: str
     group: str
-    definition: dict[str, Any]
+    definition: Definition
     code: dict[str, bytes]
 
     @cached_property
@@ -57,13 +49,15 @@ class _OfflineSession(SimpleNamespace):
         self.boto_session = SimpleNamespace(client=lambda *_, **__: None)
 
 
-def build(task: str, settings: Task, env: Environment) -> Built:
-    """Build a task's pipeline.
+def build(task: str, settings: Task, env: Environment, kind: str = TRAIN) -> CompiledPipeline:
+    """Build a task's pipeline of a kind.
 
     Raises:
         RequestError: for a placement that the service could not serve.
     """
-    parameters, steps = GRAPHS[task](settings, env)
+    parameters: list[Parameter]
+    steps: list[Step]
+    parameters, steps = task_spec(task).pipeline(kind).draw()(settings, env)
     pipeline = Pipeline(
         name=settings.pipeline,
         parameters=parameters,
@@ -71,13 +65,13 @@ def build(task: str, settings: Task, env: Environment) -> Built:
         sagemaker_session=_OfflineSession(env.region),
         pipeline_experiment_config=None,
     )
-    definition = json.loads(pipeline.definition())
+    definition: Definition = json.loads(pipeline.definition())
     commands = sorted({command for step in definition["Steps"] for command in _commands(step)})
     code = {code_uri(env, command): code_of(command).archive() for command in commands}
-    return Built(task, settings.pipeline, settings.description, settings.register_as.group, definition, code)
+    return CompiledPipeline(task, settings.pipeline, settings.description, settings.register_as.group, definition, code)
 
 
-def _commands(step: dict[str, Any]) -> list[str]:
+def _commands(step: StepDefinition) -> list[str]:
     arguments = step["Arguments"]
     job = arguments.get("AppSpecification") or arguments.get("AlgorithmSpecification") or {}
     return list(job.get("ContainerArguments", []))

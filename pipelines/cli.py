@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pathology.contracts.errors import PathologyError
 
+from pipelines.tasks import NAMES
+
 if TYPE_CHECKING:
     from pipelines.service.session import Session
 
-Task = Annotated[str, typer.Option("--task", help="The pipeline's task, such as msi, mhist or lizard.")]
+Task = Annotated[str, typer.Option("--task", help=f"The pipeline's task: {', '.join(NAMES)}.")]
+Kind = Annotated[str, typer.Option("--pipeline", help="Which of the task's pipelines.")]
 EnvironmentName = Annotated[
     str | None,
     typer.Option(
@@ -21,7 +24,7 @@ EnvironmentName = Annotated[
         show_default=False,
     ),
 ]
-OwnTask = Annotated[
+OptionalTask = Annotated[
     str | None, typer.Option("--task", help="The pipeline's task; not needed beside a whole ARN.", show_default=False)
 ]
 ExecutionName = Annotated[
@@ -33,8 +36,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an
 
 def say_where(environment: Any) -> None:
     """The first line of every verb: which environment it works in. On standard error, so that output can be piped."""
-    place = "this machine" if environment.local else f"account {environment.account}, {environment.region}"
-    print(f"environment {environment.name} ({place})", file=sys.stderr)
+    location = "this machine" if environment.local else f"account {environment.account}, {environment.region}"
+    print(f"environment {environment.name} ({location})", file=sys.stderr)
 
 
 def enter(environment: str | None) -> Session:

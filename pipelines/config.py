@@ -9,17 +9,14 @@ from typing import Any
 import yaml
 from pathology.contracts.errors import RequestError
 
-from pipelines.tasks.common import Task
-from pipelines.tasks.lizard import LizardTask
-from pipelines.tasks.mhist import MhistTask
-from pipelines.tasks.msi import MsiTask
+from pipelines.tasks import TRAIN, task_spec
+from pipelines.tasks.parameters import parameters
+from pipelines.tasks.sections import Task
 from steps.environment import Environment, Images, Network
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFINITIONS = REPOSITORY / "pipeline_definitions"
 ENVIRONMENT_VARIABLE = "PATHOLOGY_ENVIRONMENT"
-_KINDS: dict[str, type[Task]] = {"msi": MsiTask, "mhist": MhistTask, "lizard": LizardTask}
-TASKS = tuple(_KINDS)
 
 LOCAL = Environment(
     name="local",
@@ -67,32 +64,31 @@ def load_environment(given: str | None) -> Environment:
     return Environment.parse(_mapping(path, "environment"), str(given))
 
 
-def _parse_task(task: str, folder: Path) -> Task:
-    if task not in TASKS:
-        raise RequestError(f"there is no task {task!r}: choose one of {', '.join(TASKS)}")
-    path = folder / f"{task}.yaml"
-    return _KINDS[task].parse(_mapping(path, "task"), path.name)
+def _parse_task(task: str, folder: Path, kind: str) -> tuple[Task, str]:
+    spec = task_spec(task)
+    model, path = spec.pipeline(kind).model, spec.definition(folder, kind).with_suffix(".yaml")
+    return model.parse(_mapping(path, "task"), path.name), path.name
 
 
-def pipeline_name(task: str, folder: Path = DEFINITIONS) -> str:
-    """The name that a task's pipeline has in the service.
-
-    Raises:
-        RequestError: for an unknown task or a YAML that is wrong.
-    """
-    return _parse_task(task, folder).pipeline
-
-
-def load_task(task: str, env: Environment, folder: Path = DEFINITIONS) -> Task:
-    """A task's YAML, filled in for an environment, every hyperparameter checked.
+def pipeline_name(task: str, folder: Path = DEFINITIONS, kind: str = TRAIN) -> str:
+    """The name that a task's pipeline of a kind has in the service.
 
     Raises:
-        RequestError: for an unknown task, key, hyperparameter or value.
+        RequestError: for an unknown task or kind, or a YAML that is wrong.
     """
-    parsed = _parse_task(task, folder)
+    return _parse_task(task, folder, kind)[0].pipeline
+
+
+def load_task(task: str, env: Environment, folder: Path = DEFINITIONS, kind: str = TRAIN) -> Task:
+    """The YAML of a task's pipeline, filled in for an environment, every hyperparameter checked.
+
+    Raises:
+        RequestError: for an unknown task, kind, key, hyperparameter or value.
+    """
+    parsed, where = _parse_task(task, folder, kind)
     try:
-        placed = parsed.placed(env)
-        placed.check()
+        resolved = parsed.resolve_uris(env)
+        parameters(resolved)  # refuses settings that share a parameter and differ
+        return resolved
     except RequestError as error:
-        raise RequestError(f"{task}.yaml: {error}") from None
-    return placed
+        raise RequestError(f"{where}: {error}") from None

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, Task, enter, run
+from pipelines.cli import Debug, EnvironmentName, Kind, Task, enter, run
+from pipelines.tasks import TRAIN
 
 
 def delete(
     task: Task,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     yes: Annotated[bool, typer.Option("--yes", help="Yes, delete it.")] = False,
     debug: Debug = False,
@@ -24,10 +26,10 @@ def delete(
     from pipelines.service.errors import is_conflict
 
     session = enter(environment)
-    name = pipeline_name(task)
-    found = require(session, name, task)
+    name = pipeline_name(task, kind=kind)
+    pipeline = require(session, name, task)
     if not yes:
-        raise RequestError(f"this would delete pipeline {name} ({found['PipelineArn']}): say --yes to do it")
+        raise RequestError(f"this would delete pipeline {name} ({pipeline['PipelineArn']}): say --yes to do it")
     try:
         session.sagemaker.delete_pipeline(PipelineName=name)
     except ClientError as error:

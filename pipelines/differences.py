@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _NAMES = ("Name", "InputName", "ChannelName", "OutputName", "Key")
-_LONGEST = 120
+_MAX_LENGTH = 120
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
@@ -44,4 +44,4 @@ def _by_name(items: list[Any]) -> dict[Any, Any]:
 
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + "…"

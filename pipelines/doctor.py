@@ -9,9 +9,9 @@ import typer
 from pipelines.cli import Debug, EnvironmentName, Json, run, say_where
 
 if TYPE_CHECKING:
-    from pipelines.service.examination.lines import Line
-    from pipelines.service.examination.subject import Subject
-    from pipelines.tasks.common import Task
+    from pipelines.service.health.lines import Line
+    from pipelines.service.health.subject import Subject
+    from pipelines.tasks.sections import Task
     from steps.environment import Environment
 
 
@@ -22,14 +22,15 @@ def doctor(
     debug: Debug = False,
 ) -> int:
     """Examine an environment and what every task, or one, needs of it. Changes nothing; exits 1 when there is a problem."""
-    from pipelines.config import TASKS, load_environment, load_task
-    from pipelines.service.examination.examine import examine
+    from pipelines.config import load_environment, load_task
+    from pipelines.service.health.checks import run_checks
     from pipelines.tables import print_json
+    from pipelines.tasks import NAMES
 
     env = load_environment(environment)
     say_where(env)
-    tasks = {name: load_task(name, env) for name in ([task] if task else TASKS)}
-    lines = examine(_subject(env, tasks), debug)
+    tasks = {name: load_task(name, env) for name in ([task] if task else NAMES)}
+    lines = run_checks(_subject(env, tasks), debug)
     if json:
         print_json([line.as_json() for line in lines])
     else:
@@ -41,7 +42,7 @@ def _subject(env: Environment, tasks: dict[str, Task]) -> Subject:
     from pathology.contracts.storage import FolderStore, S3Store
 
     from pipelines.builder import build
-    from pipelines.service.examination.subject import Subject, job_needs, open_clients
+    from pipelines.service.health.subject import Subject, job_needs, open_clients
     from pipelines.service.session import state_folder
 
     clients = {} if env.local else open_clients(env.region)

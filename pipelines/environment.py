@@ -31,7 +31,9 @@ def environment(
     print(f"stack {facts.name}, {facts.status} (account {facts.account}, {facts.region})", file=sys.stderr)
     if facts.status == "UPDATE_ROLLBACK_COMPLETE":
         print("its last update was rolled back: the outputs are those of before", file=sys.stderr)
-    text = environment_text(facts, name or facts.name.lower()[:31], lambda place: session.client("ecr", region_name=place))
+    text = environment_text(
+        facts, name or facts.name.lower()[:31], lambda ecr_region: session.client("ecr", region_name=ecr_region)
+    )
     print(text, end="")
     return 0
 

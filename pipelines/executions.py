@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, Json, Task, enter, run
+from pipelines.cli import Debug, EnvironmentName, Json, Kind, Task, enter, run
+from pipelines.tasks import TRAIN
 
 if TYPE_CHECKING:
     from pipelines.service.executions import ExecutionState
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 def executions(
     task: Task,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
-    most: Annotated[int, typer.Option("--most", help="How many to show.", min=1)] = 20,
+    limit: Annotated[int, typer.Option("--most", help="How many to show.", min=1)] = 20,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -24,13 +26,13 @@ def executions(
     from pipelines.tables import print_json, print_table, short_time, shortened, status_text, table
 
     session = enter(environment)
-    found = recent(session, task, most)
+    states = recent(session, task, limit, kind)
     if json:
-        print_json([item.as_json() for item in found])
+        print_json([item.as_json() for item in states])
         return 0
     rows = [
         (item.identity, status_text(item.status), short_time(item.started), _given_name(item), shortened(item.reason))
-        for item in found
+        for item in states
     ]
     print_table(table(("Execution", "Status", "Started", "Name", "Reason"), rows))
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from pipelines.cli import Debug, EnvironmentName, Json, Task, run
+from pipelines.cli import Debug, EnvironmentName, Json, Kind, Task, run
+from pipelines.tasks import TRAIN
+from steps.shapes import Definition
 
 _SHAPES = {
     "Processing": '{name}["{name}"]',
@@ -16,7 +17,7 @@ _SHAPES = {
 }
 
 
-def arrows(definition: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+def arrows(definition: Definition) -> Iterator[tuple[str, str, str | None]]:
     """From, to, answer: for every step that another waits for; the answer is ``yes`` or ``no`` out of a condition."""
     from pipelines.checks.expressions import all_steps
     from pipelines.checks.graph import edges
@@ -26,13 +27,13 @@ def arrows(definition: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
         for key, answer in (("IfSteps", "yes"), ("ElseSteps", "no")):
             answers.update({(step["Name"], inner["Name"]): answer for inner in step.get("Arguments", {}).get(key, [])})
     needs = edges(definition)
-    for name, found in needs.items():
-        gates = [gate for gate in found if (gate, name) in answers]
-        for source in gates or _direct(list(found), needs):
+    for name, needed in needs.items():
+        gates = [gate for gate in needed if (gate, name) in answers]
+        for source in gates or _direct(list(needed), needs):
             yield source, name, answers.get((source, name))
 
 
-def mermaid(definition: dict[str, Any]) -> str:
+def mermaid(definition: Definition) -> str:
     """The flowchart."""
     from pipelines.checks.expressions import all_steps
 
@@ -46,14 +47,15 @@ def _direct(sources: list[str], needs: dict[str, dict[str, None]]) -> list[str]:
     """Sources that no other source waits for already: the arrows that say something."""
 
     def before(name: str) -> set[str]:
-        found = set(needs[name])
-        return found.union(*(before(source) for source in needs[name]))
+        ancestors = set(needs[name])
+        return ancestors.union(*(before(source) for source in needs[name]))
 
     return [source for source in sources if not any(source in before(other) for other in sources if other != source)]
 
 
 def graph(
     task: Task,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     json: Json = False,
     debug: Debug = False,
@@ -62,13 +64,13 @@ def graph(
     from pipelines.config import load_environment, load_task
 
     env = load_environment(environment)
-    settings = load_task(task, env)
+    settings = load_task(task, env, kind=kind)
 
     from pipelines.builder import build
     from pipelines.checks.expressions import all_steps
     from pipelines.tables import print_json
 
-    definition = build(task, settings, env).definition
+    definition = build(task, settings, env, kind).definition
     if json:
         print_json(
             {

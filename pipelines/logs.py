@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, Json, OwnTask, enter, run
+from pipelines.cli import Debug, EnvironmentName, Json, Kind, OptionalTask, enter, run
+from pipelines.tasks import TRAIN
 
 
 def logs(
@@ -14,7 +15,8 @@ def logs(
     execution: Annotated[
         str, typer.Option("--execution", help="Its id or ARN; the latest when left out.", show_default=False)
     ] = "latest",
-    task: OwnTask = None,
+    task: OptionalTask = None,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the step has ended.")] = False,
     json: Json = False,
@@ -26,7 +28,7 @@ def logs(
     from pipelines.tables import print_json
 
     session = enter(environment)
-    for line in lines_of(session, find(session, task, execution), step, follow=follow):
+    for line in lines_of(session, find(session, task, execution, kind), step, follow=follow):
         if json:
             print_json(line.as_json(), indent=None)
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pipelines.cli import Debug, EnvironmentName, ExecutionName, Json, OwnTask, enter, run
+from pipelines.cli import Debug, EnvironmentName, ExecutionName, Json, Kind, OptionalTask, enter, run
+from pipelines.tasks import TRAIN
 
 
 def metrics(
     execution: ExecutionName = "latest",
-    task: OwnTask = None,
+    task: OptionalTask = None,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     json: Json = False,
     debug: Debug = False,
@@ -16,12 +18,12 @@ def metrics(
     from pathology.contracts.errors import DataError
 
     from pipelines.scores import print_scores
-    from pipelines.service.executions import find, look
+    from pipelines.service.executions import find, get_state
     from pipelines.service.results import evaluation_folder, read_evaluation
     from pipelines.tables import print_json
 
     session = enter(environment)
-    state = look(session, find(session, task, execution))
+    state = get_state(session, find(session, task, execution, kind))
     folder = evaluation_folder(session, state)
     if folder is None:
         raise DataError(f"execution {state.identity} ({state.status}) has no evaluation: no evaluation step has succeeded in it")

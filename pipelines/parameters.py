@@ -15,8 +15,9 @@ from pathology.contracts.uris import Uri
 from pipelines.checks.settings import defaults, setting_problems
 from pipelines.checks.volumes import volume_problems
 from pipelines.config import read_yaml
+from steps.shapes import Definition, ParameterDeclaration, ParameterValues
 
-_LONGEST = 1024
+_MAX_LENGTH = 1024
 
 
 def parse_parameters(given: Sequence[str]) -> dict[str, str]:
@@ -42,7 +43,7 @@ def read_params_file(path: Path | None) -> dict[str, str]:
     """
     if path is None:
         return {}
-    content = read_yaml(path, "file of parameters", yaml.BaseLoader)  # every value as it is written: 0123 is no number there
+    content = read_yaml(path, "file of parameters", yaml.BaseLoader)  # every value as it is written: 0123 is not a number there
     if isinstance(content, list) and all(isinstance(item, dict) and set(item) == {"Name", "Value"} for item in content):
         content = {item["Name"]: item["Value"] for item in content}
     if not isinstance(content, dict):
@@ -53,7 +54,7 @@ def read_params_file(path: Path | None) -> dict[str, str]:
     return content
 
 
-def check_parameters(definition: dict[str, Any], values: dict[str, str]) -> dict[str, str]:
+def check_parameters(definition: Definition, values: dict[str, str]) -> dict[str, str]:
     """``values`` checked against the definition, a folder's URI without the slash at its end: a graph may join one to it.
 
     Raises:
@@ -73,10 +74,10 @@ def _plain(value: str, default: str) -> str:
     return value.rstrip("/") if "://" in default else value
 
 
-def _typed(parameter: dict[str, Any], value: str) -> Any:
+def _typed(parameter: ParameterDeclaration, value: str) -> Any:
     name, kind = parameter["Name"], parameter["Type"]
-    if len(value) > _LONGEST:
-        raise RequestError(f"--param {name}: the value has {len(value)} characters, over the service's {_LONGEST}")
+    if len(value) > _MAX_LENGTH:
+        raise RequestError(f"--param {name}: the value has {len(value)} characters, over the service's {_MAX_LENGTH}")
     try:
         match kind:
             case "Integer":
@@ -88,11 +89,11 @@ def _typed(parameter: dict[str, Any], value: str) -> Any:
     choices = parameter.get("EnumValues")
     if choices and value not in choices:
         raise RequestError(f"--param {name}={value}: choose one of {', '.join(choices)}")
-    _placed(name, value, str(parameter.get("DefaultValue", "")))
+    _check_scheme(name, value, str(parameter.get("DefaultValue", "")))
     return value
 
 
-def _placed(name: str, value: str, default: str) -> None:
+def _check_scheme(name: str, value: str, default: str) -> None:
     """A URI stays on the kind of storage that the graph was built for: EFS is mounted by a channel, S3 is read by a job."""
     if "://" not in default or value == NOT_GIVEN:
         return
@@ -105,12 +106,12 @@ def _placed(name: str, value: str, default: str) -> None:
         )
 
 
-def _problems(definition: dict[str, Any], values: dict[str, Any]) -> list[tuple[str, str]]:
+def _problems(definition: Definition, values: ParameterValues) -> list[tuple[str, str]]:
     return [*setting_problems(definition, values), *volume_problems(definition, values)]
 
 
-def _ranges(definition: dict[str, Any], values: dict[str, Any]) -> None:
-    # What is wrong without them too is no fault of the values: the pipeline may have been deployed from other code than this.
+def _ranges(definition: Definition, values: ParameterValues) -> None:
+    # What is wrong without them too is not a fault of the values: the pipeline may have been deployed from other code than this.
     before = set(_problems(definition, defaults(definition)))
     for step, fault in _problems(definition, values):
         if (step, fault) not in before:

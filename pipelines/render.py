@@ -16,22 +16,24 @@ def render(
 ) -> int:
     """Write the definitions that reviewers read. They have <code> in place of code hashes."""
     from pipelines.builder import build
-    from pipelines.config import DEFINITIONS, TASKS, load_environment, load_task
+    from pipelines.config import DEFINITIONS, load_environment, load_task
+    from pipelines.tasks import NAMES, task_spec
 
     env = load_environment("example")
     stale = []
-    for name in [task] if task else TASKS:
-        text = build(name, load_task(name, env), env).rendered
-        path = DEFINITIONS / f"{name}.json"
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            print(f"{path.name} is up to date")
-            continue
-        stale.append(path.name)
-        if check:
-            print(f"{path.name} is stale: run python -m pipelines.render")
-        else:
-            path.write_text(text, encoding="utf-8")
-            print(f"{path.name} written")
+    for spec in map(task_spec, [task] if task else NAMES):
+        for kind in spec.pipelines:
+            text = build(spec.name, load_task(spec.name, env, kind=kind), env, kind).rendered
+            path = spec.definition(DEFINITIONS, kind).with_suffix(".json")
+            if path.is_file() and path.read_text(encoding="utf-8") == text:
+                print(f"{path.name} is up to date")
+                continue
+            stale.append(path.name)
+            if check:
+                print(f"{path.name} is stale: run python -m pipelines.render")
+            else:
+                path.write_text(text, encoding="utf-8")
+                print(f"{path.name} written")
     return 1 if check and stale else 0
 
 

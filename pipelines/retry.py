@@ -1,4 +1,4 @@
-"""``python -m pipelines.retry --task msi``: go on with an execution that failed or was stopped."""
+"""``python -m pipelines.retry --task msi``: resume an execution that failed or was stopped."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, ExecutionName, OwnTask, enter, run
+from pipelines.cli import Debug, EnvironmentName, ExecutionName, Kind, OptionalTask, enter, run
+from pipelines.tasks import TRAIN
 
 
 def retry(
     execution: ExecutionName = "latest",
-    task: OwnTask = None,
+    task: OptionalTask = None,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     parallelism: Annotated[
         int | None, typer.Option("--parallelism", help="Steps that may run at once, at most.", min=1, show_default=False)
@@ -26,7 +28,7 @@ def retry(
     from pipelines.service.following import follow_to_the_end
 
     session = enter(environment)
-    arn = find(session, task, execution)
+    arn = find(session, task, execution, kind)
     status = describe(session, arn)["PipelineExecutionStatus"]
     if status not in ("Failed", "Stopped"):
         raise RequestError(f"execution {arn} is {status}: only one that failed or was stopped is retried")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.tables import print_table, table
+from pipelines.tasks import NAMES, task_spec
 
 _STUDIO_NAMES = {"auroc": "auc", "sensitivity": "true_positive_rate", "specificity": "true_negative_rate"}
 """Model Monitor's names of scores that the report calls as pathologists do."""
@@ -20,17 +21,6 @@ _SAME = {
 _MULTICLASS = "multiclass_classification_metrics"
 _CONSTANT = "_best_constant_classifier"
 
-TITLES = {
-    "bpq": "bPQ",
-    "detection_f1": "detection F1",
-    "dice": "Dice",
-    "aji": "AJI",
-    "mpq": "mPQ",
-    "mpq_plus": "mPQ+",
-    "r2": "R²",
-}
-"""Scores of nuclei as the literature writes them."""
-
 
 @dataclass(frozen=True)
 class Score:
@@ -38,7 +28,7 @@ class Score:
 
     name: str
     value: float
-    standard_deviation: float | None
+    std: float | None
     low: float | None
     high: float | None
 
@@ -53,17 +43,17 @@ def scores(evaluation: dict[str, Any]) -> list[Score]:
         if isinstance(leaf, dict) and "value" in leaf
     }
     intervals = evaluation.get("pathology", {}).get("intervals", {})
-    found = []
+    result = []
     for name, interval in intervals.items():
         leaf = measures.pop(_STUDIO_NAMES.get(name, name), {})
-        found.append(Score(name, interval["value"], leaf.get("standard_deviation"), interval["low"], interval["high"]))
+        result.append(Score(name, interval["value"], leaf.get("standard_deviation"), interval["low"], interval["high"]))
     covered = {*(_STUDIO_NAMES.get(name, name) for name in intervals), *measures}
-    found += [
+    result += [
         Score(_of_class(name) if _MULTICLASS in evaluation else name, leaf["value"], leaf.get("standard_deviation"), None, None)
         for name, leaf in measures.items()
         if _SAME.get(name) not in covered
     ]
-    return found
+    return result
 
 
 def _of_class(name: str) -> str:
@@ -75,29 +65,53 @@ def _of_class(name: str) -> str:
 
 def remarks(evaluation: dict[str, Any]) -> Iterator[str]:
     """How much was scored, and what to be careful about."""
-    own = evaluation.get("pathology", {})
-    if "n" in own:
-        positives = f", {own['positives']} of them positive" if "positives" in own else ""
-        nuclei = f" patches of {own['sources']} source images with {own['nuclei']} nuclei" if "nuclei" in own else ""
-        threshold = f"; threshold {own['threshold']:.3f}" if "threshold" in own else ""
-        yield f"n = {own['n']}{nuclei}{positives}{threshold}"
-    yield from (f"caution: {caution}" for caution in own.get("cautions", []))
+    block = evaluation.get("pathology", {})
+    if "n" in block:
+        positives = f", {block['positives']} of them positive" if "positives" in block else ""
+        nuclei = f" patches of {block['sources']} source images with {block['nuclei']} nuclei" if "nuclei" in block else ""
+        threshold = f"; threshold {block['threshold']:.3f}" if "threshold" in block else ""
+        yield f"n = {block['n']}{nuclei}{positives}{threshold}"
+    yield from (f"warning: {warning}" for warning in warnings(evaluation))
 
 
-def title(name: str) -> str:
-    """A score's name for people."""
-    return TITLES.get(name) or re.sub(r"(?<=\d)_(?=\d)", ".", name).replace("_", " ")
+def warnings(evaluation: dict[str, Any]) -> list[str]:
+    """What a reader must know before believing a number; evaluations of before 0.2 call it cautions."""
+    block = evaluation.get("pathology", {})
+    return list(block.get("warnings", block.get("cautions", [])))
+
+
+def titles(evaluation: dict[str, Any]) -> Mapping[str, str]:
+    """The titles of the measures of the task that was evaluated; none for a task that this code does not know."""
+    name = evaluation.get("pathology", {}).get("task")
+    return task_spec(name).titles if name in NAMES else {}
+
+
+def headline(evaluation: dict[str, Any]) -> list[str]:
+    """The measures that a summary gives: those of the task's headline, all of a task that this code does not know."""
+    block = evaluation.get("pathology", {})
+    intervals = block.get("intervals", {})
+    return (
+        [name for name in task_spec(block["task"]).headline if name in intervals]
+        if block.get("task") in NAMES
+        else list(intervals)
+    )
+
+
+def title(name: str, known: Mapping[str, str]) -> str:
+    """A score's name for people; ``known`` are those of :func:`titles`."""
+    return known.get(name) or re.sub(r"(?<=\d)_(?=\d)", ".", name).replace("_", " ")
 
 
 def print_scores(evaluation: dict[str, Any]) -> None:
     """The table, and what goes with it."""
+    known = titles(evaluation)
     level = evaluation.get("pathology", {}).get("confidence")
     bounds = f"{level:.0%} interval" if level else "Interval"
     rows = [
         (
-            title(score.name),
+            title(score.name, known),
             f"{score.value:.3f}",
-            "" if score.standard_deviation is None else f"{score.standard_deviation:.3f}",
+            "" if score.std is None else f"{score.std:.3f}",
             "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}",
         )
         for score in scores(evaluation)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.cli import Debug, EnvironmentName, ExecutionName, Json, OwnTask, enter, run
+from pipelines.cli import Debug, EnvironmentName, ExecutionName, Json, Kind, OptionalTask, enter, run
+from pipelines.tasks import TRAIN
 
 if TYPE_CHECKING:
     from pipelines.service.overview import Overview
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 def show(
     execution: ExecutionName = "latest",
-    task: OwnTask = None,
+    task: OptionalTask = None,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     json: Json = False,
     debug: Debug = False,
@@ -24,32 +26,32 @@ def show(
     from pipelines.tables import print_json
 
     session = enter(environment)
-    found = overview(session, find(session, task, execution))
+    details = overview(session, find(session, task, execution, kind))
     if json:
-        print_json(found.as_json())
+        print_json(details.as_json())
     else:
-        _print(session, found)
+        _print(session, details)
     return 0
 
 
-def _print(session: Session, found: Overview) -> None:
+def _print(session: Session, details: Overview) -> None:
     from pathology.contracts.uris import Uri
 
     from pipelines.service.following import ending
-    from pipelines.service.results import place, summary
+    from pipelines.service.results import location, summary
     from pipelines.tables import print_table, short_time, steps_table, table
 
-    state = found.state
+    state = details.state
     print(state.arn)
     print(f"{state.name}, started {short_time(state.started)}, {state.seconds} s")
-    parameters = [(name, "given" if name in found.given else "default", value) for name, value in found.parameters.items()]
+    parameters = [(name, "given" if name in details.given else "default", value) for name, value in details.parameters.items()]
     print_table(table(("Parameter", "", "Value"), parameters, title="\nParameters"))
     print_table(steps_table(state.steps, title="\nSteps"))
     print("\nOutputs")
-    for step, named in found.outputs.items():
+    for step, named in details.outputs.items():
         for name, uri in named.items():
-            print(f"{step} {name}: {place(session, Uri.parse(uri))}")  # in one piece, to be copied
-    metrics = [(step, name, f"{value:.4g}") for step, named in found.log_metrics.items() for name, value in named.items()]
+            print(f"{step} {name}: {location(session, Uri.parse(uri))}")  # in one piece, to be copied
+    metrics = [(step, name, f"{value:.4g}") for step, named in details.log_metrics.items() for name, value in named.items()]
     if metrics:
         print_table(table(("Step", "Last value of", ""), metrics, title="\nMetrics in logs"))
     print()

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, Task, enter, run
+from pipelines.cli import Debug, EnvironmentName, Kind, Task, enter, run
+from pipelines.tasks import TRAIN
 
 
 def start(
     task: Task,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     param: Annotated[list[str] | None, typer.Option("--param", help="NAME=VALUE, as often as needed.")] = None,
     params_file: Annotated[
@@ -40,14 +42,16 @@ def start(
     from pipelines.parameters import parse_parameters, read_params_file
     from pipelines.service.deployment import require
     from pipelines.service.following import follow_to_the_end
-    from pipelines.service.starting import Wish, request
+    from pipelines.service.starting import StartRequest, request
 
     session = enter(environment)
-    pipeline = require(session, pipeline_name(task), task)
+    pipeline = require(session, pipeline_name(task, kind=kind), task)
     given = {**read_params_file(params_file), **parse_parameters(param or [])}
     steps = [step for text in only or [] for step in text.split(",") if step]
-    wish = Wish(task=task, values=given, name=name, parallelism=parallelism, only=steps, source=source, token=token)
-    arn = session.sagemaker.start_pipeline_execution(**request(session, pipeline, wish))["PipelineExecutionArn"]
+    start_request = StartRequest(
+        task=task, values=given, name=name, parallelism=parallelism, only=steps, source=source, token=token
+    )
+    arn = session.sagemaker.start_pipeline_execution(**request(session, pipeline, start_request))["PipelineExecutionArn"]
     print(f"execution {arn}", flush=True)
     return follow_to_the_end(session, arn) if wait else 0
 

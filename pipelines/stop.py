@@ -6,31 +6,33 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, ExecutionName, OwnTask, enter, run
+from pipelines.cli import Debug, EnvironmentName, ExecutionName, Kind, OptionalTask, enter, run
+from pipelines.tasks import TRAIN
 
 
 def stop(
     execution: ExecutionName = "latest",
-    task: OwnTask = None,
+    task: OptionalTask = None,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = True,
     debug: Debug = False,
 ) -> int:
-    """Stop an execution and its jobs. What has succeeded stays, and pipelines.retry goes on from there."""
+    """Stop an execution and its jobs. What has succeeded stays, and pipelines.retry resumes from there."""
     from pathology.contracts.errors import RequestError
 
     from pipelines.service.executions import ENDED, describe, find
-    from pipelines.service.following import looks
+    from pipelines.service.following import poll_states
 
     session = enter(environment)
-    arn = find(session, task, execution)
+    arn = find(session, task, execution, kind)
     status = describe(session, arn)["PipelineExecutionStatus"]
     if status in ENDED:
         raise RequestError(f"execution {arn} has ended already: {status}")
     session.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
     print(f"stopping {arn}", flush=True)
     if wait:
-        *_, state = looks(session, arn)
+        *_, state = poll_states(session, arn)
         print(f"execution {state.status}{': ' + state.reason if state.reason else ''}")
     return 0
 

@@ -24,7 +24,7 @@ _COLOURS = {
     "Executing": "cyan",
     "Starting": "cyan",
 }
-_LONGEST_REASON = 40
+_MAX_REASON = 40
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:
@@ -62,7 +62,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: S
 def shortened(reason: str | None) -> str:
     """As much of a reason as a table has room for: two lines in 80 columns."""
     text = reason or ""
-    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
+    return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
 
 
 def print_table(view: Table) -> None:
@@ -89,7 +89,7 @@ def steps_table(steps: Iterable[StepState], title: str = "") -> Table:
     return table(columns, rows, right=("Seconds", "Tries"), title=title)
 
 
-def _link(place: str | None) -> Text:
-    if place is None:
+def _link(location: str | None) -> Text:
+    if location is None:
         return Text("")
-    return Text("log", style=f"link {place if '://' in place else Path(place).as_uri()}")
+    return Text("log", style=f"link {location if '://' in location else Path(location).as_uri()}")

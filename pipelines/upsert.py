@@ -8,23 +8,25 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, Task, run, say_where
+from pipelines.cli import Debug, EnvironmentName, Kind, Task, run, say_where
+from pipelines.tasks import TRAIN
 
 
 def _commit() -> dict[str, str]:
     """The git commit as a tag; nothing outside a checkout."""
-    found = subprocess.run(
+    result = subprocess.run(
         ["git", "rev-parse", "HEAD"],  # noqa: S607
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    return {"git-commit": found.stdout.strip()} if found.returncode == 0 else {}
+    return {"git-commit": result.stdout.strip()} if result.returncode == 0 else {}
 
 
 def upsert(
     task: Task,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the definition; change nothing, call nothing.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Print what would change. Exit 0: nothing, 1: something.")] = False,
@@ -35,15 +37,15 @@ def upsert(
 
     env = load_environment(environment)
     say_where(env)
-    settings = load_task(task, env)
+    settings = load_task(task, env, kind=kind)
 
     from pipelines.builder import build  # imports the SDK, which takes seconds: a wrong request is refused before
     from pipelines.checks.definition import refuse_faulty
 
-    built = build(task, settings, env)
-    refuse_faulty(built.name, built.definition)
+    compiled = build(task, settings, env, kind)
+    refuse_faulty(compiled.name, compiled.definition)
     if dry_run:
-        print(built.text)
+        print(compiled.text)
         return 0
 
     from pipelines.differences import differences
@@ -52,17 +54,17 @@ def upsert(
 
     session = open_session(env)
     if diff:
-        now = deployed(session, built.name)
+        now = deployed(session, compiled.name)
         if now is None:
-            print(f"pipeline {built.name} is not there yet: an upsert would create it")
+            print(f"pipeline {compiled.name} is not there yet: an upsert would create it")
             return 1
-        lines = list(differences(now["Definition"], built.definition))
-        print("\n".join(lines) if lines else f"pipeline {built.name} is the same")
+        lines = list(differences(now["Definition"], compiled.definition))
+        print("\n".join(lines) if lines else f"pipeline {compiled.name} is the same")
         return 1 if lines else 0
-    done = upsert(session, built, _commit())
-    print(f"pipeline {built.name} {done.pipeline} ({done.arn})")
+    done = upsert(session, compiled, _commit())
+    print(f"pipeline {compiled.name} {done.pipeline} ({done.arn})")
     group = "created" if done.group_created else "is there"
-    print(f"model package group {built.group} {group}; {done.uploaded} code archives uploaded")
+    print(f"model package group {compiled.group} {group}; {done.uploaded} code archives uploaded")
     return 0
 
 

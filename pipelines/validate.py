@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pipelines.cli import Debug, EnvironmentName, Json, Task, run, say_where
+from pipelines.cli import Debug, EnvironmentName, Json, Kind, Task, run, say_where
+from pipelines.tasks import TRAIN
 
 
 def validate(
     task: Task,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     json: Json = False,
     debug: Debug = False,
@@ -16,20 +18,20 @@ def validate(
 
     env = load_environment(environment)
     say_where(env)
-    settings = load_task(task, env)
+    settings = load_task(task, env, kind=kind)
 
     from pipelines.builder import build
     from pipelines.checks.definition import check
     from pipelines.tables import print_json
 
-    built = build(task, settings, env)
-    problems = check(built.name, built.definition)
+    compiled = build(task, settings, env, kind)
+    problems = check(compiled.name, compiled.definition)
     if json:
         print_json([{"where": problem.where, "what": problem.what} for problem in problems])
         return 2 if problems else 0
     for problem in problems:
         print(problem)
-    print(f"{built.name}: {f'{len(problems)} problems' if problems else 'valid'}")
+    print(f"{compiled.name}: {f'{len(problems)} problems' if problems else 'valid'}")
     return 2 if problems else 0
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pipelines.cli import Debug, EnvironmentName, ExecutionName, Json, OwnTask, enter, run
+from pipelines.cli import Debug, EnvironmentName, ExecutionName, Json, Kind, OptionalTask, enter, run
+from pipelines.tasks import TRAIN
 
 
 def watch(
     execution: ExecutionName = "latest",
-    task: OwnTask = None,
+    task: OptionalTask = None,
+    kind: Kind = TRAIN,
     environment: EnvironmentName = None,
     json: Json = False,
     debug: Debug = False,
@@ -17,7 +19,7 @@ def watch(
     from pipelines.service.following import follow, follow_to_the_end
 
     session = enter(environment)
-    arn = find(session, task, execution)
+    arn = find(session, task, execution, kind)
     if json:
         return follow(session, arn, as_json=True).exit_code
     return follow_to_the_end(session, arn)

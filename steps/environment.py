@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Literal
 
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings import Settings
+from pathology.contracts.settings import Settings, setting
 from pathology.contracts.uris import Uri
 from pydantic import AfterValidator, Field
 
@@ -57,11 +57,11 @@ class Environment(Settings):
     kms_key: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
 
-    def place(self, text: str) -> str:
+    def expand_uri(self, text: str) -> str:
         """Fill ``{bucket}`` and ``{file_system}`` in a URI.
 
         Raises:
-            RequestError: for another placeholder or a result that is no URI.
+            RequestError: for another placeholder or a result that is not a valid URI.
         """
         try:
             filled = text.format(bucket=self.bucket, file_system=self.file_system)
@@ -105,6 +105,8 @@ def has_local_storage(instance_type: str) -> bool:
 class Registration(Settings):
     """The group that versions go into, their first status, and where they may be deployed."""
 
-    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")]
-    approval: Literal["PendingManualApproval", "Approved", "Rejected"] = "PendingManualApproval"
-    instance_types: Annotated[tuple[str, ...], Field(min_length=1)]
+    group: str = setting(..., "Model package group, which upsert makes.", pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")
+    approval: Literal["PendingManualApproval", "Approved", "Rejected"] = setting(
+        "PendingManualApproval", "First status of a model version.", parameter="ModelApprovalStatus"
+    )
+    instance_types: tuple[str, ...] = setting(..., "Instance types that a version may be deployed on.", min_length=1)

@@ -9,8 +9,11 @@ from steps.request import RequestStep
 from steps.sdk import ConditionGreaterThanOrEqualTo, ConditionStep, FailStep, Join
 
 
-def fail(name: str, metric: str, scores: Job, path: str, threshold: Any) -> FailStep:
-    """Ends the execution as failed: ``AUROC 0.71 is below the threshold 0.8; …``."""
+def quality_gate(
+    name: str, metric: str, scores: Job, path: str, threshold: Any, *, then: RequestStep, below: str
+) -> ConditionStep:
+    """``then`` when the value at ``path`` in the report of ``scores`` is at least ``threshold``; else the step ``below`` ends the
+    execution as failed: ``AUROC 0.71 is below the threshold 0.8; …``."""
     message = Join(
         on="",
         values=[
@@ -23,12 +26,8 @@ def fail(name: str, metric: str, scores: Job, path: str, threshold: Any) -> Fail
             ".",
         ],
     )
-    return FailStep(name, error_message=message, description=f"Ends the execution: {metric} is below the threshold.")
-
-
-def quality_gate(name: str, scores: Job, path: str, threshold: Any, *, then: RequestStep, otherwise: FailStep) -> ConditionStep:
-    """``then`` when the value at ``path`` in the report of ``scores`` is at least ``threshold``, else ``otherwise``."""
+    fail = FailStep(below, error_message=message, description=f"Ends the execution: {metric} is below the threshold.")
     condition = ConditionGreaterThanOrEqualTo(left=scores.value(path), right=threshold)
     return ConditionStep(
-        name, conditions=[condition], if_steps=[then], else_steps=[otherwise], description="Is the model good enough to register?"
+        name, conditions=[condition], if_steps=[then], else_steps=[fail], description="Is the model good enough to register?"
     )

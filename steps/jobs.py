@@ -8,14 +8,14 @@ from functools import cache
 from typing import Any
 
 from pathology.contracts.code import Code, command_code
-from pathology.contracts.settings import as_string
+from pathology.contracts.settings import as_string, variable_of
 
 from steps.environment import Environment, Resources, TrainingResources, has_local_storage
 from steps.placement import Source, channel, processing_input
 from steps.request import CACHED, RequestStep
 from steps.sdk import ExecutionVariables, Join, JsonGet, PropertyFile, StepTypeEnum
+from steps.shapes import Cluster, ProcessingOutput, Request, Value
 
-HYPERPARAMETER_PREFIX = "SM_HP_"
 ENTRY_POINT = ["pathology-run"]
 TORCHRUN = {"PATHOLOGY_TORCHRUN": "true"}
 """Lets ``pathology-run`` start the command in a process for every GPU of every host. A variable and no argument: a job's only
@@ -65,7 +65,7 @@ class Job:
         return self.step.properties.ModelArtifacts.S3ModelArtifacts
 
 
-def _values(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+def _values(hyperparameters: Mapping[str, Any]) -> dict[str, Value]:
     """Hyperparameters as the service takes them: strings, or variables that resolve to strings."""
     return {name: value.to_string() if hasattr(value, "expr") else as_string(value) for name, value in hyperparameters.items()}
 
@@ -77,8 +77,8 @@ def processing(
     resources: Resources,
     *,
     image: str | None = None,
-    instance_type: Any = None,
-    instance_count: Any = None,
+    instance_type: Value = None,
+    instance_count: Value = None,
     inputs: Mapping[str, Source],
     outputs: Sequence[str] = (),
     report: tuple[str, str] | None = None,
@@ -95,8 +95,8 @@ def processing(
     what no input shows.
     """
     where = {output: run_folder(env, name, output) for output in outputs}
-    variables = {HYPERPARAMETER_PREFIX + key.replace("-", "_").upper(): value for key, value in _values(hyperparameters).items()}
-    request: dict[str, Any] = {
+    variables = {variable_of(key): value for key, value in _values(hyperparameters).items()}
+    request: Request = {
         "AppSpecification": {
             "ImageUri": image or env.images.training,
             "ContainerEntrypoint": ENTRY_POINT,
@@ -134,8 +134,8 @@ def training(
     resources: TrainingResources,
     *,
     image: str | None = None,
-    instance_type: Any = None,
-    instance_count: Any = None,
+    instance_type: Value = None,
+    instance_count: Value = None,
     channels: Mapping[str, Source],
     streamed: Sequence[str] = (),
     hyperparameters: Mapping[str, Any],
@@ -158,7 +158,7 @@ def training(
     if metrics:
         algorithm["MetricDefinitions"] = [dict(metric) for metric in metrics]
     stopping = {"MaxRuntimeInSeconds": resources.max_runtime_minutes * 60}
-    request: dict[str, Any] = {
+    request: Request = {
         "AlgorithmSpecification": algorithm,
         **({"Environment": TORCHRUN} if distributed else {}),
         "HyperParameters": _values(hyperparameters),
@@ -175,7 +175,7 @@ def training(
     if resources.spot:
         request["EnableManagedSpotTraining"] = True
         stopping["MaxWaitTimeInSeconds"] = max(resources.max_wait_minutes, resources.max_runtime_minutes) * 60
-        # One place for all executions: the job keys its checkpoints by content, and the place is part of the cache key.
+        # One prefix for all executions: the job keys its checkpoints by content, and the prefix is part of the cache key.
         request["CheckpointConfig"] = {"S3Uri": f"s3://{env.bucket}/checkpoints/{name}"}
     step = RequestStep(
         name,
@@ -188,7 +188,7 @@ def training(
     return Job(step, command)
 
 
-def _output(name: str, uri: Any) -> dict[str, Any]:
+def _output(name: str, uri: Value) -> ProcessingOutput:
     local = f"/opt/ml/processing/output/{name}"
     return {"OutputName": name, "S3Output": {"S3Uri": uri, "LocalPath": local, "S3UploadMode": "EndOfJob"}}
 
@@ -197,14 +197,16 @@ def _vpc(env: Environment) -> dict[str, list[str]]:
     return {"SecurityGroupIds": list(env.network.security_groups), "Subnets": list(env.network.subnets)}
 
 
-def _cluster(env: Environment, resources: Resources, instance_type: Any, instance_count: Any) -> dict[str, Any]:
+def _cluster(env: Environment, resources: Resources, instance_type: Value, instance_count: Value) -> Cluster:
     """The instances of a job: a run's parameters where it has them, else the task's own."""
-    return {
+    cluster: Cluster = {
         "InstanceType": resources.instance_type if instance_type is None else instance_type,
         "InstanceCount": resources.instance_count if instance_count is None else instance_count,
         "VolumeSizeInGB": resources.volume_gb,
-        **({"VolumeKmsKeyId": env.kms_key} if env.kms_key and not has_local_storage(resources.instance_type) else {}),
     }
+    if env.kms_key and not has_local_storage(resources.instance_type):
+        cluster["VolumeKmsKeyId"] = env.kms_key
+    return cluster
 
 
 def _output_key(env: Environment) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One place that turns a URI, or another step's output, into a Processing input or a Training channel."""
+"""One module that turns a URI, or another step's output, into a Processing input or a Training channel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pathology.contracts.errors import RequestError
 from pathology.contracts.uris import Uri
+
+from steps.shapes import Channel, DataSource, ProcessingInput
 
 EFS_ROOTS = ("models", "datasets", "features")
 """The folders that the stack makes on the file system; a mount fails when its folder does not exist yet."""
@@ -45,7 +47,7 @@ Source = Any
 """A URI as text, a pipeline variable that will be one, or a :class:`Mount`."""
 
 
-def processing_input(step: str, name: str, source: Source) -> dict[str, Any]:
+def processing_input(step: str, name: str, source: Source) -> ProcessingInput:
     """A ProcessingInput at ``/opt/ml/processing/input/<name>``.
 
     Raises:
@@ -69,11 +71,11 @@ def processing_input(step: str, name: str, source: Source) -> dict[str, Any]:
     }
 
 
-def channel(name: str, source: Source, *, stream: bool = False) -> dict[str, Any]:
+def channel(name: str, source: Source, *, stream: bool = False) -> Channel:
     """A Training channel: a file system's folder for a Mount, else S3 (``stream``: read as needed, not copied first)."""
     if isinstance(source, Mount):
         root = source.root
-        data_source = {
+        data_source: DataSource = {
             "FileSystemDataSource": {
                 "FileSystemId": root.root,
                 "FileSystemType": "EFS",

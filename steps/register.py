@@ -11,12 +11,13 @@ from steps.environment import Environment, Registration
 from steps.jobs import Job
 from steps.request import RequestStep
 from steps.sdk import Join, StepTypeEnum
+from steps.shapes import ModelFolder, Request, Value
 
 
 def register(
     name: str,
     env: Environment,
-    place: Registration,
+    registration: Registration,
     model: Job,
     scores: Job,
     approval: Any,
@@ -35,13 +36,13 @@ def register(
     container = {"Image": env.images.training, "ModelDataUrl": model.artefact}
     if sources:
         container["AdditionalModelDataSources"] = [_source(key, uri) for key, uri in sources.items()]
-    instances = list(place.instance_types)
+    instances = list(registration.instance_types)
     statistics = {
         "ContentType": JSON,
         "S3Uri": Join(on="/", values=[scores["evaluation"], "evaluation.json"]),
     }
-    request: dict[str, Any] = {
-        "ModelPackageGroupName": place.group,
+    request: Request = {
+        "ModelPackageGroupName": registration.group,
         "ModelPackageDescription": description,
         "ModelApprovalStatus": approval,
         "InferenceSpecification": {
@@ -59,7 +60,7 @@ def register(
     return RequestStep(name, StepTypeEnum.REGISTER_MODEL, request, description=description)
 
 
-def _source(name: str, uri: Any) -> dict[str, Any]:
+def _source(name: str, uri: Value) -> ModelFolder:
     """A folder as it lies in S3; the service knows a prefix by the slash at its end."""
     data = {"S3Uri": Join(on="", values=[uri, "/"]), "S3DataType": "S3Prefix", "CompressionType": "None"}
     return {"ChannelName": name, "S3DataSource": data}

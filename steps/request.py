@@ -20,6 +20,7 @@ from steps.sdk import (
     StepRetryPolicy,
     StepTypeEnum,
 )
+from steps.shapes import Request, StepDefinition
 
 _DESCRIBES = {
     StepTypeEnum.PROCESSING: "DescribeProcessingJobResponse",
@@ -59,7 +60,7 @@ class RequestStep(ConfigurableRetryStep):
         self,
         name: str,
         step_type: StepTypeEnum,
-        request: dict[str, Any],
+        request: Request,
         *,
         cache: CacheConfig | None = None,
         property_files: Sequence[PropertyFile] = (),
@@ -79,7 +80,7 @@ class RequestStep(ConfigurableRetryStep):
         self._properties = Properties(step_name=name, step=self, shape_name=_DESCRIBES[step_type])
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Request:
         """The request, with pipeline variables in it."""
         return self.request
 
@@ -88,9 +89,9 @@ class RequestStep(ConfigurableRetryStep):
         """The job's Describe answer, by reference."""
         return self._properties
 
-    def to_request(self) -> dict[str, Any]:
+    def to_request(self) -> StepDefinition:
         """The step as it stands in a definition."""
-        step: dict[str, Any] = super().to_request()
+        step: StepDefinition = super().to_request()
         if self.cache_config:
             step.update(self.cache_config.config)
         if self.property_files:

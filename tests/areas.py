@@ -46,9 +46,9 @@ OUTCOMES = ("passed", "failed", "skipped")
 
 def modules(area: str, slow: bool = False) -> list[str]:
     """The test modules of an area, relative to the repository and sorted; those that have slow tests alone, where ``slow``."""
-    found = sorted(path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "tests").rglob("test_*.py"))
-    own = [module for module in found if area_of(module) == area]
-    return [module for module in own if SLOW in (REPOSITORY / module).read_text()] if slow else own
+    every = sorted(path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    members = [module for module in every if area_of(module) == area]
+    return [module for module in members if SLOW in (REPOSITORY / module).read_text()] if slow else members
 
 
 def area_of(module: str) -> str:
@@ -126,15 +126,15 @@ def run(areas: list[str], slow: bool, processes: int, arguments: list[str]) -> l
 
 def ended() -> list[tuple[int, int]]:
     """Process id and exit code of every child, adopted ones too, that has ended since it was last asked."""
-    found: list[tuple[int, int]] = []
+    children: list[tuple[int, int]] = []
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return found
+            return children
         if pid == 0:
-            return found
-        found.append((pid, os.waitstatus_to_exitcode(status)))
+            return children
+        children.append((pid, os.waitstatus_to_exitcode(status)))
 
 
 def read_record(one: Running, code: int) -> dict:
@@ -145,7 +145,7 @@ def read_record(one: Running, code: int) -> dict:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of whatever the tests leave behind, where the system can."""
+    """Become the parent of all that the tests leave behind, where the system can."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

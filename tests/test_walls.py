@@ -1,13 +1,16 @@
-"""The walls of the house: authoring never imports what jobs compute with, jobs know nothing of authoring.
+"""The walls of the house: authoring never imports what jobs compute with, jobs know nothing of authoring; no task imports another,
+and nothing shared imports a task.
 
 What sources import; tests/pipelines/test_builder.py holds what is loaded at run time.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from pipelines.tasks import NAMES
 from tests.made import imported
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -15,9 +18,32 @@ HEAVY = {"torch", "torchvision", "timm", "cucim", "cupy", "h5py", "lightning", "
 CONTRACTS_MAY = set(sys.stdlib_module_names) | {"pydantic", "numpy", "scipy", "pathology"}
 
 
+def task_of(parts: Sequence[str]) -> str | None:
+    """Whose a module of ``pathology`` is, by its dotted name's parts below the package: a task's, or shared by all (None)."""
+    match parts:
+        case ["tasks" | "contracts", name, *_] if name in NAMES:
+            return name
+        case ["commands", command]:
+            return next((name for name in NAMES if name in command.split("_")), None)
+    return None
+
+
+def task_crossings(path: Path, root: Path) -> list[str]:
+    """A task's rooms are its tasks/<task>/, contracts/<task>/ and commands/<step>_<task>: imported by itself alone."""
+    mine = task_of(path.relative_to(root).with_suffix("").parts)
+    owners = {name: task_of(name.split(".")[1:]) for name in set(imported(path)) if name.startswith("pathology.")}
+    return [
+        f"{name}: is {owner}'s, and {mine or 'what is shared'} imports it"
+        for name, owner in owners.items()
+        if owner not in (None, mine)
+    ]
+
+
 def crossings(path: Path) -> list[str]:
     place = path.relative_to(REPOSITORY).parts
     found = []
+    if place[:2] == ("containers", "pathology"):
+        found += task_crossings(path, REPOSITORY / "containers" / "pathology")
     for name in set(imported(path)):
         root = name.split(".")[0]
         if place[0] in ("pipelines", "steps"):
@@ -52,3 +78,26 @@ def test_a_crossing_is_seen(tmp_path, monkeypatch):
     bad.parent.mkdir()
     bad.write_text("def f():\n    import torch\n    from pathology import wsi\n    import sagemaker\n")
     assert len(crossings(bad)) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "crossing"),
+    [
+        (
+            "tasks/msi/training.py",
+            "from pathology.tasks.mhist import artefact",
+            "pathology.tasks.mhist: is mhist's, and msi imports it",
+        ),
+        ("commands/train_lizard.py", "import pathology.contracts.msi.train", "is msi's, and lizard imports it"),
+        ("wsi/grid.py", "from pathology.contracts.msi.train import TrainMsi", "is msi's, and what is shared imports it"),
+        ("commands/serve.py", "def f():\n    import pathology.tasks.mhist.serving", "is mhist's, and what is shared imports it"),
+        ("commands/evaluate_msi.py", "from pathology.tasks.msi import serving\nfrom pathology import tasks", None),
+    ],
+)
+def test_a_crossing_between_tasks_is_seen(tmp_path, path, text, crossing):
+    module = tmp_path / path
+    module.parent.mkdir(parents=True)
+    module.write_text(text)
+    found = task_crossings(module, tmp_path)
+    assert bool(found) == (crossing is not None)
+    assert crossing is None or any(crossing in line for line in found)

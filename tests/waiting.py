@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-LONGEST = 1800.0
+MAX_WAIT_SECONDS = 1800.0
 """Seconds after which a test that waits is taken to hang. What sleeps in order to be killed sleeps longer."""
 _PAUSE = 0.02
 
@@ -20,10 +20,10 @@ def until(
     Raises:
         AssertionError: with ``what`` did not come, when it takes too long; with what ``failed()`` says, once it says something.
     """
-    deadline = time.monotonic() + LONGEST
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     while not condition():
-        said = failed()
-        assert said is None, said
+        failure = failed()
+        assert failure is None, failure
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {LONGEST:.0f} s still without {what() if callable(what) else what}")
+            raise AssertionError(f"after {MAX_WAIT_SECONDS:.0f} s still without {what() if callable(what) else what}")
         time.sleep(_PAUSE)

@@ -94,19 +94,19 @@ def _kind(content: bytes, where: str) -> str:
 
 def _png_chunks(content: bytes, where: str) -> Iterator[tuple[bytes, memoryview]]:
     """Each chunk's name and data, its checksum proven: Pillow does not look at those of the pixels."""
-    view, place = memoryview(content), len(PNG_MAGIC)
-    while place + 12 <= len(view):
-        (length,) = struct.unpack_from(">I", view, place)
-        end = place + 12 + length
+    view, offset = memoryview(content), len(PNG_MAGIC)
+    while offset + 12 <= len(view):
+        (length,) = struct.unpack_from(">I", view, offset)
+        end = offset + 12 + length
         if end > len(view):
             break
-        name = bytes(view[place + 4 : place + 8])
-        if zlib.crc32(view[place + 4 : end - 4]) != struct.unpack_from(">I", view, end - 4)[0]:
+        name = bytes(view[offset + 4 : offset + 8])
+        if zlib.crc32(view[offset + 4 : end - 4]) != struct.unpack_from(">I", view, end - 4)[0]:
             raise DataError(f"{where}: a part of the PNG is damaged (checksum of {name!r}): send the original file")
-        yield name, view[place + 8 : end - 4]
+        yield name, view[offset + 8 : end - 4]
         if name == b"IEND":
             return
-        place = end
+        offset = end
     raise DataError(f"{where}: the PNG is cut short after {len(content):,} bytes: send the whole file")
 
 
@@ -140,7 +140,7 @@ def _check_header(image: Any, kind: str, where: str) -> None:
 
 
 def _rgb(image: Any, where: str) -> np.ndarray:
-    """(H, W, 3); see-through pixels have no colour that a model could be shown.
+    """(H, W, 3); transparent pixels have no colour that a model could be shown.
 
     By strips: each of Pillow's conversions, and numpy's reading of them, would hold all the pixels once more.
     """
@@ -151,7 +151,7 @@ def _rgb(image: Any, where: str) -> np.ndarray:
         if image.has_transparency_data:
             strip = strip.convert("RGBA")
             if strip.getextrema()[3][0] < 255:
-                raise DataError(f"{where}: has see-through pixels: lay it on a background and save it without alpha")
+                raise DataError(f"{where}: has transparent pixels: lay it on a background and save it without alpha")
         pixels[top : top + rows] = np.asarray(strip.convert("RGB"))
     return pixels
 

@@ -1,6 +1,6 @@
 """A job sees names, not paths: inputs, outputs and hyperparameters by name, for both kinds of job and on a laptop.
 
-Nothing else in the package knows ``/opt/ml``. ``PATHOLOGY_ROOT`` puts another folder in its place.
+Nothing else in the package knows ``/opt/ml``. ``PATHOLOGY_ROOT`` puts another folder in its path.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pathology.contracts.errors import PathologyError, RequestError
-from pathology.contracts.settings import Settings
+from pathology.contracts.settings import Settings, hyperparameters_in
+from pathology.contracts.uris import Uri
 
 OPT_ML = "/opt/ml"
 ROOT_VARIABLE = "PATHOLOGY_ROOT"
-HYPERPARAMETER_PREFIX = "SM_HP_"
-"""Processing jobs have no hyperparameters: they get them as environment variables, ``max-tiles`` as ``SM_HP_MAX_TILES``."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -30,7 +29,8 @@ S = TypeVar("S", bound=Settings)
 class Job:
     """One host's view of a running job.
 
-    ``name`` is the job's, ``host`` one of ``hosts``; ``inputs`` and ``outputs`` map names to folders.
+    ``name`` is the job's, ``host`` one of ``hosts``; ``inputs`` and ``outputs`` map names to folders,
+    ``input_uris`` and ``output_uris`` those of a Processing job to where they lie in S3.
     """
 
     kind: Literal["processing", "training"]
@@ -41,6 +41,8 @@ class Job:
     inputs: dict[str, Path]
     outputs: dict[str, Path]
     values: dict[str, str] = field(default_factory=dict)
+    input_uris: dict[str, str] = field(default_factory=dict)
+    output_uris: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def current(cls) -> Job:
@@ -65,14 +67,16 @@ class Job:
             item["OutputName"]: _inside(root, item["S3Output"]["LocalPath"])
             for item in (config.get("ProcessingOutputConfig") or {}).get("Outputs") or []
         }
-        values = {
-            name.removeprefix(HYPERPARAMETER_PREFIX).lower().replace("_", "-"): value
-            for name, value in (config.get("Environment") or {}).items()
-            if name.startswith(HYPERPARAMETER_PREFIX)
+        input_uris = {item["InputName"]: item["S3Input"]["S3Uri"] for item in config.get("ProcessingInputs") or []}
+        output_uris = {
+            item["OutputName"]: item["S3Output"]["S3Uri"]
+            for item in (config.get("ProcessingOutputConfig") or {}).get("Outputs") or []
         }
+        values = hyperparameters_in(config.get("Environment") or {})
         name = config.get("ProcessingJobName") or os.environ.get("PROCESSING_JOB_NAME", "processing-job")
         hosts = tuple(resources.get("hosts") or ["algo-1"])
-        return cls("processing", root, name, resources.get("current_host", hosts[0]), hosts, inputs, outputs, values)
+        host = resources.get("current_host", hosts[0])
+        return cls("processing", root, name, host, hosts, inputs, outputs, values, input_uris, output_uris)
 
     @classmethod
     def _training(cls, root: Path) -> Job:
@@ -88,7 +92,7 @@ class Job:
 
     @property
     def rank(self) -> int:
-        """This host's place among the hosts, from 0."""
+        """This host's number among the hosts, from 0."""
         return self.hosts.index(self.host)
 
     @property
@@ -128,10 +132,10 @@ class Job:
         Raises:
             RequestError: when there is not exactly one.
         """
-        found = [path for path in sorted(self.input(name).rglob(f"*{suffix}")) if path.is_file()]
-        if len(found) != 1:
-            raise RequestError(f"input {name!r} should hold one {suffix or 'file'} and holds {len(found)}")
-        return found[0]
+        files = [path for path in sorted(self.input(name).rglob(f"*{suffix}")) if path.is_file()]
+        if len(files) != 1:
+            raise RequestError(f"input {name!r} should hold one {suffix or 'file'} and holds {len(files)}")
+        return files[0]
 
     def output(self, name: str) -> Path:
         """The folder of an output, made if absent.
@@ -144,6 +148,26 @@ class Job:
         self.outputs[name].mkdir(parents=True, exist_ok=True)
         return self.outputs[name]
 
+    def input_uri(self, name: str) -> Uri:
+        """Where an input of a Processing job lies in S3.
+
+        Raises:
+            RequestError: when the request does not name it.
+        """
+        if name not in self.input_uris:
+            raise RequestError(f"job {self.name} has no input {name!r}, only {', '.join(sorted(self.input_uris)) or 'none'}")
+        return Uri.parse(self.input_uris[name])
+
+    def output_uri(self, name: str) -> Uri:
+        """Where an output of a Processing job will lie in S3.
+
+        Raises:
+            RequestError: when the request does not name it.
+        """
+        if name not in self.output_uris:
+            raise RequestError(f"job {self.name} has no output {name!r}, only {', '.join(sorted(self.output_uris)) or 'none'}")
+        return Uri.parse(self.output_uris[name])
+
     def hyperparameters(self, settings: type[S]) -> S:
         """The job's hyperparameters, checked.
 
@@ -154,9 +178,9 @@ class Job:
 
     def report_failure(self, message: str) -> None:
         """Leave the message where the service shows it: ``output/failure`` (training) or ``output/message`` (processing)."""
-        place = self.root / "output" / ("failure" if self.kind == "training" else "message")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(message[:1024])
+        path = self.root / "output" / ("failure" if self.kind == "training" else "message")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(message[:1024])
 
 
 def _json(path: Path) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pathology.contracts.storage import Entry, FolderStore, S3Store, Store, copy_whole, temporary_beside, write_whole
-
-__all__ = ["Entry", "FolderStore", "S3Store", "Store", "copy_whole", "open_store", "temporary_beside", "write_whole"]
+from pathology.contracts.storage import FolderStore, S3Store, Store
 
 ROOT_VARIABLE = "PATHOLOGY_URI_ROOT"
 """Set by the local runner: the folder in which buckets and file systems are folders."""

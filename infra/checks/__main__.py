@@ -18,19 +18,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("templates", nargs="*", type=Path, metavar="TEMPLATE", help="default: the templates in infra/")
     parser.add_argument("--write", action="store_true", help="first put infra/lifecycle/on-start.sh into infra-stack.yml")
     options = parser.parse_args(arguments)
-    found = 0
+    count = 0
     try:
         if options.write and write_script(TEMPLATES["infra-stack"]):
             print(f"{TEMPLATES['infra-stack'].name}: the notebook's script was put in")
         for path in options.templates or TEMPLATES.values():
             for finding in findings_of(path):
                 print(f"{path.name}: {finding}")
-                found += 1
+                count += 1
     except PathologyError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"{found} findings" if found else "nothing found", file=sys.stderr)
-    return 1 if found else 0
+    print(f"{count} findings" if count else "nothing found", file=sys.stderr)
+    return 1 if count else 0
 
 
 if __name__ == "__main__":

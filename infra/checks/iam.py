@@ -74,20 +74,20 @@ def statements(stack: Stack, role: str) -> list[Statement]:
     resource = stack.resources.get(role)
     if resource is None or resource.type != "AWS::IAM::Role":
         raise RequestError(f"{role}: the template has no such role; it has {', '.join(r.name for r in stack.of('IAM::Role'))}")
-    found: list[Statement] = []
+    parsed: list[Statement] = []
     for policy in as_list(resource["Policies"]):
-        found += parse_statements(f"{role}/{policy['PolicyName']}", policy["PolicyDocument"])
+        parsed += parse_statements(f"{role}/{policy['PolicyName']}", policy["PolicyDocument"])
     for reference in as_list(resource["ManagedPolicyArns"]):
         managed = stack.named(reference, "IAM::ManagedPolicy")
         if managed is not None:
-            found += parse_statements(managed.name, managed["PolicyDocument"])
-    return found
+            parsed += parse_statements(managed.name, managed["PolicyDocument"])
+    return parsed
 
 
 def pairs(stack: Stack, role: str) -> list[tuple[str, str]]:
     """Every (action, resource) that some statement of the role allows, sorted; denials and conditions aside."""
-    found = {(a, r) for one in statements(stack, role) if one.allows for a in one.actions for r in one.resources}
-    return sorted(found)
+    allowed_pairs = {(a, r) for one in statements(stack, role) if one.allows for a in one.actions for r in one.resources}
+    return sorted(allowed_pairs)
 
 
 def allowed(stack: Stack, role: str, action: str, resource: str, context: Context | None = None) -> bool:
@@ -147,9 +147,9 @@ _NEGATED = {
 def _condition(operator: str, key: str, wanted: Iterable[Any], context: Context) -> bool:
     """One operator on one key (IAM user guide, "Condition operators" and "Set operators for multivalued context keys")."""
     given = [_text(value) for value in as_list(_of_key(context, key))]
-    wishes = [_text(value) for value in wanted]
+    expected_values = [_text(value) for value in wanted]
     if operator == "Null":
-        return any((wish == "true") == (not given) for wish in wishes)
+        return any((expected == "true") == (not given) for expected in expected_values)
     quantifier, _, plain = operator.rpartition(":")
     if plain.endswith("IfExists"):
         if not given:
@@ -158,7 +158,7 @@ def _condition(operator: str, key: str, wanted: Iterable[Any], context: Context)
     negated, name = plain in _NEGATED, _NEGATED.get(plain, plain)
     if name not in _MATCHES or quantifier not in ("", "ForAllValues", "ForAnyValue"):
         raise RequestError(f"condition operator {operator} is not among those that infra.checks knows: teach it, or do without")
-    fits = [any(_MATCHES[name](value, wish) for wish in wishes) != negated for value in given]
+    fits = [any(_MATCHES[name](value, expected) for expected in expected_values) != negated for value in given]
     if quantifier == "ForAllValues":
         return all(fits)
     if quantifier == "ForAnyValue":

@@ -34,9 +34,11 @@ def _actions(service: str, names: str) -> tuple[str, ...]:
 
 def _network(group: str) -> tuple[Need, ...]:
     interface = f"arn:aws:ec2:{_HERE}:network-interface/eni-x"
-    places = (f"subnet/<PrivateSubnet{letter}>" for letter in "AB")
-    made = tuple(f"arn:aws:ec2:{_HERE}:{place}" for place in (*places, f"security-group/<{group}>"))
-    looks = _actions("ec2", "DescribeDhcpOptions DescribeNetworkInterfaces DescribeSecurityGroups DescribeSubnets DescribeVpcs")
+    subnets = (f"subnet/<PrivateSubnet{letter}>" for letter in "AB")
+    made = tuple(f"arn:aws:ec2:{_HERE}:{resource}" for resource in (*subnets, f"security-group/<{group}>"))
+    describes = _actions(
+        "ec2", "DescribeDhcpOptions DescribeNetworkInterfaces DescribeSecurityGroups DescribeSubnets DescribeVpcs"
+    )
     return (
         Need("a network interface in the VPC", ("ec2:CreateNetworkInterface",), (*made, interface)),
         Need(
@@ -44,7 +46,7 @@ def _network(group: str) -> tuple[Need, ...]:
             _actions("ec2", "CreateNetworkInterfacePermission DeleteNetworkInterface DeleteNetworkInterfacePermission"),
             (interface,),
         ),
-        Need("finding its place", looks, ("*",)),
+        Need("finding its place", describes, ("*",)),
     )
 
 
@@ -107,9 +109,7 @@ def _check_superfluous(stack: Stack, role: str, needs: tuple[Need, ...]) -> Iter
         unconditional = [need for need in needs if need.context and not need.context.keys() & _keys(one.conditions)]
         for need in unconditional:
             if any(one.covers(action, resource) for action in need.actions for resource in need.resources):
-                yield Finding(
-                    f"{one.policy}, {one.sid}", f"allows {', '.join(need.actions)} whatever {', '.join(need.context)} is"
-                )
+                yield Finding(f"{one.policy}, {one.sid}", f"allows {', '.join(need.actions)} for any {', '.join(need.context)}")
 
 
 def _keys(conditions: Any) -> set[str]:

@@ -115,10 +115,10 @@ def check_public_subnet(stack: Stack) -> Findings:
         yield Finding(subnet.name, "gives everything that starts in it a public address")
     attachments = {item.name for item in stack.of("EC2::VPCGatewayAttachment") if item["VpcId"] == subnet["VpcId"]}
     attached = {stack.resources[name]["InternetGatewayId"] for name in attachments}
-    found = [way for table in route_tables(stack, subnet) for way in routes(stack, table)]
-    if not any(target in attached and route["DestinationCidrBlock"] == EVERYWHERE for route, target in found):
+    route_targets = [way for table in route_tables(stack, subnet) for way in routes(stack, table)]
+    if not any(target in attached and route["DestinationCidrBlock"] == EVERYWHERE for route, target in route_targets):
         yield Finding(subnet.name, "has no route to an internet gateway of its network")
-    for route, target in found:
+    for route, target in route_targets:
         if target in attached and not attachments & set(route.needs):
             yield Finding(route.name, "may be made before its gateway is attached: add DependsOn")
 
@@ -145,11 +145,11 @@ def check_mount_targets(stack: Stack) -> Findings:
         yield Finding("output EFSFileSystemId", "names no file system of the stack")
         return
     targets = [target for target in stack.of("EFS::MountTarget") if target["FileSystemId"] == file_system.ref]
-    found = Counter(target["SubnetId"] for target in targets)
+    counts = Counter(target["SubnetId"] for target in targets)
     private = private_subnets(stack)
     for subnet in private:
-        if found[subnet.ref] != 1:
-            yield Finding(subnet.name, f"has {found[subnet.ref]} mount targets of {file_system.name} where one is wanted")
+        if counts[subnet.ref] != 1:
+            yield Finding(subnet.name, f"has {counts[subnet.ref]} mount targets of {file_system.name} where one is wanted")
     for target in targets:
         if target["SubnetId"] not in {subnet.ref for subnet in private}:
             yield Finding(target.name, "is in no private subnet")
@@ -160,7 +160,7 @@ def check_mount_targets(stack: Stack) -> Findings:
             yield Finding(target.name, "is for another file system than the output's")
 
 
-def check_notebook_place(stack: Stack) -> Findings:
+def check_notebook_location(stack: Stack) -> Findings:
     """The notebook sits in a private subnet and waits for every mount target."""
     private = {subnet.ref for subnet in private_subnets(stack)}
     targets = {target.name for target in stack.of("EFS::MountTarget")}

@@ -11,9 +11,9 @@ from pathology.contracts.errors import RequestError
 from infra.checks.template import Finding, Findings, Stack, as_list
 
 SCRIPT = Path(__file__).parents[1] / "lifecycle" / "on-start.sh"
-MOST_SCRIPT_CHARACTERS = 16_384
+MAX_SCRIPT_CHARACTERS = 16_384
 """Of a lifecycle configuration, base64 (SageMaker API reference, NotebookInstanceLifecycleHook)."""
-_PLACE = re.compile(r"^( *)# infra/lifecycle/on-start\.sh\b.*\n\1- \|\n((?:\1  .*\n|\n)*)", re.MULTILINE)
+_MARKER = re.compile(r"^( *)# infra/lifecycle/on-start\.sh\b.*\n\1- \|\n((?:\1  .*\n|\n)*)", re.MULTILINE)
 
 
 def check_notebook(stack: Stack) -> Findings:
@@ -49,8 +49,8 @@ def check_lifecycle(stack: Stack) -> Findings:
         if missing or not prologue.startswith("#!/bin/bash\n"):
             yield Finding(lifecycle.name, f"lacks before the script: {', '.join(sorted(missing)) or '#!/bin/bash'}")
         length = len(base64.b64encode(content.encode()))
-        if length > MOST_SCRIPT_CHARACTERS:
-            yield Finding(lifecycle.name, f"has {length} characters in base64; SageMaker takes {MOST_SCRIPT_CHARACTERS}")
+        if length > MAX_SCRIPT_CHARACTERS:
+            yield Finding(lifecycle.name, f"has {length} characters in base64; SageMaker takes {MAX_SCRIPT_CHARACTERS}")
 
 
 def write_script(template: Path) -> bool:
@@ -60,14 +60,14 @@ def write_script(template: Path) -> bool:
         RequestError: when the template has no place for it.
     """
     text = template.read_text(encoding="utf-8")
-    place = _PLACE.search(text)
-    if place is None:
+    match = _MARKER.search(text)
+    if match is None:
         raise RequestError(f"{template}: there is no line '# infra/lifecycle/on-start.sh …' with '- |' below it: put it back")
     lines = SCRIPT.read_text(encoding="utf-8").splitlines()
-    block = "".join(f"{place[1]}  {line}\n" if line else "\n" for line in lines)
+    block = "".join(f"{match[1]}  {line}\n" if line else "\n" for line in lines)
     # The blank lines behind the block belong to the template.
-    tail = place[2][len(place[2].rstrip("\n")) + 1 :]
-    written = text[: place.start(2)] + block + tail + text[place.end(2) :]
+    tail = match[2][len(match[2].rstrip("\n")) + 1 :]
+    written = text[: match.start(2)] + block + tail + text[match.end(2) :]
     if written == text:
         return False
     beside = template.with_name(f".{template.name}.new")

@@ -15,7 +15,7 @@ from infra.checks.template import PSEUDO, Finding, Findings, Stack, as_list, par
 _OTHERS = tuple(Path(__file__).parents[1] / f"{name}.yml" for name in ("studio-stack", "codebuild"))
 _parsed = cache(parse)
 
-MOST_BYTES = 51_200
+MAX_BYTES = 51_200
 """Of a template that ``aws cloudformation deploy`` sends without a bucket (CloudFormation user guide, "Quotas")."""
 EXAMPLE_ACCOUNTS = {"111122223333"}
 _STRANGERS = (
@@ -105,7 +105,7 @@ def check_exports(stack: Stack, exporting: Stack) -> Findings:
     offered = {name.removeprefix(f"{PSEUDO['AWS::StackName']}-") for name in exporting.exports.values()}
     for wanted in sorted(set(re.findall(r"<import <InfraStack>-(\w+)>", _text(stack)))):
         if wanted not in offered:
-            yield Finding(f"import {wanted}", "is no export of infra-stack.yml")
+            yield Finding(f"import {wanted}", "is not a valid export of infra-stack.yml")
 
 
 def check_exported(stack: Stack) -> Findings:
@@ -115,16 +115,16 @@ def check_exported(stack: Stack) -> Findings:
 
 
 def _text(stack: Stack) -> str:
-    found: list[Any] = [resource.properties for resource in stack.resources.values()]
-    return str(found + list(stack.outputs.values()))
+    values: list[Any] = [resource.properties for resource in stack.resources.values()]
+    return str(values + list(stack.outputs.values()))
 
 
 def check_text(path: Path) -> Findings:
     """The file itself: short enough to deploy, and with nothing of anybody's account."""
     text = path.read_text(encoding="utf-8")
     size = len(text.encode())
-    if size > MOST_BYTES:
-        yield Finding(path.name, f"has {size} bytes; aws cloudformation deploy takes {MOST_BYTES}: shorten it")
+    if size > MAX_BYTES:
+        yield Finding(path.name, f"has {size} bytes; aws cloudformation deploy takes {MAX_BYTES}: shorten it")
     for number, line in enumerate(text.splitlines(), 1):
         for pattern in _STRANGERS:
             for match in pattern.finditer(line):

@@ -42,13 +42,13 @@ class Rule:
 
 def rules(stack: Stack, group: str, direction: Direction) -> list[Rule]:
     """The rules of a group, its own and those that stand alone; ``group`` as references resolve to it."""
-    found: list[tuple[str, dict[str, Any]]] = []
-    own = stack.named(group, "EC2::SecurityGroup")
-    if own is not None:
-        found += [(own.name, rule) for rule in as_list(own[f"SecurityGroup{direction}"])]
+    entries: list[tuple[str, dict[str, Any]]] = []
+    resource = stack.named(group, "EC2::SecurityGroup")
+    if resource is not None:
+        entries += [(resource.name, rule) for rule in as_list(resource[f"SecurityGroup{direction}"])]
     alone = stack.of(f"EC2::SecurityGroup{direction}")
-    found += [(rule.name, rule.properties) for rule in alone if rule["GroupId"] == group]
-    return [_rule(where, rule, direction) for where, rule in found]
+    entries += [(rule.name, rule.properties) for rule in alone if rule["GroupId"] == group]
+    return [_rule(where, rule, direction) for where, rule in entries]
 
 
 def _rule(where: str, rule: dict[str, Any], direction: Direction) -> Rule:
@@ -109,10 +109,10 @@ def _check_ingress(stack: Stack, group: str, served: int | None) -> Iterator[Fin
 
 
 def _check_egress(stack: Stack, group: str) -> Iterator[Finding]:
-    found = rules(stack, group, "Egress")
-    if not found and stack.named(group, "EC2::SecurityGroup"):
+    egress = rules(stack, group, "Egress")
+    if not egress and stack.named(group, "EC2::SecurityGroup"):
         yield Finding(group, "has no egress rule, and CloudFormation then allows all")
-    for rule in found:
+    for rule in egress:
         if not rule.is_block and rule.peer != group and (rule.protocol, rule.ports) != ("tcp", (NFS, NFS)):
             yield Finding(
                 rule.where, f"lets {rule.protocol} {rule.ports[0]}-{rule.ports[1]} out to {rule.peer}, which nothing needs"
@@ -125,16 +125,16 @@ def _check_egress(stack: Stack, group: str) -> Iterator[Finding]:
 
 def check_endpoints(stack: Stack) -> Findings:
     """Every service that private code needs has its endpoint, in every private subnet, under its usual name."""
-    found = {_service(item): item for item in stack.of("EC2::VPCEndpoint")}
+    by_service = {_service(item): item for item in stack.of("EC2::VPCEndpoint")}
     for service in NEEDED:
-        if service not in found:
+        if service not in by_service:
             yield Finding("endpoints", f"there is none for {service}")
     private = {subnet.ref for subnet in private_subnets(stack)}
-    for service, item in found.items():
+    for service, item in by_service.items():
         if service == "s3":
             continue
         if item["VpcEndpointType"] != "Interface" or item["PrivateDnsEnabled"] is not True:
-            yield Finding(item.name, "is no interface endpoint with private DNS: its service's usual name leads nowhere")
+            yield Finding(item.name, "is not a valid interface endpoint with private DNS: its service's usual name leads nowhere")
         if set(as_list(item["SubnetIds"])) != private:
             yield Finding(item.name, "is not in all private subnets and in these alone")
         if not as_list(item["SecurityGroupIds"]):

@@ -45,7 +45,7 @@ def check_policies(stack: Stack) -> Findings:
     for role in stack.of("IAM::Role"):
         for reference in as_list(role["ManagedPolicyArns"]):
             if stack.named(reference, "IAM::ManagedPolicy") is None and not str(reference).startswith("<import "):
-                yield Finding(role.name, f"has {reference}, which is no policy of these templates")
+                yield Finding(role.name, f"has {reference}, which is not a valid policy of these templates")
         for policy in as_list(role["Policies"]):
             yield from _check_document(stack, f"{role.name}/{policy['PolicyName']}", policy["PolicyDocument"])
     for policy in stack.of("IAM::ManagedPolicy"):

@@ -8,11 +8,10 @@ from typing import Any
 from infra.checks.template import PSEUDO, Finding, Findings, Resource, Stack, as_list
 
 KEPT = (
-    *("EFS::FileSystem", "S3::Bucket", "ECR::Repository", "SageMaker::ModelPackageGroup", "Logs::LogGroup"),
+    *("EFS::FileSystem", "S3::Bucket", "ECR::Repository", "Logs::LogGroup"),
     "KMS::Key",  # without the key the rest is noise
 )
 REPOSITORIES = ("pathology-cucim-tiler", "pathology-training")
-GROUPS = ("pathology-lizard", "pathology-mhist", "pathology-msi")
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 _ROOT = f"arn:aws:iam::{PSEUDO['AWS::AccountId']}:root"
 
@@ -126,15 +125,11 @@ def _principals(item: dict[str, Any]) -> list[str]:
 
 
 def check_repositories(stack: Stack) -> Findings:
-    """Image repositories and model package groups have the names that scripts and YAML use; a tag never moves."""
+    """Image repositories have the names that scripts use; a tag never moves."""
     if stack.template.get("Conditions", {}).get("WithRegistries"):
-        for kind, key, names in (
-            ("ECR::Repository", "RepositoryName", REPOSITORIES),
-            ("SageMaker::ModelPackageGroup", "ModelPackageGroupName", GROUPS),
-        ):
-            missing = set(names) - {item[key] for item in stack.of(kind)}
-            if missing:
-                yield Finding(kind, f"there is none named {', '.join(sorted(missing))}")
+        missing = set(REPOSITORIES) - {item["RepositoryName"] for item in stack.of("ECR::Repository")}
+        if missing:
+            yield Finding("ECR::Repository", f"there is none named {', '.join(sorted(missing))}")
     for repository in stack.of("ECR::Repository"):
         if repository["ImageTagMutability"] != "IMMUTABLE":
             yield Finding(repository.name, "its tags can be moved: build_and_push.sh refuses that")

@@ -19,7 +19,7 @@ EVERY_STACK: tuple[Check, ...] = (
 )
 THE_INFRASTRUCTURE: tuple[Check, ...] = (
     *(network.check_vpc, network.check_private_subnets, network.check_public_subnet, network.check_addresses),
-    *(network.check_one_network, network.check_mount_targets, network.check_notebook_place),
+    *(network.check_one_network, network.check_mount_targets, network.check_notebook_location),
     *(reach.check_endpoints, reach.check_s3_gateway, reach.check_reach),
     *(storage.check_repositories, roles.check_roles_apart, needs.check_needs, outputs.check_exported),
     *(notebook.check_notebook, notebook.check_lifecycle, outputs.check_outputs, outputs.check_meaning),
@@ -36,10 +36,10 @@ def variants(template: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 def switches(template: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Parameters that are yes or no: the default and the other."""
-    found = {
+    declared = {
         name: item for name, item in template.get("Parameters", {}).items() if set(item.get("AllowedValues", ())) == {"yes", "no"}
     }
-    return {name: (item["Default"], {"yes": "no", "no": "yes"}[item["Default"]]) for name, item in found.items()}
+    return {name: (item["Default"], {"yes": "no", "no": "yes"}[item["Default"]]) for name, item in declared.items()}
 
 
 def check_switches(template: dict[str, Any]) -> Findings:
@@ -58,25 +58,25 @@ def findings(template: dict[str, Any]) -> list[Finding]:
         checks.append(studio.check_studio)
     elif "AWS::EC2::VPC" in kinds or "AWS::EC2::Subnet" in kinds:
         checks += THE_INFRASTRUCTURE
-    found: dict[Finding, None] = dict.fromkeys(check_switches(template))
+    result: dict[Finding, None] = dict.fromkeys(check_switches(template))
     for parameters in variants(template):
         stack = Stack(template, parameters)
-        found |= dict.fromkeys(Finding(where, f"refers to {name}, which is not there") for where, name in stack.dangling)
+        result |= dict.fromkeys(Finding(where, f"refers to {name}, which is not there") for where, name in stack.dangling)
         lacking = dict.fromkeys(shape.check_shape(stack))
-        found |= lacking
+        result |= lacking
         for check in () if lacking else checks:
-            found |= dict.fromkeys(check(stack))
-    return list(found)
+            result |= dict.fromkeys(check(stack))
+    return list(result)
 
 
 def findings_of(path: Path) -> list[Finding]:
     """What is wrong with a template's file.
 
     Raises:
-        RequestError: for a file that is no template.
+        RequestError: for a file that is not a valid template.
     """
     template = parse(path)
-    found = [*outputs.check_text(path), *findings(template)]
+    result = [*outputs.check_text(path), *findings(template)]
     if path.resolve() != TEMPLATES["infra-stack"]:
-        found += outputs.check_exports(Stack(template), Stack(parse(TEMPLATES["infra-stack"])))
-    return found
+        result += outputs.check_exports(Stack(template), Stack(parse(TEMPLATES["infra-stack"])))
+    return result

@@ -51,19 +51,19 @@ def parse(path: Path) -> dict[str, Any]:
     """The template as data, every function in its long form.
 
     Raises:
-        RequestError: for a file that is missing, no YAML, or no template.
+        RequestError: for a file that is missing, not valid YAML, or not a valid template.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"{path}: the template cannot be read ({error}): check the path") from None
     try:
-        found = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader with CloudFormation's tags)
+        template = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader with CloudFormation's tags)
     except yaml.YAMLError as error:
-        raise RequestError(f"{path}: no YAML ({' '.join(str(error).split())}): correct it") from None
-    if not isinstance(found, dict) or not isinstance(found.get("Resources"), dict):
-        raise RequestError(f"{path}: no CloudFormation template, it has no Resources: give another file")
-    return found
+        raise RequestError(f"{path}: not valid YAML ({' '.join(str(error).split())}): correct it") from None
+    if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
+        raise RequestError(f"{path}: not a valid CloudFormation template, it has no Resources: give another file")
+    return template
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,8 @@ class Stack:
         return f"<{name}>"
 
     def _substitute(self, argument: Any) -> str:
-        text, own = (argument[0], self.resolve(argument[1])) if isinstance(argument, list) else (argument, {})
-        filled = _VARIABLE.sub(lambda match: str(own.get(match[1], None) or self._reference(match[1])), text)
+        text, variables = (argument[0], self.resolve(argument[1])) if isinstance(argument, list) else (argument, {})
+        filled = _VARIABLE.sub(lambda match: str(variables.get(match[1], None) or self._reference(match[1])), text)
         return filled.replace("${!", "${")
 
 

@@ -29,7 +29,7 @@ def check_table(path: Path, header: list[str], lines: int) -> None:
     try:
         rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ContentsError(f"is no csv table ({error})") from None
+        raise ContentsError(f"is not a valid csv table ({error})") from None
     if not rows or rows[0] != header:
         raise ContentsError(f"should begin with {','.join(header)!r} and does not")
     if len(rows) - 1 != lines:
@@ -43,7 +43,7 @@ def check_zip(path: Path, suffix: str, files: int | None) -> None:
             names = [name for name in archive.namelist() if name.endswith(suffix) and not name.startswith("__MACOSX/")]
             damaged = archive.testzip()
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise ContentsError(f"is no zip that can be read ({error})") from None
+        raise ContentsError(f"is not a valid zip ({error})") from None
     if damaged is not None:
         raise ContentsError(f"is damaged at {damaged}")
     if not names or (files is not None and len(names) != files):
@@ -58,17 +58,17 @@ def check_array(path: Path, shape: tuple[int, ...], kind: str, bytes_each: int) 
     with path.open("rb") as file:
         start = file.read(8)
         if start[:6] != NPY_MAGIC or start[6:7] not in (b"\x01", b"\x02", b"\x03"):
-            raise ContentsError("is no npy array")
+            raise ContentsError("is not a valid npy array")
         width = 2 if start[6] == 1 else 4
         (length,) = struct.unpack("<H" if width == 2 else "<I", file.read(width).ljust(width, b"\0"))
         try:
             header = ast.literal_eval(file.read(min(length, 10_000)).decode("latin-1"))
-            found = (tuple(header["shape"]), header["fortran_order"], header["descr"])
+            actual = (tuple(header["shape"]), header["fortran_order"], header["descr"])
         except (ValueError, SyntaxError, TypeError, KeyError):
             raise ContentsError("has no npy header that can be read") from None
     kinds = {f"{order}{kind}{bytes_each}" for order in "<|="}
-    if found[0] != shape or found[1] or found[2] not in kinds:
-        raise ContentsError(f"holds {found[2]} {found[0]} and should hold {kind}{bytes_each} {shape}")
+    if actual[0] != shape or actual[1] or actual[2] not in kinds:
+        raise ContentsError(f"holds {actual[2]} {actual[0]} and should hold {kind}{bytes_each} {shape}")
     values = 1
     for side in shape:
         values *= side

@@ -40,31 +40,31 @@ ask_hub() {
             "nothing was taken; look at $HF_ENDPOINT/$REPOSITORY"
 }
 
-can_describe() { "$PYTHON" -c 'import pathology.models.describe, timm, torch' 2>/dev/null; }
+can_describe() { "$PYTHON" -c 'import pathology.encoders.describe, timm, torch' 2>/dev/null; }
 
 # As a CHECK of take, on the way to S3: the one moment at which the whole checkpoint is on this machine.
 describe_on_the_way() {
     local folder=$work/.encoder
     can_describe || return 0
-    mkdir -p "$folder" && ln -f "$1" "$folder/checkpoint.pth" && "$PYTHON" -m pathology.models.describe "$folder" >&2
+    mkdir -p "$folder" && ln -f "$1" "$folder/checkpoint.pth" && "$PYTHON" -m pathology.encoders.describe "$folder" >&2
     rm -f -- "$folder/checkpoint.pth"
 }
 
 # encoder.json is ours, not the Hub's: it records the sha256 just checked, which jobs check again.
 put_card() {
-    local card=$work/.encoder/encoder.json
-    if [[ -n $bucket && -f $card ]]; then
-        deliver "$card" encoder.json "$(hash_of sha256 "$card")"
+    local manifest=$work/.encoder/encoder.json
+    if [[ -n $bucket && -f $manifest ]]; then
+        deliver "$manifest" encoder.json "$(hash_of sha256 "$manifest")"
     elif [[ -n $bucket ]] && find_object encoder.json; then
         say "encoder.json: there already"
     elif [[ -z $bucket && -f $to/encoder.json ]] && grep -q "$sha256" "$to/encoder.json"; then
         say "encoder.json: there already"
     elif [[ -z $bucket ]] && can_describe; then
-        "$PYTHON" -m pathology.models.describe "$to" >&2 ||
+        "$PYTHON" -m pathology.encoders.describe "$to" >&2 ||
             fail 1 "encoder.json could not be written (see above): more memory may be needed"
     else
         say "encoder.json is missing: where this project is installed, with checkpoint.pth in FOLDER, run" \
-            "'python -m pathology.models.describe FOLDER' and copy FOLDER/encoder.json to $to"
+            "'python -m pathology.encoders.describe FOLDER' and copy FOLDER/encoder.json to $to"
     fi
 }
 

@@ -56,7 +56,7 @@ take_slides() {
         if ((status != 1 || ++in_a_row == 3)); then break; fi
     done 3< <(tail -n +2 "$work/$ROWS")
     ((failed == 0)) ||
-        fail 1 "$failed slides failed (see above), $number of $slides were looked at: run again, it goes on where it stopped"
+        fail 1 "$failed slides failed (see above), $number of $slides were looked at: run again, it resumes"
 }
 
 # The manifest goes last: what it names is there.

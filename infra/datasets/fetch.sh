@@ -195,7 +195,7 @@ report_progress() {
     done
 }
 
-# judge STATUS HTTP NAME SAID: returns for what another try may mend, 1 when it has to start anew; fails for the rest.
+# judge STATUS HTTP NAME SAID: returns for what another try may fix, 1 when it has to start over; fails for the rest.
 judge() {
     case $1:$2 in
     22:416 | 33:*) return 1 ;; # nothing to go on with, or a server that cannot
@@ -242,7 +242,7 @@ fetch() {
             failures=0
         fi
         ((++failures < DOWNLOAD_TRIES)) ||
-            fail 1 "$name: given up after $failures tries ($said): run again, it goes on where it stopped"
+            fail 1 "$name: given up after $failures tries ($said): run again, it resumes"
         pause=$(pause_after "$failures")
         say "$name: ${said:-curl stopped with $status}; once more in $pause s, from $(in_words "$(size_of "$file")")"
         sleep "$pause"

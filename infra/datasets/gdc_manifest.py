@@ -34,16 +34,16 @@ def check_rows(rows: list[dict[str, str]], where: str) -> list[dict[str, str]]:
     """The rows themselves.
 
     Raises:
-        ManifestError: for none, a value that is not what its column holds, or a file that is there twice.
+        ManifestError: for none, a value that is not what its column holds, or a file that is duplicated.
     """
     if not rows:
         raise ManifestError(f"{where} holds no file")
     for number, row in enumerate(rows, start=1):
         for column, pattern in PATTERNS.items():
             if not re.fullmatch(pattern, row[column]):
-                raise ManifestError(f"{where}, file {number}: its {column} is {row[column][:80]!r}, which is none")
+                raise ManifestError(f"{where}, file {number}: its {column} is {row[column][:80]!r}, which is not valid")
     if len({row["id"] for row in rows}) < len(rows):
-        raise ManifestError(f"{where} holds a file twice")
+        raise ManifestError(f"{where} holds a duplicated file")
     return rows
 
 
@@ -51,7 +51,7 @@ def rows_of_answer(text: str) -> list[dict[str, str]]:
     """Rows by file name from an answer of the ``files`` endpoint.
 
     Raises:
-        ManifestError: when it is no such answer, or does not hold all the files that it counts.
+        ManifestError: when it is not such an answer, or does not hold all the files that it counts.
     """
     try:
         data: dict[str, Any] = json.loads(text)["data"]
@@ -68,7 +68,7 @@ def rows_of_manifest(text: str, where: str) -> list[dict[str, str]]:
     """Rows, the smallest file first, from a manifest; a missing column ``state`` is empty.
 
     Raises:
-        ManifestError: when it is no manifest.
+        ManifestError: when it is not a valid manifest.
     """
     header, *lines = text.lstrip("\ufeff").splitlines() or [""]
     names = header.split("\t")

@@ -114,7 +114,7 @@ worker() {
         ((status == 0)) && { say "mounted already"; break; }
         mount_once && { say "mounted"; break; }
         if ((SECONDS + EFS_PAUSE_SECONDS >= end)); then
-            say "error: gave up after $EFS_GIVE_UP_SECONDS s: mend what the lines above say, then stop the notebook and start it again"
+            say "error: gave up after $EFS_GIVE_UP_SECONDS s: fix what the lines above say, then stop the notebook and start it again"
             return 1
         fi
         sleep "$EFS_PAUSE_SECONDS" 9>&-

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pathology.contracts.errors import RequestError
 
 from pipelines.checks.expressions import all_steps
-from pipelines.checks.graph import graph_problems
+from pipelines.checks.graph import graph_problems, unused_parameters
 from pipelines.checks.limits import limit_problems
 from pipelines.checks.settings import defaults, setting_problems
 from pipelines.checks.shapes import shape_problems
 from pipelines.checks.volumes import volume_problems
+from steps.shapes import Definition
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,22 @@ class Problem:
         return f"{self.where}: {self.what}"
 
 
-def check(name: str, definition: dict[str, Any]) -> list[Problem]:
+def check(name: str, definition: Definition) -> list[Problem]:
     """All faults of a definition, each once, in the order of the checks: limits, graph, shapes, hyperparameters, volumes."""
     parameters = defaults(definition)
-    found = [Problem(*pair) for pair in (*limit_problems(name, definition), *graph_problems(definition))]
+    problems = [
+        Problem(*pair)
+        for pair in (*limit_problems(name, definition), *graph_problems(definition), *unused_parameters(definition))
+    ]
     for step in all_steps(definition):
-        found += [Problem(step["Name"], what) for what in shape_problems(step, parameters)]
-    found += [Problem(*pair) for pair in (*setting_problems(definition, parameters), *volume_problems(definition, parameters))]
-    return list(dict.fromkeys(found))
+        problems += [Problem(step["Name"], what) for what in shape_problems(step, parameters)]
+    problems += [Problem(*pair) for pair in (*setting_problems(definition, parameters), *volume_problems(definition, parameters))]
+    return list(dict.fromkeys(problems))
 
 
-def refuse_faulty(name: str, definition: dict[str, Any]) -> None:
+def refuse_faulty(name: str, definition: Definition) -> None:
     """Raises RequestError with the first fault and how many more there are."""
-    found = check(name, definition)
-    if found:
-        more = f" (and {len(found) - 1} more: see python -m pipelines.validate)" if len(found) > 1 else ""
-        raise RequestError(f"{found[0]}{more}")
+    problems = check(name, definition)
+    if problems:
+        more = f" (and {len(problems) - 1} more: see python -m pipelines.validate)" if len(problems) > 1 else ""
+        raise RequestError(f"{problems[0]}{more}")

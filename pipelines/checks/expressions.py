@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
+
+from steps.shapes import Definition, Expression, JsonGetFunction, ParameterValues, StepDefinition
 
 _KEYS = frozenset({"Get", "Std:Join", "Std:JsonGet"})
 _STEP = re.compile(r"Steps\.(?P<step>[A-Za-z0-9-]+)\.(?P<rest>.+)\Z")
@@ -28,7 +30,7 @@ class UnknownValueError(Exception):
     """The value is known only while an execution runs."""
 
 
-def is_expression(node: Any) -> bool:
+def is_expression(node: Any) -> TypeGuard[Expression]:
     """Whether a node stands in place of a value."""
     return isinstance(node, dict) and len(node) == 1 and next(iter(node)) in _KEYS
 
@@ -46,7 +48,7 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
-def json_gets(node: Any) -> Iterator[dict[str, Any]]:
+def json_gets(node: Any) -> Iterator[JsonGetFunction]:
     """Every ``Std:JsonGet`` in a node."""
     if isinstance(node, dict):
         if "Std:JsonGet" in node:
@@ -64,7 +66,7 @@ def split_step(target: str) -> tuple[str, str] | None:
     return (match["step"], match["rest"]) if match else None
 
 
-def all_steps(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def all_steps(definition: Definition) -> Iterator[StepDefinition]:
     """Every step, those inside conditions too."""
     for step in definition["Steps"]:
         yield step
@@ -73,7 +75,7 @@ def all_steps(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from arguments.get("ElseSteps", [])
 
 
-def known(node: Any, parameters: dict[str, Any]) -> Any:
+def known(node: Any, parameters: ParameterValues) -> Any:
     """The value of a node from parameters alone.
 
     Raises:

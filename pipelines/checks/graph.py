@@ -5,27 +5,27 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from pipelines.checks.expressions import EXECUTION_VARIABLES, all_steps, json_gets, references, split_step
+from steps.shapes import Definition, StepDefinition
 
 Edges = dict[str, dict[str, None]]
 _OUTPUT = re.compile(r"ProcessingOutputConfig\.Outputs\['(?P<name>[^']+)'\]")
 _TYPES = frozenset({"Processing", "Training", "RegisterModel", "Condition", "Fail"})
 
 
-def edges(definition: dict[str, Any]) -> Edges:
+def edges(definition: Definition) -> Edges:
     """For every step the steps it waits for, in the order they are named: references, DependsOn, and the gate above it."""
     needs: Edges = {}
 
-    def visit(step: dict[str, Any], gate: str | None) -> None:
+    def visit(step: StepDefinition, gate: str | None) -> None:
         arguments = step.get("Arguments", {})
-        own = {key: value for key, value in arguments.items() if key not in ("IfSteps", "ElseSteps")}
-        found = dict.fromkeys(entry if isinstance(entry, str) else entry["Step"] for entry in step.get("DependsOn", []))
-        found.update(dict.fromkeys(split[0] for target in references(own) if (split := split_step(target))))
+        without_branches = {key: value for key, value in arguments.items() if key not in ("IfSteps", "ElseSteps")}
+        needed = dict.fromkeys(entry if isinstance(entry, str) else entry["Step"] for entry in step.get("DependsOn", []))
+        needed.update(dict.fromkeys(split[0] for target in references(without_branches) if (split := split_step(target))))
         if gate:
-            found[gate] = None
-        needs[step["Name"]] = found
+            needed[gate] = None
+        needs[step["Name"]] = needed
         for inner in [*arguments.get("IfSteps", []), *arguments.get("ElseSteps", [])]:
             visit(inner, step["Name"])
 
@@ -34,7 +34,7 @@ def edges(definition: dict[str, Any]) -> Edges:
     return needs
 
 
-def graph_problems(definition: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def graph_problems(definition: Definition) -> Iterator[tuple[str, str]]:
     """Pairs of step and fault."""
     steps = list(all_steps(definition))
     for name, count in Counter(step["Name"] for step in steps).items():
@@ -52,7 +52,7 @@ def graph_problems(definition: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield from ((step["Name"], fault) for fault in _target_problems(target, parameters, by_name))
         for entry in step.get("DependsOn", []):
             if (entry if isinstance(entry, str) else entry["Step"]) not in by_name:
-                yield step["Name"], f"DependsOn names {entry!r}, which is no step"
+                yield step["Name"], f"DependsOn names {entry!r}, which is not a valid step"
         for value in json_gets(step.get("Arguments", {})):
             if not value.get("Path"):
                 yield step["Name"], "a Std:JsonGet has no Path"
@@ -60,23 +60,31 @@ def graph_problems(definition: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _cycles(edges(definition))
 
 
-def _inner(step: dict[str, Any]) -> list[dict[str, Any]]:
+def unused_parameters(definition: Definition) -> Iterator[tuple[str, str]]:
+    """Pairs of parameter and fault. The service takes such a definition, and a person would wonder why nothing changes."""
+    read = {target.removeprefix("Parameters.") for target in references(definition["Steps"])}
+    for parameter in definition["Parameters"]:
+        if parameter["Name"] not in read:
+            yield f"parameter {parameter['Name']}", "no step reads it, so that another value changes nothing: use it in the graph"
+
+
+def _inner(step: StepDefinition) -> list[StepDefinition]:
     arguments = step.get("Arguments", {})
     return [*arguments.get("IfSteps", []), *arguments.get("ElseSteps", [])]
 
 
-def _outputs(step: dict[str, Any]) -> set[str]:
+def _outputs(step: StepDefinition) -> set[str]:
     return {item["OutputName"] for item in step["Arguments"].get("ProcessingOutputConfig", {}).get("Outputs", [])}
 
 
-def _target_problems(target: str, parameters: set[str], steps: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _target_problems(target: str, parameters: set[str], steps: dict[str, StepDefinition]) -> Iterator[str]:
     if target.startswith("Parameters."):
         if target.removeprefix("Parameters.") not in parameters:
-            yield f"{target} is no parameter of the pipeline"
+            yield f"{target} is not a valid parameter of the pipeline"
         return
     if target.startswith("Execution."):
         if target not in EXECUTION_VARIABLES:
-            yield f"{target} is no variable of an execution"
+            yield f"{target} is not a valid variable of an execution"
         return
     split = split_step(target)
     if split is None:
@@ -84,7 +92,7 @@ def _target_problems(target: str, parameters: set[str], steps: dict[str, dict[st
         return
     name, rest = split
     if name not in steps:
-        yield f"{target} refers to step {name}, which there is not"
+        yield f"{target} refers to unknown step {name}"
         return
     if rest.startswith("PropertyFiles."):
         wanted = rest.removeprefix("PropertyFiles.")
@@ -96,18 +104,18 @@ def _target_problems(target: str, parameters: set[str], steps: dict[str, dict[st
         yield f"{name} has no output {output['name']!r}"
 
 
-def _property_file_problems(step: dict[str, Any]) -> Iterator[str]:
+def _property_file_problems(step: StepDefinition) -> Iterator[str]:
     for file in step.get("PropertyFiles", []):
         if file["OutputName"] not in _outputs(step):
-            yield f"property file {file['PropertyFileName']} lies in output {file['OutputName']!r}, which there is not"
+            yield f"property file {file['PropertyFileName']} lies in unknown output {file['OutputName']!r}"
 
 
 def _cycles(needs: Edges) -> Iterator[tuple[str, str]]:
-    waiting = {name: set(found) & set(needs) for name, found in needs.items()}
-    while ready := [name for name, found in waiting.items() if not found]:
+    waiting = {name: set(sources) & set(needs) for name, sources in needs.items()}
+    while ready := [name for name, sources in waiting.items() if not sources]:
         for name in ready:
             del waiting[name]
-        for found in waiting.values():
-            found.difference_update(ready)
+        for sources in waiting.values():
+            sources.difference_update(ready)
     if waiting:
         yield next(iter(waiting)), f"these steps wait for each other: {', '.join(waiting)}"

@@ -8,25 +8,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.checks.expressions import all_steps, is_expression
+from steps.shapes import Definition, Request, StepDefinition
 
-MOST_CHARACTERS = 1_048_576
-MOST_PARAMETERS = 200
-MOST_INPUTS, MOST_OUTPUTS = 10, 10
-MOST_CHANNELS, MOST_HYPERPARAMETERS, MOST_METRICS = 20, 100, 40
-MOST_ATTEMPTS = 20
+MAX_CHARACTERS = 1_048_576
+MAX_PARAMETERS = 200
+MAX_INPUTS, MAX_OUTPUTS = 10, 10
+MAX_CHANNELS, MAX_HYPERPARAMETERS, MAX_METRICS = 20, 100, 40
+MAX_ATTEMPTS = 20
 _STEP_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,63}")
 _PIPELINE_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,255}")
 
 
-def limit_problems(name: str, definition: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def limit_problems(name: str, definition: Definition) -> Iterator[tuple[str, str]]:
     """Pairs of step (or the pipeline's name) and fault."""
     if not _PIPELINE_NAME.fullmatch(name):
         yield name, "a pipeline's name has letters, digits and single hyphens, no underscore"
     size = len(json.dumps(definition, separators=(",", ":"), ensure_ascii=False))
-    if size > MOST_CHARACTERS:
-        yield name, f"the definition has {size} characters, over the service's {MOST_CHARACTERS}"
-    if len(definition["Parameters"]) > MOST_PARAMETERS:
-        yield name, f"{len(definition['Parameters'])} parameters, over the service's {MOST_PARAMETERS}"
+    if size > MAX_CHARACTERS:
+        yield name, f"the definition has {size} characters, over the service's {MAX_CHARACTERS}"
+    if len(definition["Parameters"]) > MAX_PARAMETERS:
+        yield name, f"{len(definition['Parameters'])} parameters, over the service's {MAX_PARAMETERS}"
     for parameter in definition["Parameters"]:
         if parameter.get("DefaultValue") is None:
             yield name, f"parameter {parameter['Name']} has no default: a run started with none given would fail"
@@ -37,18 +38,18 @@ def limit_problems(name: str, definition: dict[str, Any]) -> Iterator[tuple[str,
         yield from ((step["Name"], fault) for fault in faults)
 
 
-def _over(items: Any, most: int, what: str) -> Iterator[str]:
-    if len(items or []) > most:
-        yield f"{len(items)} {what}, over the service's {most}"
+def _over(items: Any, limit: int, what: str) -> Iterator[str]:
+    if len(items or []) > limit:
+        yield f"{len(items)} {what}, over the service's {limit}"
 
 
-def _step(step: dict[str, Any]) -> Iterator[str]:
+def _step(step: StepDefinition) -> Iterator[str]:
     arguments = step.get("Arguments", {})
     if not _STEP_NAME.fullmatch(step["Name"]):
         yield "a step's name has at most 64 letters, digits and single hyphens"
     if step["Type"] == "Processing":
-        yield from _over(arguments.get("ProcessingInputs"), MOST_INPUTS, "inputs")
-        yield from _over(arguments.get("ProcessingOutputConfig", {}).get("Outputs"), MOST_OUTPUTS, "outputs")
+        yield from _over(arguments.get("ProcessingInputs"), MAX_INPUTS, "inputs")
+        yield from _over(arguments.get("ProcessingOutputConfig", {}).get("Outputs"), MAX_OUTPUTS, "outputs")
         yield from _image(arguments.get("AppSpecification", {}).get("ImageUri"))
         for value in arguments.get("ProcessingInputs", []):
             uri = value.get("S3Input", {}).get("S3Uri")
@@ -61,19 +62,19 @@ def _step(step: dict[str, Any]) -> Iterator[str]:
             yield from _image(container.get("Image"))
 
 
-def _training(arguments: dict[str, Any]) -> Iterator[str]:
+def _training(arguments: Request) -> Iterator[str]:
     algorithm = arguments.get("AlgorithmSpecification", {})
     channels = arguments.get("InputDataConfig", [])
-    yield from _over(channels, MOST_CHANNELS, "channels")
-    yield from _over(arguments.get("HyperParameters"), MOST_HYPERPARAMETERS, "hyperparameters")
-    yield from _over(algorithm.get("MetricDefinitions"), MOST_METRICS, "metric definitions")
+    yield from _over(channels, MAX_CHANNELS, "channels")
+    yield from _over(arguments.get("HyperParameters"), MAX_HYPERPARAMETERS, "hyperparameters")
+    yield from _over(algorithm.get("MetricDefinitions"), MAX_METRICS, "metric definitions")
     yield from _image(algorithm.get("TrainingImage"))
     if any("FileSystemDataSource" in value.get("DataSource", {}) for value in channels) and not arguments.get("VpcConfig"):
         yield "a channel on a file system needs VpcConfig"
     spot = arguments.get("EnableManagedSpotTraining", False)
     stopping = arguments.get("StoppingCondition", {})
-    longest, wait = stopping.get("MaxRuntimeInSeconds"), stopping.get("MaxWaitTimeInSeconds")
-    if spot and (wait is None or longest is None or wait < longest):
+    max_runtime, wait = stopping.get("MaxRuntimeInSeconds"), stopping.get("MaxWaitTimeInSeconds")
+    if spot and (wait is None or max_runtime is None or wait < max_runtime):
         yield "spot training needs MaxWaitTimeInSeconds of at least MaxRuntimeInSeconds"
     if wait is not None and not spot:
         yield "MaxWaitTimeInSeconds goes with spot training only"
@@ -82,7 +83,7 @@ def _training(arguments: dict[str, Any]) -> Iterator[str]:
     if spot and arguments.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds"):
         yield "warm pools and spot training exclude each other"
     fixed = (
-        ("StoppingCondition.MaxRuntimeInSeconds", longest),
+        ("StoppingCondition.MaxRuntimeInSeconds", max_runtime),
         ("ResourceConfig.VolumeSizeInGB", arguments.get("ResourceConfig", {}).get("VolumeSizeInGB")),
         ("EnableManagedSpotTraining", spot),
         ("RoleArn", arguments.get("RoleArn")),
@@ -97,12 +98,12 @@ def _image(image: Any) -> Iterator[str]:
         yield f"image {image}: name it by digest; a tag can change under a cached step"
 
 
-def _retries(step: dict[str, Any]) -> Iterator[str]:
+def _retries(step: StepDefinition) -> Iterator[str]:
     for policy in step.get("RetryPolicies", []):
         if ("MaxAttempts" in policy) == ("ExpireAfterMin" in policy):
             yield "a retry policy has MaxAttempts or ExpireAfterMin, never both"
-        if policy.get("MaxAttempts", 1) > MOST_ATTEMPTS:
-            yield f"a retry policy tries {policy['MaxAttempts']} times, over the service's {MOST_ATTEMPTS}"
+        if policy.get("MaxAttempts", 1) > MAX_ATTEMPTS:
+            yield f"a retry policy tries {policy['MaxAttempts']} times, over the service's {MAX_ATTEMPTS}"
         jobs = [kind for kind in policy.get("ExceptionType", []) if kind.startswith("SageMaker.")]
         if jobs and step["Type"] not in ("Processing", "Training"):
             yield f"{jobs[0]} is for jobs, not for a {step['Type']} step"

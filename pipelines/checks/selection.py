@@ -8,13 +8,13 @@ selected together with the condition: nothing is registered past its gate.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from pipelines.checks.expressions import all_steps, references
 from pipelines.checks.graph import Edges, edges
+from steps.shapes import Definition
 
 
-def behind(definition: dict[str, Any]) -> dict[str, str]:
+def behind(definition: Definition) -> dict[str, str]:
     """The condition that each step of a branch stands behind."""
     return {
         inner["Name"]: step["Name"]
@@ -24,19 +24,19 @@ def behind(definition: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def with_branches(definition: dict[str, Any], selected: Collection[str]) -> list[str]:
+def with_branches(definition: Definition, selected: Collection[str]) -> list[str]:
     """The selection with both branches of every condition in it, so that a gate's answer has its consequence."""
     branches = [name for name, gate in behind(definition).items() if gate in selected and name not in selected]
     return [*selected, *branches]
 
 
-def sources(definition: dict[str, Any], selected: Collection[str]) -> set[str]:
+def sources(definition: Definition, selected: Collection[str]) -> set[str]:
     """Steps outside the selection whose results it needs, from an execution that has them."""
     needs = edges(definition)
     return {need for name in selected for need in needs[name]} - set(selected)
 
 
-def parameters_of(definition: dict[str, Any], selected: Collection[str]) -> set[str]:
+def parameters_of(definition: Definition, selected: Collection[str]) -> set[str]:
     """The pipeline's parameters that the selected steps' own arguments refer to."""
     prefix = "Parameters."
     chosen = [step for step in all_steps(definition) if step["Name"] in selected]
@@ -44,7 +44,7 @@ def parameters_of(definition: dict[str, Any], selected: Collection[str]) -> set[
     return {target.removeprefix(prefix) for target in targets if target.startswith(prefix)}
 
 
-def selection_problems(definition: dict[str, Any], selected: Collection[str]) -> Iterator[str]:
+def selection_problems(definition: Definition, selected: Collection[str]) -> Iterator[str]:
     """Why these steps cannot be run alone, a line each."""
     needs = edges(definition)
     unknown = [name for name in selected if name not in needs]
@@ -67,14 +67,14 @@ def selection_problems(definition: dict[str, Any], selected: Collection[str]) ->
 
 
 def _ancestors(needs: Edges, name: str) -> set[str]:
-    found: set[str] = set()
+    ancestors: set[str] = set()
     waiting = list(needs[name])
     while waiting:
         other = waiting.pop()
-        if other not in found:
-            found.add(other)
+        if other not in ancestors:
+            ancestors.add(other)
             waiting += needs[other]
-    return found
+    return ancestors
 
 
 def _apart(needs: Edges, selected: Collection[str]) -> list[str]:

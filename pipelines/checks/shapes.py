@@ -8,13 +8,14 @@ from functools import cache
 from typing import Any
 
 from pipelines.checks.expressions import UnknownValueError, is_expression, known
+from steps.shapes import ParameterValues, StepDefinition
 
 OPERATIONS = {
     "Processing": ("CreateProcessingJob", {"ProcessingJobName": "job"}),
     "Training": ("CreateTrainingJob", {"TrainingJobName": "job"}),
     "RegisterModel": ("CreateModelPackage", {}),
 }
-_LONGEST_PATTERN = 400
+_MAX_PATTERN_LENGTH = 400
 
 
 @cache
@@ -25,7 +26,7 @@ def service_model() -> Any:
     return botocore.session.get_session().get_service_model("sagemaker")
 
 
-def shape_problems(step: dict[str, Any], parameters: dict[str, Any]) -> Iterator[str]:
+def shape_problems(step: StepDefinition, parameters: ParameterValues) -> Iterator[str]:
     """What botocore's request shape has against the arguments; values of parameters stand in for references to them."""
     from botocore.validate import ParamValidator
 
@@ -41,7 +42,7 @@ def shape_problems(step: dict[str, Any], parameters: dict[str, Any]) -> Iterator
     yield from _values(arguments, shape, "")
 
 
-def _filled(node: Any, shape: Any, parameters: dict[str, Any]) -> Any:
+def _filled(node: Any, shape: Any, parameters: ParameterValues) -> Any:
     """``node`` with every reference replaced: by its value where parameters tell it, else by a value of the shape's type."""
     if is_expression(node):
         try:
@@ -85,31 +86,31 @@ def _values(value: Any, shape: Any, where: str) -> Iterator[str]:
             if key in shape.members:
                 yield from _values(child, shape.members[key], f"{where}.{key}".lstrip("."))
     elif kind == "map" and isinstance(value, dict):
-        yield from _most(len(value), shape, where, "entries")
+        yield from _over_maximum(len(value), shape, where, "entries")
         for key, child in value.items():
             yield from _values(key, shape.key, f"{where}[{key}]")
             yield from _values(child, shape.value, f"{where}[{key}]")
     elif kind == "list" and isinstance(value, list):
-        yield from _most(len(value), shape, where, "items")
+        yield from _over_maximum(len(value), shape, where, "items")
         for index, child in enumerate(value):
             yield from _values(child, shape.member, f"{where}[{index}]")
     elif kind == "string" and isinstance(value, str) and not isinstance(value, _Placeholder):
         yield from _text(value, shape, where)
     elif kind in ("integer", "long", "float", "double") and isinstance(value, int | float):
-        yield from _most(value, shape, where, "")
+        yield from _over_maximum(value, shape, where, "")
 
 
-def _most(size: float, shape: Any, where: str, what: str) -> Iterator[str]:
-    most = shape.metadata.get("max")
-    if most is not None and size > most:
-        yield f"{where}: {size} {what}".rstrip() + f" is over the service's {most}"
+def _over_maximum(size: float, shape: Any, where: str, what: str) -> Iterator[str]:
+    maximum = shape.metadata.get("max")
+    if maximum is not None and size > maximum:
+        yield f"{where}: {size} {what}".rstrip() + f" is over the service's {maximum}"
 
 
 def _text(value: str, shape: Any, where: str) -> Iterator[str]:
     if shape.enum and value not in shape.enum:
-        yield f"{where}: {value!r} is none of the service's values ({len(shape.enum)} of them, such as {shape.enum[0]!r})"
-    yield from _most(len(value), shape, where, "characters")
+        yield f"{where}: {value!r} is not one of the service's values ({len(shape.enum)} of them, such as {shape.enum[0]!r})"
+    yield from _over_maximum(len(value), shape, where, "characters")
     pattern = shape.metadata.get("pattern", "")
     # Java's \p{…} classes and its longest patterns (host names with nested repeats) are beyond Python's engine.
-    if pattern and "\\p{" not in pattern and len(pattern) <= _LONGEST_PATTERN and not re.fullmatch(pattern, value):
+    if pattern and "\\p{" not in pattern and len(pattern) <= _MAX_PATTERN_LENGTH and not re.fullmatch(pattern, value):
         yield f"{where}: {value!r} does not match the service's pattern {pattern}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from pipelines.checks.expressions import UnknownValueError, all_steps, known
 from steps.environment import has_local_storage
+from steps.shapes import Definition, ParameterValues
 
 
-def volume_problems(definition: dict[str, Any], parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def volume_problems(definition: Definition, parameters: ParameterValues) -> Iterator[tuple[str, str]]:
     """Pairs of step and fault, with these parameters."""
     for step in all_steps(definition):
         arguments = step.get("Arguments", {})

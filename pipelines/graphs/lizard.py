@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathology.contracts.lizard.evaluate import EvaluateLizard
+from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.contracts.lizard.train import TrainLizard
 from pathology.contracts.log_lines import NUCLEI_METRICS
 from pathology.contracts.media import IMAGES, NUCLEI
 
-from pipelines.graphs.lizard_parameters import LizardParameters
-from pipelines.graphs.workbench import trains_on_efs
+from pipelines.graphs.parameters import RunParameters
+from pipelines.graphs.staging import stage
 from pipelines.tasks.lizard import LizardTask
 from steps.environment import Environment
-from steps.gate import fail, quality_gate
-from steps.jobs import Job, processing, training
+from steps.gate import quality_gate
+from steps.jobs import processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Join, Parameter, Step
@@ -20,37 +23,46 @@ BPQ = "pathology.intervals.bpq.value"
 
 def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
     """Prepare → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
-    run = LizardParameters.from_task(task)
+    run = RunParameters(task)
 
     prepared = processing(
         "PrepareLizard",
         env,
         "prepare_lizard",
         task.prepare.resources,
-        instance_type=run.prepare_instance,
-        inputs={"dataset": run.dataset},
+        instance_type=run["PrepareInstanceType"],
+        inputs={"dataset": run["DatasetUri"]},
         outputs=["patches"],
-        hyperparameters=run.preparation,
-        environment={"DATASET_VERSION": run.dataset_version},
+        hyperparameters=run.hyperparameters(PrepareLizard, task.prepare.hyperparameters),
+        environment={"DATASET_VERSION": run["DatasetVersion"]},
         cached=True,
         description="Checks every patch and its nuclei; splits by source image; writes patches.csv with the arrays' hashes.",
     )
-    staged = _stage(task, env, run, prepared)
+    staged = stage(
+        "StageLizard",
+        task,
+        env,
+        run,
+        prepared["patches"],
+        {"training": task.train.training, "models": task.train.models},
+        in_s3=(task.dataset.arrays, "the dataset"),
+        copies="the arrays that PrepareLizard proved",
+    )
     model = training(
         "TrainLizard",
         env,
         "train_lizard",
         task.train.resources,
-        instance_type=run.train_instance,
-        instance_count=run.train_hosts,
+        instance_type=run["TrainInstanceType"],
+        instance_count=run["TrainInstanceCount"],
         channels={
-            "training": Mount(task.train.training) if staged else run.dataset,
-            "models": Mount(task.train.models) if staged else run.encoder,
+            "training": Mount(task.train.training) if staged else run["DatasetUri"],
+            "models": Mount(task.train.models) if staged else run["EncoderUri"],
             "patches": prepared["patches"],
             # Which of the encoders on EFS to take; and so the encoder is part of the cache key, which EFS is not.
-            **({"encoder": Join(on="/", values=[run.encoder, "encoder.json"])} if staged else {}),
+            **({"encoder": Join(on="/", values=[run["EncoderUri"], "encoder.json"])} if staged else {}),
         },
-        hyperparameters=run.training,
+        hyperparameters=run.hyperparameters(TrainLizard, task.train.hyperparameters),
         metrics=NUCLEI_METRICS,
         cached=True,
         distributed=True,
@@ -62,16 +74,16 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         env,
         "evaluate_lizard",
         task.evaluate.resources,
-        instance_type=run.evaluate_instance,
+        instance_type=run["EvaluateInstanceType"],
         inputs={
             "model": model.artefact,
-            "models": run.encoder,
+            "models": run["EncoderUri"],
             "patches": prepared["patches"],
-            "dataset": run.dataset,
+            "dataset": run["DatasetUri"],
         },
         outputs=["evaluation"],
         report=("evaluation", "evaluation.json"),
-        hyperparameters=task.evaluate_settings.given(),
+        hyperparameters=run.hyperparameters(EvaluateLizard, task.evaluate.hyperparameters),
         cached=True,
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
@@ -81,44 +93,22 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         task.register_as,
         model,
         scores,
-        run.approval,
-        {"task": "lizard", "encoder": run.encoder, "tuned": run.tuned, "labels": run.classes},
+        run["ModelApprovalStatus"],
+        {"task": "lizard", "encoder": run["EncoderUri"], "fine-tuning": run["FineTuning"], "labels": run["Classes"]},
         task.description,
         accepts=IMAGES,
         answers=NUCLEI,
-        sources={"encoder": run.encoder},
+        sources={"encoder": run["EncoderUri"]},
     )
     gate = quality_gate(
         "CheckLizard",
+        "bPQ",
         scores,
         BPQ,
-        run.min_bpq,
+        run["MinBpq"],
         then=version,
-        otherwise=fail("LizardBelowThreshold", "bPQ", scores, BPQ, run.min_bpq),
+        below="LizardBelowThreshold",
     )
 
     jobs = [prepared, *([staged] if staged else []), model, scores]
     return run.all(), [*(job.step for job in jobs), gate]
-
-
-def _stage(task: LizardTask, env: Environment, run: LizardParameters, prepared: Job) -> Job | None:
-    """StageLizard, where training reads EFS."""
-    own = {"training": task.train.training, "models": task.train.models}
-    in_s3 = {"training": (task.dataset.arrays, "the dataset"), "models": (task.encoder.weights, "the encoder")}
-    if not trains_on_efs(task, "StageLizard", own, in_s3):
-        return None
-    assert task.stage is not None
-    return training(
-        "StageLizard",
-        env,
-        "stage_lizard",
-        task.stage.resources,
-        channels={
-            "patches": prepared["patches"],
-            "datasets_destination": Mount(task.train.training, "rw"),
-            "models_destination": Mount(task.train.models, "rw"),
-        },
-        hyperparameters={"dataset": run.dataset, "encoder": run.encoder},
-        cached=False,
-        description="Copies what changed from S3 to EFS: the arrays that PrepareLizard proved, and the encoder.",
-    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.media import IMAGES
+from pathology.contracts.mhist.evaluate import EvaluateMhist
+from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.mhist.train import TrainMhist
 
-from pipelines.graphs.mhist_parameters import MhistParameters
-from pipelines.graphs.workbench import trains_on_efs
+from pipelines.graphs.parameters import RunParameters
+from pipelines.graphs.staging import stage
 from pipelines.tasks.mhist import MhistTask
 from steps.environment import Environment
-from steps.gate import fail, quality_gate
-from steps.jobs import RUNS, Job, processing, training
+from steps.gate import quality_gate
+from steps.jobs import RUNS, processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Join, Parameter, Step
@@ -20,37 +23,46 @@ AUROC = "binary_classification_metrics.auc.value"
 
 def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
     """Prepare → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
-    run = MhistParameters.from_task(task)
+    run = RunParameters(task)
 
     prepared = processing(
         "PrepareMhist",
         env,
         "prepare_mhist",
         task.prepare.resources,
-        instance_type=run.prepare_instance,
-        inputs={"annotations": run.annotations, "images": run.images},
+        instance_type=run["PrepareInstanceType"],
+        inputs={"annotations": run["AnnotationsUri"], "images": run["ImagesUri"]},
         outputs=["patches", "images"],
-        hyperparameters=run.preparation,
-        environment={"DATASET_VERSION": run.dataset_version},
+        hyperparameters=run.hyperparameters(PrepareMhist, task.prepare.hyperparameters),
+        environment={"DATASET_VERSION": run["DatasetVersion"]},
         cached=True,
         description="Checks annotations and every patch; sets a validation split apart from train; writes patches.csv.",
     )
-    staged = _stage(task, env, run, prepared)
+    staged = stage(
+        "StageMhist",
+        task,
+        env,
+        run,
+        prepared["patches"],
+        {"training": task.train.training, "models": task.train.models},
+        in_s3=(f"s3://{env.bucket}/{RUNS}", "where PrepareMhist writes"),
+        copies="the patches that patches.csv names",
+    )
     model = training(
         "TrainMhist",
         env,
         "train_mhist",
         task.train.resources,
-        instance_type=run.train_instance,
-        instance_count=run.train_hosts,
+        instance_type=run["TrainInstanceType"],
+        instance_count=run["TrainInstanceCount"],
         channels={
             "training": Mount(task.train.training) if staged else prepared["images"],
-            "models": Mount(task.train.models) if staged else run.encoder,
+            "models": Mount(task.train.models) if staged else run["EncoderUri"],
             "patches": prepared["patches"],
             # Which of the encoders on EFS to take; and so the encoder is part of the cache key, which EFS is not.
-            **({"encoder": Join(on="/", values=[run.encoder, "encoder.json"])} if staged else {}),
+            **({"encoder": Join(on="/", values=[run["EncoderUri"], "encoder.json"])} if staged else {}),
         },
-        hyperparameters=run.training,
+        hyperparameters=run.hyperparameters(TrainMhist, task.train.hyperparameters),
         metrics=CLASSIFIER_METRICS,
         distributed=True,
         cached=True,
@@ -62,16 +74,16 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         env,
         "evaluate_mhist",
         task.evaluate.resources,
-        instance_type=run.evaluate_instance,
+        instance_type=run["EvaluateInstanceType"],
         inputs={
             "model": model.artefact,
-            "models": run.encoder,
+            "models": run["EncoderUri"],
             "patches": prepared["patches"],
             "images": prepared["images"],
         },
         outputs=["evaluation"],
         report=("evaluation", "evaluation.json"),
-        hyperparameters=task.evaluate_settings.given(),
+        hyperparameters=run.hyperparameters(EvaluateMhist, task.evaluate.hyperparameters),
         cached=True,
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
@@ -81,43 +93,21 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         task.register_as,
         model,
         scores,
-        run.approval,
-        {"task": "mhist", "encoder": run.encoder, "tune": run.tune, "labels": "SSA:HP"},
+        run["ModelApprovalStatus"],
+        {"task": "mhist", "encoder": run["EncoderUri"], "fine-tuning": run["FineTuning"], "labels": "SSA:HP"},
         task.description,
         accepts=IMAGES,
-        sources={"encoder": run.encoder},
+        sources={"encoder": run["EncoderUri"]},
     )
     gate = quality_gate(
         "CheckMhist",
+        "AUROC",
         scores,
         AUROC,
-        run.min_auroc,
+        run["MinAuroc"],
         then=version,
-        otherwise=fail("MhistBelowThreshold", "AUROC", scores, AUROC, run.min_auroc),
+        below="MhistBelowThreshold",
     )
 
     jobs = [prepared, *([staged] if staged else []), model, scores]
     return run.all(), [*(job.step for job in jobs), gate]
-
-
-def _stage(task: MhistTask, env: Environment, run: MhistParameters, prepared: Job) -> Job | None:
-    """StageMhist, where training reads EFS."""
-    own = {"training": task.train.training, "models": task.train.models}
-    written = (f"s3://{env.bucket}/{RUNS}", "where PrepareMhist writes")
-    if not trains_on_efs(task, "StageMhist", own, {"training": written, "models": (task.encoder.weights, "the encoder")}):
-        return None
-    assert task.stage is not None
-    return training(
-        "StageMhist",
-        env,
-        "stage_mhist",
-        task.stage.resources,
-        channels={
-            "patches": prepared["patches"],
-            "datasets_destination": Mount(task.train.training, "rw"),
-            "models_destination": Mount(task.train.models, "rw"),
-        },
-        hyperparameters={"images": prepared["images"], "encoder": run.encoder},
-        cached=False,
-        description="Copies what changed from S3 to EFS: the patches that patches.csv names, and the encoder.",
-    )

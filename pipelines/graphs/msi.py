@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathology.contracts.errors import RequestError
+from pathology.contracts.extraction.collect import CollectFeaturesJob
+from pathology.contracts.extraction.extract import ExtractFeaturesJob
 from pathology.contracts.log_lines import CLASSIFIER_METRICS, SLIDE_METRIC
+from pathology.contracts.msi.evaluate import EvaluateMsi
+from pathology.contracts.msi.prepare import PrepareMsiJob
+from pathology.contracts.msi.train import TrainMsi
 
-from pipelines.graphs.msi_parameters import MsiParameters
-from pipelines.graphs.workbench import trains_on_efs
+from pipelines.graphs.parameters import RunParameters
+from pipelines.graphs.staging import stage
 from pipelines.tasks.msi import MsiTask
 from steps.environment import Environment
-from steps.gate import fail, quality_gate
+from steps.gate import quality_gate
 from steps.jobs import Job, processing, training
 from steps.placement import Mount
 from steps.register import register
@@ -20,18 +25,20 @@ AUROC = "binary_classification_metrics.auc.value"
 
 def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
     """Prepare → Extract → Collect → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
-    run = MsiParameters.from_task(task)
+    run = RunParameters(task)
 
     cohort = processing(
         "PrepareMsi",
         env,
         "prepare_msi",
         task.prepare.resources,
-        instance_type=run.prepare_instance,
-        inputs={"labels": run.labels},
+        instance_type=run["PrepareInstanceType"],
+        inputs={"labels": run["LabelsUri"]},
         outputs=["cohort"],
-        hyperparameters=run.preparation,
-        environment={"DATASET_VERSION": run.dataset_version},
+        hyperparameters=run.hyperparameters(
+            PrepareMsiJob, task.prepare.hyperparameters, slides=run["SlidesUri"], manifest=run["ManifestUri"]
+        ),
+        environment={"DATASET_VERSION": run["DatasetVersion"]},
         cached=True,
         description="Joins slides and labels into cohort.csv; splits by patient.",
     )
@@ -44,27 +51,42 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         inputs={"cohort": cohort["cohort"]},
         outputs=["slides"],
         report=("slides", "collected.json"),
-        hyperparameters=run.collection,
+        hyperparameters=run.hyperparameters(
+            CollectFeaturesJob,
+            task.extract.hyperparameters,
+            task.collect.hyperparameters,
+            features=run["FeaturesUri"],
+            encoder=run["EncoderUri"],
+        ),
         cached=False,
         after=[features],
         description="Verifies every feature file and writes slides.csv, named by its content.",
     )
     slides_csv = slides.value("slides.uri")
-    staged = _stage(task, env, run, slides_csv)
+    staged = stage(
+        "StageFeatures",
+        task,
+        env,
+        run,
+        slides.value("staging.uri"),
+        {"features": task.train.features, "models": task.train.models},
+        in_s3=(task.extract.features, "what extraction wrote"),
+        copies="the features that slides.csv names",
+    )
     model = training(
         "TrainMsi",
         env,
         "train_msi_tcga",
         task.train.resources,
-        instance_type=run.train_instance,
+        instance_type=run["TrainInstanceType"],
         channels={
-            "training": Mount(task.train.features) if staged else run.features,
-            "models": Mount(task.train.models) if staged else run.encoder,
+            "training": Mount(task.train.features) if staged else run["FeaturesUri"],
+            "models": Mount(task.train.models) if staged else run["EncoderUri"],
             "slides": slides_csv,
             "splits": cohort["cohort"],
         },
         streamed=() if staged else ("training", "models"),
-        hyperparameters=run.training,
+        hyperparameters=run.hyperparameters(TrainMsi, task.train.hyperparameters),
         metrics=CLASSIFIER_METRICS,
         cached=True,
         after=[staged] if staged else [],
@@ -75,31 +97,35 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         env,
         "evaluate_msi",
         task.evaluate.resources,
-        instance_type=run.evaluate_instance,
+        instance_type=run["EvaluateInstanceType"],
         inputs={"model": model.artefact, "slides": slides_csv, "cohort": cohort["cohort"]},
         outputs=["evaluation"],
         report=("evaluation", "evaluation.json"),
-        hyperparameters=task.evaluate_settings.given(),
+        hyperparameters=run.hyperparameters(EvaluateMsi, task.evaluate.hyperparameters),
         cached=True,
         description="Runs the packaged model on the test patients: evaluation.json, predictions.csv, report.html.",
     )
     gate = quality_gate(
         "CheckMsi",
+        "AUROC",
         scores,
         AUROC,
-        run.min_auroc,
-        then=register("RegisterMsi", env, task.register_as, model, scores, run.approval, _metadata(task), task.description),
-        otherwise=fail("MsiBelowThreshold", "AUROC", scores, AUROC, run.min_auroc),
+        run["MinAuroc"],
+        then=register(
+            "RegisterMsi", env, task.register_as, model, scores, run["ModelApprovalStatus"], _metadata(task), task.description
+        ),
+        below="MsiBelowThreshold",
     )
 
     jobs = [cohort, features, slides, *([staged] if staged else []), model, scores]
     return run.all(), [*(job.step for job in jobs), gate]
 
 
-def _extract(task: MsiTask, env: Environment, run: MsiParameters, cohort: Job) -> Job:
+def _extract(task: MsiTask, env: Environment, run: RunParameters, cohort: Job) -> Job:
     """ExtractFeatures as a Processing job, or as a Training job that can mount EFS; features go to S3 either way."""
-    inputs = {"cohort": cohort["cohort"], "models": run.encoder}
+    inputs = {"cohort": cohort["cohort"], "models": run["EncoderUri"]}
     description = "Tiles and embeds every slide of the cohort on a GPU; finished slides are skipped."
+    hyperparameters = run.hyperparameters(ExtractFeaturesJob, task.extract.hyperparameters, features=run["FeaturesUri"])
     on_efs = task.dataset.slides.startswith("efs://")
     if on_efs and task.dataset.manifest is None:
         raise RequestError(f"dataset.slides: {task.dataset.slides}: a manifest is needed, since PrepareMsi cannot list EFS")
@@ -110,10 +136,10 @@ def _extract(task: MsiTask, env: Environment, run: MsiParameters, cohort: Job) -
             "extract_features",
             task.extract.resources,
             image=env.images.cucim_tiler,
-            instance_type=run.extract_instance,
-            instance_count=run.extract_hosts,
+            instance_type=run["ExtractInstanceType"],
+            instance_count=run["ExtractInstanceCount"],
             channels={**inputs, **({"slides": Mount(task.dataset.slides)} if on_efs else {})},
-            hyperparameters=run.extraction,
+            hyperparameters=hyperparameters,
             metrics=[SLIDE_METRIC],
             cached=True,
             description=description,
@@ -129,45 +155,22 @@ def _extract(task: MsiTask, env: Environment, run: MsiParameters, cohort: Job) -
         "extract_features",
         task.extract.resources,
         image=env.images.cucim_tiler,
-        instance_type=run.extract_instance,
-        instance_count=run.extract_hosts,
+        instance_type=run["ExtractInstanceType"],
+        instance_count=run["ExtractInstanceCount"],
         inputs=inputs,
-        hyperparameters=run.extraction,
+        hyperparameters=hyperparameters,
         cached=True,
         description=description,
     )
 
 
-def _stage(task: MsiTask, env: Environment, run: MsiParameters, slides_csv: object) -> Job | None:
-    """StageFeatures, where training reads EFS."""
-    own = {"features": task.train.features, "models": task.train.models}
-    in_s3 = {"features": (task.extract.features, "what extraction wrote"), "models": (task.encoder.weights, "the encoder")}
-    if not trains_on_efs(task, "StageFeatures", own, in_s3):
-        return None
-    assert task.stage is not None
-    return training(
-        "StageFeatures",
-        env,
-        "stage",
-        task.stage.resources,
-        channels={
-            "slides": slides_csv,
-            "features_destination": Mount(task.train.features, "rw"),
-            "models_destination": Mount(task.train.models, "rw"),
-        },
-        hyperparameters={"encoder": run.encoder},
-        cached=False,
-        description="Copies what changed from S3 to EFS: the features that slides.csv names, and the encoder.",
-    )
-
-
 def _metadata(task: MsiTask) -> dict[str, str]:
     """What is known of a version when the pipeline is built."""
-    extract = task.extract_settings
+    extract, prepare = task.extract.hyperparameters, task.prepare.hyperparameters
     return {
         "task": "msi",
         "encoder": task.encoder.weights,
-        "labels": f"{'+'.join(task.prepare_settings.positive)}:{'+'.join(task.prepare_settings.negative)}",
+        "labels": f"{'+'.join(prepare.positive)}:{'+'.join(prepare.negative)}",
         "tile": f"{extract.tile_size} px at {extract.mpp} microns per pixel",
         "aggregation": "gated attention MIL, ensemble of folds",
     }

@@ -6,15 +6,15 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from pipelines.local.containers import CONTAINERS
 from pipelines.local.jobs import JobError, LocalJob, StoppedError, job_name
 from pipelines.local.state import Execution, State
+from steps.shapes import Answer, Request, RetryPolicy, StepDefinition
 
-LONGEST_PAUSE = 1.0
+MAX_PAUSE = 1.0
 """Retry intervals are minutes on AWS, where capacity has to come back; here a second will do."""
-_FEWEST_ATTEMPTS = 1
+_MIN_ATTEMPTS = 1
 _POLL_SECONDS = 0.05
 
 
@@ -24,11 +24,11 @@ class Attempts:
 
     state: State
     execution: Execution
-    step: dict[str, Any]
+    step: StepDefinition
     stopping: Callable[[], bool]
     cores: int
 
-    def run(self, request: dict[str, Any], started: Callable[[str, int], None]) -> dict[str, Any]:
+    def run(self, request: Request, started: Callable[[str, int], None]) -> Answer:
         """Run until an attempt succeeds; its Describe answer. ``started`` hears of every attempt's ARN and number, from 1.
 
         Raises:
@@ -59,14 +59,14 @@ class Attempts:
             if "ExpireAfterMin" in policy:
                 if seconds < policy["ExpireAfterMin"] * 60:
                     return index
-            elif used.get(index, 0) < policy.get("MaxAttempts", _FEWEST_ATTEMPTS):
+            elif used.get(index, 0) < policy.get("MaxAttempts", _MIN_ATTEMPTS):
                 return index
         return None
 
-    def _pause(self, policy: dict[str, Any], used: int) -> None:
+    def _pause(self, policy: RetryPolicy, used: int) -> None:
         """IntervalSeconds × BackoffRate^used, as the service pauses, but never long."""
         wanted = float(policy.get("IntervalSeconds", 1)) * float(policy.get("BackoffRate", 2.0)) ** used
-        until = time.monotonic() + min(wanted, LONGEST_PAUSE)
+        until = time.monotonic() + min(wanted, MAX_PAUSE)
         while time.monotonic() < until:
             if self.stopping():
                 raise StoppedError(f"step {self.step['Name']} was stopped while it waited to be retried")

@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 from pathology.contracts.errors import RequestError
 from pathology.contracts.storage import Entry
 from pathology.contracts.uris import Uri
 
 from pipelines.local.state import State, now, read_json, write_json
+from steps.shapes import Answer, Caching, Request
 
 KEY_ATTRIBUTES = {
     "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
@@ -24,28 +25,34 @@ _DURATION = re.compile(
 )
 
 
+class Hit(TypedDict):
+    """A success that answers for a step: the ARN of the execution that had it, and what Describe answers of its job."""
+
+    execution: str
+    job: Answer
+
+
 def duration(text: str) -> timedelta:
     """An ISO 8601 duration, such as ``P30D``, ``30d`` or ``PT12H``.
 
     Raises:
-        RequestError: when it is none.
+        RequestError: when it is not a valid one.
     """
     match = _DURATION.fullmatch(text)
     if not match or not any(match.groups()):
-        raise RequestError(f"ExpireAfter {text!r} is no duration: write P30D or PT12H")
+        raise RequestError(f"ExpireAfter {text!r} is not a valid duration: write P30D or PT12H")
     return timedelta(**{unit: int(value) for unit, value in match.groupdict().items() if value})
 
 
-def cache_key(pipeline: str, step: str, kind: str, request: dict[str, Any]) -> str:
+def cache_key(pipeline: str, step: str, kind: str, request: Request) -> str:
     """The hash of a step's resolved key attributes."""
     attributes = {name: request.get(name) for name in KEY_ATTRIBUTES[kind]}
     text = json.dumps([pipeline, step, kind, attributes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def look_for(state: State, config: dict[str, Any], key: str) -> dict[str, Any] | None:
-    """``{"execution": arn, "job": Describe's answer}`` of the last success with this key, while it is young and every object
-    that it left is still there."""
+def find_cached(state: State, config: Caching, key: str) -> Hit | None:
+    """The last success with this key, while it is young and every object that it left is still there."""
     if not config.get("Enabled"):
         return None
     hit = read_json(state.cached(key))
@@ -60,7 +67,7 @@ def look_for(state: State, config: dict[str, Any], key: str) -> dict[str, Any] |
     return {"execution": hit["execution"], "job": job}
 
 
-def remember(state: State, key: str, execution: str, job: dict[str, Any], pipeline: str, step: str) -> None:
+def remember(state: State, key: str, execution: str, job: Answer, pipeline: str, step: str) -> None:
     """Keep a success for later executions, with the objects that it left; pipeline and step are for whoever reads the file."""
     name = job.get("ProcessingJobName") or job["TrainingJobName"]
     objects = sorted(str(entry.uri) for uri in _outputs(job) for entry in _objects(state, uri))
@@ -68,7 +75,7 @@ def remember(state: State, key: str, execution: str, job: dict[str, Any], pipeli
     write_json(state.cached(key), record)
 
 
-def _outputs(job: dict[str, Any]) -> list[str]:
+def _outputs(job: Answer) -> list[str]:
     uris = [output["S3Output"]["S3Uri"] for output in job.get("ProcessingOutputConfig", {}).get("Outputs", [])]
     model = job.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     return [*uris, model] if model else uris
@@ -76,5 +83,5 @@ def _outputs(job: dict[str, Any]) -> list[str]:
 
 def _objects(state: State, text: str) -> list[Entry]:
     uri = Uri.parse(text)
-    own = state.store.entry(uri)
-    return [own] if own else list(state.store.list(uri))
+    entry = state.store.entry(uri)
+    return [entry] if entry else list(state.store.list(uri))

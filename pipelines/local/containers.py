@@ -15,12 +15,12 @@ from pipelines.local.log_metrics import final_metrics
 from pipelines.local.processes import log_of
 from pipelines.local.state import arn, now
 from pipelines.local.volumes import fill_from_s3, mount, pack, share, upload_folder
+from steps.shapes import Answer, ProcessingOutput, Request
 
 OPT_ML = "/opt/ml"
 CHECKPOINTS = "/opt/ml/checkpoints"
 RENDEZVOUS = "PATHOLOGY_RENDEZVOUS"
 """Tells ``pathology-run`` that the job's hosts are processes of one machine, and where these meet."""
-Request = dict[str, Any]
 
 
 def _inside(root: Path, local_path: str) -> Path:
@@ -56,12 +56,12 @@ class ProcessingContainer:
         """The job's ARN."""
         return arn(f"processing-job/{self.name}")
 
-    def describe(self) -> Request:
+    def describe(self) -> Answer:
         """What Describe answers while the job runs."""
-        own = {key: value for key, value in self.request.items() if key != "Tags"}
+        request = {key: value for key, value in self.request.items() if key != "Tags"}
         started = now()
         return {
-            **own,
+            **request,
             "ProcessingJobName": self.name,
             "ProcessingJobArn": self.arn,
             "ProcessingJobStatus": "InProgress",
@@ -70,7 +70,7 @@ class ProcessingContainer:
         }
 
     @staticmethod
-    def ended(status: str) -> Request:
+    def ended(status: str) -> Answer:
         """What Describe adds when the job has ended as Completed, Failed or Stopped."""
         return {"ProcessingJobStatus": status, "ProcessingEndTime": now()}
 
@@ -105,10 +105,10 @@ class ProcessingContainer:
         for output in self._outputs():
             _inside(root, output["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
 
-    def _outputs(self) -> list[dict[str, Any]]:
+    def _outputs(self) -> list[ProcessingOutput]:
         return list(self.request.get("ProcessingOutputConfig", {}).get("Outputs", []))
 
-    def collect(self, roots: list[Path]) -> dict[str, Any]:
+    def collect(self, roots: list[Path]) -> Answer:
         """Upload what every host wrote; what Describe adds of it."""
         for root in roots:
             for output in self._outputs():
@@ -135,13 +135,13 @@ class TrainingContainer:
         """The job's ARN."""
         return arn(f"training-job/{self.name}")
 
-    def describe(self) -> Request:
+    def describe(self) -> Answer:
         """What Describe answers while the job runs."""
-        own = {key: value for key, value in self.request.items() if key != "Tags"}
+        request = {key: value for key, value in self.request.items() if key != "Tags"}
         started = now()
         return {
             "StoppingCondition": {"MaxRuntimeInSeconds": 24 * 3600},
-            **own,
+            **request,
             "TrainingJobName": self.name,
             "TrainingJobArn": self.arn,
             "TrainingJobStatus": "InProgress",
@@ -152,7 +152,7 @@ class TrainingContainer:
         }
 
     @staticmethod
-    def ended(status: str) -> Request:
+    def ended(status: str) -> Answer:
         """What Describe adds when the job has ended as Completed, Failed or Stopped."""
         return {"TrainingJobStatus": status, "SecondaryStatus": status, "TrainingEndTime": now()}
 
@@ -169,8 +169,8 @@ class TrainingContainer:
     @property
     def environment(self) -> dict[str, str]:
         """The request's variables, the job's name, and where its processes meet: no name leads to algo-1 here."""
-        own = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn, RENDEZVOUS: self._rendezvous}
-        return {**own, **self.request.get("Environment", {})}
+        variables = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn, RENDEZVOUS: self._rendezvous}
+        return {**variables, **self.request.get("Environment", {})}
 
     @cached_property
     def _rendezvous(self) -> str:
@@ -207,15 +207,15 @@ class TrainingContainer:
             checkpoints = self.request["CheckpointConfig"]
             share(self.store, Uri.parse(checkpoints["S3Uri"]), _inside(root, checkpoints.get("LocalPath", CHECKPOINTS)))
 
-    def collect(self, roots: list[Path]) -> dict[str, Any]:
+    def collect(self, roots: list[Path]) -> Answer:
         """Pack and upload the model and the output, of all hosts together; what Describe adds of it."""
         base = Uri.parse(self.request["OutputDataConfig"]["S3OutputPath"]) / self.name / "output"
-        found: dict[str, Any] = {}
+        described: Answer = {}
         if pack([root / "model" for root in roots], (base / "model.tar.gz").under(self.store.root)):
-            found["ModelArtifacts"] = {"S3ModelArtifacts": str(base / "model.tar.gz")}
+            described["ModelArtifacts"] = {"S3ModelArtifacts": str(base / "model.tar.gz")}
         pack([root / "output" / "data" for root in roots], (base / "output.tar.gz").under(self.store.root))
         metrics = final_metrics(self.request["AlgorithmSpecification"].get("MetricDefinitions", []), map(log_of, roots))
-        return {**found, "FinalMetricDataList": metrics} if metrics else found
+        return {**described, "FinalMetricDataList": metrics} if metrics else described
 
     @staticmethod
     def message(root: Path) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.checks.expressions import all_steps, references
 from pipelines.checks.graph import graph_problems
+from steps.shapes import Channel, ConditionDefinition, Definition, Request, StepDefinition, Value
 
 VERSION = "2020-12-01"
 ENTRY_POINT = "pathology-run"
@@ -50,7 +51,7 @@ _NEEDED = {
 }
 
 
-def problems(definition: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def problems(definition: Definition) -> Iterator[tuple[str, str]]:
     """Pairs of step (or ``pipeline``) and what of it cannot run here; values that an execution decides are not looked at."""
     if definition.get("Version") != VERSION:
         yield "pipeline", f"Version {definition.get('Version')!r} is not {VERSION}"
@@ -64,15 +65,15 @@ def problems(definition: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield step["Name"], problem
 
 
-def _step_problems(step: dict[str, Any]) -> Iterator[str]:
+def _step_problems(step: StepDefinition) -> Iterator[str]:
     arguments = step.get("Arguments", {})
     known = _ARGUMENTS.get(step["Type"])
     yield from (f"{key} is not known here" for key in sorted(set(step) - _STEP))
     yield from (f"{key} is not known here" for key in sorted(set(arguments) - known if known else ()))
     yield from (f"{key} is missing" for key in sorted(_NEEDED.get(step["Type"], set()) - set(arguments)))
-    own = {key: value for key, value in arguments.items() if key not in ("IfSteps", "ElseSteps")}
-    yield from _expression_problems(own)
-    for target in references(own):
+    without_branches = {key: value for key, value in arguments.items() if key not in ("IfSteps", "ElseSteps")}
+    yield from _expression_problems(without_branches)
+    for target in references(without_branches):
         if target.startswith("Execution.") and target not in VARIABLES:
             yield f"{target} is not known here"
     for condition in arguments.get("Conditions", []) if step["Type"] == "Condition" else []:
@@ -97,7 +98,7 @@ def _expression_problems(node: Any) -> Iterator[str]:
         yield from _expression_problems(value)
 
 
-def _condition_problems(condition: dict[str, Any]) -> Iterator[str]:
+def _condition_problems(condition: ConditionDefinition) -> Iterator[str]:
     if condition["Type"] not in _CONDITIONS:
         yield f"a condition of type {condition['Type']!r} is not one of {', '.join(sorted(_CONDITIONS))}"
     inner = [condition[key] for key in ("Expression", "Condition") if key in condition]
@@ -105,7 +106,7 @@ def _condition_problems(condition: dict[str, Any]) -> Iterator[str]:
         yield from _condition_problems(item)
 
 
-def job_problems(kind: str, request: dict[str, Any]) -> Iterator[str]:
+def job_problems(kind: str, request: Request) -> Iterator[str]:
     """What of a job's request cannot run here. Asked of the definition and again of the request with every value filled in."""
     specification = request.get("AppSpecification" if kind == "Processing" else "AlgorithmSpecification", {})
     entry = specification.get("ContainerEntrypoint")
@@ -114,7 +115,7 @@ def job_problems(kind: str, request: dict[str, Any]) -> Iterator[str]:
     for item in request.get("ProcessingInputs", []):
         where = f"ProcessingInputs {item['InputName']!r}"
         if "S3Input" not in item:
-            yield f"{where} is no S3Input"
+            yield f"{where} is not a valid S3Input"
         else:
             yield from _s3_problems(where, item["S3Input"])
     for item in request.get("ProcessingOutputConfig", {}).get("Outputs", []):
@@ -125,7 +126,7 @@ def job_problems(kind: str, request: dict[str, Any]) -> Iterator[str]:
         yield from _channel_problems(item)
 
 
-def _channel_problems(item: dict[str, Any]) -> Iterator[str]:
+def _channel_problems(item: Channel) -> Iterator[str]:
     where = f"channel {item['ChannelName']!r}"
     source = item["DataSource"]
     if not {"S3DataSource", "FileSystemDataSource"} & set(source):
@@ -135,7 +136,7 @@ def _channel_problems(item: dict[str, Any]) -> Iterator[str]:
         yield f"{where}: CompressionType {item['CompressionType']!r} does not run here"
 
 
-def _s3_problems(where: str, source: dict[str, Any]) -> Iterator[str]:
+def _s3_problems(where: str, source: Mapping[str, Value]) -> Iterator[str]:
     """Only whole files below a prefix: no manifests, no pipes, nothing unpacked on the way."""
     allowed = {
         "S3DataType": ("S3Prefix",),

@@ -20,14 +20,16 @@ def missing(operation: str, message: str) -> ClientError:
     return refused(operation, message, "ResourceNotFound")
 
 
-def check_name(operation: str, name: str, most: int) -> None:
+def check_name(operation: str, name: str, max_length: int) -> None:
     """Hold a name against the service's pattern; it becomes a file's name here.
 
     Raises:
         ClientError: for any other.
     """
-    if len(name) > most or not _NAME.fullmatch(name):
-        raise refused(operation, f"Value {name!r} failed to satisfy constraint: letters, digits and dashes, at most {most}.")
+    if len(name) > max_length or not _NAME.fullmatch(name):
+        raise refused(
+            operation, f"Value {name!r} failed to satisfy constraint: letters, digits and dashes, at most {max_length}."
+        )
 
 
 def known(operation: str, given: Collection[str], understood: Collection[str]) -> None:

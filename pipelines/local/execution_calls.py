@@ -7,15 +7,17 @@ import os
 import shutil
 from typing import Any
 
-from pathology.contracts.storage import write_whole
+from pathology.contracts.storage import atomic_write
 
 from pipelines.local.errors import known, missing, refused
-from pipelines.local.lifeline import ENDED, lock_to_retry, notice_death, spawn
 from pipelines.local.paging import page
 from pipelines.local.parameters import typed_parameters
 from pipelines.local.pipeline_calls import PipelineCalls
+from pipelines.local.records import ExecutionRecord, PipelineRecord, StepRecord
 from pipelines.local.selection import keep, results_to_reuse
 from pipelines.local.state import Execution, arn, create_json, now, read_json, with_times, write_json
+from pipelines.local.supervisor import ENDED, lock_to_retry, reap_dead_runner, spawn
+from steps.shapes import Answer, Definition, GivenParameter, Selection
 
 _STEP_KEYS = (
     *("StepName", "StepDescription", "StartTime", "EndTime", "StepStatus", "AttemptCount"),
@@ -35,14 +37,14 @@ class ExecutionCalls(PipelineCalls):
         self,
         *,
         PipelineName: str,
-        PipelineParameters: list[dict[str, str]] | None = None,
+        PipelineParameters: list[GivenParameter] | None = None,
         ClientRequestToken: str | None = None,
         **optional: Any,
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """StartPipelineExecution: answers at once; a process of its own runs the steps. A token starts one execution."""
         known("StartPipelineExecution", optional, _START)
         pipeline = self._pipeline(PipelineName, "StartPipelineExecution")
-        definition = json.loads(pipeline["PipelineDefinition"])
+        definition: Definition = json.loads(pipeline["PipelineDefinition"])
         parameters = typed_parameters(definition, PipelineParameters or [])
         reused = self._reused(pipeline, definition, optional.get("SelectiveExecutionConfig"))
         if ClientRequestToken is not None:
@@ -56,14 +58,14 @@ class ExecutionCalls(PipelineCalls):
             "PipelineExecutionArn": self._arn(pipeline["PipelineName"], execution.identity),
             "PipelineExecutionDisplayName": f"execution-{execution.identity}",
             "PipelineExecutionStatus": "Executing",
-            **{key: pipeline[key] for key in ("ParallelismConfiguration",) if pipeline.get(key)},
+            **({"ParallelismConfiguration": parallelism} if (parallelism := pipeline.get("ParallelismConfiguration")) else {}),
             "CreationTime": now(),
             "LastModifiedTime": now(),
             "Parameters": parameters,
             "Given": PipelineParameters or [],
             **optional,
         }
-        write_whole(execution.definition_path, pipeline["PipelineDefinition"].encode())
+        atomic_write(execution.definition_path, pipeline["PipelineDefinition"].encode())
         keep(execution, reused)
         write_json(execution.record_path, record)
         first = self._first_with(pipeline["PipelineName"], ClientRequestToken, execution)
@@ -74,15 +76,13 @@ class ExecutionCalls(PipelineCalls):
             os.close(lock)
         return {"PipelineExecutionArn": self._arn(pipeline["PipelineName"], first)}
 
-    def _reused(
-        self, pipeline: dict[str, Any], definition: dict[str, Any], config: dict[str, Any] | None
-    ) -> list[dict[str, Any]]:
+    def _reused(self, pipeline: PipelineRecord, definition: Definition, config: Selection | None) -> list[StepRecord]:
         if config is None:
             return []
         given = config.get("SourcePipelineExecutionArn")
         source = self._execution(given, "StartPipelineExecution") if given else None
         if source and source.record["PipelineArn"] != pipeline["PipelineArn"]:
-            raise refused("StartPipelineExecution", f"{given} is no execution of {pipeline['PipelineName']}.")
+            raise refused("StartPipelineExecution", f"{given} is not a valid execution of {pipeline['PipelineName']}.")
         return results_to_reuse(definition, config, source)
 
     @staticmethod
@@ -101,15 +101,15 @@ class ExecutionCalls(PipelineCalls):
         execution = self.state.execution(identity)
         if not identity.isalnum() or not execution.record_path.is_file():
             raise missing(operation, f"Pipeline execution with ARN {execution_arn} does not exist.")
-        notice_death(self.state, execution)
+        reap_dead_runner(self.state, execution)
         return execution
 
-    def describe_pipeline_execution(self, *, PipelineExecutionArn: str) -> dict[str, Any]:
+    def describe_pipeline_execution(self, *, PipelineExecutionArn: str) -> Answer:
         """DescribePipelineExecution."""
         record = self._execution(PipelineExecutionArn, "DescribePipelineExecution").record
         return dict(with_times({key: value for key, value in record.items() if key not in _HIDDEN}))
 
-    def describe_pipeline_definition_for_execution(self, *, PipelineExecutionArn: str) -> dict[str, Any]:
+    def describe_pipeline_definition_for_execution(self, *, PipelineExecutionArn: str) -> Answer:
         """DescribePipelineDefinitionForExecution: the text that the execution was started with."""
         execution = self._execution(PipelineExecutionArn, "DescribePipelineDefinitionForExecution")
         text = execution.definition_path.read_text()
@@ -123,23 +123,23 @@ class ExecutionCalls(PipelineCalls):
         SortOrder: str = "Descending",
         NextToken: str | None = None,
         MaxResults: int | None = None,
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """ListPipelineExecutions, newest first unless asked otherwise."""
-        own = self._executions(self._pipeline(PipelineName, "ListPipelineExecutions"))
+        executions = self._executions(self._pipeline(PipelineName, "ListPipelineExecutions"))
         if SortBy == "PipelineExecutionArn":
-            own.sort(key=lambda execution: execution.identity)
+            executions.sort(key=lambda execution: execution.identity)
         answer = page(
             "ListPipelineExecutions",
             "PipelineExecutionSummaries",
-            [{"execution": execution} for execution in (own if SortOrder == "Ascending" else own[::-1])],
+            [{"execution": execution} for execution in (executions if SortOrder == "Ascending" else executions[::-1])],
             NextToken,
             MaxResults,
         )
         shown = [self._summary(item["execution"]) for item in answer["PipelineExecutionSummaries"]]
         return {**answer, "PipelineExecutionSummaries": shown}
 
-    def _summary(self, execution: Execution) -> dict[str, Any]:
-        notice_death(self.state, execution)
+    def _summary(self, execution: Execution) -> Answer:
+        reap_dead_runner(self.state, execution)
         record = execution.record
         summary = {
             "PipelineExecutionArn": record["PipelineExecutionArn"],
@@ -160,25 +160,25 @@ class ExecutionCalls(PipelineCalls):
         NextToken: str | None = None,
         MaxResults: int | None = None,
         SortOrder: str = "Descending",
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """ListPipelineExecutionSteps: those that have started, newest first unless asked otherwise."""
         steps = self._execution(PipelineExecutionArn, "ListPipelineExecutionSteps").steps()
-        shown = [with_times({key: step[key] for key in _STEP_KEYS if key in step}) for step in steps]
+        shown = [with_times({key: step.get(key) for key in _STEP_KEYS if key in step}) for step in steps]
         ordered = shown if SortOrder == "Ascending" else shown[::-1]
         return page("ListPipelineExecutionSteps", "PipelineExecutionSteps", ordered, NextToken, MaxResults)
 
     def list_pipeline_parameters_for_execution(
         self, *, PipelineExecutionArn: str, NextToken: str | None = None, MaxResults: int | None = None
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """ListPipelineParametersForExecution: those that were given."""
         given = self._execution(PipelineExecutionArn, "ListPipelineParametersForExecution").record["Given"]
         return page("ListPipelineParametersForExecution", "PipelineParameters", given, NextToken, MaxResults, usual=100)
 
-    def stop_pipeline_execution(self, *, PipelineExecutionArn: str, ClientRequestToken: str = "") -> dict[str, Any]:
+    def stop_pipeline_execution(self, *, PipelineExecutionArn: str, ClientRequestToken: str = "") -> Answer:
         """StopPipelineExecution: the runner ends its jobs and then itself."""
         execution = self._execution(PipelineExecutionArn, "StopPipelineExecution")
 
-        def stopping(record: dict[str, Any]) -> None:
+        def stopping(record: ExecutionRecord) -> None:
             if record["PipelineExecutionStatus"] in ENDED:
                 raise refused("StopPipelineExecution", f"Pipeline execution {PipelineExecutionArn} has ended.")
             record["PipelineExecutionStatus"] = "Stopping"
@@ -189,7 +189,7 @@ class ExecutionCalls(PipelineCalls):
 
     def retry_pipeline_execution(
         self, *, PipelineExecutionArn: str, ClientRequestToken: str = "", ParallelismConfiguration: dict[str, int] | None = None
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """RetryPipelineExecution: what has succeeded stays, the rest runs again in the same execution."""
         execution = self._execution(PipelineExecutionArn, "RetryPipelineExecution")
         lock = lock_to_retry(execution)
@@ -200,7 +200,7 @@ class ExecutionCalls(PipelineCalls):
                 execution.step(step["StepName"]).unlink()
         execution.stop_path.unlink(missing_ok=True)
 
-        def again(record: dict[str, Any]) -> None:
+        def again(record: ExecutionRecord) -> None:
             record.pop("FailureReason", None)
             record["PipelineExecutionStatus"] = "Executing"
             if ParallelismConfiguration:

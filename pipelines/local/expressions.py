@@ -14,6 +14,14 @@ from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
 
 from pipelines.checks.expressions import is_expression, split_step
+from steps.shapes import (
+    Answer,
+    ConditionDefinition,
+    Expression,
+    JsonGetFunction,
+    ParameterValues,
+    PropertyFileDeclaration,
+)
 
 _PART = re.compile(r"\.?(?:(?P<name>[^.\[\]]+)|\['(?P<key>[^']+)'\]|\[(?P<index>\d+)\])")
 _NAMES = ("OutputName", "InputName", "ChannelName", "MetricName", "Name")
@@ -39,7 +47,7 @@ def look_up(document: Any, path: str, where: str) -> Any:
         except (KeyError, IndexError, TypeError, StopIteration):
             raise DataError(f"{where} has no {path}") from None
     if end != len(path.removeprefix("$.")):
-        raise RequestError(f"{where}: {path!r} is no path")
+        raise RequestError(f"{where}: {path!r} is not a valid path")
     return value
 
 
@@ -67,11 +75,11 @@ def as_text(value: Any) -> str:
 class Scope:
     """What expressions can see: parameters, the execution's own variables, and the jobs of steps that have ended."""
 
-    parameters: dict[str, Any]
+    parameters: ParameterValues
     execution: dict[str, str]
     store: Store
-    property_files: dict[tuple[str, str], dict[str, str]]
-    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    property_files: dict[tuple[str, str], PropertyFileDeclaration]
+    jobs: dict[str, Answer] = field(default_factory=dict)
 
     def resolve(self, node: Any) -> Any:
         """``node`` with every expression replaced by its value.
@@ -87,7 +95,7 @@ class Scope:
             return [self.resolve(value) for value in node]
         return node
 
-    def _value(self, node: dict[str, Any]) -> Any:
+    def _value(self, node: Expression) -> Any:
         if "Std:Join" in node:
             join = node["Std:Join"]
             return join.get("On", "").join(as_text(self.resolve(value)) for value in join["Values"])
@@ -103,7 +111,7 @@ class Scope:
             raise DataError(f"{target} is not known: its step has not ended")
         return look_up(self.jobs[step[0]], step[1], step[0])
 
-    def _json_get(self, node: dict[str, Any]) -> Any:
+    def _json_get(self, node: JsonGetFunction) -> Any:
         step = split_step(node["PropertyFile"]["Get"])
         assert step is not None, "the graph check lets no other reference through"
         name, file = step[0], step[1].removeprefix("PropertyFiles.")
@@ -113,11 +121,11 @@ class Scope:
         try:
             document = json.loads(self.store.read(uri))
         except ValueError:
-            raise DataError(f"{uri}: property file {file} is no JSON") from None
+            raise DataError(f"{uri}: property file {file} is not valid JSON") from None
         return look_up(document, node["Path"], str(uri))
 
 
-def holds(condition: dict[str, Any], scope: Scope) -> bool:
+def holds(condition: ConditionDefinition, scope: Scope) -> bool:
     """Whether a condition of a Condition step holds.
 
     Raises:
@@ -135,5 +143,5 @@ def holds(condition: dict[str, Any], scope: Scope) -> bool:
         return bool(left == right)
     for value in (left, right):
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            raise DataError(f"{value!r} is no number, and {kind} compares numbers")
+            raise DataError(f"{value!r} is not a valid number, and {kind} compares numbers")
     return bool(_COMPARE[kind](left, right))

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.storage import FolderStore
@@ -22,6 +21,7 @@ from pipelines.local.containers import CONTAINERS, Container
 from pipelines.local.definition import job_problems
 from pipelines.local.processes import Host, log_of
 from pipelines.local.state import State, now, write_json
+from steps.shapes import Answer, Request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENTRY_POINT = REPOSITORY / "containers" / "pathology-run"
@@ -30,9 +30,9 @@ _INHERITED = (
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
 )
 """All that a job sees of the environment that started the run: no credentials, no settings of another project."""
-_LONGEST_SECONDS = 24 * 3600
+_MAX_SECONDS = 24 * 3600
 """MaxRuntimeInSeconds where the request has none, as in the service."""
-_OWN_FOLDERS = ("code", "scratch", "shims")
+_SCRATCH_FOLDERS = ("code", "scratch", "shims")
 INTERNAL = "SageMaker.JOB_INTERNAL_ERROR"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -58,11 +58,11 @@ class LocalJob:
     stopping: Callable[[], bool]
     cores: int
 
-    def run(self, kind: str, request: dict[str, Any], state: State) -> dict[str, Any]:
+    def run(self, kind: str, request: Request, state: State) -> Answer:
         """Run to the end; what Describe answers, which is also kept in the state from the start on.
 
         Raises:
-            JobError: with the job's own last words.
+            JobError: with the job's failure reason.
             StoppedError: when it was stopped.
         """
         container = CONTAINERS[kind](self.name, request, state.store)
@@ -71,7 +71,7 @@ class LocalJob:
             faults = _faults(kind, request)
             if faults:
                 raise RequestError("; ".join(faults))
-            found = self._run(container, state.store)
+            results = self._run(container, state.store)
         except StoppedError:
             self._keep(state, {**described, **container.ended("Stopped")})
             raise
@@ -79,14 +79,14 @@ class LocalJob:
             failed = _failed(error)
             self._keep(state, {**described, **container.ended("Failed"), **_reason(container, failed, self.folder)})
             raise failed from None
-        return self._keep(state, {**described, **found, **container.ended("Completed")})
+        return self._keep(state, {**described, **results, **container.ended("Completed")})
 
-    def _keep(self, state: State, described: dict[str, Any]) -> dict[str, Any]:
+    def _keep(self, state: State, described: Answer) -> Answer:
         described = {**described, "LastModifiedTime": now()}
         write_json(state.job(self.name), described)
         return described
 
-    def _run(self, container: Container, store: FolderStore) -> dict[str, Any]:
+    def _run(self, container: Container, store: FolderStore) -> Answer:
         roots = [self.folder / host for host in container.hosts]
         for root, host in zip(roots, container.hosts, strict=True):
             container.lay_out(root, host)
@@ -99,11 +99,11 @@ class LocalJob:
         finally:
             processes.end(hosts)
             processes.forget(self.folder)
-        found = container.collect(roots)
+        results = container.collect(roots)
         for root in roots:
-            for name in _OWN_FOLDERS:
+            for name in _SCRATCH_FOLDERS:
                 shutil.rmtree(root / name, ignore_errors=True)
-        return found
+        return results
 
     def _environment(self, container: Container, root: Path, store: FolderStore) -> dict[str, str]:
         return {
@@ -117,7 +117,7 @@ class LocalJob:
         }
 
     def _wait(self, container: Container, hosts: list[Host]) -> None:
-        seconds = container.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _LONGEST_SECONDS)
+        seconds = container.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _MAX_SECONDS)
         try:
             failed = processes.first_failure(hosts, self.stopping, seconds)
         except InterruptedError:
@@ -128,8 +128,8 @@ class LocalJob:
             ) from None
         if failed is None:
             return
-        said = last_words(container, failed.root)
-        raise JobError(f"AlgorithmError: {said}, exit code: {_exit_code(failed.process.returncode)}", "AlgorithmError")
+        reason = failure_reason(container, failed.root)
+        raise JobError(f"AlgorithmError: {reason}, exit code: {_exit_code(failed.process.returncode)}", "AlgorithmError")
 
 
 def _failed(error: DataError | RequestError | OSError) -> JobError:
@@ -144,7 +144,7 @@ def _failed(error: DataError | RequestError | OSError) -> JobError:
     return JobError(f"InternalServerError: {error}", INTERNAL)
 
 
-def _faults(kind: str, request: dict[str, Any]) -> list[str]:
+def _faults(kind: str, request: Request) -> list[str]:
     """What cannot run, and values of a type that the service refuses."""
     faults = list(job_problems(kind, request))
     for where in ("Environment", "HyperParameters"):
@@ -177,11 +177,11 @@ def _last_line(root: Path) -> str:
     return lines[-1][:500] if lines else "it said nothing"
 
 
-def last_words(container: Container, root: Path) -> str:
+def failure_reason(container: Container, root: Path) -> str:
     """Why a host says it failed: its failure file, else the last line of its log."""
     message = container.message(root)
-    said = message.read_text(errors="replace").strip() if message.is_file() else ""
-    return said or _last_line(root)
+    text = message.read_text(errors="replace").strip() if message.is_file() else ""
+    return text or _last_line(root)
 
 
 def _reason(container: Container, error: JobError, folder: Path) -> dict[str, str]:

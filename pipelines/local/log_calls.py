@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pipelines.local.errors import refused
 from pipelines.local.state import State, read_json
+from steps.shapes import Answer
 
-_MOST_BYTES = 2**20
+_MAX_BYTES = 2**20
 """Of a page, as in the service."""
 
 
@@ -18,21 +18,17 @@ class LocalLogs:
     def __init__(self, state: State) -> None:
         self.state = state
 
-    def place(self, job: str) -> Path:
+    def location(self, job: str) -> Path:
         """Where a person reads a job's log: its file, or the folder of several hosts' files."""
         files = self.state.job_logs(job)
         return files[0] if len(files) == 1 else self.state.job_folder(job)
 
-    def describe_log_streams(
-        self, *, logGroupName: str, logStreamNamePrefix: str, nextToken: str | None = None
-    ) -> dict[str, Any]:
+    def describe_log_streams(self, *, logGroupName: str, logStreamNamePrefix: str, nextToken: str | None = None) -> Answer:
         """DescribeLogStreams of one job: the prefix is ``<job>/``."""
         job = logStreamNamePrefix.rstrip("/")
         return {"logStreams": [{"logStreamName": f"{job}/{path.stem}"} for path in self.state.job_logs(job)]}
 
-    def get_log_events(
-        self, *, logGroupName: str, logStreamName: str, startFromHead: bool, nextToken: str = "f/0"
-    ) -> dict[str, Any]:
+    def get_log_events(self, *, logGroupName: str, logStreamName: str, startFromHead: bool, nextToken: str = "f/0") -> Answer:
         """GetLogEvents from the head, in pages; a line that is still being written waits until it, or its job, has ended."""
         job, _, host = logStreamName.rpartition("/")
         path = self.state.job_folder(job) / f"{host}.log"
@@ -42,8 +38,8 @@ class LocalLogs:
         start = int(nextToken.removeprefix("f/"))
         with path.open("rb") as file:
             file.seek(start)
-            content = file.read(_MOST_BYTES)
-        whole = len(content) if ended or len(content) == _MOST_BYTES else content.rfind(b"\n") + 1
+            content = file.read(_MAX_BYTES)
+        whole = len(content) if ended or len(content) == _MAX_BYTES else content.rfind(b"\n") + 1
         lines = content[:whole].decode(errors="replace").splitlines()
         return {"events": [{"message": line} for line in lines], "nextForwardToken": f"f/{start + whole}"}
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from pipelines.local.records import FinalMetric
 from pipelines.local.state import now
+from steps.shapes import MetricDefinition
 
 
-def final_metrics(definitions: list[dict[str, str]], logs: Iterable[Path]) -> list[dict[str, Any]]:
+def final_metrics(definitions: list[MetricDefinition], logs: Iterable[Path]) -> list[FinalMetric]:
     """``FinalMetricDataList``: the last value that each definition's first group matched, over the hosts' logs in order."""
     last: dict[str, float] = {}
     expressions = [(definition["Name"], re.compile(definition["Regex"])) for definition in definitions]
@@ -19,6 +20,6 @@ def final_metrics(definitions: list[dict[str, str]], logs: Iterable[Path]) -> li
         for line in log.read_text(errors="replace").splitlines():
             for name, expression in expressions:
                 if match := expression.search(line):
-                    with suppress(ValueError):  # text that the expression let through is no value
+                    with suppress(ValueError):  # text that the expression let through is not a valid number
                         last[name] = float(match.group(1))
     return [{"MetricName": name, "Value": value, "Timestamp": now()} for name, value in last.items()]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pathology.contracts.errors import DataError
 from pathology.contracts.uris import Uri
 
+from pipelines.local.records import Record
 from pipelines.local.state import State, arn, create_json, now, read_json
+from steps.shapes import Request
 
 
-def versions(state: State, group: str) -> list[dict[str, Any]]:
+def versions(state: State, group: str) -> list[Record]:
     """Every version of a group, oldest first."""
-    found = [read_json(path) for path in state.group(group).glob("[0-9]*.json")]
-    return sorted((version for version in found if version), key=lambda version: version["ModelPackageVersion"])
+    records = [read_json(path) for path in state.group(group).glob("[0-9]*.json")]
+    return sorted((version for version in records if version), key=lambda version: version["ModelPackageVersion"])
 
 
-def register(state: State, request: dict[str, Any]) -> str:
+def register(state: State, request: Request) -> str:
     """Make a model version; its ARN. Numbers only grow, and two at once get two numbers.
 
     Raises:
@@ -50,18 +50,18 @@ def register(state: State, request: dict[str, Any]) -> str:
             return str(version["ModelPackageArn"])
 
 
-def create_group(state: State, record: dict[str, Any]) -> bool:
+def create_group(state: State, record: Record) -> bool:
     """Make a group; False when it is there."""
     return create_json(state.group_record(record["ModelPackageGroupName"]), record)
 
 
-def group_record(state: State, group: str) -> dict[str, Any] | None:
+def group_record(state: State, group: str) -> Record | None:
     """A group's record, or None."""
-    found = read_json(state.group_record(group))
-    return dict(found) if found else None
+    record = read_json(state.group_record(group))
+    return dict(record) if record else None
 
 
-def groups(state: State) -> list[dict[str, Any]]:
+def groups(state: State) -> list[Record]:
     """Every group, oldest first."""
-    found = [read_json(path) for path in (state.root / "model-packages").glob("*/group.json")]
-    return sorted((group for group in found if group), key=lambda group: group["CreationTime"])
+    records = [read_json(path) for path in (state.root / "model-packages").glob("*/group.json")]
+    return sorted((group for group in records if group), key=lambda group: group["CreationTime"])

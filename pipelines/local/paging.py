@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.local.errors import refused
+from steps.shapes import Answer
 
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 
 
 def page(
-    operation: str, key: str, items: list[dict[str, Any]], token: str | None, size: int | None, usual: int = 10
-) -> dict[str, Any]:
+    operation: str, key: str, items: Sequence[Mapping[str, Any]], token: str | None, size: int | None, usual: int = 10
+) -> Answer:
     """``{key: some of items}`` from where ``token`` stands, with ``NextToken`` while there is more.
 
     Raises:
@@ -19,16 +21,16 @@ def page(
     """
     if token is not None and not token.isdigit():
         raise refused(operation, f"NextToken {token!r} is not valid.")
-    if size is not None and not 1 <= size <= LARGEST_PAGE:
-        raise refused(operation, f"MaxResults {size} is not between 1 and {LARGEST_PAGE}.")
+    if size is not None and not 1 <= size <= MAX_PAGE_SIZE:
+        raise refused(operation, f"MaxResults {size} is not between 1 and {MAX_PAGE_SIZE}.")
     start = int(token or 0)
     end = start + (size or usual)
-    answer: dict[str, Any] = {key: items[start:end]}
+    answer: Answer = {key: items[start:end]}
     if end < len(items):
         answer["NextToken"] = str(end)
     return answer
 
 
-def in_order(items: list[dict[str, Any]], by: str, order: str) -> list[dict[str, Any]]:
+def in_order(items: list[Answer], by: str, order: str) -> list[Answer]:
     """Items sorted by one of their keys; ``order`` is Ascending or Descending."""
     return sorted(items, key=lambda item: item[by], reverse=order == "Descending")

@@ -6,23 +6,24 @@ import math
 from typing import Any
 
 from pipelines.local.errors import refused
+from steps.shapes import Definition, GivenParameter, ParameterDeclaration, ParameterValues
 
 _OPERATION = "StartPipelineExecution"
-_LONGEST = 1024
+_MAX_LENGTH = 1024
 
 
-def typed_parameters(definition: dict[str, Any], given: list[dict[str, str]]) -> dict[str, Any]:
+def typed_parameters(definition: Definition, given: list[GivenParameter]) -> ParameterValues:
     """Every parameter's value, given or default, in its type.
 
     Raises:
         ClientError: as the service refuses: unknown names, names given twice, wrong types, values outside an enumeration.
     """
-    values: dict[str, Any] = {}
+    values: ParameterValues = {}
     for item in given:
         if item["Name"] in values:
             raise refused(_OPERATION, f"Parameter {item['Name']} is given twice.")
-        if not isinstance(item["Value"], str) or len(item["Value"]) > _LONGEST:
-            raise refused(_OPERATION, f"Parameter {item['Name']}: a value is a string of at most {_LONGEST} characters.")
+        if not isinstance(item["Value"], str) or len(item["Value"]) > _MAX_LENGTH:
+            raise refused(_OPERATION, f"Parameter {item['Name']}: a value is a string of at most {_MAX_LENGTH} characters.")
         values[item["Name"]] = item["Value"]
     declared = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
     unknown = sorted(set(values) - set(declared))
@@ -31,7 +32,7 @@ def typed_parameters(definition: dict[str, Any], given: list[dict[str, str]]) ->
     return {name: _typed(parameter, values.get(name, parameter.get("DefaultValue"))) for name, parameter in declared.items()}
 
 
-def _typed(parameter: dict[str, Any], value: Any) -> Any:
+def _typed(parameter: ParameterDeclaration, value: Any) -> Any:
     name, kind = parameter["Name"], parameter["Type"]
     if value is None:
         raise refused(_OPERATION, f"Parameter {name} has no default and no value was given.")

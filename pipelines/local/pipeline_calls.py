@@ -13,9 +13,11 @@ from pathology.contracts.uris import Uri
 
 from pipelines.local.definition import problems
 from pipelines.local.errors import check_name, known, missing, refused
-from pipelines.local.lifeline import has_ended
 from pipelines.local.paging import in_order, page
+from pipelines.local.records import PipelineRecord
 from pipelines.local.state import Execution, State, arn, create_json, locked, now, read_json, with_times, write_json
+from pipelines.local.supervisor import has_ended
+from steps.shapes import Answer, Request
 
 Tags = Sequence[dict[str, str]]
 _CHANGEABLE = {
@@ -37,15 +39,15 @@ class LocalCalls:
 class PipelineCalls(LocalCalls):
     """Calls on pipelines."""
 
-    def _pipeline(self, name: str, operation: str) -> dict[str, Any]:
+    def _pipeline(self, name: str, operation: str) -> PipelineRecord:
         plain = name.rpartition("/")[2]
         check_name(operation, plain, 256)
-        record = read_json(self.state.pipeline(plain))
+        record: PipelineRecord | None = read_json(self.state.pipeline(plain))
         if record is None:
             raise missing(operation, f"Pipeline '{name}' does not exist.")
-        return dict(record)
+        return record
 
-    def _checked(self, request: dict[str, Any], operation: str) -> dict[str, Any]:
+    def _checked(self, request: Request, operation: str) -> Request:
         """The request with its definition as text, wherever it lies, refused when it cannot run here."""
         request = dict(request)
         location = request.pop("PipelineDefinitionS3Location", None)
@@ -58,16 +60,16 @@ class PipelineCalls(LocalCalls):
         if "PipelineDefinition" not in request:
             return request
         try:
-            found = next(iter(problems(json.loads(request["PipelineDefinition"]))), None)
+            problem = next(iter(problems(json.loads(request["PipelineDefinition"]))), None)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise refused(operation, f"Unable to parse pipeline definition: {error!r}") from None
-        if found:
-            raise refused(operation, f"Unable to parse pipeline definition. {found[0]}: {found[1]}")
+        if problem:
+            raise refused(operation, f"Unable to parse pipeline definition. {problem[0]}: {problem[1]}")
         return request
 
     def create_pipeline(
         self, *, PipelineName: str, RoleArn: str, ClientRequestToken: str = "", Tags: Tags = (), **request: Any
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """CreatePipeline."""
         check_name("CreatePipeline", PipelineName, 256)
         known("CreatePipeline", request, _CHANGEABLE)
@@ -89,7 +91,7 @@ class PipelineCalls(LocalCalls):
             raise refused("CreatePipeline", f"{message} Pipeline with name ({PipelineName}) already exists.")
         return {"PipelineArn": record["PipelineArn"]}
 
-    def update_pipeline(self, *, PipelineName: str, **changes: Any) -> dict[str, Any]:
+    def update_pipeline(self, *, PipelineName: str, **changes: Any) -> Answer:
         """UpdatePipeline."""
         known("UpdatePipeline", changes, _CHANGEABLE | {"RoleArn"})
         changes = self._checked(changes, "UpdatePipeline")
@@ -101,7 +103,7 @@ class PipelineCalls(LocalCalls):
     def _locked(self, name: str) -> AbstractContextManager[None]:
         return locked(self.state.pipeline(name.rpartition("/")[2]).with_suffix(".lock"))
 
-    def describe_pipeline(self, *, PipelineName: str) -> dict[str, Any]:
+    def describe_pipeline(self, *, PipelineName: str) -> Answer:
         """DescribePipeline."""
         record = self._pipeline(PipelineName, "DescribePipeline")
         return dict(with_times({key: value for key, value in record.items() if key != "Tags"}))
@@ -114,15 +116,15 @@ class PipelineCalls(LocalCalls):
         SortOrder: str = "Descending",
         NextToken: str | None = None,
         MaxResults: int | None = None,
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """ListPipelines."""
         names = ("PipelineArn", "PipelineName", "PipelineDescription", "RoleArn", "CreationTime", "LastModifiedTime")
         records = [read_json(path) for path in (self.state.root / "pipelines").glob(f"{PipelineNamePrefix}*.json")]
-        found = [with_times({name: record[name] for name in names}) for record in records if record]
-        ordered = in_order(found, {"Name": "PipelineName"}.get(SortBy, SortBy), SortOrder)
+        summaries = [with_times({name: record[name] for name in names}) for record in records if record]
+        ordered = in_order(summaries, {"Name": "PipelineName"}.get(SortBy, SortBy), SortOrder)
         return page("ListPipelines", "PipelineSummaries", ordered, NextToken, MaxResults)
 
-    def _executions(self, pipeline: dict[str, Any]) -> list[Execution]:
+    def _executions(self, pipeline: PipelineRecord) -> list[Execution]:
         """The pipeline's executions, oldest first; not those of one that had its name before and was deleted."""
         name, since = pipeline["PipelineName"], pipeline["CreationTime"]
         return [
@@ -131,7 +133,7 @@ class PipelineCalls(LocalCalls):
             if record["PipelineName"] == name and record["CreationTime"] >= since
         ]
 
-    def delete_pipeline(self, *, PipelineName: str, ClientRequestToken: str = "") -> dict[str, Any]:
+    def delete_pipeline(self, *, PipelineName: str, ClientRequestToken: str = "") -> Answer:
         """DeletePipeline, unless an execution runs. Its executions are listed no more; their logs, data and versions stay."""
         with self._locked(PipelineName):
             record = self._pipeline(PipelineName, "DeletePipeline")

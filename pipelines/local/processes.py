@@ -20,9 +20,9 @@ from pipelines.local.state import read_json, write_json
 RECORD = "processes.json"
 GRACE_SECONDS = 3.0
 """Between SIGTERM and SIGKILL; the service gives two minutes, a person at a terminal does not."""
-_POLL_SHARE = 0.04
-_SHORTEST_POLL, _LONGEST_POLL = 0.001, 0.05
-"""Looks at a job come after a share of the time that it has run: short jobs are not waited for, long ones cost nothing."""
+_POLL_FRACTION = 0.04
+_MIN_POLL, _MAX_POLL = 0.001, 0.05
+"""A job is polled after a fraction of the time that it has run: short jobs are not waited for, long ones cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def first_failure(hosts: Sequence[Host], stopping: Callable[[], bool], seconds: 
         elapsed = time.monotonic() - begun
         if elapsed > seconds:
             raise TimeoutError
-        time.sleep(min(max(elapsed * _POLL_SHARE, _SHORTEST_POLL), _LONGEST_POLL))
+        time.sleep(min(max(elapsed * _POLL_FRACTION, _MIN_POLL), _MAX_POLL))
 
 
 def end(hosts: Sequence[Host]) -> None:
@@ -122,5 +122,5 @@ def _started(pid: int) -> str | None:
     except OSError:
         if Path("/proc/self/stat").exists():
             return None
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
-    return found.stdout.strip() or None
+    listing = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
+    return listing.stdout.strip() or None

@@ -8,19 +8,20 @@ import threading
 import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
 
 from pathology.contracts.errors import PathologyError
 
 from pipelines.checks.expressions import all_steps
 from pipelines.checks.graph import edges
 from pipelines.local.attempts import Attempts
-from pipelines.local.cache import cache_key, look_for, remember
+from pipelines.local.cache import cache_key, find_cached, remember
 from pipelines.local.expressions import Scope, holds
 from pipelines.local.jobs import JobError, StoppedError
 from pipelines.local.model_packages import register
+from pipelines.local.records import ExecutionRecord, StepRecord
 from pipelines.local.selection import selected_steps
 from pipelines.local.state import State, now, read_json, write_json
+from steps.shapes import Answer, StepDefinition
 
 _POLL_SECONDS = 0.1
 
@@ -34,7 +35,7 @@ class Runner:
         self.record = self.execution.record
         definition = self.execution.definition
         self.steps = {step["Name"]: step for step in all_steps(definition)}
-        self.needs = {name: set(found) for name, found in edges(definition).items()}
+        self.needs = {name: set(sources) for name, sources in edges(definition).items()}
         self.pipeline = self.record["PipelineName"]
         self.cores = os.cpu_count() or 1
         parallel = self.record.get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps")
@@ -98,7 +99,7 @@ class Runner:
         self._end("Failed" if self.failure else "Stopped" if self.stopping() else "Succeeded")
 
     def _end(self, status: str) -> None:
-        def change(record: dict[str, Any]) -> None:
+        def change(record: ExecutionRecord) -> None:
             record["PipelineExecutionStatus"] = status
             if self.failure and status == "Failed":
                 record["FailureReason"] = self.failure[:1300]
@@ -114,7 +115,7 @@ class Runner:
     def _step(self, name: str) -> None:
         """Run one step and keep its record; whatever goes wrong ends as the step's FailureReason."""
         step = self.steps[name]
-        record: dict[str, Any] = {
+        record: StepRecord = {
             "StepName": name,
             **({"StepDescription": step["Description"]} if step.get("Description") else {}),
             "StartTime": now(),
@@ -138,7 +139,7 @@ class Runner:
             with self.guard:
                 self.failure = self.failure or f"step {name}: {reason}"
 
-    def _do(self, step: dict[str, Any], record: dict[str, Any]) -> None:
+    def _do(self, step: StepDefinition, record: StepRecord) -> None:
         match step["Type"]:
             case "Processing" | "Training":
                 self._job(step, record)
@@ -157,29 +158,29 @@ class Runner:
             case kind:
                 raise JobError(f"a step of type {kind} cannot run here", "ClientError")
 
-    def _keep(self, record: dict[str, Any]) -> None:
+    def _keep(self, record: StepRecord) -> None:
         write_json(self.execution.step(record["StepName"]), record)
 
-    def _finish(self, record: dict[str, Any], status: str, reason: str | None = None) -> None:
-        record.update(StepStatus=status, EndTime=now())
+    def _finish(self, record: StepRecord, status: str, reason: str | None = None) -> None:
+        record.update({"StepStatus": status, "EndTime": now()})
         if reason:
             record["FailureReason"] = reason[:1024]
         self._keep(record)
 
-    def _leave_out(self, step: dict[str, Any], outcome: bool) -> None:
+    def _leave_out(self, step: StepDefinition, outcome: bool) -> None:
         branch = step["Arguments"].get("ElseSteps" if outcome else "IfSteps", [])
         with self.guard:
             self.left_out |= {inner["Name"] for inner in branch}
 
-    def _known(self, name: str, described: dict[str, Any]) -> None:
+    def _known(self, name: str, described: Answer) -> None:
         with self.guard:
             self.scope.jobs[name] = described
 
-    def _job(self, step: dict[str, Any], record: dict[str, Any]) -> None:
+    def _job(self, step: StepDefinition, record: StepRecord) -> None:
         name, kind = step["Name"], step["Type"]
         request = self.scope.resolve(step["Arguments"])
         key = cache_key(self.pipeline, name, kind, request)
-        hit = look_for(self.state, step.get("CacheConfig", {}), key)
+        hit = find_cached(self.state, step.get("CacheConfig", {}), key)
         if hit:
             record["CacheHitResult"] = {"SourcePipelineExecutionArn": hit["execution"]}
             record["Metadata"] = {f"{kind}Job": {"Arn": hit["job"][f"{kind}JobArn"]}}
@@ -187,7 +188,7 @@ class Runner:
             return
 
         def started(arn: str, attempt: int) -> None:
-            record.update(AttemptCount=attempt, Metadata={f"{kind}Job": {"Arn": arn}})
+            record.update({"AttemptCount": attempt, "Metadata": {f"{kind}Job": {"Arn": arn}}})
             self._keep(record)
 
         attempts = Attempts(self.state, self.execution, step, self.stopping, max(1, self.cores // self.abreast))
@@ -205,7 +206,7 @@ def main(root: str, identity: str) -> None:
     except Exception as error:
         traceback.print_exc()
         reason = f"the runner failed: {type(error).__name__}: {error}"
-        execution.change(lambda record: record.update(PipelineExecutionStatus="Failed", FailureReason=reason))
+        execution.change(lambda record: record.update({"PipelineExecutionStatus": "Failed", "FailureReason": reason}))
         sys.exit(1)
 
 

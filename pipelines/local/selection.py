@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipelines.checks.selection import selection_problems, sources
 from pipelines.local.errors import refused
-from pipelines.local.lifeline import ENDED
+from pipelines.local.records import StepRecord
 from pipelines.local.state import Execution, now, write_json
+from pipelines.local.supervisor import ENDED
+from steps.shapes import Definition, Selection
 
 _OPERATION = "StartPipelineExecution"
 
 
-def selected_steps(config: dict[str, Any]) -> list[str]:
+def selected_steps(config: Selection) -> list[str]:
     """The names in a SelectiveExecutionConfig."""
     return [item["StepName"] for item in config.get("SelectedSteps", [])]
 
 
-def results_to_reuse(definition: dict[str, Any], config: dict[str, Any], source: Execution | None) -> list[dict[str, Any]]:
+def results_to_reuse(definition: Definition, config: Selection, source: Execution | None) -> list[StepRecord]:
     """Records of the steps outside the selection that it needs, taken from ``source``, as this execution keeps them.
 
     Raises:
@@ -41,10 +41,11 @@ def results_to_reuse(definition: dict[str, Any], config: dict[str, Any], source:
     return [_reused(records[name], config["SourcePipelineExecutionArn"]) for name in records if name in wanted]
 
 
-def _reused(record: dict[str, Any], source: str) -> dict[str, Any]:
-    kept: dict[str, Any] = {key: record[key] for key in ("StepName", "StepDescription", "Metadata") if key in record}
+def _reused(record: StepRecord, source: str) -> StepRecord:
     return {
-        **kept,
+        "StepName": record["StepName"],
+        **({"StepDescription": record["StepDescription"]} if "StepDescription" in record else {}),
+        "Metadata": record["Metadata"],
         "StepStatus": "Succeeded",
         "StartTime": now(),
         "EndTime": now(),
@@ -52,7 +53,7 @@ def _reused(record: dict[str, Any], source: str) -> dict[str, Any]:
     }
 
 
-def keep(execution: Execution, records: list[dict[str, Any]]) -> None:
+def keep(execution: Execution, records: list[StepRecord]) -> None:
     """Give an execution that has not begun the results that it reuses."""
     for record in records:
         write_json(execution.step(record["StepName"]), record)

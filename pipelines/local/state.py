@@ -13,7 +13,10 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
-from pathology.contracts.storage import FolderStore, temporary_beside, write_whole
+from pathology.contracts.storage import FolderStore, atomic_write, temp_sibling
+
+from pipelines.local.records import ExecutionRecord, StepRecord
+from steps.shapes import Definition
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -59,13 +62,13 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, record: Any) -> None:
     """Write a record whole, replacing what was there. Not flushed to the disk: a step has many records, and what has to
     outlive a power cut is what jobs write."""
-    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode(), flush=False)
+    atomic_write(path, json.dumps(record, indent=1, ensure_ascii=False).encode(), flush=False)
 
 
 def create_json(path: Path, record: Any) -> bool:
     """Write a record only if there is none; whether this call did."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = temporary_beside(path)
+    beside = temp_sibling(path)
     beside.write_text(json.dumps(record, indent=1, ensure_ascii=False))
     try:
         os.link(beside, path)
@@ -123,8 +126,8 @@ class State:
 
     def job_logs(self, name: str) -> list[Path]:
         """A job's logs, one a host, in the order of hosts; they grow while it runs. Empty for a job that started nothing."""
-        found = self.job_folder(name).glob("algo-*.log")
-        return sorted(found, key=lambda path: int(path.stem.removeprefix("algo-")))
+        paths = self.job_folder(name).glob("algo-*.log")
+        return sorted(paths, key=lambda path: int(path.stem.removeprefix("algo-")))
 
     def tokens(self, pipeline: str) -> Path:
         """Which executions a pipeline's ClientRequestTokens started: a file a token."""
@@ -146,11 +149,11 @@ class State:
         """An execution's folder."""
         return Execution(self.root / "executions" / identity)
 
-    def executions(self) -> list[tuple[Execution, dict[str, Any]]]:
+    def executions(self) -> list[tuple[Execution, ExecutionRecord]]:
         """Every execution with its record, oldest first."""
         folder = self.root / "executions"
-        found = [Execution(path) for path in folder.iterdir()] if folder.is_dir() else []
-        known = [(execution, record) for execution in found if (record := execution.record)]
+        executions = [Execution(path) for path in folder.iterdir()] if folder.is_dir() else []
+        known = [(execution, record) for execution in executions if (record := execution.record)]
         return sorted(known, key=lambda pair: (pair[1]["CreationTime"], pair[0].identity))
 
     def new_execution(self) -> Execution:
@@ -181,11 +184,12 @@ class Execution:
         return self.folder / "execution.json"
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ExecutionRecord:
         """The execution as it stands on disk."""
-        return dict(read_json(self.record_path) or {})
+        record: ExecutionRecord | None = read_json(self.record_path)
+        return record or {}
 
-    def change(self, change: Callable[[dict[str, Any]], None]) -> None:
+    def change(self, change: Callable[[ExecutionRecord], None]) -> None:
         """Change the record under its lock."""
         with locked(self.folder / "record.lock"):
             record = self.record
@@ -199,19 +203,19 @@ class Execution:
         return self.folder / "definition.json"
 
     @property
-    def definition(self) -> dict[str, Any]:
+    def definition(self) -> Definition:
         """The definition that it started with."""
-        return dict(read_json(self.definition_path))
+        return read_json(self.definition_path)
 
     def step(self, name: str) -> Path:
         """A step's record."""
         return self.folder / "steps" / f"{name}.json"
 
-    def steps(self) -> list[dict[str, Any]]:
+    def steps(self) -> list[StepRecord]:
         """Every step that has started, oldest first."""
         folder = self.folder / "steps"
-        found = [read_json(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
-        return sorted((step for step in found if step), key=lambda step: (step["StartTime"], step["StepName"]))
+        records = [read_json(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
+        return sorted((step for step in records if step), key=lambda step: (step["StartTime"], step["StepName"]))
 
     @property
     def stop_path(self) -> Path:

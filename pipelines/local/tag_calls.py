@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pipelines.local.errors import missing
 from pipelines.local.paging import page
 from pipelines.local.pipeline_calls import LocalCalls
 from pipelines.local.state import locked, read_json, write_json
+from steps.shapes import Answer
 
 
 class TagCalls(LocalCalls):
@@ -16,17 +16,17 @@ class TagCalls(LocalCalls):
 
     def _tagged(self, resource: str, operation: str) -> Path:
         kind, _, name = resource.rpartition(":")[2].partition("/")
-        places = {
+        paths = {
             "pipeline": lambda: self.state.pipeline(name),
             "model-package-group": lambda: self.state.group_record(name),
             "model-package": lambda: self.state.described(resource),
         }
-        path = places[kind]() if kind in places and ".." not in name else None
+        path = paths[kind]() if kind in paths and ".." not in name else None
         if path is None or not path.is_file():
             raise missing(operation, f"Resource {resource} does not exist.")
         return path
 
-    def add_tags(self, *, ResourceArn: str, Tags: list[dict[str, str]]) -> dict[str, Any]:
+    def add_tags(self, *, ResourceArn: str, Tags: list[dict[str, str]]) -> Answer:
         """AddTags; a key that is there takes the new value."""
         path = self._tagged(ResourceArn, "AddTags")
         with locked(path.with_suffix(".lock")):
@@ -36,7 +36,7 @@ class TagCalls(LocalCalls):
             write_json(path, record)
         return {"Tags": record["Tags"]}
 
-    def list_tags(self, *, ResourceArn: str, NextToken: str | None = None, MaxResults: int | None = None) -> dict[str, Any]:
+    def list_tags(self, *, ResourceArn: str, NextToken: str | None = None, MaxResults: int | None = None) -> Answer:
         """ListTags."""
         tags = read_json(self._tagged(ResourceArn, "ListTags")).get("Tags", [])
         return page("ListTags", "Tags", tags, NextToken, MaxResults, usual=50)

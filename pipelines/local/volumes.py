@@ -9,37 +9,37 @@ from __future__ import annotations
 import gzip
 import tarfile
 from pathlib import Path
-from typing import Any
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.storage import FolderStore, temporary_beside
+from pathology.contracts.storage import FolderStore, temp_sibling
 from pathology.contracts.uris import Uri
 
 from steps.placement import EFS_ROOTS
+from steps.shapes import FileSystemSource, S3Source
 
 
-def fill_from_s3(store: FolderStore, source: dict[str, Any], folder: Path, rank: int, hosts: int) -> None:
+def fill_from_s3(store: FolderStore, source: S3Source, folder: Path, rank: int, hosts: int) -> None:
     """Show an object, or everything below a prefix, in ``folder``; ShardedByS3Key gives every host its share.
 
     Raises:
         DataError: when nothing is there.
     """
     uri = Uri.parse(source["S3Uri"])
-    own = store.entry(uri)
-    entries = [own] if own else list(store.list(uri))
+    single = store.entry(uri)
+    entries = [single] if single else list(store.list(uri))
     if not entries:
         raise DataError(f"no S3 objects found under {uri}")
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
         entries = entries[rank::hosts]
     folder.mkdir(parents=True, exist_ok=True)
     for entry in entries:
-        below = entry.uri.name if own else entry.uri.path.removeprefix(uri.path).lstrip("/")
+        below = entry.uri.name if single else entry.uri.path.removeprefix(uri.path).lstrip("/")
         link = folder / below
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(entry.uri.under(store.root).absolute())
 
 
-def mount(store: FolderStore, source: dict[str, Any], folder: Path) -> None:
+def mount(store: FolderStore, source: FileSystemSource, folder: Path) -> None:
     """Show a folder of a file system at ``folder``. The stack's own folders are made as the stack makes them.
 
     Raises:
@@ -79,7 +79,7 @@ def pack(folders: list[Path], target: Path) -> bool:
     if not files:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = temporary_beside(target)
+    beside = temp_sibling(target)
     try:
         with (
             beside.open("wb") as raw,

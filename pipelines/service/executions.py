@@ -13,12 +13,13 @@ from pathology.contracts.errors import RequestError
 from pipelines.config import pipeline_name
 from pipelines.service.deployment import deployed
 from pipelines.service.errors import is_missing
-from pipelines.service.job_logs import log_place
-from pipelines.service.paging import every
+from pipelines.service.job_logs import log_location
+from pipelines.service.paging import paginate
 from pipelines.service.session import Session
+from pipelines.tasks import TRAIN
 
 LATEST = "latest"
-_LARGEST_PAGE = 100
+_MAX_PAGE_SIZE = 100
 ENDED = frozenset({"Succeeded", "CompletedWithFailures", "Failed", "Stopped"})
 _EXIT_CODES = {"Succeeded": 0, "Stopped": 3}
 _FAILED = 1
@@ -78,23 +79,23 @@ class ExecutionState:
         return {"id": self.identity, **asdict(self)}
 
 
-def recent(session: Session, task: str, most: int) -> list[ExecutionState]:
+def recent(session: Session, task: str, limit: int, kind: str = TRAIN) -> list[ExecutionState]:
     """A pipeline's latest executions, newest first, without their steps; when they ended the service does not list.
 
     Raises:
         RequestError: when there is no such pipeline.
     """
-    name = pipeline_name(task)
-    found = every(
+    name = pipeline_name(task, kind=kind)
+    summaries = paginate(
         session.sagemaker.list_pipeline_executions,
         "PipelineExecutionSummaries",
         PipelineName=name,
         SortBy="CreationTime",
         SortOrder="Descending",
-        MaxResults=min(most, _LARGEST_PAGE),
+        MaxResults=min(limit, _MAX_PAGE_SIZE),
     )
     try:
-        return [_summarised(item) for item in islice(found, most)]
+        return [_summarised(item) for item in islice(summaries, limit)]
     except ClientError as error:
         if is_missing(error):
             raise RequestError(f"{session.environment.name} has no pipeline {name}") from None
@@ -113,8 +114,8 @@ def _summarised(item: dict[str, Any]) -> ExecutionState:
     )
 
 
-def find(session: Session, task: str | None, given: str) -> str:
-    """The ARN of the execution that ``given`` names: an ARN, an id, or ``latest`` of the task's pipeline.
+def find(session: Session, task: str | None, given: str, kind: str = TRAIN) -> str:
+    """The ARN of the execution that ``given`` names: an ARN, an id, or ``latest`` of the task's pipeline of a kind.
 
     Raises:
         RequestError: when it needs a task, or there is none.
@@ -124,11 +125,11 @@ def find(session: Session, task: str | None, given: str) -> str:
     if task is None:
         raise RequestError(f"execution {given}: say --task too, or give the whole ARN")
     if given == LATEST:
-        latest = recent(session, task, 1)
+        latest = recent(session, task, 1, kind)
         if not latest:
             raise RequestError(f"{task} has no execution yet: run python -m pipelines.start --task {task}")
         return latest[0].arn
-    name = pipeline_name(task)
+    name = pipeline_name(task, kind=kind)
     pipeline = deployed(session, name)
     if pipeline is None:
         raise RequestError(f"{session.environment.name} has no pipeline {name}")
@@ -149,10 +150,10 @@ def describe(session: Session, arn: str) -> dict[str, Any]:
         raise
 
 
-def look(session: Session, arn: str) -> ExecutionState:
+def get_state(session: Session, arn: str) -> ExecutionState:
     """The execution and every step that has started, oldest first."""
     execution = describe(session, arn)
-    steps = every(
+    steps = paginate(
         session.sagemaker.list_pipeline_execution_steps, "PipelineExecutionSteps", PipelineExecutionArn=arn, SortOrder="Ascending"
     )
     started, over = execution["CreationTime"], execution["PipelineExecutionStatus"] in ENDED
@@ -186,7 +187,7 @@ def _step(session: Session, step: dict[str, Any]) -> StepState:
         reused=step.get("SelectiveExecutionResult", {}).get("SourcePipelineExecutionArn"),
         reason=_reason(step),
         job=job,
-        log=log_place(session, job) if job else None,
+        log=log_location(session, job) if job else None,
         model_package=step.get("Metadata", {}).get("RegisterModel", {}).get("Arn"),
     )
 

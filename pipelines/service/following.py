@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.live import Live
 
 from pipelines.service.errors import missing_permission
-from pipelines.service.executions import ENDED, ExecutionState, StepState, look
-from pipelines.service.patience import interval, patiently
+from pipelines.service.executions import ENDED, ExecutionState, StepState, get_state
+from pipelines.service.polling import call_with_retries, poll_interval
 from pipelines.service.results import summary
 from pipelines.service.session import Session
 from pipelines.tables import print_json, steps_table
 
 
-def looks(session: Session, arn: str) -> Iterator[ExecutionState]:
-    """The execution's state at each look, the last one when it has ended."""
-    pause = interval(session)
+def poll_states(session: Session, arn: str) -> Iterator[ExecutionState]:
+    """The execution's state at each poll, the last one when it has ended."""
+    pause = poll_interval(session)
     while True:
-        state = patiently(lambda: look(session, arn), pause)
+        state = call_with_retries(lambda: get_state(session, arn), pause)
         yield state
         if state.over:
             return
@@ -29,7 +29,7 @@ def looks(session: Session, arn: str) -> Iterator[ExecutionState]:
 
 def follow(session: Session, arn: str, *, as_json: bool = False) -> ExecutionState:
     """Show the execution until it ends; how it ended."""
-    states = looks(session, arn)
+    states = poll_states(session, arn)
     if as_json:
         return _print_changes(states)
     console = Console()

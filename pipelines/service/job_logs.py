@@ -9,7 +9,7 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from pipelines.service.errors import is_missing
-from pipelines.service.paging import every
+from pipelines.service.paging import paginate
 from pipelines.service.session import Session
 
 _GROUPS = {"processing-job": "/aws/sagemaker/ProcessingJobs", "training-job": "/aws/sagemaker/TrainingJobs"}
@@ -28,11 +28,11 @@ def _twice(text: str) -> str:
     return quote(quote(text, safe=""), safe="").replace("%", "$")
 
 
-def log_place(session: Session, job: str) -> str:
+def log_location(session: Session, job: str) -> str:
     """Where a person reads the log of the job with this ARN: a file here, a page of the console on AWS."""
     partition, region, group, name = _parts(job)
     if session.environment.local:
-        return str(session.logs.place(name))
+        return str(session.logs.location(name))
     domain = _DOMAINS.get(partition, "console.aws.amazon.com")
     where = f"https://{region}.{domain}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{_twice(group)}"
     return f"{where}$3FlogStreamNameFilter$3D{_twice(name + '/')}"
@@ -40,25 +40,25 @@ def log_place(session: Session, job: str) -> str:
 
 @dataclass
 class JobLog:
-    """One job's log, read on from where the last look ended."""
+    """One job's log, read on from where the last call ended."""
 
     session: Session
     job: str
     _tokens: dict[str, str] = field(default_factory=dict)
     _unread: list[dict[str, Any]] = field(default_factory=list)
 
-    def news(self) -> list[dict[str, Any]]:
-        """``{"host", "timestamp", "message"}`` of every line since the last look, a host at a time; ``timestamp`` in
-        milliseconds, absent where nobody kept it. A look that fails in the middle loses nothing: the next one answers it all."""
+    def new_events(self) -> list[dict[str, Any]]:
+        """``{"host", "timestamp", "message"}`` of every line since the last call, a host at a time; ``timestamp`` in
+        milliseconds, absent where nobody kept it. A call that fails in the middle loses nothing: the next one answers it all."""
         _, _, group, name = _parts(self.job)
         for stream in self._streams(group, name):
             self._read(group, stream)
-        found, self._unread = self._unread, []
-        return found
+        events, self._unread = self._unread, []
+        return events
 
     def _streams(self, group: str, name: str) -> list[str]:
         """The job's streams, one a host; none before it has said anything."""
-        found = every(
+        streams = paginate(
             self.session.logs.describe_log_streams,
             "logStreams",
             "nextToken",
@@ -66,7 +66,7 @@ class JobLog:
             logStreamNamePrefix=f"{name}/",
         )
         try:
-            return sorted(stream["logStreamName"] for stream in found)
+            return sorted(stream["logStreamName"] for stream in streams)
         except ClientError as error:
             if is_missing(error):
                 return []

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.checks.settings import defaults
-from pipelines.service.executions import ExecutionState, look
-from pipelines.service.paging import every
-from pipelines.service.results import REPORT, described_job, evaluation_folder, model_version, outputs_of, place, read_evaluation
+from pipelines.service.executions import ExecutionState, get_state
+from pipelines.service.paging import paginate
+from pipelines.service.results import (
+    REPORT,
+    described_job,
+    evaluation_folder,
+    location,
+    model_version,
+    outputs_of,
+    read_evaluation,
+)
 from pipelines.service.session import Session
+from steps.shapes import Answer
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Overview:
     log_metrics: dict[str, dict[str, float]]
     evaluation: dict[str, Any] | None
     report: str | None
-    model_version: dict[str, Any] | None
+    model_version: Answer | None
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -46,10 +55,10 @@ class Overview:
 
 def overview(session: Session, arn: str) -> Overview:
     """Gather it: the execution, the definition that it was started with, and what Describe answers of each of its jobs."""
-    state = look(session, arn)
+    state = get_state(session, arn)
     answer = session.sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
     call = session.sagemaker.list_pipeline_parameters_for_execution
-    given = {item["Name"]: item["Value"] for item in every(call, "PipelineParameters", PipelineExecutionArn=arn)}
+    given = {item["Name"]: item["Value"] for item in paginate(call, "PipelineParameters", PipelineExecutionArn=arn)}
     default = {name: str(value) for name, value in defaults(json.loads(answer["PipelineDefinition"])).items()}
     outputs, log_metrics = {}, {}
     for step in state.steps:
@@ -62,9 +71,9 @@ def overview(session: Session, arn: str) -> Overview:
         state=state,
         parameters={**default, **given},
         given=frozenset(given),
-        outputs={step: found for step, found in outputs.items() if found},
-        log_metrics={step: found for step, found in log_metrics.items() if found},
+        outputs={step: uris for step, uris in outputs.items() if uris},
+        log_metrics={step: values for step, values in log_metrics.items() if values},
         evaluation=read_evaluation(session, folder) if folder else None,
-        report=place(session, folder / REPORT) if folder else None,
+        report=location(session, folder / REPORT) if folder else None,
         model_version=model_version(session, state),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 
-def every(
+def paginate(
     call: Callable[..., dict[str, Any]], key: str, next_key: str = "NextToken", **arguments: Any
 ) -> Iterator[dict[str, Any]]:
     """What stands under ``key``, over all pages of ``call``; ``next_key`` is how the service spells NextToken."""

@@ -9,18 +9,10 @@ from typing import Any
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
-from pipelines.scores import TITLES
+from pipelines.scores import headline, title, titles, warnings
 from pipelines.service.executions import ExecutionState, StepState
 from pipelines.service.session import Session
 
-SHOWN = {
-    "auroc": "AUROC",
-    "balanced_accuracy": "balanced accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    **{name: TITLES[name] for name in ("bpq", "detection_f1", "dice", "mpq", "mpq_plus", "r2")},
-}
-"""Scores of an evaluation that its summary gives, as people call them; each task has its own of them."""
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
 
@@ -41,14 +33,14 @@ def hosts_of(job: dict[str, Any]) -> int:
 
 def outputs_of(job: dict[str, Any]) -> dict[str, str]:
     """A job's outputs by name, as URIs; a Training job's are its model and its checkpoints."""
-    found = {
+    uris = {
         item["OutputName"]: item["S3Output"]["S3Uri"]
         for item in job.get("ProcessingOutputConfig", {}).get("Outputs", [])
         if "S3Output" in item
     }
     model = job.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     checkpoints = job.get("CheckpointConfig", {}).get("S3Uri")
-    return {**found, **({"model": model} if model else {}), **({"checkpoints": checkpoints} if checkpoints else {})}
+    return {**uris, **({"model": model} if model else {}), **({"checkpoints": checkpoints} if checkpoints else {})}
 
 
 def evaluation_folder(session: Session, state: ExecutionState) -> Uri | None:
@@ -66,7 +58,7 @@ def read_evaluation(session: Session, folder: Uri) -> dict[str, Any]:
     return dict(json.loads(session.store.read(folder / EVALUATION)))
 
 
-def place(session: Session, uri: Uri) -> str:
+def location(session: Session, uri: Uri) -> str:
     """Where a person finds an object: its path here, its URI on AWS."""
     return str(uri.under(session.store.root) if isinstance(session.store, FolderStore) else uri)
 
@@ -83,17 +75,16 @@ def summary(session: Session, state: ExecutionState) -> Iterator[str]:
     """Lines for people: metrics with their intervals, the model version, the report."""
     folder = evaluation_folder(session, state)
     if folder is not None:
-        own = read_evaluation(session, folder).get("pathology", {})
-        for name, title in SHOWN.items():
-            interval = own["intervals"].get(name)
-            if interval is None:
-                continue
-            bounds = f"{own['confidence']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}"
-            yield f"{title}: {interval['value']:.3f} ({bounds})"
-        yield from (f"caution: {caution}" for caution in own["cautions"])
+        evaluation = read_evaluation(session, folder)
+        block, known = evaluation.get("pathology", {}), titles(evaluation)
+        for name in headline(evaluation):
+            interval = block["intervals"][name]
+            bounds = f"{block['confidence']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}"
+            yield f"{title(name, known)}: {interval['value']:.3f} ({bounds})"
+        yield from (f"warning: {warning}" for warning in warnings(evaluation))
     version = model_version(session, state)
     if version:
         described = f"version {version['ModelPackageVersion']}, {version['ModelApprovalStatus']}"
         yield f"model package: {version['ModelPackageArn']} ({described})"
     if folder is not None:
-        yield f"report: {place(session, folder / REPORT)}"
+        yield f"report: {location(session, folder / REPORT)}"

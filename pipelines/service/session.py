@@ -13,7 +13,7 @@ from steps.environment import Environment
 
 STATE_VARIABLE = "PATHOLOGY_STATE"
 STATE = ".pathology"
-_MOST_ATTEMPTS = 8
+_MAX_ATTEMPTS = 8
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
 
 
@@ -45,7 +45,7 @@ def open_session(env: Environment) -> Session:
     from botocore.config import Config
 
     config = Config(
-        retries={"mode": "adaptive", "max_attempts": _MOST_ATTEMPTS},
+        retries={"mode": "adaptive", "max_attempts": _MAX_ATTEMPTS},
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
     )

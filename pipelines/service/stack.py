@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
 
 from pipelines.service.errors import is_missing
-from pipelines.service.paging import every
+from pipelines.service.paging import paginate
 from steps.environment import Environment
 
 OUTPUTS = {
@@ -72,7 +72,7 @@ def read_stack(cloudformation: Any, name: str) -> StackFacts:
         RequestError: when there is no such stack, or it is in a state in which its outputs say nothing.
     """
     try:
-        (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
         if not is_missing(error):
             raise
@@ -80,15 +80,15 @@ def read_stack(cloudformation: Any, name: str) -> StackFacts:
         raise RequestError(
             f"there is no stack {name} in {region}: deploy infra/infra-stack.yml (docs/deploy.md), or say --stack and --region"
         ) from None
-    status = found["StackStatus"]
+    status = stack["StackStatus"]
     if status not in USABLE:
         raise RequestError(f"stack {name} is {status}: {_advice(status)}")
-    place = _ID.match(found["StackId"])
-    if place is None:
-        raise RequestError(f"stack {name} has the id {found['StackId']}, which names no account: give another stack")
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
-    tags = {item["Key"]: item["Value"] for item in found.get("Tags", []) if not item["Key"].startswith("aws:")}
-    return StackFacts(found["StackName"], status, place["region"], place["account"], outputs, tags)
+    match = _ID.match(stack["StackId"])
+    if match is None:
+        raise RequestError(f"stack {name} has the id {stack['StackId']}, which names no account: give another stack")
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    tags = {item["Key"]: item["Value"] for item in stack.get("Tags", []) if not item["Key"].startswith("aws:")}
+    return StackFacts(stack["StackName"], status, match["region"], match["account"], outputs, tags)
 
 
 def _advice(status: str) -> str:
@@ -96,7 +96,7 @@ def _advice(status: str) -> str:
         return "it is gone, or going; deploy it again"
     if status.endswith("_IN_PROGRESS"):
         return "wait until it is done, then run this again"
-    return "look at its events (aws cloudformation describe-stack-events), mend what failed, deploy it again"
+    return "look at its events (aws cloudformation describe-stack-events), fix what failed, deploy it again"
 
 
 def latest_image(ecr: Callable[[str], Any], repository: str) -> PushedImage | None:
@@ -105,12 +105,14 @@ def latest_image(ecr: Callable[[str], Any], repository: str) -> PushedImage | No
     Raises:
         RequestError: for a repository that is not in ECR.
     """
-    place = _REPOSITORY.match(repository)
-    if place is None:
-        raise RequestError(f"{repository} is no repository of ECR: the stack's outputs are not those of infra/infra-stack.yml")
-    asked = {"registryId": place["account"], "repositoryName": place["name"], "filter": {"tagStatus": "TAGGED"}}
+    match = _REPOSITORY.match(repository)
+    if match is None:
+        raise RequestError(
+            f"{repository} is not a valid ECR repository: the stack's outputs are not those of infra/infra-stack.yml"
+        )
+    asked = {"registryId": match["account"], "repositoryName": match["name"], "filter": {"tagStatus": "TAGGED"}}
     try:
-        pushed = list(_tagged(repository, every(ecr(place["region"]).describe_images, "imageDetails", "nextToken", **asked)))
+        pushed = list(_tagged(repository, paginate(ecr(match["region"]).describe_images, "imageDetails", "nextToken", **asked)))
     except ClientError as error:
         if error.response["Error"].get("Code") == "RepositoryNotFoundException":
             return None
@@ -160,7 +162,7 @@ def environment_text(facts: StackFacts, name: str, ecr: Callable[[str], Any]) ->
     Environment.parse(content, f"the outputs of stack {facts.name}")
     comments = [
         f"# Made by python -m pipelines.environment --stack {facts.name} --region {facts.region} from the stack's outputs",
-        f"# ({facts.status}). Make it again after a deployment of the stack or a push of images, rather than editing it.",
+        f"# ({facts.status}). Regenerate it after a deployment of the stack or a push of images, rather than editing it.",
         *(
             f"# {image.repository.rpartition('/')[2]}: commit {image.commit}, pushed {image.pushed:%Y-%m-%d %H:%M %Z}"
             for image in pushed.values()

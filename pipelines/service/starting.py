@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pathology.contracts.errors import RequestError
 
@@ -17,19 +16,24 @@ from pipelines.checks.settings import defaults
 from pipelines.fingerprint import PARAMETER as DATASET_VERSION
 from pipelines.fingerprint import versioned
 from pipelines.parameters import check_parameters
-from pipelines.service.executions import LATEST, find, look
-from pipelines.service.paging import every
+from pipelines.service.deployment import DeployedPipeline
+from pipelines.service.executions import LATEST, find, get_state
+from pipelines.service.paging import paginate
 from pipelines.service.session import Session
+from pipelines.tasks import TRAIN, task_spec
+from pipelines.tasks.parameters import data_parameters
+from steps.shapes import Definition, Request, Selection
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class StartRequest:
     """What a person asks for: parameters' values, a name to show, steps at once, the only steps and the execution whose
     results they build on, and a word that makes starting idempotent."""
 
     task: str
+    kind: str = TRAIN
     values: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
     parallelism: int | None = None
@@ -38,26 +42,27 @@ class Wish:
     token: str | None = None
 
 
-def request(session: Session, pipeline: dict[str, Any], wish: Wish) -> dict[str, Any]:
+def request(session: Session, pipeline: DeployedPipeline, start: StartRequest) -> Request:
     """StartPipelineExecution's arguments.
 
     Raises:
         RequestError: for a parameter, a name or a selection that the pipeline would refuse.
     """
     definition = pipeline["Definition"]
-    if wish.name is not None and not _NAME.fullmatch(wish.name):
-        raise RequestError(f"--name {wish.name}: at most 82 letters, digits and single hyphens")
-    if wish.source is not None and not wish.only:
+    if start.name is not None and not _NAME.fullmatch(start.name):
+        raise RequestError(f"--name {start.name}: at most 82 letters, digits and single hyphens")
+    if start.source is not None and not start.only:
         raise RequestError("--source goes with --only")
-    selection = _selection(session, definition, wish) if wish.only else {}
-    values = check_parameters(definition, {**_inherited(session, definition, selection), **wish.values})
-    values = versioned(session.store, values, defaults(definition))
+    selection: Selection = _selection(session, definition, start) if start.only else {}
+    values = check_parameters(definition, {**_inherited(session, definition, selection), **start.values})
+    data = data_parameters(task_spec(start.task).pipeline(start.kind).model)
+    values = versioned(session.store, values, defaults(definition), data)
     return {
         "PipelineName": pipeline["PipelineName"],
         "PipelineParameters": [{"Name": key, "Value": value} for key, value in values.items()],
-        "ClientRequestToken": _token(pipeline["PipelineArn"], wish.token),
-        **({"PipelineExecutionDisplayName": wish.name} if wish.name else {}),
-        **({"ParallelismConfiguration": {"MaxParallelExecutionSteps": wish.parallelism}} if wish.parallelism else {}),
+        "ClientRequestToken": _token(pipeline["PipelineArn"], start.token),
+        **({"PipelineExecutionDisplayName": start.name} if start.name else {}),
+        **({"ParallelismConfiguration": {"MaxParallelExecutionSteps": start.parallelism}} if start.parallelism else {}),
         **({"SelectiveExecutionConfig": selection} if selection else {}),
     }
 
@@ -67,18 +72,18 @@ def _token(pipeline: str, word: str | None) -> str:
     return hashlib.sha256(f"{pipeline} {word}".encode()).hexdigest() if word else uuid.uuid4().hex
 
 
-def _selection(session: Session, definition: dict[str, Any], wish: Wish) -> dict[str, Any]:
-    selected = list(dict.fromkeys(wish.only))
+def _selection(session: Session, definition: Definition, start: StartRequest) -> Selection:
+    selected = list(dict.fromkeys(start.only))
     fault = next(selection_problems(definition, selected), None)
     if fault:
         raise RequestError(f"--only: {fault}")
     selected = with_branches(definition, selected)
-    config: dict[str, Any] = {"SelectedSteps": [{"StepName": name} for name in selected]}
+    config: Selection = {"SelectedSteps": [{"StepName": name} for name in selected]}
     wanted = sources(definition, selected)
-    if not wanted and wish.source is None:
+    if not wanted and start.source is None:
         return config
-    arn = find(session, wish.task, wish.source or LATEST)
-    state = look(session, arn)
+    arn = find(session, start.task, start.source or LATEST, start.kind)
+    state = get_state(session, arn)
     if not state.over:
         raise RequestError(f"--source {state.identity}: it is still {state.status}; wait for it, or name another execution")
     lacking = wanted - {step.step for step in state.steps if step.status == "Succeeded"}
@@ -90,7 +95,7 @@ def _selection(session: Session, definition: dict[str, Any], wish: Wish) -> dict
     return {"SourcePipelineExecutionArn": arn, **config}
 
 
-def _inherited(session: Session, definition: dict[str, Any], selection: dict[str, Any]) -> dict[str, str]:
+def _inherited(session: Session, definition: Definition, selection: Selection) -> dict[str, str]:
     """What the source of a selection was started with: the steps that run again do so on the same terms.
 
     Not the dataset's version where a selected step reads it: that step looks at the data as they are now.
@@ -99,7 +104,7 @@ def _inherited(session: Session, definition: dict[str, Any], selection: dict[str
     if source is None:
         return {}
     call = session.sagemaker.list_pipeline_parameters_for_execution
-    given = {item["Name"]: item["Value"] for item in every(call, "PipelineParameters", PipelineExecutionArn=source)}
+    given = {item["Name"]: item["Value"] for item in paginate(call, "PipelineParameters", PipelineExecutionArn=source)}
     read = parameters_of(definition, [item["StepName"] for item in selection["SelectedSteps"]])
     declared = set(defaults(definition))
     for name in sorted(set(given) - declared):

@@ -11,9 +11,9 @@ from typing import Any
 from pathology.contracts.errors import RequestError
 
 from pipelines.checks.expressions import all_steps
-from pipelines.service.executions import ExecutionState, StepState, look
+from pipelines.service.executions import ExecutionState, StepState, get_state
 from pipelines.service.job_logs import JobLog
-from pipelines.service.patience import interval, patiently
+from pipelines.service.polling import call_with_retries, poll_interval
 from pipelines.service.results import described_job, hosts_of
 from pipelines.service.session import Session
 
@@ -43,15 +43,15 @@ def lines_of(session: Session, arn: str, name: str, *, follow: bool) -> Iterator
         RequestError: for a step that the execution has not, that ran no job, or that has not started and will not be waited for.
     """
     log: _AttemptLog | None = None
-    pause = interval(session)
+    pause = poll_interval(session)
     _refuse_unknown(session, arn, name)
     while True:
-        state = patiently(lambda: look(session, arn), pause)
+        state = call_with_retries(lambda: get_state(session, arn), pause)
         step = next((step for step in state.steps if step.step == name), None)
         _refuse_silent(state, step, name, follow)
         job = step.job if step else None
         if log is not None and log.job != job:
-            yield from log.lines()  # the last words of an attempt that another has followed
+            yield from log.lines()  # the rest of an attempt that another has followed
             log = None
         if step is not None and job is not None:
             log = log or _AttemptLog(session, step)
@@ -68,11 +68,11 @@ class _AttemptLog:
         assert step.job is not None, f"{step.step} has no job"
         self.job, self.attempt = step.job, step.attempts
         self.alone = hosts_of(described_job(session, step)) == 1
-        self._log, self._pause = JobLog(session, step.job), interval(session)
+        self._log, self._pause = JobLog(session, step.job), poll_interval(session)
 
     def lines(self) -> Iterator[Line]:
-        """What it said since the last look."""
-        for event in patiently(self._log.news, self._pause):
+        """The lines since the last call."""
+        for event in call_with_retries(self._log.new_events, self._pause):
             yield Line(self.attempt, event["host"], event.get("timestamp"), event["message"], self.alone)
 
 
@@ -80,7 +80,7 @@ def _refuse_unknown(session: Session, arn: str, name: str) -> None:
     answer = session.sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
     names = [step["Name"] for step in all_steps(json.loads(answer["PipelineDefinition"]))]
     if name not in names:
-        raise RequestError(f"{name} is no step of the execution: it has {', '.join(names)}")
+        raise RequestError(f"{name} is not a valid step of the execution: it has {', '.join(names)}")
 
 
 def _refuse_silent(state: ExecutionState, step: StepState | None, name: str, follow: bool) -> None:

@@ -2,48 +2,78 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
-from pathology.contracts.settings import Fraction, Settings
-from pathology.contracts.settings_lizard import EvaluateLizard, PrepareLizard, TrainLizard
+from pathology.contracts.lizard.evaluate import EvaluateLizard
+from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.contracts.lizard.train import TrainLizard
+from pathology.contracts.settings import Fraction, Settings, setting
+from pathology.contracts.staging import Stage as StageJob
 
-from pipelines.tasks.common import PatchTraining, Task, Version
+from pipelines.tasks import TRAIN
+from pipelines.tasks.sections import Data, InstanceParameters, PatchTraining, Processing, Task, dataset_version
+from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 
 
 class Dataset(Settings):
-    """A folder with images.npy, labels.npy, counts.csv and patch_info.csv in CoNIC's layout."""
+    """Nuclei in CoNIC's layout."""
 
-    arrays: str
-    version: Version = "1"
+    arrays: Data = setting(..., "A folder with images.npy, labels.npy, counts.csv and patch_info.csv.", parameter="DatasetUri")
+    version: str = dataset_version()
 
 
 class Gate(Settings):
-    """The least binary panoptic quality on the test patches that registers a model."""
+    """The gate on the binary panoptic quality."""
 
-    min_bpq: Fraction
+    min_bpq: Fraction = setting(..., "Least bPQ on the test patches that registers a model.", parameter=True)
 
 
 class LizardTask(Task):
-    """The whole file, its URIs filled in for one environment and its hyperparameters typed."""
-
-    uris: ClassVar = {"dataset": ("arrays",), "encoder": ("weights",), "train": ("training", "models")}
-    commands = ("prepare_settings", "train_settings", "evaluate_settings")
+    """The whole file."""
 
     dataset: Dataset
-    train: PatchTraining
+    prepare: Annotated[Processing[PrepareLizard], InstanceParameters()]
+    train: Annotated[PatchTraining[TrainLizard], InstanceParameters(count=True)]
+    evaluate: Annotated[Processing[EvaluateLizard], InstanceParameters()]
     gate: Gate
 
-    @property
-    def prepare_settings(self) -> PrepareLizard:
-        """PrepareLizard's hyperparameters, checked."""
-        return PrepareLizard.parse(self.prepare.hyperparameters, "prepare.hyperparameters")
 
-    @property
-    def train_settings(self) -> TrainLizard:
-        """TrainLizard's hyperparameters, checked."""
-        return TrainLizard.parse(self.train.hyperparameters, "train.hyperparameters")
-
-    @property
-    def evaluate_settings(self) -> EvaluateLizard:
-        """EvaluateLizard's hyperparameters, checked."""
-        return EvaluateLizard.parse(self.evaluate.hyperparameters, "evaluate.hyperparameters")
+TASK = TaskSpec(
+    name="lizard",
+    pipelines={
+        TRAIN: PipelineSpec(
+            graph="pipelines.graphs.lizard:lizard",
+            model=LizardTask,
+            commands={
+                "prepare_lizard": PrepareLizard,
+                "stage": StageJob,
+                "train_lizard": TrainLizard,
+                "evaluate_lizard": EvaluateLizard,
+            },
+        )
+    },
+    headline=("bpq", "detection_f1", "dice", "mpq", "mpq_plus", "r2"),
+    titles={
+        "bpq": "bPQ",
+        "detection_f1": "detection F1",
+        "dice": "Dice",
+        "aji": "AJI",
+        "mpq": "mPQ",
+        "mpq_plus": "mPQ+",
+        "r2": "R²",
+    },
+    demo=Demo(
+        make="demo.nuclei:make_demo",
+        data={"DatasetUri": "arrays"},
+        own={"DatasetUri": ("dataset", True)},
+        # A narrow decoder, a short training, and fewer patches than Lizard's.
+        settings={
+            "PublishedCounts": "false",
+            "Epochs": "6",
+            "BatchSize": "4",
+            "LearningRate": "0.01",
+            "Width": "8",
+            "MinBpq": "0.3",
+        },
+    ),
+)

@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
-from pathology.contracts.settings import Settings
-from pathology.contracts.settings_mhist import EvaluateMhist, PrepareMhist, TrainMhist
+from pathology.contracts.mhist.evaluate import EvaluateMhist
+from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.mhist.train import TrainMhist
+from pathology.contracts.settings import Settings, setting
+from pathology.contracts.staging import Stage as StageJob
 
-from pipelines.tasks.common import AurocGate, PatchTraining, Task, Version
+from pipelines.tasks import TRAIN
+from pipelines.tasks.sections import AurocGate, Data, InstanceParameters, PatchTraining, Processing, Task, dataset_version
+from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 
 
 class Dataset(Settings):
     """annotations.csv, and a folder with images.zip or the patches themselves."""
 
-    annotations: str
-    images: str
-    version: Version = "1"
+    annotations: Data = setting(..., "MHIST's annotations.csv.", parameter="AnnotationsUri")
+    images: Data = setting(..., "A folder with images.zip, or with the PNGs.", parameter="ImagesUri")
+    version: str = dataset_version()
 
 
 class MhistTask(Task):
-    """The whole file, its URIs filled in for one environment and its hyperparameters typed."""
-
-    uris: ClassVar = {"dataset": ("annotations", "images"), "encoder": ("weights",), "train": ("training", "models")}
-    commands = ("prepare_settings", "train_settings", "evaluate_settings")
+    """The whole file."""
 
     dataset: Dataset
-    train: PatchTraining
+    prepare: Annotated[Processing[PrepareMhist], InstanceParameters()]
+    train: Annotated[PatchTraining[TrainMhist], InstanceParameters(count=True)]
+    evaluate: Annotated[Processing[EvaluateMhist], InstanceParameters()]
     gate: AurocGate
 
-    @property
-    def prepare_settings(self) -> PrepareMhist:
-        """PrepareMhist's hyperparameters, checked."""
-        return PrepareMhist.parse(self.prepare.hyperparameters, "prepare.hyperparameters")
 
-    @property
-    def train_settings(self) -> TrainMhist:
-        """TrainMhist's hyperparameters, checked."""
-        return TrainMhist.parse(self.train.hyperparameters, "train.hyperparameters")
-
-    @property
-    def evaluate_settings(self) -> EvaluateMhist:
-        """EvaluateMhist's hyperparameters, checked."""
-        return EvaluateMhist.parse(self.evaluate.hyperparameters, "evaluate.hyperparameters")
+TASK = TaskSpec(
+    name="mhist",
+    pipelines={
+        TRAIN: PipelineSpec(
+            graph="pipelines.graphs.mhist:mhist",
+            model=MhistTask,
+            commands={
+                "prepare_mhist": PrepareMhist,
+                "stage": StageJob,
+                "train_mhist": TrainMhist,
+                "evaluate_mhist": EvaluateMhist,
+            },
+        )
+    },
+    headline=("auroc", "balanced_accuracy", "sensitivity", "specificity"),
+    titles={"auroc": "AUROC"},
+    demo=Demo(
+        make="demo.patches:make_demo",
+        data={"AnnotationsUri": "annotations.csv", "ImagesUri": "images"},
+        own={"AnnotationsUri": ("annotations", False), "ImagesUri": ("images", True)},
+        # Fewer patches than MHIST's.
+        settings={"PublishedCounts": "false", "MinAuroc": "0.6"},
+    ),
+)

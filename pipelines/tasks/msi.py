@@ -2,97 +2,100 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated
 
-from pathology.contracts.settings import Fraction, Settings
-from pathology.contracts.settings_msi import CollectFeatures, EvaluateMsi, ExtractFeatures, PrepareMsi, Tiling, TrainMsi
-from pydantic import Field
+from pathology.contracts.extraction.collect import CollectFeatures, CollectFeaturesJob
+from pathology.contracts.extraction.extract import ExtractFeatures, ExtractFeaturesJob
+from pathology.contracts.msi.evaluate import EvaluateMsi
+from pathology.contracts.msi.prepare import PrepareMsi, PrepareMsiJob
+from pathology.contracts.msi.train import TrainMsi
+from pathology.contracts.settings import Settings, setting
+from pathology.contracts.staging import Stage as StageJob
 
-from pipelines.tasks.common import AurocGate, Task, Version
-from steps.environment import Resources, RunAs, TrainingResources
+from pipelines.tasks import TRAIN
+from pipelines.tasks.sections import (
+    AurocGate,
+    Data,
+    InstanceParameters,
+    OptionalData,
+    Place,
+    Processing,
+    Task,
+    Training,
+    dataset_version,
+)
+from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
+from steps.environment import RunAs, TrainingResources
 
 
 class Dataset(Settings):
     """Slides (a folder, or the root a GDC manifest was downloaded to) and the table of labels."""
 
-    slides: str
-    manifest: str | None = None
-    labels: str
-    version: Version = "1"
+    slides: Data = setting(..., "A folder of slides, or the root that a GDC manifest was downloaded to.", parameter="SlidesUri")
+    manifest: OptionalData = setting(None, "The GDC manifest.", parameter="ManifestUri")
+    labels: Data = setting(..., "The table of labels, csv or xlsx.", parameter="LabelsUri")
+    version: str = dataset_version()
 
 
-class Extract(Settings):
+class Extract(Processing[ExtractFeatures]):
     """ExtractFeatures; ``run_as: training`` lets it read slides from EFS."""
 
-    run_as: RunAs = "processing"
+    run_as: RunAs = setting("processing", "Kind of the job; a Training job can mount slides on EFS.")
     resources: TrainingResources
-    features: str
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    features: Place = setting(..., "Where features go, and are found again.", parameter="FeaturesUri")
 
 
-class Collect(Settings):
-    """CollectFeatures."""
-
-    resources: Resources
-    max_failed_fraction: Fraction = 0.1
-
-
-class Train(Settings):
+class Train(Training[TrainMsi]):
     """TrainMsi; ``features`` and ``models`` say where it reads: a folder on EFS, or the same as extraction's in S3."""
 
-    resources: TrainingResources
-    features: str
-    models: str
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    features: Place = setting(..., "Where training reads features: EFS's folder, or where extraction writes.")
+    models: Place = setting(..., "Where training reads the encoder's manifest: EFS's folder, or the encoder's in S3.")
 
 
 class MsiTask(Task):
-    """The whole file, its URIs filled in for one environment and its hyperparameters typed."""
-
-    uris: ClassVar = {
-        "dataset": ("slides", "manifest", "labels"),
-        "encoder": ("weights",),
-        "extract": ("features",),
-        "train": ("features", "models"),
-    }
-    commands = ("prepare_settings", "extract_settings", "collect_settings", "train_settings", "evaluate_settings")
+    """The whole file."""
 
     dataset: Dataset
-    extract: Extract
-    collect: Collect
-    train: Train
+    prepare: Annotated[Processing[PrepareMsi], InstanceParameters()]
+    extract: Annotated[Extract, InstanceParameters(count=True)]
+    collect: Processing[CollectFeatures]
+    train: Annotated[Train, InstanceParameters()]
+    evaluate: Annotated[Processing[EvaluateMsi], InstanceParameters()]
     gate: AurocGate
 
-    @property
-    def prepare_settings(self) -> PrepareMsi:
-        """PrepareMsi's hyperparameters, checked."""
-        own = {"slides": self.dataset.slides, "manifest": self.dataset.manifest}
-        return PrepareMsi.parse({**self.prepare.hyperparameters, **own}, "prepare.hyperparameters")
 
-    @property
-    def extract_settings(self) -> ExtractFeatures:
-        """ExtractFeatures' hyperparameters, checked."""
-        return ExtractFeatures.parse(
-            {**self.extract.hyperparameters, "features": self.extract.features}, "extract.hyperparameters"
+TASK = TaskSpec(
+    name="msi",
+    pipelines={
+        TRAIN: PipelineSpec(
+            graph="pipelines.graphs.msi:msi",
+            model=MsiTask,
+            commands={
+                "prepare_msi": PrepareMsiJob,
+                "extract_features": ExtractFeaturesJob,
+                "collect_features": CollectFeaturesJob,
+                "stage": StageJob,
+                "train_msi_tcga": TrainMsi,
+                "evaluate_msi": EvaluateMsi,
+            },
         )
-
-    @property
-    def collect_settings(self) -> CollectFeatures:
-        """CollectFeatures' hyperparameters: extraction's tiling and its own limit."""
-        tiling = {name: getattr(self.extract_settings, name) for name in Tiling.model_fields}
-        own = {
-            "features": self.extract.features,
-            "encoder": self.encoder.weights,
-            "max_failed_fraction": self.collect.max_failed_fraction,
-        }
-        return CollectFeatures.parse({**tiling, **own}, "collect")
-
-    @property
-    def train_settings(self) -> TrainMsi:
-        """TrainMsi's hyperparameters, checked."""
-        return TrainMsi.parse(self.train.hyperparameters, "train.hyperparameters")
-
-    @property
-    def evaluate_settings(self) -> EvaluateMsi:
-        """EvaluateMsi's hyperparameters, checked."""
-        return EvaluateMsi.parse(self.evaluate.hyperparameters, "evaluate.hyperparameters")
+    },
+    headline=("auroc", "balanced_accuracy", "sensitivity", "specificity"),
+    titles={"auroc": "AUROC"},
+    demo=Demo(
+        make="demo.slides:make_demo",
+        data={"SlidesUri": "slides", "LabelsUri": "labels/labels.csv"},
+        own={"SlidesUri": ("slides", True), "LabelsUri": ("labels", False)},
+        # One host, full precision, more test patients.
+        settings={
+            "ManifestUri": "none",
+            "FeaturesUri": "s3://{bucket}/demo/features",
+            "Precision": "float32",
+            "ExtractInstanceCount": "1",
+            "Epochs": "20",
+            "TilesPerBag": "200",
+            "TestFraction": "0.35",
+            "MinAuroc": "0.6",
+        },
+    ),
+)

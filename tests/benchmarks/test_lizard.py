@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from pathology.encoders.tiny import make_tiny_encoder
 from pathology.metrics.panoptic import relabel
-from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.counts import central_counts
 
 from benchmarks import lizard
@@ -16,17 +16,17 @@ SIDE = 128
 
 
 def test_figures_are_of_held_out_patches(tmp_path, monkeypatch):
-    """What is learnt, and that it is not by chance, is tests/pathology/models/test_lizard_learning.py's to show."""
+    """What is learnt, and that it is not by chance, is tests/pathology/tasks/lizard/test_learning.py's to show."""
     monkeypatch.setattr(nuclei, "SIDE", SIDE)
     nuclei.make_nuclei(tmp_path / lizard.DATA, 48, sources=16)
     lizard.prepare(tmp_path)
-    found = lizard.learn(tmp_path, lizard.learning_settings(epochs=2).model_copy(update={"batch_size": 1}))
-    assert found["untrained_bpq"] < 0.15 < found["heldout_bpq"]
-    low, high = found["heldout_bpq_interval"]
-    assert low <= found["heldout_bpq"] <= high and found["heldout_dice"] > found["untrained_dice"]
-    assert found["postprocessing_patches_per_s"] > 0 and found["train_seconds"] > 0
+    figures = lizard.learn(tmp_path, lizard.learning_settings(epochs=2).model_copy(update={"batch_size": 1}))
+    assert figures["untrained_bpq"] < 0.15 < figures["heldout_bpq"]
+    low, high = figures["heldout_bpq_interval"]
+    assert low <= figures["heldout_bpq"] <= high and figures["heldout_dice"] > figures["untrained_dice"]
+    assert figures["postprocessing_patches_per_s"] > 0 and figures["train_seconds"] > 0
     patches = lizard.held_out(tmp_path)
-    assert found["test_patches"] == len(patches) and found["test_sources"] == len({row.source for row in patches.rows}) > 1
+    assert figures["test_patches"] == len(patches) and figures["test_sources"] == len({row.source for row in patches.rows}) > 1
 
 
 def test_real_patches_are_overfitted(shared_data, tmp_path):
@@ -41,6 +41,6 @@ def test_real_patches_are_overfitted(shared_data, tmp_path):
     (cut / "counts.csv").write_text("\n".join([",".join(lizard.REAL_CLASSES), *counts]) + "\n")
     (cut / "patch_info.csv").write_bytes((real / "patch_info.csv").read_bytes())
     make_tiny_encoder(tmp_path / lizard.MODELS)
-    found = lizard.learn_by_heart(cut, tmp_path, epochs=1)
-    assert found["overfit_dice"] > 0.5
-    assert 0 <= found["overfit_bpq"] <= 1 and np.isfinite(found["overfit_seconds"])
+    figures = lizard.overfit(cut, tmp_path, epochs=1)
+    assert figures["overfit_dice"] > 0.5
+    assert 0 <= figures["overfit_bpq"] <= 1 and np.isfinite(figures["overfit_seconds"])

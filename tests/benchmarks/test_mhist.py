@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from pathology.contracts.errors import DataError
-from pathology.models.tiny import ARGUMENTS
+from pathology.encoders.tiny import ARGUMENTS
 
 from benchmarks import mhist
 
@@ -37,20 +37,20 @@ def test_embeddings_are_of_distinct_patches(made):
 
 def test_the_probe_is_scikit_learns(made):
     _, rows, embeddings = made
-    found = mhist.compare_probes(rows, embeddings)
-    assert found["test_patches"] == sum(row.split == "test" for row in rows)
-    assert found["balanced_accuracy_probe"] > 65  # and so there is something to agree on
-    assert found["difference_in_points"] <= 0.5
-    assert found["largest_difference_of_probability"] < 0.01
+    figures = mhist.compare_probes(rows, embeddings)
+    assert figures["test_patches"] == sum(row.split == "test" for row in rows)
+    assert figures["balanced_accuracy_probe"] > 65  # and so there is something to agree on
+    assert figures["difference_in_points"] <= 0.5
+    assert figures["largest_difference_of_probability"] < 0.01
 
 
 @pytest.mark.slow
 def test_a_saved_encoder_comes_back_whole(tmp_path):
-    found = mhist.save_and_reload(tmp_path / "encoder", ARGUMENTS, 48)
-    assert found["full_size_keys_changed"] == 0
-    assert found["full_size_parameters"] * 4 == pytest.approx(found["checkpoint_gb"] * 1e9, rel=0.2)
-    assert found["full_size_embedding_std"] == pytest.approx(1, abs=0.3)
-    assert 0.1 < found["peak_gb_reload"] <= found["peak_gb_reload_and_embed"] < 3
+    figures = mhist.save_and_reload(tmp_path / "encoder", ARGUMENTS, 48)
+    assert figures["full_size_keys_changed"] == 0
+    assert figures["full_size_parameters"] * 4 == pytest.approx(figures["checkpoint_gb"] * 1e9, rel=0.2)
+    assert figures["full_size_embedding_std"] == pytest.approx(1, abs=0.3)
+    assert 0.1 < figures["peak_gb_reload"] <= figures["peak_gb_reload_and_embed"] < 3
 
 
 def test_a_damaged_checkpoint_does_not_come_back(tmp_path):

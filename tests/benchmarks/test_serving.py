@@ -31,10 +31,11 @@ def served(root, bodies, tmp_path_factory):
 
 
 def test_it_answers_over_http_what_the_functions_answer_in_process(root, bodies, served):
-    from pathology.models import serve_mhist
+    from pathology.artefact import ADDITIONAL_MODEL
+    from pathology.tasks.mhist import serving
 
-    model = serve_mhist.model_fn(root / "model", root / serve_mhist.ADDITIONAL_MODEL)
-    expected = serve_mhist.predict_fn([serve_mhist.input_fn(body) for body in bodies], model)
+    model = serving.model_fn(root / "model", root / ADDITIONAL_MODEL)
+    expected = serving.predict_fn([serving.input_fn(body) for body in bodies], model)
     answers, refused, _ = served
     assert [answer["label"] for answer in answers] == [one["label"] for one in expected]
     assert [answer["probability"] for answer in answers] == pytest.approx([one["probability"] for one in expected], abs=1e-3)
@@ -58,6 +59,6 @@ def test_what_does_not_start_is_said_with_its_log(tmp_path):
 def test_the_model_carries_all_that_the_endpoint_runs_on(root):
     """Nothing but the libraries comes from elsewhere: the code is the first on the path, and the whole closure of it is there."""
     code = root / "model" / "code" / "pathology"
-    for file in ("commands/serve.py", "serving/app.py", "serving/batching.py", "models/serve_mhist.py", "images.py"):
+    for file in ("commands/serve.py", "serving/app.py", "serving/batching.py", "tasks/mhist/serving.py", "images.py"):
         assert (code / file).is_file(), file
     assert not (code / "commands" / "train_mhist.py").exists()

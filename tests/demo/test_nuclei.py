@@ -7,10 +7,10 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
-from pathology.contracts.settings_lizard import LIZARD_CLASSES
+from pathology.contracts.lizard.patches import LIZARD_CLASSES
 
 from demo.nuclear_shapes import KINDS, draw
-from demo.nuclei import SMALLEST, make_nuclei
+from demo.nuclei import MIN_AREA, make_nuclei
 
 PATCHES, SOURCES = 18, 6
 FILES = ("images.npy", "labels.npy", "counts.csv", "patch_info.csv")
@@ -31,15 +31,15 @@ def arrays(made):
 @pytest.fixture(scope="module")
 def nuclei(arrays):
     """Class index → (pixels, darkness, elongation) of each whole nucleus of that class."""
-    found = {index: [] for index in range(1, 7)}
+    by_class = {index: [] for index in range(1, 7)}
     for image, labels in zip(*arrays, strict=True):
         for number in range(1, labels[..., 0].max() + 1):
             rows, columns = np.nonzero(labels[..., 0] == number)
             if rows.min() > 0 and columns.min() > 0 and max(rows.max(), columns.max()) < 255:
                 axes = np.linalg.eigvalsh(np.cov(np.stack([rows, columns])))
                 figures = len(rows), 255 - image[rows, columns].mean(), float(np.sqrt(axes[1] / axes[0]))
-                found[int(labels[rows[0], columns[0], 1])].append(figures)
-    return {LIZARD_CLASSES[index - 1]: np.array(figures) for index, figures in found.items()}
+                by_class[int(labels[rows[0], columns[0], 1])].append(figures)
+    return {LIZARD_CLASSES[index - 1]: np.array(figures) for index, figures in by_class.items()}
 
 
 def lines(path):
@@ -67,18 +67,18 @@ def test_every_nucleus_is_one_piece_of_one_class(arrays):
         assert np.array_equal(instances > 0, classes > 0)
         for number in range(1, count + 1):
             mask = instances == number
-            assert len(np.unique(classes[mask])) == 1 and mask.sum() >= 0.7 * SMALLEST
+            assert len(np.unique(classes[mask])) == 1 and mask.sum() >= 0.7 * MIN_AREA
             assert cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[0] == 2
 
 
 def test_many_nuclei_touch(arrays):
     touching = total = 0
     for instances in arrays[1][..., 0].astype(int):
-        found = set()
+        ids = set()
         for one, other in ((instances[1:], instances[:-1]), (instances[:, 1:], instances[:, :-1])):
             meet = (one != other) & (one > 0) & (other > 0)
-            found |= set(one[meet]) | set(other[meet])
-        touching, total = touching + len(found), total + instances.max()
+            ids |= set(one[meet]) | set(other[meet])
+        touching, total = touching + len(ids), total + instances.max()
     assert 0.5 < touching / total < 0.85
 
 

@@ -1,4 +1,4 @@
-"""The demo's patches: MHIST's columns and shares, two textures, votes that follow the texture unless they are shuffled."""
+"""The demo's patches: MHIST's columns and fractions, two textures, votes that follow the texture unless they are permuted."""
 
 import csv
 import hashlib
@@ -58,31 +58,31 @@ def test_the_table_is_mhists(made):
 
 
 def test_patches_are_the_files_of_the_table(made):
-    found = pixels(made)
-    assert set(found) == {row[0] for row in table(made)[1]}
-    assert {patch.shape for patch in found.values()} == {(224, 224, 3)} and {patch.dtype for patch in found.values()} == {
+    patches = pixels(made)
+    assert set(patches) == {row[0] for row in table(made)[1]}
+    assert {patch.shape for patch in patches.values()} == {(224, 224, 3)} and {patch.dtype for patch in patches.values()} == {
         np.dtype(np.uint8)
     }
-    assert len({patch.tobytes() for patch in found.values()}) == COUNT
+    assert len({patch.tobytes() for patch in patches.values()}) == COUNT
 
 
 def test_texture_tells_the_classes_apart_and_colour_hardly(made):
     from sklearn.metrics import roc_auc_score
 
-    found, (_, rows) = pixels(made), table(made)
+    patches, (_, rows) = pixels(made), table(made)
     labels = [row[1] == "HP" for row in rows]
-    assert 0.85 < roc_auc_score(labels, [roughness(found[row[0]]) for row in rows]) < 0.995
+    assert 0.85 < roc_auc_score(labels, [roughness(patches[row[0]]) for row in rows]) < 0.995
     for channel in range(3):
-        assert 0.3 < roc_auc_score(labels, [found[row[0]][..., channel].mean() for row in rows]) < 0.7
-    assert spearmanr([int(row[2]) for row in rows], [-roughness(found[row[0]]) for row in rows]).statistic > 0.5
+        assert 0.3 < roc_auc_score(labels, [patches[row[0]][..., channel].mean() for row in rows]) < 0.7
+    assert spearmanr([int(row[2]) for row in rows], [-roughness(patches[row[0]]) for row in rows]).statistic > 0.5
 
 
-def test_shuffled_labels_say_nothing(made, tmp_path):
+def test_permuted_labels_say_nothing(made, tmp_path):
     from sklearn.metrics import roc_auc_score
 
-    make_patches(tmp_path, COUNT, seed=3, shuffled=True)
-    found, (_, rows) = pixels(tmp_path), table(tmp_path)
-    assert 0.35 < roc_auc_score([row[1] == "HP" for row in rows], [roughness(found[row[0]]) for row in rows]) < 0.65
+    make_patches(tmp_path, COUNT, seed=3, permuted=True)
+    patches, (_, rows) = pixels(tmp_path), table(tmp_path)
+    assert 0.35 < roc_auc_score([row[1] == "HP" for row in rows], [roughness(patches[row[0]]) for row in rows]) < 0.65
     for partition in ("train", "test"):
         counts = [sorted(row[2] for row in table(folder)[1] if row[3] == partition) for folder in (made, tmp_path)]
         assert counts[0] == counts[1]

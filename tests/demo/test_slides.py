@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 import tifffile
-from pathology.contracts.settings_msi import Tiling
-from pathology.wsi.extraction import survey
+from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.extraction import plan_slide
 from pathology.wsi.mpp import Scale
 
 from demo.slides import SEPARATION, Patient, _look, make_slides
@@ -45,13 +45,13 @@ def test_slides_are_aperio_pyramids_with_tissue_on_glass(made):
         with tifffile.TiffFile(path) as file:
             assert file.pages[0].compression == 7 and file.pages[0].tilewidth == 240
             assert "AppMag = 20|MPP = 0.5000" in file.pages[0].description
-        found = survey(path, Tiling())
-        assert found.scale == Scale(0.5, "vendor")
-        assert [level.downsample for level in found.slide.levels] == [1, 4]
-        assert 20 <= len(found.grid) <= 60
-        corner = found.slide.read_region(0, 0, 40, 40, 0)
+        plan = plan_slide(path, Tiling())
+        assert plan.scale == Scale(0.5, "vendor")
+        assert [level.downsample for level in plan.slide.levels] == [1, 4]
+        assert 20 <= len(plan.grid) <= 60
+        corner = plan.slide.read_region(0, 0, 40, 40, 0)
         assert corner.min() > 225
-        found.slide.close()
+        plan.slide.close()
 
 
 def test_the_same_seed_gives_the_same_bytes(made, tmp_path):

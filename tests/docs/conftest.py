@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pipelines.config import TASKS
+from pipelines.tasks import NAMES
 from tests.docs.reading import ROOT
 from tests.pipelines.on_aws import models_are_read_once
 
@@ -10,15 +10,15 @@ assert models_are_read_once  # a fixture
 
 
 @pytest.fixture(scope="session")
-def built():
+def definitions():
     """Each task's definition, as it is committed: tests/pipelines/test_builder.py holds it against what is built."""
-    return {task: json.loads((ROOT / "pipeline_definitions" / f"{task}.json").read_text()) for task in TASKS}
+    return {task: json.loads((ROOT / "pipeline_definitions" / f"{task}.json").read_text()) for task in NAMES}
 
 
 @pytest.fixture(scope="session")
-def definitions(built):
+def parameter_names(definitions):
     """Each task's parameters."""
-    return {task: {item["Name"] for item in definition["Parameters"]} for task, definition in built.items()}
+    return {task: {item["Name"] for item in definition["Parameters"]} for task, definition in definitions.items()}
 
 
 @pytest.fixture

@@ -14,16 +14,18 @@ from botocore import xform_name
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE, CHECKLIST = ROOT / "docs" / "deploy.md", ROOT / "docs" / "first-deployment-checklist.md"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BASES = (ROOT, ROOT / "containers" / "pathology")
-"""docs/contracts.md names modules from within the package."""
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BASES = (ROOT, ROOT / "containers" / "pathology", ROOT / "docs" / "adding-a-task")
+"""docs/contracts.md names modules from within the package, docs/adding-a-task.md files of its example."""
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 MADE_BY_THE_READER = {"environments/dev.yaml", "containers/cucim-tiler/base.lock"}
-FOLDERS = (
-    "benchmarks|commands|containers|contracts|demo|docs|environments|infra|models|pipeline_definitions|pipelines|steps|tests|wsi"
-)
-PATH = re.compile(rf"(?<![\w/.:{{}}$<>-])(?:{FOLDERS})/[\w./*-]*[\w/*](?![\w<])")
+FOLDERS = "benchmarks|containers|demo|docs|environments|infra|pipeline_definitions|pipelines|steps|tests"
+ROOMS = "cohort|commands|contracts|encoders|metrics|nuclei|patches|report|serving|tasks|training|wsi"
+PATH = re.compile(rf"(?<![\w/.:{{}}$<>-])(?:{FOLDERS}|{ROOMS})/[\w./*-]*[\w/*](?![\w<])")
 OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 
 
@@ -34,8 +36,8 @@ def pages():
 
 def blocks(page, language):
     """The contents of a page's fenced blocks of one language, without their indentation."""
-    found = FENCE.findall(page.read_text(encoding="utf-8"))
-    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, kind, text in found if kind == language]
+    fences = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, kind, text in fences if kind == language]
 
 
 @cache
@@ -92,10 +94,10 @@ def is_a_program(name):
     """Whether ``python -m name`` would find something to run."""
     parts = name.rstrip(".").split(".")
     for base in (ROOT, ROOT / "containers"):
-        place = base.joinpath(*parts)
-        if name.endswith(".") and place.is_dir():
+        path = base.joinpath(*parts)
+        if name.endswith(".") and path.is_dir():
             return True  # a placeholder follows
-        if place.with_suffix(".py").is_file() or (place / "__main__.py").is_file():
+        if path.with_suffix(".py").is_file() or (path / "__main__.py").is_file():
             return True
     return len(parts) == 1 and not (ROOT / name).exists() and importlib.util.find_spec(name) is not None
 

@@ -14,8 +14,8 @@ import yaml
 from infra.checks.suite import TEMPLATES
 from infra.checks.template import Stack, parse
 from pipelines.checks.expressions import all_steps
-from pipelines.service.examination.quotas import quota_name
-from pipelines.service.examination.subject import job_needs
+from pipelines.service.health.quotas import quota_name
+from pipelines.service.health.subject import job_needs
 from tests.docs.reading import CHECKLIST, GUIDE, ROOT, blocks, commands, one_line, parses, prose
 
 NAMES_OF_AWS = {"AdditionalModelDataSources", "ModelDataSource", "InferenceAmiVersion", "CustomPosixUserConfig", "NetworkConfig"}
@@ -83,13 +83,13 @@ def test_the_template_needs_no_bucket():
 
 
 @pytest.mark.parametrize("page", [GUIDE, CHECKLIST], ids=["guide", "checklist"])
-def test_names_in_code_exist(page, templates, built):
+def test_names_in_code_exist(page, templates, definitions):
     """Every `CamelCase` name is a parameter, an output or a resource of a template, a step or a parameter of a pipeline."""
     known = set(NAMES_OF_AWS)
     for template in templates.values():
         known |= {*template["Parameters"], *template["Resources"], *template["Outputs"], *template.get("Rules", {})}
         known |= set(re.findall(r"'(\w+)':", repr(template["Resources"])))
-    for definition in built.values():
+    for definition in definitions.values():
         known |= set(re.findall(r"'Name': '(\w+)'", repr(definition)))
     words = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)(?:=[^`]*)?`", prose(page)))
     assert len(words) > 10
@@ -98,10 +98,10 @@ def test_names_in_code_exist(page, templates, built):
     assert steps - known == set()
 
 
-def test_quotas_are_those_that_doctor_compares(built):
+def test_quotas_are_those_that_doctor_compares(definitions):
     needed = defaultdict(int)
     steps = defaultdict(set)
-    for definition in built.values():
+    for definition in definitions.values():
         for job in job_needs(definition):
             needed[quota_name(job)] = max(needed[quota_name(job)], job.instance_count)
             steps[quota_name(job)].add(job.step)
@@ -112,7 +112,7 @@ def test_quotas_are_those_that_doctor_compares(built):
         assert set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", what.partition(";")[0])) == steps[name]
     endpoint = {name.partition(" ")[0] for name in asked if "endpoint" in name}
     for task in ("mhist", "lizard"):
-        assert endpoint <= set(registration(built[task])["SupportedRealtimeInferenceInstanceTypes"])
+        assert endpoint <= set(registration(definitions[task])["SupportedRealtimeInferenceInstanceTypes"])
 
 
 def sums(text):
@@ -125,9 +125,9 @@ def sums(text):
 
 
 def test_sums_are_right():
-    found = list(sums(GUIDE.read_text(encoding="utf-8")))
-    assert len(found) >= 12
-    for left, value, right in found:
+    results = list(sums(GUIDE.read_text(encoding="utf-8")))
+    assert len(results) >= 12
+    for left, value, right in results:
         digits = len(right.partition(".")[2])
         assert math.isclose(value, float(right.replace(",", "")), abs_tol=0.5 * 10**-digits + 1e-9), (left, value, right)
     assert [value for _, value, _ in sums("2 × 3 / 4 = $9")] == [1.5]
@@ -153,8 +153,8 @@ def test_what_it_costs_idle_is_the_sum_of_its_rows():
     text = GUIDE.read_text(encoding="utf-8")
     rows = ["Interface endpoints", "Notebook's disk", "EFS, encoder", "EFS backups", "S3, all", "KMS key", "Images"]
     prices = [float(re.search(rf"^\| {re.escape(row)}.*?= \$([\d.]+)", text, re.MULTILINE)[1]) for row in rows]
-    said = re.search(r"about \*\*\$(\d+) a month", text)[1]
-    assert round(sum(prices)) == int(said)
+    total = re.search(r"about \*\*\$(\d+) a month", text)[1]
+    assert round(sum(prices)) == int(total)
 
 
 def test_names_of_aws_are_members_of_its_requests():
@@ -183,7 +183,7 @@ def register(sagemaker, container, approval):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def environment(tmp_path, monkeypatch):
     """A folder with environments/dev.yaml in it, as the guide's program expects."""
     monkeypatch.chdir(tmp_path)
     Path("environments").mkdir()
@@ -193,17 +193,17 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def container(built):
+def container(definitions):
     """The container of mhist's version, its references filled in as SageMaker does."""
-    (source,) = copy.deepcopy(registration(built["mhist"])["Containers"])
+    (source,) = copy.deepcopy(registration(definitions["mhist"])["Containers"])
     (folder,) = source["AdditionalModelDataSources"]
     folder["S3DataSource"]["S3Uri"] = "s3://pathology-111122223333/models/h-optimus-0/"
     return {**source, "ModelDataUrl": "s3://pathology-111122223333/runs/x/TrainMhist/output/model.tar.gz"}
 
 
-def test_the_program_deploys_what_was_registered(mocked, place, container):
+def test_the_program_deploys_what_was_registered(mocked, environment, container):
     """It runs under moto; what botocore knows of the requests is checked on the way."""
-    sagemaker = boto3.client("sagemaker", region_name=place["region"])
+    sagemaker = boto3.client("sagemaker", region_name=environment["region"])
     sagemaker.create_model_package_group(ModelPackageGroupName="pathology-mhist")
     version = register(sagemaker, container, "Approved")
     requests = []
@@ -215,15 +215,18 @@ def test_the_program_deploys_what_was_registered(mocked, place, container):
     assert model["PrimaryContainer"]["Image"] == container["Image"]
     assert model["PrimaryContainer"]["AdditionalModelDataSources"] == container["AdditionalModelDataSources"]
     assert model["PrimaryContainer"]["ModelDataSource"]["S3DataSource"]["S3Uri"] == container["ModelDataUrl"]
-    assert (model["ExecutionRoleArn"], model["VpcConfig"]["Subnets"]) == (place["job_role"], place["network"]["subnets"])
+    assert (model["ExecutionRoleArn"], model["VpcConfig"]["Subnets"]) == (
+        environment["job_role"],
+        environment["network"]["subnets"],
+    )
     assert sagemaker.describe_endpoint(EndpointName="pathology-mhist-1")["EndpointStatus"] == "InService"
     shape = sagemaker.meta.service_model.shape_for("ProductionVariant")
     assert variant["InstanceType"] in shape.members["InstanceType"].enum
     assert variant["InferenceAmiVersion"] in shape.members["InferenceAmiVersion"].enum
 
 
-def test_the_program_refuses_what_nobody_approved(mocked, place, container):
-    sagemaker = boto3.client("sagemaker", region_name=place["region"])
+def test_the_program_refuses_what_nobody_approved(mocked, environment, container):
+    sagemaker = boto3.client("sagemaker", region_name=environment["region"])
     sagemaker.create_model_package_group(ModelPackageGroupName="pathology-mhist")
     version = register(sagemaker, container, "PendingManualApproval")
     requests = []

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipelines.config import TASKS
+from pipelines.tasks import NAMES
 from tests.areas import AREAS
 from tests.docs.reading import (
     GUIDE,
@@ -77,15 +77,15 @@ def test_options_of_verbs_scripts_and_modules_are_told_apart():
 
 
 @pytest.mark.parametrize("page", pages())
-def test_verbs_tasks_and_parameters_are_those_of_the_pipelines(page, definitions):
+def test_verbs_tasks_and_parameters_are_those_of_the_pipelines(page, parameter_names):
     wrong = []
     for _, rest in calls(page):
         task = re.search(r"--task[ =](\S+)", rest)
-        if task and task[1] not in TASKS:
+        if task and task[1] not in NAMES:
             wrong.append(task[0])
-        known = definitions[task[1]] if task and task[1] in TASKS else set().union(*definitions.values())
+        known = parameter_names[task[1]] if task and task[1] in NAMES else set().union(*parameter_names.values())
         wrong += [name for name in re.findall(r"--param[ =](\w+)=", rest) if name not in known]
-    wrong += [name for name in re.findall(r"`--param (\w+)=", prose(page)) if name not in set().union(*definitions.values())]
+    wrong += [name for name in re.findall(r"`--param (\w+)=", prose(page)) if name not in set().union(*parameter_names.values())]
     assert wrong == []
 
 
@@ -121,3 +121,17 @@ def test_calls_that_aws_refuses_are_seen():
         "aws sagemaker describe-modl"
     ]
     assert refused_by_aws("aws cloudformation deploy --stack-name x --no-exec") == ["--no-exec"]
+
+
+def test_contracts_are_defined_where_the_page_says():
+    """Each name behind a module's in the last column is one of that module's."""
+    package = ROOT / "containers" / "pathology"
+    named = []
+    for row in re.findall(r"^\| .* \| ([^|]*) \|$", (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8"), re.MULTILINE):
+        for word in re.findall(r"`([^`]+)`", row):
+            if word.endswith(".py"):
+                path = next(base / word for base in (package, ROOT) if (base / word).is_file())
+            else:
+                named.append((path, word))
+    assert len(named) > 10
+    assert [(path.name, word) for path, word in named if f"\nclass {word}(" not in path.read_text(encoding="utf-8")] == []

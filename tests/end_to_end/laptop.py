@@ -9,12 +9,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pathology.contracts.features import EncoderCard
+from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.uris import Uri
 
 from pipelines.local.client import LocalSageMaker
 from tests.tiny_encoder import copy_tiny_encoder
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 RUNS = ("containers", "pipelines", "steps", "pipeline_definitions")
 """What a run is made of and no import shows: jobs are started by their commands' names."""
@@ -39,7 +39,7 @@ class Laptop:
     def verb(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", f"pipelines.{name}", "--task", self.task, *arguments]
         env = {**os.environ, "PATHOLOGY_STATE": str(self.state)}
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=LONGEST)
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=MAX_WAIT_SECONDS)
 
     def start(self, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
         given = {**self.values, **more}
@@ -61,16 +61,16 @@ class Laptop:
         return self
 
     @property
-    def encoder(self) -> EncoderCard:
-        """The card of the encoder that runs use."""
-        return EncoderCard.from_json((self.path("tiny") / "encoder.json").read_bytes(), "encoder.json")
+    def encoder(self) -> EncoderManifest:
+        """The manifest of the encoder that runs use."""
+        return EncoderManifest.from_json((self.path("tiny") / "encoder.json").read_bytes(), "encoder.json")
 
     def steps(self) -> dict[str, dict]:
         """The latest execution's steps by name."""
         client = LocalSageMaker(self.state)
         latest = client.list_pipeline_executions(PipelineName=f"pathology-{self.task}")["PipelineExecutionSummaries"][0]
-        found = client.list_pipeline_execution_steps(PipelineExecutionArn=latest["PipelineExecutionArn"])
-        return {step["StepName"]: step for step in found["PipelineExecutionSteps"]}
+        answer = client.list_pipeline_execution_steps(PipelineExecutionArn=latest["PipelineExecutionArn"])
+        return {step["StepName"]: step for step in answer["PipelineExecutionSteps"]}
 
     def cached(self) -> set[str]:
         """The steps of the latest execution that the cache answered."""

@@ -52,10 +52,10 @@ def test_a_run_ends_in_a_model_version_and_says_how_good_it_is(laptop):
 
 def test_the_version_says_what_it_takes_gives_and_needs(laptop):
     version = LocalSageMaker(laptop.state).describe_model_package(ModelPackageName="pathology-lizard/1")
-    own = version["InferenceSpecification"]
-    assert own["SupportedContentTypes"] == ["image/png", "image/jpeg"]
-    assert set(own["SupportedResponseMIMETypes"]) == {"application/geo+json", "application/json", "application/x-npy"}
-    assert own["Containers"][0]["AdditionalModelDataSources"][0]["S3DataSource"]["S3Uri"] == "s3://local/tiny/"
+    inference = version["InferenceSpecification"]
+    assert inference["SupportedContentTypes"] == ["image/png", "image/jpeg"]
+    assert set(inference["SupportedResponseMIMETypes"]) == {"application/geo+json", "application/json", "application/x-npy"}
+    assert inference["Containers"][0]["AdditionalModelDataSources"][0]["S3DataSource"]["S3Uri"] == "s3://local/tiny/"
     assert version["CustomerMetadataProperties"]["encoder_sha256"] == laptop.encoder.sha256
 
 

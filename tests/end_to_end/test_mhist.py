@@ -46,14 +46,14 @@ def test_a_run_ends_in_a_model_version_and_says_how_good_it_is(laptop):
     assert evaluation["pathology"]["task"] == "mhist"
 
 
-def test_the_version_names_the_encoder_and_what_was_tuned(laptop):
+def test_the_version_names_the_encoder_and_how_it_was_fine_tuned(laptop):
     version = LocalSageMaker(laptop.state).describe_model_package(ModelPackageName="pathology-mhist/1")
     container = version["InferenceSpecification"]["Containers"][0]
     assert container["AdditionalModelDataSources"][0]["S3DataSource"]["S3Uri"] == "s3://local/tiny/"
     assert version["CustomerMetadataProperties"] == {
         "task": "mhist",
         "encoder": "s3://local/tiny",
-        "tune": "linear",
+        "fine-tuning": "linear",
         "labels": "SSA:HP",
         "encoder_sha256": laptop.encoder.sha256,
     }
@@ -82,7 +82,7 @@ def test_nothing_changed_is_cached_and_another_vote_is_not(laptop):
 def test_below_the_threshold_nothing_is_registered(laptop):
     """With permuted labels there is nothing to learn."""
     laptop.path("chance").mkdir()
-    make_patches(laptop.path("chance"), PATCHES, shuffled=True)
+    make_patches(laptop.path("chance"), PATCHES, permuted=True)
     data = {"AnnotationsUri": "s3://local/chance/annotations.csv", "ImagesUri": "s3://local/chance/images"}
     failed = laptop.start(MinAuroc="0.99", **data)
     assert failed.returncode == 1

@@ -72,8 +72,8 @@ def laptop(tmp_path_factory):
 
 
 def versions(laptop):
-    found = LocalSageMaker(laptop.state).list_model_packages(ModelPackageGroupName="pathology-msi")
-    return len(found["ModelPackageSummaryList"])
+    answer = LocalSageMaker(laptop.state).list_model_packages(ModelPackageGroupName="pathology-msi")
+    return len(answer["ModelPackageSummaryList"])
 
 
 def test_a_run_ends_in_a_model_version_and_says_how_good_it_is(laptop):
@@ -132,8 +132,8 @@ def test_a_feature_file_that_is_gone_is_named_and_comes_back(laptop):
     assert failed.returncode == 1
     assert gone.stem in failed.stdout
     assert "ExtractionRun" in failed.stdout
-    mended = laptop.start(ExtractionRun="2")
-    assert mended.returncode == 0, mended.stdout
+    fixed = laptop.start(ExtractionRun="2")
+    assert fixed.returncode == 0, fixed.stdout
     assert gone.is_file()
 
 
@@ -174,7 +174,7 @@ def test_below_the_threshold_nothing_is_registered(laptop):
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "message"),
     [
         ("name,status\nP00,MSS\n", "column"),
         ("patient_id,label\nP00,MSS\nP00,MSI-H\n", "P00"),
@@ -182,14 +182,14 @@ def test_below_the_threshold_nothing_is_registered(laptop):
         ("patient_id,label\n" + "".join(f"P{n:02d},NA\n" for n in range(PATIENTS)), "label"),
     ],
 )
-def test_labels_that_are_wrong_end_the_run_before_extraction(laptop, labels, said):
+def test_labels_that_are_wrong_end_the_run_before_extraction(laptop, labels, message):
     write_labels(laptop, labels)
     try:
         failed = laptop.start()
     finally:
         write_labels(laptop, laptop.labels)
     assert failed.returncode == 1
-    assert said in laptop.steps()["PrepareMsi"]["FailureReason"]
+    assert message in laptop.steps()["PrepareMsi"]["FailureReason"]
     assert set(laptop.steps()) == {"PrepareMsi"}
 
 
@@ -239,8 +239,8 @@ def example_definition():
     from pipelines.config import load_environment, load_task
 
     example = load_environment("example")
-    built = build("msi", load_task("msi", example), example)
-    return built.name, built.text, built.code, example.bucket
+    compiled = build("msi", load_task("msi", example), example)
+    return compiled.name, compiled.text, compiled.code, example.bucket
 
 
 @pytest.mark.slow
@@ -261,13 +261,13 @@ def test_extraction_as_training_reads_slides_from_the_file_system(laptop):
     task = load_task("msi", LOCAL)
     dataset = task.dataset.model_copy(update={"slides": str(root), "manifest": laptop.uri("manifest.txt")})
     extract = task.extract.model_copy(update={"run_as": "training"})
-    built = build("msi", task.model_copy(update={"pipeline": "msi-efs", "dataset": dataset, "extract": extract}), LOCAL)
+    compiled = build("msi", task.model_copy(update={"pipeline": "msi-efs", "dataset": dataset, "extract": extract}), LOCAL)
     client = LocalSageMaker(laptop.state)
-    client.create_pipeline(PipelineName=built.name, PipelineDefinition=built.text, RoleArn=LOCAL.pipeline_role)
+    client.create_pipeline(PipelineName=compiled.name, PipelineDefinition=compiled.text, RoleArn=LOCAL.pipeline_role)
     mine = {**laptop.values, "FeaturesUri": laptop.uri("features-efs"), "SlidesUri": str(root)}
     del mine["ManifestUri"]
     given = [{"Name": name, "Value": value} for name, value in mine.items()]
-    arn = client.start_pipeline_execution(PipelineName=built.name, PipelineParameters=given)["PipelineExecutionArn"]
+    arn = client.start_pipeline_execution(PipelineName=compiled.name, PipelineParameters=given)["PipelineExecutionArn"]
     watched = laptop.verb("watch", arn)
     assert watched.returncode == 0, watched.stdout
     extraction = next(

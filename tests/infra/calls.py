@@ -98,14 +98,14 @@ def surplus(stack: Stack, role: str, calls: Iterable[Call]) -> list[str]:
     A statement may name kinds of resources that an action does not know, such as a training job beside CreateProcessingJob: IAM
     never asks for the two together.
     """
-    found = []
+    result = []
     for one in statements(stack, role):
         if not one.allows or one.sid.startswith(SERVICE):
             continue
         used = {(a, r) for a in one.actions for r in one.resources for c in calls if c.action == a and _like(c.resource, r)}
-        found += [f"{one.policy}, {one.sid}: {a}" for a in one.actions if a not in {action for action, _ in used}]
-        found += [f"{one.policy}, {one.sid}: {r}" for r in one.resources if r not in {resource for _, resource in used}]
-    return found
+        result += [f"{one.policy}, {one.sid}: {a}" for a in one.actions if a not in {action for action, _ in used}]
+        result += [f"{one.policy}, {one.sid}: {r}" for r in one.resources if r not in {resource for _, resource in used}]
+    return result
 
 
 def _like(text, pattern):

@@ -42,10 +42,10 @@ def set_to(name: str, path: str, value: Any, where: str | None = None, problem: 
 
     def plant(template: Template) -> None:
         *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
-        place = template["Resources"][name]["Properties"]
+        node = template["Resources"][name]["Properties"]
         for step in steps:
-            place = place[step]
-        place[last] = value
+            node = node[step]
+        node[last] = value
 
     FAULTS.append(Fault(f"{name}.{path}={value}", plant, where or name, problem))
 
@@ -55,10 +55,10 @@ def without(name: str, path: str, where: str | None = None, problem: str = "") -
 
     def plant(template: Template) -> None:
         *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
-        place = template["Resources"][name]["Properties"]
+        node = template["Resources"][name]["Properties"]
         for step in steps:
-            place = place[step]
-        del place[last]
+            node = node[step]
+        del node[last]
 
     FAULTS.append(Fault(f"{name}.{path} gone", plant, where or name, problem))
 
@@ -83,7 +83,7 @@ def statement(template: Template, owner: str, sid: str) -> dict[str, Any]:
     return next(item for document in documents for item in document["Statement"] if item.get("Sid") == sid)
 
 
-def looks(template: Template) -> Iterator[list[Finding]]:
+def staged_findings(template: Template) -> Iterator[list[Finding]]:
     """Findings with the defaults of the parameters alone, then all, which hold the former and take three times as long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(suite, "variants", lambda _: [{}])

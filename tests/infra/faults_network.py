@@ -113,8 +113,8 @@ def endpoints_open_to_everybody_by_ipv6(template):
 
 @fault("NotebookSecurityGroup", "lets addresses in (0.0.0.0/0)")
 def the_notebook_open_by_ssh(template):
-    own = template["Resources"]["NotebookSecurityGroup"]["Properties"]
-    own["SecurityGroupIngress"] = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "0.0.0.0/0"}]
+    group = template["Resources"]["NotebookSecurityGroup"]["Properties"]
+    group["SecurityGroupIngress"] = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "0.0.0.0/0"}]
 
 
 @fault("Planted", "which nothing needs")
@@ -133,7 +133,7 @@ gone("EcrDockerEndpoint", "endpoints", "ecr.dkr")
 gone("S3Endpoint", "endpoints", "s3")
 set_to("StsEndpoint", "ServiceName", {"Fn::Sub": "com.amazonaws.${AWS::Region}.sqs"}, "endpoints", "none for sts")
 set_to("StsEndpoint", "PrivateDnsEnabled", False, problem="private DNS")
-set_to("StsEndpoint", "VpcEndpointType", "Gateway", problem="no interface endpoint")
+set_to("StsEndpoint", "VpcEndpointType", "Gateway", problem="not a valid interface endpoint")
 set_to("LogsEndpoint", "SubnetIds", [ref("PublicSubnet")], problem="private subnets")
 set_to("LogsEndpoint", "SubnetIds", [ref("PrivateSubnetA")], problem="private subnets")
 set_to("EcrApiEndpoint", "SecurityGroupIds", [ref("EfsSecurityGroup")], problem="cannot be reached")

@@ -48,7 +48,7 @@ _changed(
 JOB = ("JobRole", "ReadAndWriteTheBucket", "JobRole/job, ReadAndWriteTheBucket")
 _changed("job_does_anything", *JOB, "allows *", Action="*")
 _changed("job_does_anything_with_s3", *JOB, "allows s3:*", Action=["s3:*"])
-_changed("job_gets_whatever_starts_so", *JOB, "s3:Get*", Action="s3:Get*")
+_changed("job_gets_by_a_pattern", *JOB, "s3:Get*", Action="s3:Get*")
 _changed("job_reads_any_bucket", *JOB, "on everything", Resource="*")
 _changed("a_statement_without_a_sid", *JOB[:2], "JobRole/job", "Sid", Sid=None)
 _changed("key_of_anybody", "JobRole", "UseTheKey", "JobRole/job, UseTheKey", "on everything", Resource="*")
@@ -98,7 +98,7 @@ _changed("pipeline_starts_no_processing", *START, "may not sagemaker:CreateProce
 _changed(*("jobs_pull_no_tiler", "JobRole", "ServicePullsImages", "JobRole", "pulling images"),
          Resource={"Fn::Sub": "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/pathology-training"})  # fmt: skip
 _changed("jobs_write_no_logs", "JobRole", "ServiceWritesLogs", "JobRole", "logs", Action="logs:CreateLogGroup")
-_changed("jobs_write_any_metric", "JobRole", "ServiceWritesMetrics", "ServiceWritesMetrics", "whatever", Condition=None)
+_changed("jobs_write_any_metric", "JobRole", "ServiceWritesMetrics", "ServiceWritesMetrics", "for any", Condition=None)
 _changed(
     *("jobs_mount_nothing", "JobRole", "ServiceMountsTheFileSystem", "JobRole", "mounting EFS"),
     Resource={"Fn::GetAtt": ["Key", "Arn"]},

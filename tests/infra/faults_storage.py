@@ -75,15 +75,13 @@ def the_key_does_not_serve_logs(template):
     statement(template, "Key", "LogGroups")["Action"].remove("kms:GenerateDataKey")
 
 
-# ---- repositories, groups, logs ----
+# ---- repositories, logs ----
 set_to("TrainingRepository", "ImageTagMutability", "MUTABLE", problem="moved")
 without("CucimTilerRepository", "ImageTagMutability", problem="moved")
 set_to("CucimTilerRepository", "ImageScanningConfiguration.ScanOnPush", False, problem="scanned")
 without("TrainingRepository", "ImageScanningConfiguration", problem="scanned")
 set_to("TrainingRepository", "EncryptionConfiguration", {"EncryptionType": "AES256"}, problem="not encrypted")
 set_to("TrainingRepository", "RepositoryName", "training", "ECR::Repository", "pathology-training")
-gone("MhistModels", "SageMaker::ModelPackageGroup", "pathology-mhist")
-set_to("MsiModels", "ModelPackageGroupName", "msi", "SageMaker::ModelPackageGroup", "pathology-msi")
 without("FlowLogGroup", "RetentionInDays", problem="for ever")
 without("FlowLogGroup", "KmsKeyId", problem="not encrypted")
 
@@ -94,7 +92,6 @@ KEPT = (
     "Key",
     "CucimTilerRepository",
     "TrainingRepository",
-    "LizardModels",
     "FlowLogGroup",
 )
 

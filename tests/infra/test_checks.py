@@ -10,7 +10,7 @@ from pathology.contracts.errors import RequestError
 from infra.checks import __main__ as command
 from infra.checks import notebook
 from infra.checks.notebook import write_script
-from infra.checks.outputs import MOST_BYTES, check_exports, check_text
+from infra.checks.outputs import MAX_BYTES, check_exports, check_text
 from infra.checks.reach import reaches
 from infra.checks.suite import TEMPLATES, findings, findings_of, variants
 from infra.checks.template import Stack, parse
@@ -33,22 +33,22 @@ def test_short_forms_become_long_ones(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "cannot be read"),
         (b"\xff\xfe", "cannot be read"),
-        (b"a: [", "no YAML"),
+        (b"a: [", "not valid YAML"),
         (b"a: 1", "no Resources"),
-        (b"- a", "no CloudFormation template"),
+        (b"- a", "not a valid CloudFormation template"),
         (b"Resources: []", "no Resources"),
-        (b"Resources: !!python/object/apply:os.getcwd []", "no YAML"),
+        (b"Resources: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],
 )
-def test_what_is_no_template_is_said_so(tmp_path, content, said):
+def test_an_invalid_template_is_named(tmp_path, content, message):
     path = tmp_path / "t.yml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(RequestError, match=said) as raised:
+    with pytest.raises(RequestError, match=message) as raised:
         parse(path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -174,21 +174,21 @@ CODEBUILD = {
 }
 
 
-@pytest.mark.parametrize(("change", "said"), STUDIO.values(), ids=STUDIO)
-def test_a_fault_of_studio_is_caught(change, said):
-    assert any(said in one for one in planted("studio-stack", change))
+@pytest.mark.parametrize(("change", "message"), STUDIO.values(), ids=STUDIO)
+def test_a_fault_of_studio_is_caught(change, message):
+    assert any(message in one for one in planted("studio-stack", change))
 
 
-@pytest.mark.parametrize(("change", "said"), CODEBUILD.values(), ids=CODEBUILD)
-def test_a_fault_of_the_builds_is_caught(change, said):
-    assert any(said in one for one in planted("codebuild", change))
+@pytest.mark.parametrize(("change", "message"), CODEBUILD.values(), ids=CODEBUILD)
+def test_a_fault_of_the_builds_is_caught(change, message):
+    assert any(message in one for one in planted("codebuild", change))
 
 
 def test_an_import_that_nobody_exports_is_caught(template, parsed):
     for name in ("studio-stack", "codebuild"):
         assert list(check_exports(Stack(parse(TEMPLATES[name])), Stack(parsed))) == []
     del template["Outputs"]["EFSFileSystemId"]["Export"]
-    expected = ["import EFSFileSystemId: is no export of infra-stack.yml"]
+    expected = ["import EFSFileSystemId: is not a valid export of infra-stack.yml"]
     assert [str(one) for one in check_exports(Stack(parse(TEMPLATES["studio-stack"])), Stack(template))] == expected
     assert expected[0] in map(str, findings(template))
 
@@ -205,8 +205,8 @@ STRANGERS = [
 def test_something_of_an_account_is_caught(tmp_path, stranger):
     path = tmp_path / "t.yml"
     path.write_text(f"# example\nDescription: {stranger}\n")
-    found = {str(one) for one in check_text(path)}
-    assert f"t.yml, line 2: names {stranger}, something of an account" in found
+    messages = {str(one) for one in check_text(path)}
+    assert f"t.yml, line 2: names {stranger}, something of an account" in messages
 
 
 @pytest.mark.parametrize("text", ["arn:aws:iam::111122223333:role/x", "rsize=1048576", "sha256:" + "1" * 64, "2012-10-17"])
@@ -218,9 +218,9 @@ def test_examples_are_no_account(tmp_path, text):
 
 def test_a_template_that_deploy_does_not_take_is_caught(tmp_path):
     path = tmp_path / "t.yml"
-    path.write_text("é" * (MOST_BYTES // 2) + "x")
+    path.write_text("é" * (MAX_BYTES // 2) + "x")
     assert [str(one) for one in check_text(path)] == [
-        f"t.yml: has {MOST_BYTES + 1} bytes; aws cloudformation deploy takes {MOST_BYTES}: shorten it"
+        f"t.yml: has {MAX_BYTES + 1} bytes; aws cloudformation deploy takes {MAX_BYTES}: shorten it"
     ]
 
 
@@ -239,15 +239,15 @@ def test_findings_are_lines_and_exit_1(tmp_path):
 
 def test_no_template_is_one_line_and_exit_2(tmp_path, capsys):
     assert command.main([str(tmp_path / "gone.yml")]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
 
 
 # ---- the notebook's script ----
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def script_and_template(tmp_path, monkeypatch):
     """A copy of the template, a script that was changed, and both known to the checks."""
     script, template = tmp_path / "on-start.sh", tmp_path / "infra-stack.yml"
     script.write_text("#!/bin/bash\n\nif true; then\n    echo 'ä: ${!x} \\n'\nfi\n")
@@ -256,8 +256,8 @@ def place(tmp_path, monkeypatch):
     return script, template
 
 
-def test_a_script_is_put_in_as_it_is_and_only_once(place):
-    script, template = place
+def test_a_script_is_put_in_as_it_is_and_only_once(script_and_template):
+    script, template = script_and_template
     before = copy.deepcopy(parse(template))
     assert [str(one) for one in findings(before)] == [
         "NotebookLifecycle: its script is not on-start.sh: run python -m infra.checks --write"
@@ -277,15 +277,15 @@ def test_the_real_script_is_in_the_real_template():
     assert not write_script(TEMPLATES["infra-stack"])
 
 
-def test_a_template_without_a_place_for_the_script_is_refused(place):
-    _, template = place
+def test_a_template_without_a_place_for_the_script_is_refused(script_and_template):
+    _, template = script_and_template
     template.write_text(template.read_text().replace("# infra/lifecycle/on-start.sh", "# something"))
     with pytest.raises(RequestError, match="put it back"):
         write_script(template)
 
 
-def test_write_says_what_it_did(place, monkeypatch, capsys):
-    _, template = place
+def test_write_says_what_it_did(script_and_template, monkeypatch, capsys):
+    _, template = script_and_template
     monkeypatch.setitem(TEMPLATES, "infra-stack", template)
     assert command.main(["--write"]) == 0
     assert capsys.readouterr().out == "infra-stack.yml: the notebook's script was put in\n"

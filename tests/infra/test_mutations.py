@@ -4,7 +4,7 @@ import faults_network  # noqa: F401 (adds its faults to FAULTS)
 import faults_roles  # noqa: F401 (adds its faults to FAULTS)
 import faults_storage  # noqa: F401 (adds its faults to FAULTS)
 import pytest
-from faults import FAULTS, looks
+from faults import FAULTS, staged_findings
 
 from infra.checks.suite import TEMPLATES, findings, findings_of
 
@@ -23,5 +23,7 @@ def test_there_are_enough_faults_and_each_is_another():
 def test_a_planted_fault_is_caught(template, parsed, fault):
     fault.plant(template)
     assert template != parsed, "the fault changed nothing"
-    about_it = any(fault.where in one.where and fault.problem in one.problem for found in looks(template) for one in found)
+    about_it = any(
+        fault.where in one.where and fault.problem in one.problem for result in staged_findings(template) for one in result
+    )
     assert about_it, f"{fault.name} is not among {[str(one) for one in findings(template)]}"

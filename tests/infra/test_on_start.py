@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import LONGEST, until
+from tests.waiting import MAX_WAIT_SECONDS, until
 
 SCRIPT = Path(__file__).parents[2] / "infra" / "lifecycle" / "on-start.sh"
 FILE_SYSTEM = "fs-0123456789abcdef0"
 SOURCE = f"{FILE_SYSTEM}.efs.eu-west-1.amazonaws.com:/"
 OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
 ROOTS = ("models", "datasets", "features")
-FOREVER = round(2 * LONGEST)
+FOREVER = round(2 * MAX_WAIT_SECONDS)
 LIMIT_S = 5 * 60  # SageMaker's, for the whole start
 LIMIT_CHARACTERS = 16384
 
@@ -75,7 +75,7 @@ class Notebook:
     def start(self) -> str:
         """What the start prints; it has to come back whatever the worker does."""
         done = subprocess.run(
-            ["bash", str(SCRIPT)], env=self.environment, capture_output=True, text=True, timeout=LONGEST, check=False
+            ["bash", str(SCRIPT)], env=self.environment, capture_output=True, text=True, timeout=MAX_WAIT_SECONDS, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -140,7 +140,7 @@ def test_flaky_mount_is_tried_again(notebook: Notebook) -> None:
 
 
 @pytest.mark.parametrize("kind", ["hang", "stubborn"])
-def test_hanging_mount_holds_up_nothing_and_is_killed_and_tried_again(notebook: Notebook, kind: str) -> None:
+def test_hanging_mount_blocks_nothing_and_is_killed_and_tried_again(notebook: Notebook, kind: str) -> None:
     """No mount comes to an end by itself until the start is long over and the first of them was killed."""
     notebook.environment["EFS_TRY_SECONDS"] = "1"
     notebook.plan(kind)

@@ -20,7 +20,8 @@ from pipelines import config
 from pipelines.__main__ import VERBS
 from pipelines.checks.expressions import all_steps
 from pipelines.checks.shapes import OPERATIONS
-from pipelines.config import TASKS, load_environment, load_task
+from pipelines.config import load_environment, load_task
+from pipelines.tasks import NAMES
 from tests.infra.calls import ARN, PASSED, Call, needed, of_sagemaker, refused, surplus
 
 OF_WHO_DEPLOYS = {"environment", "doctor"}
@@ -117,7 +118,7 @@ def person(here, played, env, folder, monkeypatch):
     def run(verb, *arguments):
         done.setdefault(verb, []).append(here(verb, *arguments))
 
-    for task in TASKS:
+    for task in NAMES:
         run("upsert", "--task", task, *ON_AWS)
         run("upsert", "--task", task, *ON_AWS)
         run("start", "--task", task, *ON_AWS, "--no-wait")
@@ -128,7 +129,7 @@ def person(here, played, env, folder, monkeypatch):
     changed["train"]["hyperparameters"]["epochs"] = 33
     (folder / "msi.yaml").write_text(yaml.safe_dump(changed))
     with monkeypatch.context() as patch:
-        patch.setattr(config.load_task, "__defaults__", (folder,))
+        patch.setattr(config.load_task, "__defaults__", (folder, "train"))
         run("upsert", "--task", "msi", *ON_AWS)
     run("render", "--check")
     played("succeeded")
@@ -157,7 +158,7 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
     done = person(here, played, example, tmp_path, monkeypatch)
     assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS
     crashed = {verb: [one.err for one in runs if "Traceback" in one.err or one.code == 2] for verb, runs in done.items()}
-    assert {verb: said for verb, said in crashed.items() if said} == {}
+    assert {verb: errors for verb, errors in crashed.items() if errors} == {}
     assert len(recording) > 50
     break_off_an_upload(example, tmp_path)
     assert refused(stack, AUTHOR, recording) == []
@@ -184,18 +185,18 @@ def pipeline_calls():
     from pipelines.builder import build
 
     env = load_environment("example")
-    for task in TASKS:
+    for task in NAMES:
         for step in all_steps(build(task, load_task(task, env), env).definition):
             if step["Type"] not in OPERATIONS:
                 continue
             operation, named = OPERATIONS[step["Type"]]
             job = f"pipelines-abc123def456-{step['Name']}-Xy12AbCd34"
             given = {**step["Arguments"], **dict.fromkeys(named, job)}
-            own = list(of_sagemaker(operation, given))
-            yield from own
-            yield from (Call(f"sagemaker:{name}", own[0].resource) for name in FOLLOWED[operation])
+            calls = list(of_sagemaker(operation, given))
+            yield from calls
+            yield from (Call(f"sagemaker:{name}", calls[0].resource) for name in FOLLOWED[operation])
             if operation == "CreateModelPackage":
-                version = own[0].resource.replace(":model-package-group/", ":model-package/") + "/7"
+                version = calls[0].resource.replace(":model-package-group/", ":model-package/") + "/7"
                 yield from (Call(f"sagemaker:{name}", version) for name in (operation, *FOLLOWED[operation]))
 
 
@@ -300,5 +301,5 @@ def test_one_action_less_or_more_is_seen(template, stack):
     ]
     changed = Stack(template, values=stack.values)
     assert refused(changed, PIPELINE, calls)
-    assert all("sagemaker:StopTrainingJob" in said for said in refused(changed, PIPELINE, calls))
+    assert all("sagemaker:StopTrainingJob" in line for line in refused(changed, PIPELINE, calls))
     assert surplus(changed, PIPELINE, calls) == ["PipelineRole/pipeline, FollowTagAndStopJobs: sagemaker:UpdateTrainingJob"]

@@ -8,7 +8,7 @@ from infra.checks.storage import REPOSITORIES
 pytestmark = pytest.mark.usefixtures("mocked")
 
 
-def test_what_an_earlier_stack_left_is_not_made_again():
+def test_what_an_earlier_stack_left_is_not_recreated():
     client("ecr").create_repository(repositoryName=REPOSITORIES[1])
     outputs = deploy(MakeRegistries="no")
     assert [item["repositoryName"] for item in client("ecr").describe_repositories()["repositories"]] == [REPOSITORIES[1]]
@@ -17,8 +17,8 @@ def test_what_an_earlier_stack_left_is_not_made_again():
 
 def test_zones_and_further_endpoints_are_parameters():
     outputs = deploy(ZoneA="us-east-1c", ZoneB="us-east-1d", KmsEndpoint="yes", MonitoringEndpoint="yes")
-    found = client("ec2").describe_subnets(SubnetIds=outputs["PrivateSubnetIds"].split(","))["Subnets"]
-    assert {subnet["AvailabilityZone"] for subnet in found} == {"us-east-1c", "us-east-1d"}
+    subnets = client("ec2").describe_subnets(SubnetIds=outputs["PrivateSubnetIds"].split(","))["Subnets"]
+    assert {subnet["AvailabilityZone"] for subnet in subnets} == {"us-east-1c", "us-east-1d"}
     services = {item["ServiceName"] for item in client("ec2").describe_vpc_endpoints()["VpcEndpoints"]}
     assert {f"com.amazonaws.{REGION}.{name}" for name in ("kms", "monitoring", "s3", "sts", "ecr.dkr")} <= services
     assert len(services) == 9

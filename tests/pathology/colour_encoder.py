@@ -4,29 +4,28 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pathology.contracts.features import EncoderCard
-from pathology.models.encoder import CARD
+from pathology.contracts.encoder import MANIFEST, EncoderManifest
 
 CELLS = 8
 """Cells along a side of a tile, 28 px each."""
 
-COLOURS = EncoderCard(
+COLOURS = EncoderManifest(
     name="colours", architecture="none", sha256="c0" * 32, dimension=3 * CELLS**2, published=False,
     remark="mean colours for tests, not an encoder",
 )  # fmt: skip
 
 
-def write_card(folder: Path) -> EncoderCard:
+def write_manifest(folder: Path) -> EncoderManifest:
     """encoder.json alone: who finds its features finished reads no checkpoint, and the tests bring the encoder themselves."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).write_bytes(COLOURS.to_json())
+    (folder / MANIFEST).write_bytes(COLOURS.to_json())
     return COLOURS
 
 
 class ColourEncoder:
-    """What extraction asks of ``pathology.models.encoder.Encoder``; it keeps count of ``tiles``."""
+    """What extraction asks of ``pathology.encoders.encoder.Encoder``; it keeps count of ``tiles``."""
 
-    card, dimension, arithmetic = COLOURS, COLOURS.dimension, "float32"
+    manifest, dimension, arithmetic = COLOURS, COLOURS.dimension, "float32"
 
     def __init__(self) -> None:
         self.tiles = 0

@@ -26,7 +26,7 @@ from pathology.images import PNG_MAGIC
 from PIL import Image
 
 from tests.made import REPOSITORY
-from tests.waiting import LONGEST, until
+from tests.waiting import MAX_WAIT_SECONDS, until
 
 PNG, JPEG = {"Content-Type": "image/png"}, {"Content-Type": "image/jpeg"}
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -95,7 +95,7 @@ class Server:
     def listens(self) -> bool:
         """Whether it takes connections."""
         try:
-            socket.create_connection(("127.0.0.1", self.port), LONGEST).close()
+            socket.create_connection(("127.0.0.1", self.port), MAX_WAIT_SECONDS).close()
         except ConnectionError:
             return False
         return True
@@ -103,7 +103,7 @@ class Server:
     def end(self) -> int:
         """Ask it to end; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(LONGEST)
+        return self.process.wait(MAX_WAIT_SECONDS)
 
     def memory(self, figure: str = "VmHWM") -> int:
         """The most that it ever had in memory, in bytes, or what it has now: ``VmRSS``."""
@@ -112,7 +112,7 @@ class Server:
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """One request on a connection of its own."""
-        return httpx.request(method, self.url + path, timeout=LONGEST, verify=NO_CERTIFICATES, trust_env=False, **more)
+        return httpx.request(method, self.url + path, timeout=MAX_WAIT_SECONDS, verify=NO_CERTIFICATES, trust_env=False, **more)
 
     def post(self, content: Any, headers: dict[str, str] = PNG, **more: Any) -> httpx.Response:
         """Ask for a prediction."""
@@ -130,7 +130,7 @@ class Server:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """The model does not go on before the block ends."""
+        """The model waits until the block ends."""
         (self.folder / "hold").touch()
         try:
             yield
@@ -171,7 +171,7 @@ class InFlight:
 
     def __init__(self, server: Server, body: bytes, headers: dict[str, str] = PNG) -> None:
         self.body = body
-        self.wire = socket.create_connection(("127.0.0.1", server.port), LONGEST)
+        self.wire = socket.create_connection(("127.0.0.1", server.port), MAX_WAIT_SECONDS)
         more = {"Host": "x", "Expect": "100-continue", "Content-Length": str(len(body)), **headers}
         lines = ["POST /invocations HTTP/1.1", *(f"{name}: {value}" for name, value in more.items())]
         self.wire.sendall("\r\n".join([*lines, "", ""]).encode())
@@ -201,14 +201,14 @@ def end_in_flight(server: Server, requests: Requests) -> list[bytes]:
             assert server.process.poll() is None
         answers = [one.result() for one in running]
     last = on_its_way.answer()
-    assert server.process.wait(LONGEST) == 0
+    assert server.process.wait(MAX_WAIT_SECONDS) == 0
     assert [*(answer.status_code for answer in answers), last[0]] == [200] * len(requests)
     (ended,) = server.logged("ended")
     assert ended["patches"] == sum("batch" in entry for entry in server.logged("request"))
     return [*(answer.content for answer in answers), last[1]]
 
 
-def assert_batched(server: Server, answers: Sequence[httpx.Response], most: int) -> None:
+def assert_batched(server: Server, answers: Sequence[httpx.Response], max_batch: int) -> None:
     """Of :meth:`Server.together`: all went through the model together, but for what each decoder had still in hand.
 
     It may have said that it has read a picture before that one waits for the model.
@@ -216,9 +216,9 @@ def assert_batched(server: Server, answers: Sequence[httpx.Response], most: int)
     from pathology.serving.app import DECODERS
 
     batches = {entry["request"]: entry["batch"] for entry in server.logged("request") if "batch" in entry}
-    own = [batches[answer.headers["X-Request-Id"]] for answer in answers]
-    assert len(own) - DECODERS <= max(own) <= most
-    assert round(sum(1 / batch for batch in own)) <= 1 + DECODERS, "so many batches in all"
+    sizes = [batches[answer.headers["X-Request-Id"]] for answer in answers]
+    assert len(sizes) - DECODERS <= max(sizes) <= max_batch
+    assert round(sum(1 / batch for batch in sizes)) <= 1 + DECODERS, "so many batches in all"
 
 
 @cache

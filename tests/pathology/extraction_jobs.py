@@ -10,14 +10,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
-from colour_encoder import ColourEncoder, write_card
+from colour_encoder import ColourEncoder, write_manifest
 from pathology.commands.extract_features import Extraction
-from pathology.contracts.settings_msi import CollectFeatures, ExtractFeatures, Tiling
-from pathology.contracts.tables import CohortRow
+from pathology.contracts.cohort import CohortRow
+from pathology.contracts.extraction.collect import CollectFeaturesJob
+from pathology.contracts.extraction.extract import ExtractFeaturesJob
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.contracts.uris import Uri
 from pathology.job import run
 
-from tests.waiting import LONGEST, until
+from tests.waiting import MAX_WAIT_SECONDS, until
 
 FEATURES = "s3://bucket/features"
 ENCODER = "s3://bucket/models/encoder"
@@ -35,14 +37,14 @@ extract_features.Extraction._load = lambda *_: ColourEncoder()
 
 
 class Jobs:
-    """A root of URIs with an encoder's card, and jobs that run on it in this process or in processes of their own.
+    """A root of URIs with an encoder's manifest, and jobs that run on it in this process or in processes of their own.
 
     The encoder is one of colours, unless ``write_encoder`` puts another in its folder.
     """
 
-    def __init__(self, top: Path, write_encoder=write_card) -> None:
+    def __init__(self, top: Path, write_encoder=write_manifest) -> None:
         self.top, self.uris = top, top / "uris"
-        self.card = write_encoder(Uri.parse(ENCODER).under(self.uris))
+        self.manifest = write_encoder(Uri.parse(ENCODER).under(self.uris))
         self.cohort: list[CohortRow] = []
         self.started: list[subprocess.Popen[str]] = []
 
@@ -57,7 +59,7 @@ class Jobs:
     @property
     def features(self) -> Path:
         """Where the features of the default settings lie."""
-        settings_hash = Tiling().hash(self.card.name, self.card.sha256)
+        settings_hash = Tiling().hash(self.manifest.name, self.manifest.sha256)
         return (Uri.parse(FEATURES) / settings_hash).under(self.uris)
 
     def add(self, slide: Path, slide_id: str, *, uri: str | None = None, **changes) -> None:
@@ -83,13 +85,22 @@ class Jobs:
         """A job's root with its contract files; an extraction's unless ``settings`` say otherwise. ``inputs`` adds to cohort and
         models."""
         root = self.root(name, host)
-        settings = settings or ExtractFeatures(features=FEATURES)
-        places = {"cohort": "/opt/ml/processing/input/cohort", "models": "/opt/ml/processing/input/models", **(inputs or {})}
+        settings = settings or ExtractFeaturesJob(features=FEATURES)
+        channels = {"cohort": "/opt/ml/processing/input/cohort", "models": "/opt/ml/processing/input/models", **(inputs or {})}
         config = {
             "ProcessingJobName": name,
-            "ProcessingInputs": [{"InputName": key, "S3Input": {"LocalPath": path}} for key, path in places.items()],
+            "ProcessingInputs": [
+                {"InputName": key, "S3Input": {"S3Uri": f"s3://bucket/{name}/{key}", "LocalPath": path}}
+                for key, path in channels.items()
+            ],
             "ProcessingOutputConfig": {
-                "Outputs": [{"OutputName": key, "S3Output": {"LocalPath": f"/opt/ml/processing/output/{key}"}} for key in outputs]
+                "Outputs": [
+                    {
+                        "OutputName": key,
+                        "S3Output": {"S3Uri": f"s3://bucket/{name}/{key}", "LocalPath": f"/opt/ml/processing/output/{key}"},
+                    }
+                    for key in outputs
+                ]
             },
             "Environment": {f"SM_HP_{key.upper().replace('-', '_')}": value for key, value in settings.as_strings().items()},
         }
@@ -141,12 +152,12 @@ class Jobs:
 
     def extract(self, name: str = "extract-1", *, host="algo-1", hosts=HOSTS, inputs=None, **settings) -> tuple[int, str, str]:
         """Extract colours in this process: exit code, standard output, standard error."""
-        wanted = ExtractFeatures(features=FEATURES, **settings)
+        wanted = ExtractFeaturesJob(features=FEATURES, **settings)
         return self.run_here("extract_features", self.layout(name, wanted, host=host, hosts=hosts, inputs=inputs))
 
     def layout_collection(self, name: str = "collect-1", **settings) -> Path:
         """A collection's root with its contract files."""
-        return self.layout(name, CollectFeatures(features=FEATURES, encoder=ENCODER, **settings), outputs=["slides"])
+        return self.layout(name, CollectFeaturesJob(features=FEATURES, encoder=ENCODER, **settings), outputs=["slides"])
 
     def collect(self, name: str = "collect-1", **settings) -> tuple[int, str, str]:
         """Collect in this process: exit code, standard output, standard error."""
@@ -159,7 +170,7 @@ class Jobs:
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a job."""
-    output, errors = process.communicate(timeout=LONGEST)
+    output, errors = process.communicate(timeout=MAX_WAIT_SECONDS)
     return process.returncode, output, errors
 
 

@@ -15,14 +15,15 @@ import pytest
 from msi_jobs import processing_job, strict_json
 from pathology.commands import prepare_lizard
 from pathology.contracts.code import closure
-from pathology.contracts.settings_lizard import LIZARD_CLASSES, EvaluateLizard, PrepareLizard
-from pathology.contracts.tables_lizard import NucleiPatchRow, NucleiScoreRow
-from pathology.datasets.conic import read_prepared
+from pathology.contracts.lizard.evaluate import EvaluateLizard, NucleiScoreRow
+from pathology.contracts.lizard.patches import LIZARD_CLASSES, NucleiPatchRow
+from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.encoders.tiny import make_tiny_encoder
 from pathology.metrics.panoptic import relabel
-from pathology.models.tiny import make_tiny_encoder
 from pathology.nuclei.counts import central_counts
 from pathology.nuclei.targets import distance_maps
 from pathology.nuclei.watershed import STANDARD
+from pathology.tasks.lizard.dataset import read_prepared
 from scipy import ndimage
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SIDE, SOURCES, PATCHES = 64, 30, 3
 TEST = 18  # six of the source images
+DATASET_URI = "s3://bucket/lizard"
 PER_CLASS = 36
 """Of the green channel: that times its class is what a nucleus looks like."""
 
@@ -37,7 +39,7 @@ PER_CLASS = 36
 def seeing() -> nn.Module:
     """In place of a network one that reads a made patch as it is painted: red is nuclei, green their class."""
     import torch
-    from pathology.models.nuclear_unet import Maps
+    from pathology.tasks.lizard.model import Maps
 
     class Seeing(torch.nn.Module):
         def forward(self, pixels):
@@ -61,9 +63,9 @@ def made_patch(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if generator.random() > 0.15:
             labels[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = number, kind
         if generator.random() > 0.15:
-            seen = kind if generator.random() > 0.2 else 1 + kind % len(LIZARD_CLASSES)
+            painted = kind if generator.random() > 0.2 else 1 + kind % len(LIZARD_CLASSES)
             y, x = np.array([y, x]) + generator.normal(0, 0.8, 2)
-            image[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 255, seen * PER_CLASS, 0
+            image[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 255, painted * PER_CLASS, 0
     labels[..., 0] = relabel(labels[..., 0])
     return image, labels
 
@@ -83,6 +85,14 @@ def write_labels(folder: Path, labels: np.ndarray) -> None:
     (folder / "counts.csv").write_text("\n".join([",".join(LIZARD_CLASSES), *counts]) + "\n")
 
 
+def prepare(root: Path, dataset: Path, **settings) -> Path:
+    """Run PrepareLizard on the four files in ``dataset``, which the job's request says are in :data:`DATASET_URI`; its output."""
+    given = PrepareLizard(**{"published_counts": False, **settings})
+    job = processing_job(root, given, {"dataset": dataset}, ("patches",))
+    prepare_lizard.main(replace(job, input_uris={"dataset": DATASET_URI}))
+    return root / "patches"
+
+
 class LizardRun:
     """A made data set in CoNIC's files, prepared by its own command, and a packed model of random weights."""
 
@@ -100,10 +110,8 @@ class LizardRun:
 
     def prepare(self, root: Path, **settings) -> Path:
         """PrepareLizard's output."""
-        given = PrepareLizard(**{"published_counts": False, **settings})
         with contextlib.redirect_stdout(io.StringIO()):
-            prepare_lizard.main(processing_job(root, given, {"dataset": self.dataset}, ("patches",)))
-        return root / "patches"
+            return prepare(root, self.dataset, **settings)
 
     @property
     def test(self) -> list[NucleiPatchRow]:
@@ -114,10 +122,10 @@ class LizardRun:
     def pack(self, **changes) -> None:
         """Save and pack random weights as training does."""
         from nuclear_models import network, save
-        from pathology.models import serve_lizard
+        from pathology.tasks.lizard import serving
 
         table = hashlib.sha256((self.patches / "patches.csv").read_bytes()).hexdigest()
-        code = closure(serve_lizard.__name__)
+        code = closure(serving.__name__)
         self.folder = save(self.root / "model", network(self.models), code, **{"inputs": {"patches": table}, **changes})
         self.archive = self.root / "packed" / "model.tar.gz"
         self.archive.parent.mkdir(exist_ok=True)
@@ -127,22 +135,22 @@ class LizardRun:
     def load(self):
         """The packed model, with eyes for made patches."""
         import torch
-        from pathology.models import serve_lizard
-        from pathology.models.nuclear_prediction import Predictor
+        from pathology.tasks.lizard import serving
+        from pathology.tasks.lizard.prediction import Predictor
 
-        model = serve_lizard.load_lizard(self.folder, self.models)
+        model = serving.load_lizard(self.folder, self.models)
         return replace(model, predictor=Predictor(seeing(), torch.device("cpu"), STANDARD, 256, 64))
 
     def evaluate(self, root: Path, seeing: bool = True, **inputs) -> tuple[dict, list[NucleiScoreRow], str]:
         """evaluation.json, predictions.csv and what was printed."""
         from pathology.commands.evaluate_lizard import main
-        from pathology.models import serve_lizard
+        from pathology.tasks.lizard import serving
 
         given = {"model": self.archive.parent, "models": self.models, "patches": self.patches, "dataset": self.dataset, **inputs}
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patched:
             if seeing:
-                patched.setattr(serve_lizard, "model_fn", lambda folder, encoder: self.load())
+                patched.setattr(serving, "model_fn", lambda folder, encoder: self.load())
             main(processing_job(root, EvaluateLizard(resamples=200), given, ("evaluation",)))
         output = root / "evaluation"
         return strict_json(output / "evaluation.json"), NucleiScoreRow.read(output / "predictions.csv"), printed.getvalue()

@@ -75,7 +75,7 @@ def tile_bytes(path: Path, x: int, y: int, page: int = 0) -> tuple[int, int]:
 
 
 def table_entry(path: Path, x: int, y: int, table: str) -> tuple[int, int]:
-    """Where the same tile of the first page stands in "TileOffsets" or "TileByteCounts": offset and length in bytes."""
+    """Where the entry of the same tile of the first page lies in "TileOffsets" or "TileByteCounts": offset and length in bytes."""
     with tifffile.TiffFile(path) as tiff:
         image = tiff.pages[0]
         tag = image.tags[table]

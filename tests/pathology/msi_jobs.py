@@ -9,24 +9,29 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-from pathology.contracts.features import EncoderCard
+from pathology.contracts.cohort import CohortRow, SlideRow
+from pathology.contracts.encoder import EncoderManifest
+from pathology.contracts.msi.evaluate import EvaluateMsi, PatientPredictionRow
+from pathology.contracts.msi.train import TrainMsi
 from pathology.contracts.settings import Settings
-from pathology.contracts.settings_msi import EvaluateMsi, TrainMsi
-from pathology.contracts.tables import CohortRow, PredictionRow, SlideRow
 from pathology.job import Job
 from pathology.wsi.features import write_features
 
-CARD = EncoderCard(
+MANIFEST = EncoderManifest(
     name="tiny", architecture="vit_tiny_patch16_224", sha256="a" * 64, dimension=16, published=False, remark="seeded, for tests"
 )
 SETTINGS_HASH = "0123456789abcdef"
 
 
 def processing_job(root: Path, settings: Settings, inputs: dict[str, Path], outputs: tuple[str, ...] = ()) -> Job:
-    """A Processing job as the service would describe it to a container whose /opt/ml is ``root``."""
-    return Job(
-        "processing", root, "job-1", "algo-1", ("algo-1",), inputs, {name: root / name for name in outputs}, settings.as_strings()
-    )
+    """A Processing job as the service would describe it to a container whose /opt/ml is ``root``.
+
+    Each input and output is the folder of its name in s3://bucket.
+    """
+    input_uris, output_uris = ({name: f"s3://bucket/{name}" for name in names} for names in (inputs, outputs))
+    folders = {name: root / name for name in outputs}
+    values = settings.as_strings()
+    return Job("processing", root, "job-1", "algo-1", ("algo-1",), inputs, folders, values, input_uris, output_uris)
 
 
 def training_job(root: Path, settings: Settings, channels: dict[str, Path]) -> Job:
@@ -40,16 +45,16 @@ def plant(
     patients: int = 40,
     positives: int = 16,
     signal: float = 1.5,
-    shuffle: bool = False,
+    permuted: bool = False,
     folds: int = 3,
     test_fraction: float = 0.4,
     tiles: int = 30,
     seed: int = 0,
 ) -> tuple[list[CohortRow], list[SlideRow]]:
-    """A cohort whose positives carry ``signal`` in a quarter of their tiles; ``shuffle`` breaks the tie between label and tiles."""
+    """A cohort whose positives carry ``signal`` in a quarter of their tiles; ``permuted`` breaks the tie between label and tiles."""
     generator = np.random.default_rng(seed)
     carries = np.arange(patients) < positives
-    labels = generator.permutation(carries) if shuffle else carries
+    labels = generator.permutation(carries) if permuted else carries
     cohort, slides = [], []
     for patient in range(patients):
         name = f"P{patient:03d}"
@@ -57,7 +62,7 @@ def plant(
         for slide in range(2 if patient % 5 == 0 else 1):
             slide_id = f"{name}-{slide}"
             count = int(generator.integers(tiles // 2, tiles + 1))
-            features = generator.normal(size=(count, CARD.dimension))
+            features = generator.normal(size=(count, MANIFEST.dimension))
             features[: max(1, count // 4), 0] += signal * carries[patient]
             uri = f"s3://bucket/features/{SETTINGS_HASH}/{slide_id}.h5"
             path = uri_root / "s3" / "bucket" / "features" / SETTINGS_HASH / f"{slide_id}.h5"
@@ -82,7 +87,7 @@ def plant(
 
 def feature_attributes() -> dict[str, str | int | float | bool]:
     """What extraction writes on a feature file, as far as learning reads it."""
-    return {"encoder": CARD.name, "checkpoint_sha256": CARD.sha256, "settings_hash": SETTINGS_HASH}
+    return {"encoder": MANIFEST.name, "checkpoint_sha256": MANIFEST.sha256, "settings_hash": SETTINGS_HASH}
 
 
 def slide_row(slide_id: str, status: str = "ok", features: str = "", sha256: str = "", tiles: int | None = None) -> SlideRow:
@@ -112,11 +117,10 @@ def write_table(folder: Path, name: str, rows: list) -> Path:
     return folder
 
 
-def write_card(folder: Path, card: EncoderCard = CARD) -> Path:
-    """A models channel that holds the card (and a checkpoint that nobody opens here)."""
-    place = folder / card.name
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "encoder.json").write_bytes(card.to_json())
+def write_manifest(folder: Path, manifest: EncoderManifest = MANIFEST) -> Path:
+    """A models channel that holds the manifest (and a checkpoint that nobody opens here)."""
+    (folder / manifest.name).mkdir(parents=True, exist_ok=True)
+    (folder / manifest.name / "encoder.json").write_bytes(manifest.to_json())
     return folder
 
 
@@ -147,7 +151,7 @@ class MsiRun:
         self.uris = root / "uris"
         self.cohort, self.slides = plant(self.uris, **planted)
         self.features = self.uris / "s3" / "bucket" / "features"
-        self.models = write_card(root / "models")
+        self.models = write_manifest(root / "models")
         self.log = ""
 
     def keep(self) -> None:
@@ -200,7 +204,9 @@ class MsiRun:
                 tar.add(self.root / "ml" / "model", ".")
         return archive.parent
 
-    def evaluate(self, folder: Path, slides: list[SlideRow] | None = None, **settings) -> tuple[dict, list[PredictionRow], str]:
+    def evaluate(
+        self, folder: Path, slides: list[SlideRow] | None = None, **settings
+    ) -> tuple[dict, list[PatientPredictionRow], str]:
         """Evaluate the packed model: evaluation.json, predictions, and what was printed."""
         from pathology.commands.evaluate_msi import main
 
@@ -213,4 +219,4 @@ class MsiRun:
         with contextlib.redirect_stdout(printed):
             main(processing_job(folder, EvaluateMsi(**{"resamples": 500, **settings}), inputs, ("evaluation",)))
         output = folder / "evaluation"
-        return strict_json(output / "evaluation.json"), PredictionRow.read(output / "predictions.csv"), printed.getvalue()
+        return strict_json(output / "evaluation.json"), PatientPredictionRow.read(output / "predictions.csv"), printed.getvalue()

@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pathology.contracts.code import Code
-from pathology.contracts.settings_lizard import LIZARD_CLASSES, TrainLizard
-from pathology.models.encoder import load_encoder
+from pathology.contracts.lizard.patches import LIZARD_CLASSES
+from pathology.contracts.lizard.train import TrainLizard
+from pathology.encoders.encoder import load_encoder
 from PIL import Image
 
 from tests.made import made_once
 
 if TYPE_CHECKING:
-    from pathology.models.nuclear_unet import NuclearUnet
+    from pathology.tasks.lizard.model import NuclearUnet
 
 WIDTH, RANK = 4, 2
 VALIDATION = {"patches": 3, "loss": 1.5, "iou": 0.5, "dice": 0.6, "pq": 0.4, "epoch": 2}
 
 
-def network(encoder: Path, tuning: Literal["frozen", "lora"] = "frozen", seed: int = 0) -> NuclearUnet:
+def network(encoder: Path, fine_tuning: Literal["frozen", "lora"] = "frozen", seed: int = 0) -> NuclearUnet:
     """One whose trained parameters are not where they started; ``encoder`` is the folder of the tiny one."""
     import torch
-    from pathology.models.nuclear_unet import NuclearUnet
+    from pathology.tasks.lizard.model import NuclearUnet
 
     base = load_encoder(encoder, precision="float32")
-    net = NuclearUnet(base, len(LIZARD_CLASSES), WIDTH, tuning, RANK, seed)
+    net = NuclearUnet(base, len(LIZARD_CLASSES), WIDTH, fine_tuning, RANK, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for value in net.parameters():
@@ -38,9 +39,9 @@ def network(encoder: Path, tuning: Literal["frozen", "lora"] = "frozen", seed: i
 
 def save(folder: Path, net: NuclearUnet, code: Code | None = None, **changes: Any) -> Path:
     """Save a network as its artefact; the artefact's folder."""
-    from pathology.models.lizard_artefact import Validation, save_lizard
+    from pathology.tasks.lizard.artefact import Validation, save_lizard
 
-    settings = TrainLizard(encoder=net.tuning, rank=RANK, width=WIDTH)
+    settings = TrainLizard(fine_tuning=net.fine_tuning, rank=RANK, width=WIDTH)
     given: dict[str, Any] = {
         "classes": LIZARD_CLASSES,
         "settings": settings,
@@ -52,15 +53,15 @@ def save(folder: Path, net: NuclearUnet, code: Code | None = None, **changes: An
     return folder
 
 
-def make_endpoint(root: Path, tuning: Literal["frozen", "lora"]) -> None:
+def make_endpoint(root: Path, fine_tuning: Literal["frozen", "lora"]) -> None:
     """What an endpoint finds in /opt/ml: a packed model of random weights with the code that serves it, and the tiny encoder."""
-    from pathology.models import serve_lizard
-    from pathology.models.archive import ADDITIONAL_MODEL
-    from pathology.models.tiny import make_tiny_encoder
+    from pathology.artefact import ADDITIONAL_MODEL
+    from pathology.encoders.tiny import make_tiny_encoder
     from pathology.serving.code import endpoint_code
+    from pathology.tasks.lizard import serving
 
     make_tiny_encoder(root / ADDITIONAL_MODEL)
-    save(root / "model", network(root / ADDITIONAL_MODEL, tuning), endpoint_code(serve_lizard.__name__))
+    save(root / "model", network(root / ADDITIONAL_MODEL, fine_tuning), endpoint_code(serving.__name__))
 
 
 def make_frozen(root: Path) -> None:
@@ -74,9 +75,9 @@ def make_adapted(root: Path) -> None:
 
 
 @cache
-def endpoint_root(tuning: Literal["frozen", "lora"] = "frozen") -> Path:
+def endpoint_root(fine_tuning: Literal["frozen", "lora"] = "frozen") -> Path:
     """A folder that :func:`make_endpoint` made, to be read only."""
-    return made_once(f"endpoint-lizard-{tuning}", make_adapted if tuning == "lora" else make_frozen)
+    return made_once(f"endpoint-lizard-{fine_tuning}", make_adapted if fine_tuning == "lora" else make_frozen)
 
 
 def picture(seed: int, height: int = 256, width: int = 256, grain: int = 16) -> np.ndarray:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from pathology.contracts.tables import PatchRow
+from pathology.contracts.mhist.patches import MhistPatchRow
 from PIL import Image
 
 SIDE = 224
@@ -28,7 +28,7 @@ def patches(count: int, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray]:
     return [patch(int(label), generator) for label in labels], labels
 
 
-def write_patches(folder: Path, counts: dict[str, int], seed: int = 0) -> list[PatchRow]:
+def write_patches(folder: Path, counts: dict[str, int], seed: int = 0) -> list[MhistPatchRow]:
     """PNGs in ``folder`` and their rows; ``counts`` patches of each split."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
@@ -42,5 +42,5 @@ def write_patches(folder: Path, counts: dict[str, int], seed: int = 0) -> list[P
             votes = int(generator.integers(4, 8) if label else generator.integers(0, 4))
             sha256 = hashlib.sha256(content).hexdigest()
             row = {"image": path.name, "sha256": sha256, "bytes": len(content), "label": label, "votes": votes, "split": split}
-            rows.append(PatchRow.model_validate(row))
+            rows.append(MhistPatchRow.model_validate(row))
     return rows

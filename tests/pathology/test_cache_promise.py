@@ -32,7 +32,9 @@ contracts/uris.py                   xx     xxx xxx   xxx    xx
 contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
 contracts/strict_json.py            xx     .xx .xx   xxx    x.
+contracts/hashes.py                 xx     .xx xxx   xxx    x.
 contracts/code.py                   ..     .xx .xx   .xx    ..
+contracts/blank.py                  ..     .xx .xx   .xx    ..
 contracts/media.py                  ..     .xx .xx   .xx    .x
 contracts/log_lines.py              x.     .x. .x.   .x.    ..
 contracts/intervals.py              ..     .xx ..x   ..x    ..
@@ -41,6 +43,7 @@ contracts/encoder.py                xx     .xx .xx   .xx    x.
 contracts/features.py               xx     ... ...   ...    ..
 contracts/fine_tuning.py            ..     ... .xx   .xx    ..
 contracts/staging.py                .x     ... x..   x..    x.
+contracts/patches.py                ..     ... xxx   ...    ..
 contracts/cohort.py                 xx     xxx ...   ...    ..
 contracts/extraction/tiling.py      xx     ... ...   ...    ..
 contracts/extraction/extract.py     x.     ... ...   ...    ..
@@ -61,15 +64,19 @@ cohort/slides.py                    ..     x.. ...   ...    ..
 cohort/labels.py                    ..     x.. ...   ...    ..
 cohort/tcga.py                      ..     x.. ...   ...    ..
 cohort/split.py                     ..     x.. ...   ...    ..
+cohort/allocation.py                ..     ... x..   x..    ..
 
 encoders/manifest.py                x.     .x. .xx   .xx    ..
 encoders/encoder.py                 x.     ... .xx   .xx    ..
 encoders/adapters.py                ..     ... .xx   .xx    ..
+encoders/memory.py                  x.     ... .xx   .xx    ..
 encoders/embedding_cache.py         ..     ... .x.   ...    ..
 encoders/tiny.py                    ..     ... ...   ...    ..
 
 wsi/readers.py                      x.     ... ...   ...    ..
 wsi/tissue.py                       x.     ... ...   ...    ..
+wsi/prefetch.py                     x.     ... ...   ...    ..
+wsi/claims.py                       x.     ... ...   ...    ..
 wsi/layout.py                       xx     ... ...   ...    ..
 wsi/features.py                     x.     .xx ...   ...    ..
 
@@ -80,10 +87,16 @@ training/checkpoints.py             ..     .x. .x.   .x.    ..
 training/lightning_logs.py          ..     .x. .x.   .x.    ..
 
 patches/files.py                    ..     ... x..   ...    ..
+patches/prepare.py                  ..     ... x..   ...    ..
+patches/dataset.py                  ..     ... .xx   ...    ..
 patches/head.py                     ..     ... .xx   ...    ..
 patches/probe.py                    ..     ... .x.   ...    ..
 patches/classifier.py               ..     ... .xx   ...    ..
 patches/training.py                 ..     ... .x.   ...    ..
+patches/learning.py                 ..     ... .x.   ...    ..
+patches/artefact.py                 ..     ... .xx   ...    ..
+patches/serving.py                  ..     ... .xx   ...    ..
+patches/evaluation.py               ..     ... ..x   ...    ..
 
 nuclei/watershed.py                 ..     ... ...   .xx    ..
 nuclei/outlines.py                  ..     ... ...   .xx    ..
@@ -94,6 +107,7 @@ metrics/binary.py                   ..     ..x ..x   ...    ..
 metrics/panoptic.py                 ..     ... ...   .xx    ..
 
 report/page.py                      ..     ..x ..x   ..x    ..
+report/style.py                     ..     ..x ..x   ..x    ..
 report/base.html.j2                 ..     ..x ..x   ..x    ..
 report/warnings.py                  ..     ..x ..x   ..x    ..
 report/binary.py                    ..     ..x ..x   ...    ..
@@ -112,20 +126,27 @@ tasks/msi/report.py                 ..     ..x ...   ...    ..
 tasks/msi/report.html.j2            ..     ..x ...   ...    ..
 tasks/mhist/prepare.py              ..     ... x..   ...    ..
 tasks/mhist/dataset.py              ..     ... .xx   ...    ..
+tasks/mhist/training.py             ..     ... .x.   ...    ..
+tasks/mhist/agreement.py            ..     ... ..x   ...    ..
 tasks/mhist/artefact.py             ..     ... .xx   ...    ..
 tasks/mhist/serving.py              ..     ... .xx   ...    ..
 tasks/mhist/report.py               ..     ... ..x   ...    ..
 tasks/mhist/report.html.j2          ..     ... ..x   ...    ..
 tasks/lizard/prepare.py             ..     ... ...   x..    ..
+tasks/lizard/conic.py               ..     ... ...   x..    ..
+tasks/lizard/arrays.py              ..     ... ...   xxx    ..
 tasks/lizard/split.py               ..     ... ...   x..    ..
 tasks/lizard/dataset.py             ..     ... ...   .xx    ..
 tasks/lizard/model.py               ..     ... ...   .xx    ..
+tasks/lizard/batches.py             ..     ... ...   .x.    ..
+tasks/lizard/prediction.py          ..     ... ...   .xx    ..
 tasks/lizard/losses.py              ..     ... ...   .x.    ..
 tasks/lizard/training.py            ..     ... ...   .x.    ..
 tasks/lizard/artefact.py            ..     ... ...   .xx    ..
 tasks/lizard/serving.py             ..     ... ...   .xx    ..
 tasks/lizard/scores.py              ..     ... ...   ..x    ..
 tasks/lizard/report.py              ..     ... ...   ..x    ..
+tasks/lizard/figures.py             ..     ... ...   ..x    ..
 tasks/lizard/report.html.j2         ..     ... ...   ..x    ..
 """
 

@@ -37,15 +37,15 @@ def jobs_of(tmp_path, slides):
 
 def visible(jobs):
     """Every file that a reader would take for finished, and a check that it is whole."""
-    found = {}
+    contents = {}
     for path in sorted(jobs.features.glob("*.h5")):
         read_features(path, path.stem)
-        found[path.name] = path.read_bytes()
+        contents[path.name] = path.read_bytes()
     for path in sorted(jobs.features.glob("*.json")):
         sidecar = Sidecar.from_json(path.read_bytes(), path.name)
         if sidecar.status == "ok":
             read_features(path.with_suffix(".h5"), sidecar.slide_id, sidecar.sha256)
-    return found
+    return contents
 
 
 def largest_first(jobs):
@@ -109,7 +109,7 @@ def test_killed_at_random_until_done_gives_the_bytes_of_an_undisturbed_run(jobs_
     assert [path for path in root.joinpath("scratch").rglob("*") if path.is_file()] == []
 
 
-def test_a_full_disk_is_one_line_and_work_goes_on_when_there_is_room(jobs_of):
+def test_a_full_disk_is_one_line_and_work_resumes_when_there_is_room(jobs_of):
     jobs = jobs_of()
     disk = jobs.features
     disk.mkdir(parents=True)
@@ -138,7 +138,7 @@ import time
 from pathlib import Path
 
 def load(*_):
-    while len(list(Path({notes!r}).glob("algo-?"))) < 3:  # every host has a slide in hand
+    while len(list(Path({notes!r}).glob("algo-?"))) < 3:  # every host has a slide in progress
         time.sleep(0.01)
     return ColourEncoder()
 
@@ -167,9 +167,9 @@ def test_three_hosts_at_once_extract_every_slide_once_into_one_folder(jobs_of):
 HELD_IN_THE_THIRD = """
 import threading
 from pathlib import Path
-from pathology.wsi import fetching
-fetching.lead = lambda _: 1e9  # the next slide is always sent for
-progress = fetching.Slides.progress
+from pathology.wsi import prefetch
+prefetch.lead = lambda _: 1e9  # the next slide is always prefetched
+progress = prefetch.SlidePrefetcher.progress
 
 def held(self, done, total):
     progress(self, done, total)
@@ -178,7 +178,7 @@ def held(self, done, total):
         Path({marker!r}).touch()
         threading.Event().wait()
 
-fetching.Slides.progress = held
+prefetch.SlidePrefetcher.progress = held
 """
 
 
@@ -195,7 +195,7 @@ def test_a_stopped_host_of_several_is_started_again_and_nothing_is_lost_or_done_
     before = {path.name: path.stat().st_mtime_ns for path in jobs.features.glob("*.json")}
     assert sorted(before) == sorted(f"{name}.json" for name in order[:2])
     assert sorted(visible(jobs)) == sorted(f"{name}.h5" for name in order[:2])
-    assert claimed(jobs, "spot") == dict.fromkeys(order[:4], "algo-1"), "the slide in hand and the one ahead"
+    assert claimed(jobs, "spot") == dict.fromkeys(order[:4], "algo-1"), "the slide in progress and the one ahead"
     if number == signal.SIGTERM:
         assert "stopped: finished slides are kept" in output
         assert not list((jobs.root("spot") / "scratch").iterdir())
@@ -245,7 +245,7 @@ import threading
 from pathlib import Path
 
 def load(self, _):
-    self.slides._hand.path()  # the slide is here
+    self.prefetcher._current.path()  # the slide is here
     try:
         Path({marker!r}).touch()
         threading.Event().wait()

@@ -36,10 +36,10 @@ def declared(width, height, depth=8):
 
 def test_png_comes_back_to_the_byte_and_can_be_written_to():
     pixels = picture()
-    found = decode_image(saved(pixels))
-    assert found.dtype == np.uint8
-    assert found.flags.writeable
-    np.testing.assert_array_equal(found, pixels)
+    decoded = decode_image(saved(pixels))
+    assert decoded.dtype == np.uint8
+    assert decoded.flags.writeable
+    np.testing.assert_array_equal(decoded, pixels)
 
 
 def test_a_width_is_no_height():
@@ -54,10 +54,10 @@ def test_jpeg_is_close(options):
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_grey_becomes_rgb(kind):
-    found = decode_image(saved(Image.fromarray(picture()).convert("L"), kind))
-    assert found.shape == (32, 32, 3)
-    assert (found[..., 0] == found[..., 1]).all()
-    assert (found[..., 0] == found[..., 2]).all()
+    decoded = decode_image(saved(Image.fromarray(picture()).convert("L"), kind))
+    assert decoded.shape == (32, 32, 3)
+    assert (decoded[..., 0] == decoded[..., 1]).all()
+    assert (decoded[..., 0] == decoded[..., 2]).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "RGBA", "LA"])
@@ -105,8 +105,8 @@ BAD = {
     "16 bit rgb": (DEEP_RGB, "has 16 bits a channel"),
     "animated": (ANIMATED, "is an animated PNG"),
     "several": (MANY_JPEGS, "holds several pictures"),
-    "alpha": (SEE_THROUGH, "has see-through pixels"),
-    "transparent colour": (TRANSPARENT_COLOUR, "has see-through pixels"),
+    "alpha": (SEE_THROUGH, "has transparent pixels"),
+    "transparent colour": (TRANSPARENT_COLOUR, "has transparent pixels"),
     "many scans": (MANY_SCANS, "a JPEG of"),
 }
 
@@ -117,7 +117,7 @@ DECODED = {"fewer pixels than declared", "alpha", "transparent colour"}
 
 @pytest.mark.parametrize("name", BAD)
 def test_anything_else_is_refused_in_one_line_before_it_is_decoded_and_without_memory(name, monkeypatch):
-    content, said = BAD[name]
+    content, message = BAD[name]
     load, decoded = ImageFile.ImageFile.load, []
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: decoded.append(image.size) or load(image))
     Image.init()
@@ -128,7 +128,7 @@ def test_anything_else_is_refused_in_one_line_before_it_is_decoded_and_without_m
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
     assert bool(decoded) == (name in DECODED)
@@ -146,20 +146,20 @@ def test_no_part_of_a_jpeg_lacks_pixels():
     whole = saved(picture(16), "JPEG")
     for length in range(len(whole)):
         try:
-            found = decode_image(whole[:length])
+            decoded = decode_image(whole[:length])
         except DataError:
             continue
-        np.testing.assert_array_equal(found, decode_image(whole))
+        np.testing.assert_array_equal(decoded, decode_image(whole))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_whatever_byte_is_changed_there_is_a_picture_or_a_line(kind):
+def test_with_any_byte_changed_there_is_a_picture_or_a_line(kind):
     whole = saved(picture(16), kind)
     generator = np.random.default_rng(0)
     for _ in range(500):
         broken = bytearray(whole)
-        for place in generator.integers(0, len(whole), 3):
-            broken[place] = generator.integers(256)
+        for position in generator.integers(0, len(whole), 3):
+            broken[position] = generator.integers(256)
         try:
             assert decode_image(bytes(broken)).ndim == 3
         except DataError as error:
@@ -186,7 +186,7 @@ def test_it_shrinks_by_area_and_grows_smoothly():
 
 
 @pytest.mark.parametrize(
-    ("patch", "said"),
+    ("patch", "message"),
     [
         (np.zeros((20, 30, 3), np.uint8), "is 30 × 20 px and not square"),
         (np.zeros((20, 20), np.uint8), "has shape"),
@@ -194,6 +194,6 @@ def test_it_shrinks_by_area_and_grows_smoothly():
         (np.zeros((20, 20, 3), np.float32), "of float32"),
     ],
 )
-def test_what_is_no_square_patch_is_refused(patch, said):
-    with pytest.raises(DataError, match=said):
+def test_what_is_not_a_square_patch_is_refused(patch, message):
+    with pytest.raises(DataError, match=message):
         resize_square(patch, 20)

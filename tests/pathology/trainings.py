@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pathology
 
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 TESTS = Path(__file__).resolve().parent
 PYTHONPATH = os.pathsep.join([str(Path(pathology.__file__).parents[1]), str(TESTS.parents[1]), str(TESTS)])
 ENVIRONMENT = {**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
-LIBRARIES = ("timm", "peft", "pathology.models.patch_training", "pathology.models.nuclear_training", "torch.distributed.run")
+LIBRARIES = ("timm", "peft", "pathology.patches.training", "pathology.tasks.lizard.training", "torch.distributed.run")
 """Loaded before the first fork, as each training would load them."""
 
 
@@ -74,7 +74,7 @@ class Trainings:
 
         A kill is the part at which its process ends and the epochs that are finished by then, counted over all processes.
         """
-        from pathology.models.checkpoints import LAST
+        from pathology.training.checkpoints import LAST
 
         whole = self.run(encoder, folder / "whole")
         assert whole.status == 0, whole.printed
@@ -82,8 +82,8 @@ class Trainings:
         for parts, epochs in [*kills, (0, None)]:
             ended = self.run(encoder, folder / "killed", parts)
             assert ended.status == (-signal.SIGKILL if parts else 0), ended.printed
-            assert ("goes on after epoch" in ended.printed) == (finished > 0)
-            assert f"goes on after epoch {finished}" in ended.printed or not finished
+            assert ("resuming from epoch" in ended.printed) == (finished > 0)
+            assert f"resuming from epoch {finished}" in ended.printed or not finished
             if parts:
                 finished = epochs
                 assert (folder / "killed" / LAST).exists() == (finished > 0)
@@ -100,20 +100,20 @@ def train(here, asked):
 
 def kill_at(parts):
     """End this process by SIGKILL when it comes to its ``parts``-th part of a step."""
-    from pathology.models.epoch_batches import TrainingBatches
+    from pathology.training.batches import TrainingBatches
 
-    plain, seen = TrainingBatches.__getitem__, []
+    original, calls = TrainingBatches.__getitem__, []
 
     def counted(self, number):
-        seen.append(number)
-        if len(seen) == parts:
+        calls.append(number)
+        if len(calls) == parts:
             os.kill(os.getpid(), signal.SIGKILL)
-        return plain(self, number)
+        return original(self, number)
 
     TrainingBatches.__getitem__ = counted
 
 
-def said(work, *given):
+def printing_failure(work, *given):
     """Do ``work``; what goes wrong is printed, and ends the process with status 1."""
     try:
         work(*given)
@@ -128,7 +128,7 @@ def launch(here, asked):
 
     meeting = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": Path(asked["folder"]).name}
     config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=2, max_restarts=0, start_method="fork", **meeting)
-    elastic_launch(config, said)(train, here, asked)
+    elastic_launch(config, printing_failure)(train, here, asked)
 
 
 def fork(here, asked):
@@ -137,12 +137,12 @@ def fork(here, asked):
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     status = 1
-    signal.alarm(round(LONGEST))
+    signal.alarm(round(MAX_WAIT_SECONDS))
     with suppress(SystemExit):
         log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        said(launch if asked["together"] else train, here, asked)
+        printing_failure(launch if asked["together"] else train, here, asked)
         status = 0
     sys.stdout.flush()
     sys.stderr.flush()

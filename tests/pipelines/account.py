@@ -18,7 +18,7 @@ NO_TRUST = {**TRUST, "Statement": [{**TRUST["Statement"][0], "Principal": {"Serv
 COMMIT = "0123456789ab"
 INTERFACES = ("sagemaker.api", "sagemaker.runtime", "sts", "logs")
 CHECKPOINT = b"weights"
-CARD = {
+MANIFEST = {
     "name": "h-optimus-0",
     "architecture": "vit_giant_patch14_reg4_dinov2",
     "sha256": hashlib.sha256(CHECKPOINT).hexdigest(),
@@ -40,7 +40,7 @@ def enter_account(monkeypatch, number=ACCOUNT):
 def push(repository, tag=COMMIT):
     """An image in ECR; its digest. The repository is made if it is not there."""
     ecr = boto3.client("ecr")
-    if repository not in {found["repositoryName"] for found in ecr.describe_repositories()["repositories"]}:
+    if repository not in {existing["repositoryName"] for existing in ecr.describe_repositories()["repositories"]}:
         ecr.create_repository(repositoryName=repository)
     manifest = {
         "schemaVersion": 2,
@@ -100,7 +100,7 @@ def make(path, number=ACCOUNT):
     account = Account(number)
     _network(account)
     _endpoints(account)
-    _workbench(account)
+    _efs(account)
     _storage(account)
     iam = boto3.client("iam")
     for role in ("pathology-pipeline", "pathology-job"):
@@ -159,7 +159,7 @@ def make_interface(account, service, **options):
     account.endpoints[service] = made["VpcEndpoint"]["VpcEndpointId"]
 
 
-def _workbench(account):
+def _efs(account):
     efs = boto3.client("efs")
     account.file_system = efs.create_file_system(Encrypted=True)["FileSystemId"]
     for subnet in account.subnets:
@@ -178,7 +178,7 @@ def _storage(account):
     s3.put_bucket_versioning(**name, VersioningConfiguration={"Status": "Enabled"})
     blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     s3.put_public_access_block(**name, PublicAccessBlockConfiguration=dict.fromkeys(blocks, True))
-    s3.put_object(**name, Key="models/h-optimus-0/encoder.json", Body=json.dumps(CARD).encode())
+    s3.put_object(**name, Key="models/h-optimus-0/encoder.json", Body=json.dumps(MANIFEST).encode())
     s3.put_object(**name, Key="models/h-optimus-0/checkpoint.pth", Body=CHECKPOINT)
     for key in DATA:
         s3.put_object(**name, Key=key, Body=b"data")

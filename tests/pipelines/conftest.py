@@ -21,14 +21,14 @@ from tests.pipelines.on_aws import (
 )
 
 if TYPE_CHECKING:
-    from pipelines.builder import Built
+    from pipelines.builder import CompiledPipeline
 
 assert aws_response and before_send and example and here and models_are_read_once and moto and moto_url  # fixtures
 assert quick and recorded and server  # fixtures too
 
 
 @pytest.fixture(scope="session")
-def built(example) -> Built:
+def compiled(example) -> CompiledPipeline:
     """The msi pipeline as environments/example.yaml has it."""
     from pipelines.builder import build
 
@@ -36,7 +36,7 @@ def built(example) -> Built:
 
 
 @pytest.fixture(scope="session")
-def built_here() -> Built:
+def compiled_local() -> CompiledPipeline:
     """The msi pipeline for the local environment."""
     from pipelines.builder import build
 
@@ -44,9 +44,9 @@ def built_here() -> Built:
 
 
 @pytest.fixture
-def definition(built):
+def definition(compiled):
     """A definition that a test may change."""
-    return copy.deepcopy(built.definition)
+    return copy.deepcopy(compiled.definition)
 
 
 def step_named(definition, name):

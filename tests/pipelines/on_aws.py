@@ -24,7 +24,7 @@ RECORDINGS = Path(__file__).parent / "recorded"
 
 @pytest.fixture(scope="session", autouse=True)
 def models_are_read_once():
-    """botocore reads the models of a service anew for every session, which takes longer than most tests."""
+    """botocore reads the models of a service again for every session, which takes longer than most tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
         yield
@@ -155,8 +155,8 @@ def recorded(before_send):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """No waiting between looks, nor between botocore's tries."""
-    monkeypatch.setattr("pipelines.service.patience._AWS_SECONDS", 0.01)
+    """No waiting between polls, nor between botocore's tries."""
+    monkeypatch.setattr("pipelines.service.polling._AWS_SECONDS", 0.01)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     monkeypatch.setattr("botocore.retries.bucket.TokenBucket.acquire", lambda *_, **__: True)
 
@@ -171,7 +171,7 @@ def here(monkeypatch, capsys):
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             run(getattr(module, verb))
-        said = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code, out=said.out, err=said.err)
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code, out=captured.out, err=captured.err)
 
     return call

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings_msi import TrainMsi
+from pathology.contracts.msi.train import TrainMsi
 
 from pipelines.checks.expressions import all_steps
-from pipelines.config import TASKS, load_task
+from pipelines.config import load_task
+from pipelines.tasks import NAMES
 from tests.test_walls import HEAVY
 
 BUILD = f"""
@@ -18,18 +19,19 @@ def refuse(*_, **__): raise OSError('the network is off')
 socket.socket.connect = refuse; socket.create_connection = refuse; socket.getaddrinfo = refuse
 import pipelines
 from pipelines.builder import build
-from pipelines.config import TASKS, load_environment, load_task
+from pipelines.config import load_environment, load_task
+from pipelines.tasks import NAMES
 env = load_environment('example')
 made = {{}}
-for task in TASKS:
-    built = build(task, load_task(task, env), env)
-    made[task] = [built.text, {{uri: code.hex() for uri, code in built.code.items()}}]
+for task in NAMES:
+    compiled = build(task, load_task(task, env), env)
+    made[task] = [compiled.text, {{uri: code.hex() for uri, code in compiled.code.items()}}]
 print(json.dumps({{"of": pipelines.__path__[0], "made": made, "heavy": sorted({HEAVY!r} & set(sys.modules))}}))
 """
 
 
 @pytest.fixture(scope="module")
-def built_elsewhere(repository, tmp_path_factory):
+def compiled_elsewhere(repository, tmp_path_factory):
     """What a process without network, credentials or region made in a copy of the checkout, with another hash seed."""
     folder = tmp_path_factory.mktemp("checkout")
     for top in ("pipelines", "steps", "containers", "pipeline_definitions", "environments"):
@@ -45,27 +47,27 @@ def built_elsewhere(repository, tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["of"] == str(folder / "pipelines")
-    return found
+    result = json.loads(done.stdout)
+    assert result["of"] == str(folder / "pipelines")
+    return result
 
 
-def test_same_bytes_from_two_processes_two_folders_two_hash_seeds_without_network(built_elsewhere, example):
+def test_same_bytes_from_two_processes_two_folders_two_hash_seeds_without_network(compiled_elsewhere, example):
     """The other process is this one, in the checkout itself."""
     from pipelines.builder import build
 
-    assert built_elsewhere["made"].keys() == set(TASKS)
-    for task in TASKS:
+    assert compiled_elsewhere["made"].keys() == set(NAMES)
+    for task in NAMES:
         here = build(task, load_task(task, example), example)
-        assert built_elsewhere["made"][task] == [here.text, {uri: code.hex() for uri, code in here.code.items()}]
+        assert compiled_elsewhere["made"][task] == [here.text, {uri: code.hex() for uri, code in here.code.items()}]
 
 
-def test_building_loads_nothing_heavy(built_elsewhere):
+def test_building_loads_nothing_heavy(compiled_elsewhere):
     """The walls of tests/test_walls.py at run time too: whatever an import pulls in by way of others."""
-    assert built_elsewhere["heavy"] == []
+    assert compiled_elsewhere["heavy"] == []
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", NAMES)
 def test_rendered_definition_is_what_the_builder_makes(task, example, repository):
     from pipelines.builder import build
 
@@ -74,8 +76,8 @@ def test_rendered_definition_is_what_the_builder_makes(task, example, repository
     assert "<code>" in committed
 
 
-def test_steps_are_those_of_the_design(built):
-    assert [step["Name"] for step in all_steps(built.definition)] == [
+def test_steps_are_those_of_the_design(compiled):
+    assert [step["Name"] for step in all_steps(compiled.definition)] == [
         "PrepareMsi",
         "ExtractFeatures",
         "CollectFeatures",
@@ -88,13 +90,13 @@ def test_steps_are_those_of_the_design(built):
     ]
 
 
-def test_caching_only_where_the_key_tells_the_truth(built):
-    cached = {step["Name"] for step in all_steps(built.definition) if step.get("CacheConfig", {}).get("Enabled")}
+def test_caching_only_where_the_key_tells_the_truth(compiled):
+    cached = {step["Name"] for step in all_steps(compiled.definition) if step.get("CacheConfig", {}).get("Enabled")}
     assert cached == {"PrepareMsi", "ExtractFeatures", "TrainMsi", "EvaluateMsi"}
 
 
-def test_execution_id_stands_in_output_uris_alone(built):
-    for step in all_steps(built.definition):
+def test_execution_id_stands_in_output_uris_alone(compiled):
+    for step in all_steps(compiled.definition):
         arguments = step["Arguments"]
         for part in ("AppSpecification", "Environment", "ProcessingInputs"):
             assert "Execution." not in json.dumps(arguments.get(part))
@@ -102,8 +104,8 @@ def test_execution_id_stands_in_output_uris_alone(built):
             assert "Execution." not in json.dumps(arguments.get(part))
 
 
-def test_train_reads_efs_and_tables_from_s3(built):
-    train = next(step for step in built.definition["Steps"] if step["Name"] == "TrainMsi")["Arguments"]
+def test_train_reads_efs_and_tables_from_s3(compiled):
+    train = next(step for step in compiled.definition["Steps"] if step["Name"] == "TrainMsi")["Arguments"]
     channels = {channel["ChannelName"]: channel["DataSource"] for channel in train["InputDataConfig"]}
     assert channels["training"]["FileSystemDataSource"]["DirectoryPath"] == "/features"
     assert channels["models"]["FileSystemDataSource"]["DirectoryPath"] == "/models"
@@ -112,8 +114,8 @@ def test_train_reads_efs_and_tables_from_s3(built):
     assert set(train["HyperParameters"]) == set(TrainMsi().as_strings())
 
 
-def test_jobs_run_in_the_vpc_by_digest_with_tags(built, example):
-    for step in built.definition["Steps"]:
+def test_jobs_run_in_the_vpc_by_digest_with_tags(compiled, example):
+    for step in compiled.definition["Steps"]:
         arguments = step["Arguments"]
         if step["Type"] == "Processing":
             assert arguments["NetworkConfig"]["VpcConfig"]["Subnets"] == list(example.network.subnets)
@@ -156,7 +158,7 @@ def test_extraction_as_training_mounts_the_slides(example):
 
 
 @pytest.mark.parametrize(
-    ("section", "values", "said"),
+    ("section", "values", "message"),
     [
         ("dataset", {"slides": "efs://fs-11112222/datasets/x"}, "cannot mount EFS"),
         ("dataset", {"labels": "efs://fs-11112222/datasets/liu.xlsx"}, "PrepareMsi: input 'labels' is efs://.*cannot mount EFS"),
@@ -167,9 +169,9 @@ def test_extraction_as_training_mounts_the_slides(example):
         ("train", {"features": "efs://fs-11112222/features/mine"}, "give the file system's own folder"),
     ],
 )
-def test_placement_that_cannot_work_is_refused(example, section, values, said):
+def test_placement_that_cannot_work_is_refused(example, section, values, message):
     from pipelines.builder import build
 
     task = changed(load_task("msi", example), section, **values)
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         build("msi", task, example)

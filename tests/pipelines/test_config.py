@@ -2,66 +2,77 @@ import pytest
 import yaml
 from pathology.contracts.errors import RequestError
 
-from pipelines.config import DEFINITIONS, LOCAL, TASKS, load_environment, load_task, pipeline_name
+from pipelines.config import DEFINITIONS, LOCAL, load_environment, load_task, pipeline_name
+from pipelines.tasks import NAMES
 
 
 def task_with(tmp_path, *path, value, task="msi"):
     """A task's YAML with one key set."""
     content = yaml.safe_load((DEFINITIONS / f"{task}.yaml").read_text())
-    place = content
+    node = content
     for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
+        node = node[key]
+    node[path[-1]] = value
     (tmp_path / f"{task}.yaml").write_text(yaml.safe_dump(content))
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         (("trian",), {}, "msi.yaml: trian: unknown key"),
-        (("train", "hyperparameters", "epoch"), 3, "msi.yaml: train.hyperparameters: epoch: unknown key"),
+        (("train", "hyperparameters", "epoch"), 3, "msi.yaml: train.hyperparameters.epoch: unknown key"),
         (("train", "hyperparameters", "epochs"), 0, "epochs: Input should be greater than or equal to 1, not 0"),
         (("train", "hyperparameters", "epochs"), "many", "epochs: Input should be a valid integer"),
         (("extract", "run-as"), "magic", "extract.run-as: Input should be 'processing' or 'training'"),
         (("extract", "resources", "instance-count"), 0, "extract.resources.instance-count"),
         (("gate", "min-auroc"), 1.5, "gate.min-auroc: Input should be less than or equal to 1"),
-        (("dataset", "slides"), "/data/slides", "dataset.slides: '/data/slides' is no URI"),
+        (("dataset", "slides"), "/data/slides", "dataset.slides: '/data/slides' is not a valid URI"),
         (("dataset", "slides"), "s3://{buckets}/x", "only {bucket} and {file_system} can stand in braces"),
+        (
+            ("prepare", "hyperparameters", "seed"),
+            7,
+            "prepare.hyperparameters.seed is 7 and train.hyperparameters.seed is 0, and both are the parameter Seed",
+        ),
         (("pipeline",), "my_pipeline", "pipeline: String should match pattern"),
     ],
 )
-def test_what_is_wrong_in_the_yaml_is_named(tmp_path, path, value, said):
+def test_what_is_wrong_in_the_yaml_is_named(tmp_path, path, value, message):
     with pytest.raises(RequestError) as refused:
         load_task("msi", LOCAL, task_with(tmp_path, *path, value=value))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
     assert refused.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         (("extract",), {}, "mhist.yaml: extract: unknown key"),
-        (("train", "hyperparameters", "tune"), "everything", "train.hyperparameters: tune: Input should be 'linear', 'lora'"),
-        (("prepare", "hyperparameters", "folds"), 5, "prepare.hyperparameters: folds: unknown key"),
-        (("evaluate", "hyperparameters", "resamples"), 1, "evaluate.hyperparameters: resamples"),
-        (("dataset", "images"), "images", "mhist.yaml: dataset.images: 'images' is no URI"),
+        (
+            ("train", "hyperparameters", "fine-tuning"),
+            "everything",
+            "train.hyperparameters.fine-tuning: Input should be 'linear', 'lora'",
+        ),
+        (("prepare", "hyperparameters", "folds"), 5, "prepare.hyperparameters.folds: unknown key"),
+        (("evaluate", "hyperparameters", "resamples"), 1, "evaluate.hyperparameters.resamples"),
+        (("dataset", "images"), "images", "mhist.yaml: dataset.images: 'images' is not a valid URI"),
         (("train", "training"), "s3://{buckets}/x", "train.training: 's3://{buckets}/x': only {bucket} and {file_system}"),
     ],
 )
-def test_what_is_wrong_in_mhists_yaml_is_named(tmp_path, path, value, said):
+def test_what_is_wrong_in_mhists_yaml_is_named(tmp_path, path, value, message):
     with pytest.raises(RequestError) as refused:
         load_task("mhist", LOCAL, task_with(tmp_path, *path, value=value, task="mhist"))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", NAMES)
 def test_every_task_is_filled_in_and_has_a_pipeline_of_its_own(task):
-    placed = load_task(task, LOCAL)
-    assert placed.pipeline == pipeline_name(task) == placed.register_as.group == f"pathology-{task}"
-    uris = [getattr(getattr(placed, section), key) for section, keys in placed.uris.items() for key in keys]
+    loaded = load_task(task, LOCAL)
+    assert loaded.pipeline == pipeline_name(task) == loaded.register_as.group == f"pathology-{task}"
+    uris = [field.value(loaded) for field in loaded.fields() if field.uri]
+    assert len(uris) >= 4
     assert all(uri.startswith((f"s3://{LOCAL.bucket}/", f"efs://{LOCAL.file_system}/")) for uri in uris)
 
 
@@ -73,7 +84,7 @@ def test_unknown_task_and_environment_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         (("images", "training"), "repository:latest", "images.training: name the image by digest"),
         (("images", "training"), "repository", "images.training: name the image by digest"),
@@ -82,15 +93,15 @@ def test_unknown_task_and_environment_are_refused():
         (("account",), "12", "account"),
     ],
 )
-def test_what_is_wrong_in_an_environment_is_named(tmp_path, key, value, said):
+def test_what_is_wrong_in_an_environment_is_named(tmp_path, key, value, message):
     content = yaml.safe_load((DEFINITIONS.parent / "environments" / "example.yaml").read_text())
-    place = content
+    node = content
     for part in key[:-1]:
-        place = place[part]
-    place[key[-1]] = value
+        node = node[part]
+    node[key[-1]] = value
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         load_environment(str(path))
 
 

@@ -1,8 +1,8 @@
 from pipelines.differences import differences
 
 
-def test_nothing_differs_from_itself(built):
-    assert list(differences(built.definition, built.definition)) == []
+def test_nothing_differs_from_itself(compiled):
+    assert list(differences(compiled.definition, compiled.definition)) == []
 
 
 def test_paths_name_steps_and_keys():

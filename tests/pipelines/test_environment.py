@@ -136,7 +136,7 @@ def test_another_template_s_stack_is_refused(pushed, here):
     deploy({**VALUES, "TrainingRepositoryUri": "docker.io/somebody/training"}, "Another")
     done = here("environment", "--stack", "Another")
     assert (done.code, done.out) == (2, "")
-    assert "docker.io/somebody/training is no repository of ECR" in done.err
+    assert "docker.io/somebody/training is not a valid ECR repository" in done.err
 
 
 def test_no_such_stack(account, here):
@@ -184,11 +184,11 @@ def _bytes(request):
 
 
 def test_only_what_is_asked_reaches_standard_output_when_access_is_denied(deployed, here, before_send, aws_response):
-    said = f"User: arn:aws:iam::{world.ACCOUNT}:user/me is not authorized to perform: ecr:DescribeImages on resource: x"
+    message = f"User: arn:aws:iam::{world.ACCOUNT}:user/me is not authorized to perform: ecr:DescribeImages on resource: x"
 
     def refuse(request, **_):
         ecr = "ContainerRegistry" in str(request.headers.get("X-Amz-Target", ""))
-        return aws_response(400, {"__type": "AccessDeniedException", "message": said}) if ecr else None
+        return aws_response(400, {"__type": "AccessDeniedException", "message": message}) if ecr else None
 
     before_send(refuse)
     done = here("environment", "--stack", "Pathology")
@@ -208,9 +208,9 @@ def test_the_real_template_s_outputs_are_an_environment(other_account, here, qui
     assert done.code == 0, done.err
     (tmp_path / "dev.yaml").write_text(done.out)
     env = load_environment(str(tmp_path / "dev.yaml"))
-    found = {subnet["SubnetId"] for subnet in boto3.client("ec2").describe_subnets()["Subnets"]}
+    existing = {subnet["SubnetId"] for subnet in boto3.client("ec2").describe_subnets()["Subnets"]}
     assert len(env.network.subnets) == 2
-    assert set(env.network.subnets) <= found
+    assert set(env.network.subnets) <= existing
     boto3.client("s3").head_bucket(Bucket=env.bucket)
     assert boto3.client("efs").describe_file_systems(FileSystemId=env.file_system)["FileSystems"][0]["Encrypted"]
     for role in (env.pipeline_role, env.job_role):

@@ -2,8 +2,11 @@
 
 import pytest
 from pathology.contracts.errors import RequestError
+from pathology.contracts.lizard.evaluate import EvaluateLizard
+from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.contracts.lizard.train import TrainLizard
 from pathology.contracts.log_lines import VALIDATION_PQ, metric_line
-from pathology.contracts.settings_lizard import EvaluateLizard, PrepareLizard, StageLizard, TrainLizard
+from pathology.contracts.staging import Stage
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
@@ -16,6 +19,8 @@ from pipelines.fingerprint import fingerprint
 from pipelines.local.definition import problems
 from pipelines.local.log_metrics import final_metrics
 from pipelines.parameters import check_parameters, parse_parameters
+from pipelines.tasks.lizard import LizardTask
+from pipelines.tasks.parameters import data_parameters
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def changed(task, section, **values):
 
 
 def test_every_edge_of_the_picture(lizard):
-    assert {name: set(found) for name, found in edges(lizard.definition).items()} == {
+    assert {name: set(needed) for name, needed in edges(lizard.definition).items()} == {
         "PrepareLizard": set(),
         "StageLizard": {"PrepareLizard"},
         "TrainLizard": {"StageLizard", "PrepareLizard"},
@@ -51,24 +56,24 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
     from pipelines.builder import build
 
     env = example if where == "example" else LOCAL
-    built = build("lizard", load_task("lizard", env), env)
-    assert [str(problem) for problem in check(built.name, built.definition)] == []
-    assert list(problems(built.definition)) == []
-    assert len(built.code) == 4
+    compiled = build("lizard", load_task("lizard", env), env)
+    assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
+    assert list(problems(compiled.definition)) == []
+    assert len(compiled.code) == 4
 
 
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
         ("PrepareLizard", PrepareLizard()),
-        ("StageLizard", StageLizard(dataset="s3://b1x/x", encoder="s3://b1x/y")),
+        ("StageLizard", Stage(encoder="s3://b1x/y")),
         ("TrainLizard", TrainLizard()),
         ("EvaluateLizard", EvaluateLizard()),
     ],
 )
 def test_hyperparameters_are_those_of_the_commands(steps, name, settings):
     command, given = hyperparameters(steps[name])
-    assert command.endswith("_lizard")
+    assert command == ("stage" if name == "StageLizard" else f"{name.removesuffix('Lizard').lower()}_lizard")
     assert set(given) == set(settings.as_strings())
 
 
@@ -86,30 +91,30 @@ def test_training_from_s3_reads_the_dataset_itself(example):
 
     task = load_task("lizard", example)
     task = changed(task, "train", training=task.dataset.arrays, models=task.encoder.weights)
-    built = build("lizard", task, example)
-    assert [step["Name"] for step in built.definition["Steps"]] == [
+    compiled = build("lizard", task, example)
+    assert [step["Name"] for step in compiled.definition["Steps"]] == [
         *("PrepareLizard", "TrainLizard", "EvaluateLizard", "CheckLizard"),
     ]
     (training,) = (
         channel["DataSource"]["S3DataSource"]["S3Uri"]
-        for channel in built.definition["Steps"][1]["Arguments"]["InputDataConfig"]
+        for channel in compiled.definition["Steps"][1]["Arguments"]["InputDataConfig"]
         if channel["ChannelName"] == "training"
     )
     assert training == {"Get": "Parameters.DatasetUri"}
 
 
 @pytest.mark.parametrize(
-    ("section", "values", "said"),
+    ("section", "values", "message"),
     [
         ("dataset", {"arrays": "efs://fs-11112222/datasets/x"}, "PrepareLizard: input 'dataset'.*cannot mount EFS"),
         ("train", {"models": "s3://bucket/models"}, "both on efs"),
         ("train", {"training": "s3://b1x/x", "models": "s3://b1x/models"}, "train.training: .*the dataset"),
     ],
 )
-def test_placement_that_cannot_work_is_refused(example, section, values, said):
+def test_placement_that_cannot_work_is_refused(example, section, values, message):
     from pipelines.builder import build
 
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         build("lizard", changed(load_task("lizard", example), section, **values), example)
 
 
@@ -117,15 +122,15 @@ def test_evaluation_and_the_endpoint_run_on_gpus_and_preparing_does_not(lizard, 
     defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in lizard.definition["Parameters"]}
     assert defaults["EvaluateInstanceType"].startswith("ml.g")
     assert defaults["PrepareInstanceType"].startswith("ml.m")
-    own = steps["RegisterLizard"]["Arguments"]["InferenceSpecification"]
-    assert all(kind.startswith("ml.g") for kind in own["SupportedRealtimeInferenceInstanceTypes"])
-    assert own["SupportedResponseMIMETypes"] == ["application/geo+json", "application/json", "application/x-npy"]
+    inference = steps["RegisterLizard"]["Arguments"]["InferenceSpecification"]
+    assert all(kind.startswith("ml.g") for kind in inference["SupportedRealtimeInferenceInstanceTypes"])
+    assert inference["SupportedResponseMIMETypes"] == ["application/geo+json", "application/json", "application/x-npy"]
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
-        ("EncoderTuning=full", "choose one of frozen, lora"),
+        ("FineTuning=full", "choose one of frozen, lora"),
         ("Fold=10", "parameter Fold"),
         ("Classes=tumour,tumour", "parameter Classes: up to 32 different names"),
         ("Classes=all,other", "none of them 'all'"),
@@ -133,18 +138,18 @@ def test_evaluation_and_the_endpoint_run_on_gpus_and_preparing_does_not(lizard, 
         ("MinBpq=2", "MinBpq"),
     ],
 )
-def test_a_wrong_parameter_is_refused(lizard, given, said):
-    with pytest.raises(RequestError, match=said):
+def test_a_wrong_parameter_is_refused(lizard, given, message):
+    with pytest.raises(RequestError, match=message):
         check_parameters(lizard.definition, parse_parameters([given]))
 
 
 def test_changed_arrays_are_another_version_of_the_dataset(tmp_path):
     store = FolderStore(tmp_path)
-    own = {"DatasetUri": "s3://b1x/nuclei"}
+    values = {"DatasetUri": "s3://b1x/nuclei"}
     seen = []
     for content in (b"x", b"another"):
         store.write(Uri.parse("s3://b1x/nuclei/labels.npy"), content)
-        seen.append(fingerprint(store, own))
+        seen.append(fingerprint(store, values, data_parameters(LizardTask)))
     assert None not in seen and len(set(seen)) == 2
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipelines import __version__
 from pipelines.__main__ import VERBS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "pipelines"
@@ -21,6 +22,10 @@ def test_every_verb_is_listed_with_what_it_does():
     assert [verb for verb, _ in lines] == list(VERBS)
     assert set(VERBS) == {path.stem for path in PACKAGE.glob("*.py") if f"    run({path.stem})" in path.read_text()}
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_the_version_is_printed():
+    assert listed("--version").stdout == f"{__version__}\n"
 
 
 def test_a_verb_behind_it_is_told_how_it_is_called():

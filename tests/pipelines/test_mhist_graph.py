@@ -7,7 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
 from pathology.contracts.log_lines import VALIDATION_AUROC, metric_line
-from pathology.contracts.settings_mhist import EvaluateMhist, PrepareMhist, TrainMhist
+from pathology.contracts.mhist.evaluate import EvaluateMhist
+from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.mhist.train import TrainMhist
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
@@ -20,6 +22,8 @@ from pipelines.local.client import LocalSageMaker
 from pipelines.local.definition import problems
 from pipelines.local.log_metrics import final_metrics
 from pipelines.parameters import check_parameters, parse_parameters
+from pipelines.tasks.mhist import MhistTask
+from pipelines.tasks.parameters import data_parameters
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def test_every_edge_of_the_picture(mhist, steps):
         *("PrepareMhist", "StageMhist", "TrainMhist", "EvaluateMhist"),
         *("CheckMhist", "RegisterMhist", "MhistBelowThreshold"),
     ]
-    assert {name: set(found) for name, found in edges(mhist.definition).items()} == {
+    assert {name: set(needed) for name, needed in edges(mhist.definition).items()} == {
         "PrepareMhist": set(),
         "StageMhist": {"PrepareMhist"},
         "TrainMhist": {"StageMhist", "PrepareMhist"},
@@ -72,10 +76,10 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
     from pipelines.builder import build
 
     env = example if where == "example" else LOCAL
-    built = build("mhist", load_task("mhist", env), env)
-    assert [str(problem) for problem in check(built.name, built.definition)] == []
-    assert list(problems(built.definition)) == []
-    assert len(built.code) == 4
+    compiled = build("mhist", load_task("mhist", env), env)
+    assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
+    assert list(problems(compiled.definition)) == []
+    assert len(compiled.code) == 4
 
 
 def test_hyperparameters_are_those_of_the_commands(steps):
@@ -87,8 +91,8 @@ def test_hyperparameters_are_those_of_the_commands(steps):
 
 def test_only_what_trains_in_several_processes_may_use_torchrun(steps):
     given = {name: step["Arguments"].get("Environment", {}).get("PATHOLOGY_TORCHRUN") for name, step in steps.items()}
-    assert {name for name, said in given.items() if said == "true"} == {"TrainMhist"}
-    assert {said for name, said in given.items() if name != "TrainMhist"} == {None}
+    assert {name for name, value in given.items() if value == "true"} == {"TrainMhist"}
+    assert {value for name, value in given.items() if name != "TrainMhist"} == {None}
 
 
 def test_training_reads_efs_and_tables_from_s3(steps):
@@ -101,32 +105,32 @@ def test_training_reads_efs_and_tables_from_s3(steps):
 
 
 def _mounts(step):
-    found = [channel["DataSource"].get("FileSystemDataSource") for channel in channels(step).values()]
-    return [mount for mount in found if mount]
+    sources = [channel["DataSource"].get("FileSystemDataSource") for channel in channels(step).values()]
+    return [mount for mount in sources if mount]
 
 
 def test_another_encoder_is_another_key_for_training(steps):
-    """EFS does not stand in the cache key: the encoder's card in S3 does."""
+    """EFS does not stand in the cache key: the encoder's manifest in S3 does."""
     assert "Parameters.EncoderUri" in set(references(steps["TrainMhist"]["Arguments"]["InputDataConfig"]))
 
 
 def test_training_from_s3_leaves_staging_out(example):
     from pipelines.builder import build
 
-    built = build("mhist", from_s3(example), example)
-    names = [step["Name"] for step in built.definition["Steps"]]
+    compiled = build("mhist", from_s3(example), example)
+    names = [step["Name"] for step in compiled.definition["Steps"]]
     assert names == ["PrepareMhist", "TrainMhist", "EvaluateMhist", "CheckMhist"]
-    train = channels(built.definition["Steps"][1])
+    train = channels(compiled.definition["Steps"][1])
     assert all("S3DataSource" in channel["DataSource"] for channel in train.values())
     assert train["training"]["DataSource"]["S3DataSource"]["S3Uri"] == {
         "Get": "Steps.PrepareMhist.ProcessingOutputConfig.Outputs['images'].S3Output.S3Uri"
     }
     assert train["models"]["DataSource"]["S3DataSource"]["S3Uri"] == {"Get": "Parameters.EncoderUri"}
-    assert [str(problem) for problem in check(built.name, built.definition)] == []
+    assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
 
 
 @pytest.mark.parametrize(
-    ("section", "values", "said"),
+    ("section", "values", "message"),
     [
         ("dataset", {"images": "efs://fs-11112222/datasets/x"}, "PrepareMhist: input 'images'.*cannot mount EFS"),
         ("dataset", {"annotations": "efs://fs-11112222/datasets/a.csv"}, "PrepareMhist: input 'annotations'.*cannot mount EFS"),
@@ -137,10 +141,10 @@ def test_training_from_s3_leaves_staging_out(example):
         ("train", {"training": "efs://fs-11112222/datasets/mine"}, "give the file system's own folder"),
     ],
 )
-def test_placement_that_cannot_work_is_refused(example, section, values, said):
+def test_placement_that_cannot_work_is_refused(example, section, values, message):
     from pipelines.builder import build
 
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         build("mhist", changed(load_task("mhist", example), section, **values), example)
 
 
@@ -167,11 +171,11 @@ def specification(steps):
 
 
 def test_a_version_takes_images_and_names_its_encoder(steps):
-    own = specification(steps)
-    assert own["SupportedContentTypes"] == ["image/png", "image/jpeg"]
-    assert own["SupportedResponseMIMETypes"] == ["application/json"]
-    assert "SupportedTransformInstanceTypes" not in own
-    (source,) = own["Containers"][0]["AdditionalModelDataSources"]
+    inference = specification(steps)
+    assert inference["SupportedContentTypes"] == ["image/png", "image/jpeg"]
+    assert inference["SupportedResponseMIMETypes"] == ["application/json"]
+    assert "SupportedTransformInstanceTypes" not in inference
+    (source,) = inference["Containers"][0]["AdditionalModelDataSources"]
     assert source["ChannelName"] == "encoder"
     assert source["S3DataSource"]["S3Uri"]["Std:Join"]["Values"] == [{"Get": "Parameters.EncoderUri"}, "/"]
 
@@ -185,42 +189,46 @@ def test_caching_and_the_execution_id_as_in_msi(steps):
 
 
 def test_a_wrong_hyperparameter_beside_what_only_an_execution_knows_is_found(mhist):
-    """StageMhist's images are PrepareMhist's output: not known before, and no fault."""
+    """What a step before will have written is not known before, and is not at fault."""
     definition = copy.deepcopy(mhist.definition)
     stage = next(step for step in definition["Steps"] if step["Name"] == "StageMhist")
+    stage["Arguments"]["HyperParameters"]["encoder"] = {
+        "Get": "Steps.PrepareMhist.ProcessingOutputConfig.Outputs['images'].S3Output.S3Uri"
+    }
+    assert list(check(mhist.name, definition)) == []
     stage["Arguments"]["HyperParameters"]["speed"] = "high"
     assert [str(problem) for problem in check(mhist.name, definition)] == [
-        "StageMhist: stage_mhist: speed: unknown key: take it out or correct its name"
+        "StageMhist: stage: speed: unknown key: take it out or correct its name"
     ]
-    del stage["Arguments"]["HyperParameters"]["speed"], stage["Arguments"]["HyperParameters"]["images"]
-    assert [str(problem) for problem in check(mhist.name, definition)] == ["StageMhist: stage_mhist: images: missing: add it"]
+    del stage["Arguments"]["HyperParameters"]["speed"], stage["Arguments"]["HyperParameters"]["encoder"]
+    assert [str(problem) for problem in check(mhist.name, definition)] == ["StageMhist: stage: encoder: missing: add it"]
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
-        ("Tune=everything", "choose one of linear, lora, last-blocks, full"),
+        ("FineTuning=everything", "choose one of linear, lora, last-blocks, full"),
         ("PublishedCounts=no", "choose one of true, false"),
         ("ValidationFraction=0.7", "parameter ValidationFraction"),
         ("ImagesUri=efs://fs-11112222/datasets/x", "a Processing job cannot mount EFS"),
         ("SlidesUri=s3://mine/slides", "has no parameter 'SlidesUri'"),
     ],
 )
-def test_a_wrong_parameter_is_refused(mhist, given, said):
-    with pytest.raises(RequestError, match=said):
+def test_a_wrong_parameter_is_refused(mhist, given, message):
+    with pytest.raises(RequestError, match=message):
         check_parameters(mhist.definition, parse_parameters([given]))
 
 
 def test_a_changed_patch_table_or_encoder_is_another_version_of_the_dataset(mhist, tmp_path):
     store = FolderStore(tmp_path)
-    own = {parameter["Name"]: parameter["DefaultValue"] for parameter in mhist.definition["Parameters"]}
-    own |= {"AnnotationsUri": "s3://b1x/a.csv", "ImagesUri": "s3://b1x/images", "EncoderUri": "s3://b1x/encoder"}
-    for uri in (own["AnnotationsUri"], f"{own['ImagesUri']}/images.zip", f"{own['EncoderUri']}/encoder.json"):
+    values = {parameter["Name"]: parameter["DefaultValue"] for parameter in mhist.definition["Parameters"]}
+    values |= {"AnnotationsUri": "s3://b1x/a.csv", "ImagesUri": "s3://b1x/images", "EncoderUri": "s3://b1x/encoder"}
+    for uri in (values["AnnotationsUri"], f"{values['ImagesUri']}/images.zip", f"{values['EncoderUri']}/encoder.json"):
         store.write(Uri.parse(uri), b"x")
-    seen = [fingerprint(store, own)]
-    for uri in (own["AnnotationsUri"], f"{own['ImagesUri']}/images.zip", f"{own['EncoderUri']}/encoder.json"):
+    seen = [fingerprint(store, values, data_parameters(MhistTask))]
+    for uri in (values["AnnotationsUri"], f"{values['ImagesUri']}/images.zip", f"{values['EncoderUri']}/encoder.json"):
         store.write(Uri.parse(uri), b"another")
-        seen.append(fingerprint(store, own))
+        seen.append(fingerprint(store, values, data_parameters(MhistTask)))
     assert None not in seen and len(set(seen)) == 4
 
 
@@ -247,5 +255,5 @@ def test_metric_definitions_find_the_lines(steps, tmp_path):
     }
     log = tmp_path / "algo-1.log"
     log.write_text(metric_line(VALIDATION_AUROC, 0.75) + "\n")
-    found = {item["MetricName"]: item["Value"] for item in final_metrics(definitions, [log])}
-    assert found == {"validation:roc_auc": 0.75}
+    metrics = {item["MetricName"]: item["Value"] for item in final_metrics(definitions, [log])}
+    assert metrics == {"validation:roc_auc": 0.75}

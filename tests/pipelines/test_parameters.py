@@ -13,9 +13,9 @@ def parsed(definition, given):
     return check_parameters(definition, parse_parameters(given))
 
 
-def test_values_that_fit_are_taken(built):
+def test_values_that_fit_are_taken(compiled):
     given = ["Epochs=3", "LearningRate=1e-4", "SlidesUri=s3://mine/slides", "ManifestUri=none", "Precision=bfloat16"]
-    assert parsed(built.definition, given) == {
+    assert parsed(compiled.definition, given) == {
         "Epochs": "3",
         "LearningRate": "1e-4",
         "SlidesUri": "s3://mine/slides",
@@ -24,12 +24,12 @@ def test_values_that_fit_are_taken(built):
     }
 
 
-def test_a_folder_is_named_without_the_slash_at_its_end(built):
-    assert parsed(built.definition, ["EncoderUri=s3://mine/encoder/"]) == {"EncoderUri": "s3://mine/encoder"}
+def test_a_folder_is_named_without_the_slash_at_its_end(compiled):
+    assert parsed(compiled.definition, ["EncoderUri=s3://mine/encoder/"]) == {"EncoderUri": "s3://mine/encoder"}
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("Epoch=3", "no parameter 'Epoch'; did you mean Epochs?"),
         ("Whatever=3", "no parameter 'Whatever'; it has SlidesUri"),
@@ -43,15 +43,15 @@ def test_a_folder_is_named_without_the_slash_at_its_end(built):
         ("MaxFailedFraction=2", "parameter MaxFailedFraction"),
         ("ExtractInstanceCount=0", "should be 1 to 100"),
         ("Precision=float8", "choose one of float32, float16, bfloat16"),
-        ("SlidesUri=/data", "is no URI"),
+        ("SlidesUri=/data", "is not a valid URI"),
         ("SlidesUri=efs://fs-11112222/datasets/x", "a Processing job cannot mount EFS"),
         ("ModelApprovalStatus=Maybe", "choose one of"),
     ],
 )
-def test_values_that_do_not_are_refused_in_one_line(built, given, said):
+def test_values_that_do_not_are_refused_in_one_line(compiled, given, message):
     with pytest.raises(RequestError) as refused:
-        parsed(built.definition, [given])
-    assert said in str(refused.value)
+        parsed(compiled.definition, [given])
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -73,15 +73,15 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_parameters_is_read_as_it_is_written(built, tmp_path, name):
+def test_a_file_of_parameters_is_read_as_it_is_written(compiled, tmp_path, name):
     (tmp_path / name).write_text(FILES[name])
     values = read_params_file(tmp_path / name)
     assert values == {"Epochs": "3", "LearningRate": "1e-4", "DatasetVersion": "0123", "SlidesUri": "s3://mine/slides"}
-    assert check_parameters(built.definition, values) == values
+    assert check_parameters(compiled.definition, values) == values
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "there is no such file of parameters"),
         ("Epochs: [1, 2]", "Epochs: should be one value"),
@@ -91,13 +91,13 @@ def test_a_file_of_parameters_is_read_as_it_is_written(built, tmp_path, name):
         ('[{"Name": "Epochs"}]', "write NAME: VALUE"),
     ],
 )
-def test_a_file_that_holds_something_else_is_refused(tmp_path, content, said):
+def test_a_file_that_holds_something_else_is_refused(tmp_path, content, message):
     path = tmp_path / "values.yaml"
     if content is not None:
         path.write_text(content)
     with pytest.raises(RequestError) as refused:
         read_params_file(path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -113,25 +113,25 @@ def test_no_key_goes_to_an_instance_that_stores_on_its_own_disk(example):
     env = example.model_copy(
         update={"kms_key": f"arn:aws:kms:us-east-1:{example.account}:key/11112222-3333-4444-5555-666677778888"}
     )
-    built = build("msi", load_task("msi", env), env)
+    compiled = build("msi", load_task("msi", env), env)
     keyed = {
         step["Name"]: "VolumeKmsKeyId" in json.dumps(step["Arguments"])
-        for step in built.definition["Steps"]
+        for step in compiled.definition["Steps"]
         if step["Type"] in ("Processing", "Training")
     }
     assert (keyed["PrepareMsi"], keyed["ExtractFeatures"]) == (True, False)
-    assert check(built.name, built.definition) == []
-    assert parsed(built.definition, ["PrepareInstanceType=ml.m5.2xlarge"])
+    assert check(compiled.name, compiled.definition) == []
+    assert parsed(compiled.definition, ["PrepareInstanceType=ml.m5.2xlarge"])
     with pytest.raises(RequestError, match="PrepareMsi: ml.m5d.xlarge stores on its own encrypted disk"):
-        parsed(built.definition, ["PrepareInstanceType=ml.m5d.xlarge"])
+        parsed(compiled.definition, ["PrepareInstanceType=ml.m5d.xlarge"])
 
 
 @pytest.mark.parametrize(
-    ("kind", "own"),
+    ("kind", "local_storage"),
     [
         *((f"ml.{kind}", True) for kind in ("g4dn.xlarge", "g5.xlarge", "g6e.xlarge", "p4d.24xlarge", "c6id.large")),
         *((f"ml.{kind}", False) for kind in ("m5.xlarge", "c6i.xlarge", "p3.2xlarge", "t3.medium")),
     ],
 )
-def test_which_instances_store_on_their_own_disk(kind, own):
-    assert has_local_storage(kind) is own
+def test_which_instances_store_on_their_own_disk(kind, local_storage):
+    assert has_local_storage(kind) is local_storage

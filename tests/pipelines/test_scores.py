@@ -24,7 +24,8 @@ BINARY = {
         "threshold": 0.5,
         "confidence": 0.95,
         "intervals": {name: bounds(0.8) for name in ("auroc", "sensitivity", "specificity")},
-        "cautions": ["few patients"],
+        "task": "msi",
+        "warnings": ["few patients"],
     },
 }
 NUCLEI = {
@@ -42,7 +43,8 @@ NUCLEI = {
         "nuclei": 152,
         "confidence": 0.9,
         "intervals": {name: bounds(0.6) for name in ("bpq", "dice", "aji", "detection_f1", "mpq", "mpq_plus", "r2")},
-        "cautions": [],
+        "task": "lizard",
+        "warnings": [],
     },
 }
 
@@ -71,13 +73,20 @@ def test_nuclei_by_the_names_of_the_literature(capsys):
 
 def test_a_binary_task_keeps_its_names(capsys):
     lines = printed(BINARY, capsys)
-    assert "auroc 0.800 0.010 0.700 to 0.900" in lines and "f0.5 0.800 0.010" in lines
-    assert lines[-2:] == ["n = 7, 3 of them positive; threshold 0.500", "caution: few patients"]
+    assert "AUROC 0.800 0.010 0.700 to 0.900" in lines and "f0.5 0.800 0.010" in lines
+    assert lines[-2:] == ["n = 7, 3 of them positive; threshold 0.500", "warning: few patients"]
 
 
 @pytest.mark.parametrize("evaluation", [BINARY, NUCLEI])
-def test_no_number_stands_there_under_two_names(evaluation):
+def test_no_number_is_duplicated_under_two_names(evaluation):
     names = [score.name for score in scores(evaluation)]
     assert len(names) == len(set(names))
     assert not {"recall", "true_positive_rate", "true_negative_rate", "auc"} & set(names)
     assert not any("weighted_recall" in name for name in names)
+
+
+def test_an_evaluation_of_earlier_or_unknown_code_is_read(capsys):
+    block = {key: value for key, value in BINARY["pathology"].items() if key not in ("task", "warnings")}
+    lines = printed({**BINARY, "pathology": {**block, "task": "brain", "cautions": ["few patients"]}}, capsys)
+    assert "auroc 0.800 0.010 0.700 to 0.900" in lines
+    assert lines[-1] == "warning: few patients"

@@ -24,13 +24,13 @@ def test_the_verb_creates_then_says_unchanged_then_shows_what_changed(server, he
     content = yaml.safe_load((config.DEFINITIONS / "msi.yaml").read_text())
     content["train"]["hyperparameters"]["epochs"] = 33
     (tmp_path / "msi.yaml").write_text(yaml.safe_dump(content))
-    monkeypatch.setattr(config.load_task, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(config.load_task, "__defaults__", (tmp_path, "train"))
     changed = here("upsert", *EXAMPLE, "--diff")
     assert (changed.code, changed.out) == (1, "Parameters[Epochs].DefaultValue: 20 → 33\n")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--task", "brain"), "there is no task 'brain'"),
         (("--task", "msi", "--environment", "nowhere"), "nowhere: there is no such environment"),
@@ -38,7 +38,7 @@ def test_the_verb_creates_then_says_unchanged_then_shows_what_changed(server, he
         (("--task", "msi", "--what"), "No such option: --what"),
     ],
 )
-def test_a_wrong_request_is_one_line_and_exit_2_before_the_sdk_is_imported(arguments, said):
+def test_a_wrong_request_is_one_line_and_exit_2_before_the_sdk_is_imported(arguments, message):
     script = (
         "import atexit, sys\n"
         "atexit.register(lambda: print('sagemaker' in sys.modules))\n"
@@ -48,5 +48,5 @@ def test_a_wrong_request_is_one_line_and_exit_2_before_the_sdk_is_imported(argum
     assert (done.returncode, done.stdout) == (2, "False\n")
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert said in errors[0]
+    assert message in errors[0]
     assert "Traceback" not in done.stderr

@@ -17,7 +17,7 @@ def test_watch_follows_to_success_over_all_pages(server, recorded, quick, here, 
     folder = "runs/pathology-msi/abc123def456/EvaluateMsi/evaluation"
     interval = {"value": 0.91, "low": 0.85, "high": 0.96}
     names = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
-    evaluation = {"pathology": {"intervals": dict.fromkeys(names, interval), "confidence": 0.95, "cautions": []}}
+    evaluation = {"pathology": {"intervals": dict.fromkeys(names, interval), "confidence": 0.95, "task": "msi", "warnings": []}}
     boto3.client("s3").put_object(Bucket=example.bucket, Key=f"{folder}/evaluation.json", Body=json.dumps(evaluation).encode())
     done = here("watch", ARN, *ON_AWS)
     assert done.code == 0, done.err
@@ -110,7 +110,7 @@ def test_watch_outlasts_a_lost_network(server, recorded, before_send, quick, her
 
 
 def test_a_network_that_stays_lost_ends_the_watch_in_one_line(server, before_send, quick, here, monkeypatch):
-    monkeypatch.setattr("pipelines.service.patience._LONGEST_SILENCE", 0.0)
+    monkeypatch.setattr("pipelines.service.polling._MAX_SILENCE", 0.0)
 
     def no_network(request, **_):
         raise EndpointConnectionError(endpoint_url=request.url)
@@ -150,7 +150,7 @@ def test_logs_of_every_host_in_pages(server, recorded, quick, here):
     as_json = here("logs", "PrepareMsi", "--execution", ARN, *ON_AWS, "--json").out.splitlines()
     assert json.loads(as_json[-1]) == {"attempt": 1, "host": "algo-2", "timestamp": now + 2, "message": "line 2"}
     assert "TrainMsi has not started" in here("logs", "TrainMsi", "--execution", ARN, *ON_AWS).err
-    assert "Train is no step" in here("logs", "Train", "--execution", ARN, *ON_AWS).err
+    assert "Train is not a valid step" in here("logs", "Train", "--execution", ARN, *ON_AWS).err
 
 
 @pytest.mark.parametrize("verb", ["watch", "show", "metrics", "stop", "retry"])

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, compare
-from pathology.contracts.evaluation_lizard import (
+from pathology.contracts.evaluation import Bounds, Measure, compare
+from pathology.contracts.intervals import Interval
+from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
     ClassRow,
     Confusion,
+    EvaluateLizard,
     LizardBlock,
     LizardEvaluation,
     MulticlassClassificationMetrics,
     NucleiModelIdentity,
+    NucleiScoreRow,
     NucleiValidation,
 )
-from pathology.contracts.features import sha256_of
-from pathology.contracts.intervals import Interval
-from pathology.contracts.settings_lizard import LIZARD_CLASSES, EvaluateLizard
-from pathology.contracts.storage import write_whole
-from pathology.contracts.tables_lizard import NucleiPatchRow, NucleiScoreRow
-from pathology.datasets.conic import Nuclei, NucleiDataset, read_prepared
-from pathology.datasets.conic_split import PUBLISHED
+from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, NucleiDataset, NucleiPatchRow
+from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
-from pathology.metrics.nuclei import ClassScores, NucleiScores, matched_classification, patch_rows
 from pathology.metrics.panoptic import Detection, detect
-from pathology.models import serve_lizard
-from pathology.models.archive import unpack
-from pathology.models.lizard_artefact import LizardConfig, LizardModel
-from pathology.report.cautions import FEW, other_code, shuffled, stand_in
-from pathology.report.lizard import Example, render
+from pathology.report.warnings import FEW, copies_of_training, other_table
+from pathology.tasks.lizard import serving
+from pathology.tasks.lizard.artefact import LizardConfig, LizardModel
+from pathology.tasks.lizard.dataset import Nuclei, read_prepared
+from pathology.tasks.lizard.report import Example, render
+from pathology.tasks.lizard.scores import ClassScores, NucleiScores, matched_classification, patch_rows
 
 
 @dataclass(frozen=True)
@@ -51,26 +48,18 @@ class Predicted:
 def main(job: Job) -> None:
     """Predict every test patch, score them, write evaluation.json, predictions.csv and report.html."""
     settings = job.hyperparameters(EvaluateLizard)
-    archive = job.file("model", ".tar.gz")
     patches, dataset = read_prepared(job.input("patches"))
     test = sorted((row for row in patches if row.split == "test"), key=lambda row: row.name)
     nuclei = Nuclei(job.input("dataset"), test, dataset)
-    with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
-        unpack(archive, Path(folder))
-        model = serve_lizard.model_fn(folder, job.input("models"))
+    model: LizardModel = load_packaged(job, serving, job.input("models"))
     check_classes(model.config, dataset)
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
         maps = spool(Path(folder) / "predicted.npy", nuclei, dataset, model)
         predicted = score(nuclei, maps, dataset.classes)
-        evaluation = evaluate(predicted, patches, dataset, model, sha256_of(archive), settings)
+        evaluation = evaluate(predicted, patches, dataset, model, identity(job, model, serving), settings)
         page = render(evaluation, predicted.rows, lambda name: example(name, nuclei, maps))
-    output = job.output("evaluation")
-    write_whole(output / "predictions.csv", NucleiScoreRow.table(predicted.rows))
-    write_whole(output / "report.html", page.encode())
-    write_whole(output / "evaluation.json", evaluation.to_json())
+    write_evaluation(job, evaluation, NucleiScoreRow.table(predicted.rows), page)
     block = evaluation.pathology
-    for caution in block.cautions:
-        print(f"caution: {caution}")
     print(f"{block.n} patches of {block.sources} source images, {block.nuclei:,} nuclei, {block.predicted:,} found")
     for name, bounds in block.intervals.items():
         print(f"{name} {Interval(bounds.value, bounds.low, bounds.high, 0.0, block.confidence)}")
@@ -96,9 +85,9 @@ def spool(path: Path, nuclei: Nuclei, dataset: NucleiDataset, model: LizardModel
     draws some of them, and which is known at the end only.
     """
     maps = np.lib.format.open_memmap(path, "w+", np.uint16, (len(nuclei), dataset.side, dataset.side, 2))
-    for start in range(0, len(nuclei), serve_lizard.BATCH):
-        images = [nuclei[index][0] for index in range(start, min(start + serve_lizard.BATCH, len(nuclei)))]
-        for index, prediction in enumerate(serve_lizard.predict_fn(images, model), start):
+    for start in range(0, len(nuclei), serving.BATCH):
+        images = [nuclei[index][0] for index in range(start, min(start + serving.BATCH, len(nuclei)))]
+        for index, prediction in enumerate(serving.predict_fn(images, model), start):
             maps[index] = prediction.labels
     return maps
 
@@ -125,19 +114,17 @@ def evaluate(
     patches: Sequence[NucleiPatchRow],
     dataset: NucleiDataset,
     model: LizardModel,
-    archive_sha256: str,
+    model_identity: Mapping[str, str],
     settings: EvaluateLizard,
 ) -> LizardEvaluation:
-    """Everything that evaluation.json says.
+    """Everything that evaluation.json says; ``model_identity`` is that of :func:`pathology.evaluation.identity`.
 
     Raises:
         DataError: as :meth:`NucleiScores.of`.
     """
-    draws = settings.model_dump(include={"resamples", "confidence", "seed"})
+    draws, config = resampling(settings), model.config
     scores = NucleiScores.of(predicted.rows, dataset.classes, **draws)
-    config, code = model.config, closure(serve_lizard.__name__).hash
-    trained_here = config.inputs.get("patches") == dataset.patches_sha256
-    rows = [_class_row(name, found) for name, found in scores.by_class.items()]
+    rows = [_class_row(name, of_class) for name, of_class in scores.by_class.items()]
     block = LizardBlock(
         task="lizard",
         n=scores.patches,
@@ -146,69 +133,70 @@ def evaluate(
         predicted=sum(row.predicted for row in rows),
         empty_patches=scores.empty_patches,
         **draws,
-        intervals={name: Bounds.of(found) for name, found in scores.intervals.items()},
+        intervals={name: Bounds.of(interval) for name, interval in scores.intervals.items()},
         classes=rows,
         confusion=_confusion(predicted.detections, dataset.classes),
         published=compare(PUBLISHED_RESULTS, scores.intervals),
         published_partition=is_published(dataset, scores.patches),
         model=NucleiModelIdentity(
-            archive_sha256=archive_sha256,
-            config_sha256=model.sha256,
-            version=model.version,
+            **model_identity,
             classes=config.classes,
-            tuning=config.tuning,
-            trained_on_these_patches=trained_here,
+            fine_tuning=config.fine_tuning,
+            trained_on_these_patches=trained_here(config, dataset),
             validation=NucleiValidation(**config.validation.model_dump(include=set(NucleiValidation.model_fields))),
-            serving_code=config.serving_code,
-            evaluated_with_code=code,
         ),
-        encoder=EncoderReport(**config.encoder.model_dump(include=set(EncoderReport.model_fields))),
+        encoder=encoder_report(config.encoder),
         data={name: getattr(dataset, name) for name in ("patches_sha256", "images_sha256", "labels_sha256")},
-        cautions=cautions(config, scores, patches, dataset, code),
+        warnings=all_warnings(model, serving, task_warnings(config, scores, patches, dataset), "pathology"),
     )
     return LizardEvaluation(
         multiclass_classification_metrics=studio(predicted.detections, predicted.sources, settings), pathology=block
     )
 
 
+def trained_here(config: LizardConfig, dataset: NucleiDataset) -> bool:
+    """Whether the model was trained from this very table of patches, so that its split holds."""
+    return config.inputs.get("patches") == dataset.patches_sha256
+
+
 def is_published(dataset: NucleiDataset, test: int) -> bool:
     """Whether the test patches are those of the published numbers: as many, of fold 0, of Lizard's classes."""
-    return dataset.settings.fold == 0 and test == PUBLISHED["test"] and dataset.classes == LIZARD_CLASSES
+    return dataset.fold == 0 and test == PUBLISHED["test"] and dataset.classes == LIZARD_CLASSES
 
 
-def _class_row(name: str, found: ClassScores) -> ClassRow:
+def _class_row(name: str, scores: ClassScores) -> ClassRow:
     return ClassRow(
         name=name,
-        true=found.true,
-        predicted=found.predicted,
-        true_central=found.true_central,
-        predicted_central=found.predicted_central,
-        pq=_bounds(found.pq),
-        dq=_bounds(found.dq),
-        sq=_bounds(found.sq),
-        f1=_bounds(found.f1),
-        r2=_bounds(found.r2),
+        true=scores.true,
+        predicted=scores.predicted,
+        true_central=scores.true_central,
+        predicted_central=scores.predicted_central,
+        pq=_bounds(scores.pq),
+        dq=_bounds(scores.dq),
+        sq=_bounds(scores.sq),
+        f1=_bounds(scores.f1),
+        r2=_bounds(scores.r2),
     )
 
 
-def _bounds(found: Interval | None) -> Bounds | None:
-    return Bounds.of(found) if found else None
+def _bounds(interval: Interval | None) -> Bounds | None:
+    return Bounds.of(interval) if interval else None
 
 
 def _confusion(detections: Sequence[Detection], classes: tuple[str, ...]) -> Confusion:
     return Confusion(
         classes=classes,
-        matched=np.sum([found.confusion for found in detections], axis=0).tolist(),
-        missed=np.sum([found.missed for found in detections], axis=0).tolist(),
-        surplus=np.sum([found.surplus for found in detections], axis=0).tolist(),
+        matched=np.sum([detection.confusion for detection in detections], axis=0).tolist(),
+        false_negatives=np.sum([detection.false_negatives for detection in detections], axis=0).tolist(),
+        false_positives=np.sum([detection.false_positives for detection in detections], axis=0).tolist(),
     )
 
 
 def studio(detections: Sequence[Detection], sources: Sequence[str], settings: EvaluateLizard) -> MulticlassClassificationMetrics:
     """Model Monitor's block on the classes of matched nuclei; ``sources`` are those of the patches."""
-    draws = settings.model_dump(include={"resamples", "confidence", "seed"})
-    cells = np.stack([found.confusion for found in detections])
-    pooled, found = matched_classification(cells, sources, **draws)
+    draws = resampling(settings)
+    cells = np.stack([detection.confusion for detection in detections])
+    pooled, measures = matched_classification(cells, sources, **draws)
     constant = np.zeros_like(cells)
     constant[:, :, pooled.sum(axis=1).argmax()] = cells.sum(axis=2)
     _, best_constant = matched_classification(constant, sources, **draws)
@@ -217,47 +205,43 @@ def studio(detections: Sequence[Detection], sources: Sequence[str], settings: Ev
         confusion_matrix={
             actual: dict(zip(numbers, row, strict=True)) for actual, row in zip(numbers, pooled.tolist(), strict=True)
         },
-        **{name: Measure.of(own) for name, own in found.items()},
-        **{f"{name}_best_constant_classifier": Measure.of(own) for name, own in best_constant.items()},
+        **{name: Measure.of(interval) for name, interval in measures.items()},
+        **{f"{name}_best_constant_classifier": Measure.of(interval) for name, interval in best_constant.items()},
     )
 
 
-def cautions(
-    config: LizardConfig, scores: NucleiScores, patches: Sequence[NucleiPatchRow], dataset: NucleiDataset, code: str
+def task_warnings(
+    config: LizardConfig, scores: NucleiScores, patches: Sequence[NucleiPatchRow], dataset: NucleiDataset
 ) -> list[str]:
-    """What a reader must know before believing a number, most important first."""
-    found = stand_in(EncoderReport(**config.encoder.model_dump(include=set(EncoderReport.model_fields))), "pathology")
-    found += shuffled(config.training)
+    """What a reader must know of this test before believing a number, most important first."""
+    warnings = []
     if scores.sources < FEW:
-        found.append(
+        warnings.append(
             f"The test patches come from {scores.sources} source images only, and patches of one image are alike: read the "
             "intervals, not the single numbers."
         )
-    found += rare_classes(scores)
+    warnings += rare_classes(scores)
     if not is_published(dataset, scores.patches):
-        found.append(
+        warnings.append(
             f"These {scores.patches:,} test patches are not the {PUBLISHED['test']:,} of Lizard's fold 0 with its six classes: the "
             "published numbers are of another test and stand here for orientation only."
         )
     sides = {row.name: row.split for row in patches}
     groups = [[sides[name] for name in names] for names in dataset.identical]
-    if copies := sum(group.count("test") for group in groups if set(group) != {"test"}):
-        found.append(f"{copies} test patches have the very pixels of a train or validation patch: they are no test, and flatter.")
-    if config.inputs.get("patches") != dataset.patches_sha256:
-        found.append("The model was trained from another patches table: make sure that none of these patches was in it.")
-    return found + other_code(code, config.serving_code)
+    copies = sum(group.count("test") for group in groups if set(group) != {"test"})
+    return warnings + copies_of_training(copies, "pixels") + other_table(trained_here(config, dataset), "patches", "patches")
 
 
 def rare_classes(scores: NucleiScores) -> list[str]:
     """Said of classes with fewer than :data:`FEW` true nuclei, and of those with none."""
-    absent = [name for name, own in scores.by_class.items() if not own.true]
-    rare = [f"{own.true} {name}" for name, own in scores.by_class.items() if 0 < own.true < FEW]
-    found = []
+    absent = [name for name, of_class in scores.by_class.items() if not of_class.true]
+    rare = [f"{of_class.true} {name}" for name, of_class in scores.by_class.items() if 0 < of_class.true < FEW]
+    warnings = []
     if absent:
-        found.append(f"No {' and no '.join(absent)} nucleus is in the test patches: nothing is proven of finding them.")
+        warnings.append(f"No {' and no '.join(absent)} nucleus is in the test patches: nothing is proven of finding them.")
     if rare:
-        found.append(f"The test patches hold only {', '.join(rare)} nuclei: their class's scores say little.")
-    return found
+        warnings.append(f"The test patches hold only {', '.join(rare)} nuclei: their class's scores say little.")
+    return warnings
 
 
 if __name__ == "__main__":

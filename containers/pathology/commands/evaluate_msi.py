@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pathology.contracts.code import closure
+from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds, EncoderReport, Evaluation, ModelIdentity, NotEvaluable, PathologyBlock
-from pathology.contracts.features import sha256_of
+from pathology.contracts.evaluation import Bounds
+from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
-from pathology.contracts.settings_msi import EvaluateMsi
-from pathology.contracts.storage import write_whole
-from pathology.contracts.tables import PredictionRow, SlideRow, read_cohort
-from pathology.datasets.bags import Patient, patients_of
+from pathology.contracts.msi.evaluate import (
+    EnsembleIdentity,
+    EvaluateMsi,
+    MsiBlock,
+    MsiEvaluation,
+    NotEvaluable,
+    PatientPredictionRow,
+)
+from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
-from pathology.models import serve_msi
-from pathology.models.archive import unpack
-from pathology.models.artefact import Artefact
-from pathology.report.cautions import other_code, shuffled, small, stand_in
-from pathology.report.msi import render
+from pathology.report.warnings import other_table, small
+from pathology.tasks.msi import serving
+from pathology.tasks.msi.artefact import Ensemble
+from pathology.tasks.msi.dataset import Patient, patients_of
+from pathology.tasks.msi.report import render
 
 
 def main(job: Job) -> None:
     """Predict every test patient, score them, write evaluation.json, predictions.csv and report.html."""
     settings = job.hyperparameters(EvaluateMsi)
-    archive = job.file("model", ".tar.gz")
     tables = {"cohort": job.file("cohort", ".csv"), "slides": job.file("slides", ".csv")}
-    with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
-        unpack(archive, Path(folder))
-        artefact = serve_msi.model_fn(folder)
+    model: Ensemble = load_packaged(job, serving)
 
     test = [row for row in read_cohort(tables["cohort"]) if row.split == "test"]
     slides = SlideRow.read(tables["slides"])
@@ -43,56 +44,44 @@ def main(job: Job) -> None:
     not_evaluable = [_not_evaluable(patient, test, slides) for patient in lost]
     for patient in not_evaluable:
         print(f"not evaluable: patient {patient.patient_id}, {patient.reason}")
-    predictions = [predict(patient, artefact) for patient in patients]
+    predictions = [predict(patient, model) for patient in patients]
     _check_classes(predictions, not_evaluable)
 
-    scores = Scores(
-        truth=np.array([row.label for row in predictions]),
-        probability=np.array([row.probability for row in predictions]),
-        threshold=artefact.config.threshold,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
+    scores = Scores.of(predictions, model.config.threshold, **resampling(settings))
     intervals = scores.intervals()
-    evaluation = Evaluation(
+    evaluation = MsiEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(scores, intervals, predictions, not_evaluable, artefact, archive, tables),
+        pathology=_block(job, scores, intervals, predictions, not_evaluable, model, tables),
     )
-    output = job.output("evaluation")
-    write_whole(output / "predictions.csv", PredictionRow.table(predictions))
-    write_whole(output / "report.html", render(evaluation, predictions).encode())
-    write_whole(output / "evaluation.json", evaluation.to_json())
-    for caution in evaluation.pathology.cautions:
-        print(f"caution: {caution}")
+    write_evaluation(job, evaluation, PatientPredictionRow.table(predictions), render(evaluation, predictions))
     print(f"AUROC {intervals['auroc']}, {len(predictions)} patients, {int(scores.truth.sum())} positive")
 
 
-def predict(patient: Patient, artefact: Artefact) -> PredictionRow:
+def predict(patient: Patient, model: Ensemble) -> PatientPredictionRow:
     """One patient through ``input_fn``, ``predict_fn`` and ``output_fn``, as a request to the endpoint would go."""
     slides = [{"slide_id": row.slide_id, "features": row.features, "sha256": row.sha256} for row in patient.slides]
-    request = serve_msi.input_fn(json.dumps({"slides": slides}), serve_msi.JSON)
-    answer: dict[str, Any] = json.loads(serve_msi.output_fn(serve_msi.predict_fn(request, artefact), serve_msi.JSON))
-    return PredictionRow(
+    request = serving.input_fn(json.dumps({"slides": slides}), serving.JSON)
+    answer: dict[str, Any] = json.loads(serving.output_fn(serving.predict_fn(request, model), serving.JSON))
+    return PatientPredictionRow(
         patient_id=patient.patient_id,
         site=patient.site,
         slides=len(patient.slides),
         label=patient.label,
         probability=answer["probability"],
-        fold_deviation=float(np.std(answer["fold_probabilities"])),
-        predicted=int(answer["label"] == artefact.config.labels[1]),
+        fold_std=float(np.std(answer["fold_probabilities"])),
+        predicted=int(answer["label"] == model.config.labels[1]),
     )
 
 
-def _not_evaluable(patient: Patient, test: Sequence[Any], slides: Sequence[SlideRow]) -> NotEvaluable:
-    own = {row.slide_id for row in test if row.patient_id == patient.patient_id}
-    reasons = sorted({f"{row.status}{': ' + row.reason if row.reason else ''}" for row in slides if row.slide_id in own})
+def _not_evaluable(patient: Patient, test: Sequence[CohortRow], slides: Sequence[SlideRow]) -> NotEvaluable:
+    slide_ids = {row.slide_id for row in test if row.patient_id == patient.patient_id}
+    reasons = sorted({f"{row.status}{': ' + row.reason if row.reason else ''}" for row in slides if row.slide_id in slide_ids})
     return NotEvaluable(
-        patient_id=patient.patient_id, label=1 if patient.label else 0, slides=len(own), reason="; ".join(reasons)
+        patient_id=patient.patient_id, label=1 if patient.label else 0, slides=len(slide_ids), reason="; ".join(reasons)
     )
 
 
-def _check_classes(predictions: Sequence[PredictionRow], lost: Sequence[NotEvaluable]) -> None:
+def _check_classes(predictions: Sequence[PatientPredictionRow], lost: Sequence[NotEvaluable]) -> None:
     labels = [row.label for row in predictions]
     if len(set(labels)) < 2:
         raise DataError(
@@ -102,59 +91,43 @@ def _check_classes(predictions: Sequence[PredictionRow], lost: Sequence[NotEvalu
 
 
 def _block(
+    job: Job,
     scores: Scores,
     intervals: dict[str, Interval],
-    predictions: Sequence[PredictionRow],
+    predictions: Sequence[PatientPredictionRow],
     not_evaluable: list[NotEvaluable],
-    artefact: Artefact,
-    archive: Path,
+    model: Ensemble,
     tables: dict[str, Path],
-) -> PathologyBlock:
-    config = artefact.config
-    code = closure(serve_msi.__name__).hash
+) -> MsiBlock:
+    config = model.config
     data = {f"{name}_sha256": sha256_of(path) for name, path in tables.items()}
     trained_here = data["cohort_sha256"] == config.inputs.get("cohort")
-    return PathologyBlock(
+    return MsiBlock(
+        **scores.block(intervals),
         task="msi",
-        n=len(predictions),
-        positives=int(scores.truth.sum()),
         slides=sum(row.slides for row in predictions),
         not_evaluable=not_evaluable,
-        threshold=config.threshold,
-        confidence=scores.confidence,
-        resamples=scores.resamples,
-        seed=scores.seed,
-        intervals={name: Bounds.of(interval) for name, interval in intervals.items()},
-        brier=scores.brier(),
-        calibration=scores.calibration(),
         sites=scores.by_site(row.site for row in predictions),
-        model=ModelIdentity(
-            archive_sha256=sha256_of(archive),
-            config_sha256=artefact.sha256,
+        model=EnsembleIdentity(
+            **identity(job, model, serving),
             folds=len(config.folds),
             labels=config.labels,
             trained_on_this_cohort=trained_here,
             out_of_fold_auroc=Bounds(value=config.out_of_fold.auroc, low=config.out_of_fold.low, high=config.out_of_fold.high),
-            serving_code=config.serving_code,
-            evaluated_with_code=code,
         ),
-        encoder=EncoderReport(**config.encoder.model_dump(exclude={"dimension"})),
+        encoder=encoder_report(config.encoder),
         data=data,
-        cautions=cautions(artefact, scores, len(not_evaluable), code, trained_here),
+        warnings=all_warnings(model, serving, task_warnings(scores, len(not_evaluable), trained_here), "patients"),
     )
 
 
-def cautions(artefact: Artefact, scores: Scores, lost: int, code: str, trained_here: bool) -> list[str]:
-    """What a reader must know before believing a number, most important first."""
-    config = artefact.config
+def task_warnings(scores: Scores, lost: int, trained_here: bool) -> list[str]:
+    """What a reader must know of this test before believing a number, most important first."""
     positives = int(scores.truth.sum())
-    found = stand_in(EncoderReport(**config.encoder.model_dump(exclude={"dimension"})))
-    found += shuffled(config.training) + small(positives, len(scores.truth) - positives)
+    warnings = small(positives, len(scores.truth) - positives, "patients")
     if lost:
-        found.append(f"{lost} test patients have no slide that could be evaluated; they are listed and in no number.")
-    if not trained_here:
-        found.append("The model was trained from another cohort table: make sure that none of these patients was in it.")
-    return found + other_code(code, config.serving_code)
+        warnings.append(f"{lost} test patients have no slide that could be evaluated; they are listed and in no number.")
+    return warnings + other_table(trained_here, "cohort", "patients")
 
 
 if __name__ == "__main__":

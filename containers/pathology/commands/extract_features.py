@@ -13,21 +13,21 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pathology.contracts.cohort import CohortRow, read_cohort
 from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.extraction.extract import ExtractFeaturesJob
 from pathology.contracts.features import Sidecar
 from pathology.contracts.log_lines import slide_line
-from pathology.contracts.settings_msi import ExtractFeatures
 from pathology.contracts.storage import Store
-from pathology.contracts.tables import CohortRow, read_cohort
+from pathology.encoders.manifest import find_manifest
 from pathology.job import Job, run
-from pathology.models.encoder import find_card
 from pathology.storage import open_store
-from pathology.wsi.fetching import Slides
-from pathology.wsi.places import Places
-from pathology.wsi.sharing import Share
+from pathology.wsi.claims import WorkQueue
+from pathology.wsi.layout import FeatureLayout
+from pathology.wsi.prefetch import SlidePrefetcher
 
 if TYPE_CHECKING:
-    from pathology.models.encoder import Encoder
+    from pathology.encoders.encoder import Encoder
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -36,17 +36,17 @@ GRACE = 10.0
 
 
 class Extraction:
-    """One host's share of the cohort."""
+    """What one host extracts of the cohort."""
 
-    def __init__(self, job: Job, settings: ExtractFeatures, rows: list[CohortRow], store: Store) -> None:
-        folder, card = find_card(job.input("models"))
-        if settings.tile_size != card.pixels:
-            raise RequestError(f"tile-size {settings.tile_size}: encoder {card.name} takes {card.pixels} px: set it so")
+    def __init__(self, job: Job, settings: ExtractFeaturesJob, rows: list[CohortRow], store: Store) -> None:
+        folder, manifest = find_manifest(job.input("models"))
+        if settings.tile_size != manifest.pixels:
+            raise RequestError(f"tile-size {settings.tile_size}: encoder {manifest.name} takes {manifest.pixels} px: set it so")
         self.job, self.settings, self.store = job, settings, store
-        self.places = Places.of(settings.features, settings.hash(card.name, card.sha256))
-        self.share = Share(
+        self.layout = FeatureLayout.of(settings.features, settings.hash(manifest.name, manifest.sha256))
+        self.queue = WorkQueue(
             store,
-            self.places.claims(job.name),
+            self.layout.claims(job.name),
             rows,
             self.finished,
             host=job.host,
@@ -54,9 +54,9 @@ class Extraction:
             hosts=job.world_size,
         )
         mount = job.input("slides") if job.has_input("slides") else None
-        self.starved = 0.0
-        """Seconds that the encoder waited for tiles of a slide that was there."""
-        self.slides = Slides(store, self.share, job.scratch / job.host, mount)
+        self.tile_stall_seconds = 0.0
+        """Spent by the encoder waiting for tiles of a slide that was there."""
+        self.prefetcher = SlidePrefetcher(store, self.queue, job.scratch / job.host, mount)
         # Loaded once there is a slide to extract: a host that finds everything finished never imports torch.
         self.encoder: Callable[[], Encoder] = cache(lambda: self._load(folder))
 
@@ -67,7 +67,7 @@ class Extraction:
 
         import torch
 
-        from pathology.models.encoder import load_encoder
+        from pathology.encoders.encoder import load_encoder
         from pathology.wsi.tiles import THREADS
 
         if torch.cuda.is_available():
@@ -79,40 +79,40 @@ class Extraction:
     def finished(self, row: CohortRow) -> bool:
         """Whether the slide's sidecar and file say that there is nothing to do. A slide that failed is tried again."""
         try:
-            sidecar = self.places.read_sidecar(self.store, row.slide_id)
+            sidecar = self.layout.read_sidecar(self.store, row.slide_id)
         except DataError:
             return False  # an unreadable sidecar is overwritten
-        if sidecar is None or not self.places.speaks_of(sidecar, row):
+        if sidecar is None or not self.layout.matches(sidecar, row):
             return False
-        return sidecar.status == "empty" or (sidecar.status == "ok" and not self.places.holds(self.store, sidecar))
+        return sidecar.status == "empty" or (sidecar.status == "ok" and not self.layout.file_fault(self.store, sidecar))
 
     def extract(self, row: CohortRow) -> Sidecar:
         """Extract one slide: its payload first, its sidecar last."""
         begun = time.monotonic()
-        said = {
+        values = {
             "slide_id": row.slide_id,
-            "settings_hash": self.places.settings_hash,
+            "settings_hash": self.layout.settings_hash,
             "slide_uri": row.slide_uri,
             "bytes": row.bytes,
             "md5": row.md5,
             "cohort_mpp": row.mpp,
         }
         try:
-            said |= self._features(row)
+            values |= self._features(row)
         except DataError as error:
-            said |= {"status": "failed", "reason": " ".join(str(error).split())}
-        sidecar = Sidecar.model_validate({**said, "seconds": round(time.monotonic() - begun, 3)})
-        self.store.write(self.places.sidecar(row.slide_id), sidecar.to_json())
+            values |= {"status": "failed", "reason": " ".join(str(error).split())}
+        sidecar = Sidecar.model_validate({**values, "seconds": round(time.monotonic() - begun, 3)})
+        self.store.write(self.layout.sidecar(row.slide_id), sidecar.to_json())
         return sidecar
 
     def _features(self, row: CohortRow) -> dict[str, object]:
         from pathology.wsi.extraction import extract_slide
 
         encoder = self.encoder()  # loaded while the first slide is on its way
-        target = self.slides.folder / f"{row.slide_id}.h5"
+        target = self.prefetcher.folder / f"{row.slide_id}.h5"
         try:
-            with self.slides.local() as path:
-                found = extract_slide(
+            with self.prefetcher.local() as path:
+                extracted = extract_slide(
                     path,
                     row.slide_id,
                     target,
@@ -120,24 +120,24 @@ class Extraction:
                     encoder,
                     cohort_mpp=row.mpp,
                     batch_size=self.settings.batch_size,
-                    progress=self.slides.progress,
+                    progress=self.prefetcher.progress,
                 )
-            self.store.write(self.places.outline(row.slide_id), found.outline)
-            self.store.write(self.places.overlay(row.slide_id), found.overlay)
-            if found.sha256:
-                self.store.upload(target, self.places.features(row.slide_id))
-            self.starved += found.waited
+            self.store.write(self.layout.outline(row.slide_id), extracted.outline)
+            self.store.write(self.layout.overlay(row.slide_id), extracted.overlay)
+            if extracted.sha256:
+                self.store.upload(target, self.layout.features(row.slide_id))
+            self.tile_stall_seconds += extracted.tile_stall_seconds
         finally:
             target.unlink(missing_ok=True)
         return {
-            "status": "ok" if found.sha256 else "empty",
-            "reason": found.reason,
-            "mpp": found.scale.mpp,
-            "mpp_source": found.scale.source,
-            "tiles": found.tiles,
-            "failed_tiles": found.failed_tiles,
-            "reader": found.reader,
-            "sha256": found.sha256,
+            "status": "ok" if extracted.sha256 else "empty",
+            "reason": extracted.reason,
+            "mpp": extracted.scale.mpp,
+            "mpp_source": extracted.scale.source,
+            "tiles": extracted.tiles,
+            "failed_tiles": extracted.failed_tiles,
+            "reader": extracted.reader,
+            "sha256": extracted.sha256,
         }
 
 
@@ -148,7 +148,7 @@ def _terminate(scratch: Path, number: int, frame: object) -> None:
     timer = threading.Timer(GRACE, _abandon, [scratch])
     timer.daemon = True
     timer.start()
-    os.write(1, b"stopped: finished slides are kept, the one in hand starts again\n")  # the main thread may be inside a print
+    os.write(1, b"stopped: finished slides are kept, the one in progress starts again\n")  # the main thread may be inside a print
     sys.exit(TERMINATED)
 
 
@@ -158,11 +158,11 @@ def _abandon(scratch: Path) -> None:
     os._exit(TERMINATED)
 
 
-def share_out(work: Extraction) -> None:
+def run_claims(work: Extraction) -> None:
     """Extract the slides that this host claims until none is left, and say what it did."""
     begun = time.monotonic()
     done: list[Sidecar] = []
-    with work.slides as slides:
+    with work.prefetcher as slides:
         for row in slides:
             print(slide_line(len(done) + 1, row.slide_id))
             done.append(work.extract(row))
@@ -171,20 +171,22 @@ def share_out(work: Extraction) -> None:
     seconds = max(time.monotonic() - begun, 1e-9)
     tiles = sum(sidecar.tiles or 0 for sidecar in done)
     failed = sum(sidecar.status == "failed" for sidecar in done)
+    finished_before = work.queue.done_before_restart + work.queue.skipped
     print(
-        f"{work.job.host}: {len(done)} slides extracted ({failed} failed), {work.share.before + work.share.skipped} finished before, "
-        f"{tiles} tiles in {seconds:.1f} s ({tiles / seconds:.0f} tiles/s), {slides.waited / seconds:.1%} of it waiting for slides "
-        f"and {work.starved / seconds:.1%} for tiles"
+        f"{work.job.host}: {len(done)} slides extracted ({failed} failed), {finished_before} finished before, "
+        f"{tiles} tiles in {seconds:.1f} s ({tiles / seconds:.0f} tiles/s), "
+        f"{work.prefetcher.slide_stall_seconds / seconds:.1%} of it waiting for slides "
+        f"and {work.tile_stall_seconds / seconds:.1%} for tiles"
     )
 
 
 def main(job: Job) -> None:
     """Claim and extract slides until none is left."""
     signal.signal(signal.SIGTERM, partial(_terminate, job.scratch / job.host))
-    settings = job.hyperparameters(ExtractFeatures)
+    settings = job.hyperparameters(ExtractFeaturesJob)
     rows = read_cohort(job.file("cohort", ".csv"))
     try:
-        share_out(Extraction(job, settings, rows, open_store()))
+        run_claims(Extraction(job, settings, rows, open_store()))
     except SystemExit:
         # Stopped, and cleared up. The interpreter would still wait for an S3 transfer's own threads, to the slide's last part.
         sys.stdout.flush()

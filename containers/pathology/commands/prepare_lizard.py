@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from pathology.contracts.settings_lizard import PrepareLizard
-from pathology.contracts.tables_lizard import NucleiPatchRow
-from pathology.datasets.conic import DATASET, TABLE, describe, prepare
+from pathology.contracts.lizard.patches import DATASET, TABLE, NucleiPatchRow
+from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.contracts.staging import TABLE as STAGING
+from pathology.contracts.staging import StagingRow
+from pathology.contracts.storage import atomic_write
 from pathology.job import Job, run
-from pathology.storage import write_whole
+from pathology.tasks.lizard.prepare import describe, prepare, staging
 
 
 def main(job: Job) -> None:
     """Check the data set and split it. The arrays stay where they are: whoever reads them proves them by dataset.json's hashes."""
     rows, dataset = prepare(job.input("dataset"), job.hyperparameters(PrepareLizard))
     folder = job.output("patches")
-    write_whole(folder / DATASET, dataset.to_json())
-    write_whole(folder / TABLE, NucleiPatchRow.table(rows))
+    atomic_write(folder / DATASET, dataset.to_json())
+    atomic_write(folder / STAGING, StagingRow.table(staging(dataset, job.input_uri("dataset"))))
+    atomic_write(folder / TABLE, NucleiPatchRow.table(rows))
     print(describe(dataset))
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
-from pathology.contracts.settings_mhist import PrepareMhist
-from pathology.contracts.tables import PatchRow
-from pathology.datasets.mhist import describe, prepare, summary
+from pathology.contracts.mhist.patches import LABELS
+from pathology.contracts.mhist.prepare import PrepareMhist
 from pathology.job import Job, run
-from pathology.storage import write_whole
+from pathology.patches.prepare import describe, write_prepared
+from pathology.tasks.mhist.prepare import prepare, summarise
 
 
 def main(job: Job) -> None:
     """Check table and files, keep a validation split aside; every fault of the data is found here."""
     settings = job.hyperparameters(PrepareMhist)
     rows = prepare(job.file("annotations", ".csv"), job.input("images"), job.output("images"), settings)
-    folder = job.output("patches")
-    write_whole(folder / "dataset.json", (json.dumps(summary(rows, settings), indent=2, allow_nan=False) + "\n").encode())
-    write_whole(folder / "patches.csv", PatchRow.table(rows))
-    print(describe(rows))
+    write_prepared(job.output("patches"), rows, summarise(rows, settings), job.output_uri("images"))
+    print(describe(rows, LABELS))
 
 
 if __name__ == "__main__":

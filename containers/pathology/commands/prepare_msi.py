@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from pathology.contracts.settings_msi import PrepareMsi
-from pathology.contracts.tables import CohortRow
+from pathology.cohort.cohort import describe, make_cohort
+from pathology.cohort.labels import read_labels
+from pathology.cohort.slides import find_slides
+from pathology.contracts.cohort import CohortRow
+from pathology.contracts.msi.prepare import PrepareMsiJob
+from pathology.contracts.storage import atomic_write
 from pathology.contracts.uris import Uri
-from pathology.datasets.cohort import describe, make_cohort
-from pathology.datasets.labels import read_labels
-from pathology.datasets.slides import find_slides
 from pathology.job import Job, run
-from pathology.storage import open_store, write_whole
+from pathology.storage import open_store
 
 
 def main(job: Job) -> None:
     """Find slides, join labels, split by patient; every fault of the data is found here."""
-    settings = job.hyperparameters(PrepareMsi)
+    settings = job.hyperparameters(PrepareMsiJob)
     labels = read_labels(job.file("labels"), settings)
     slides = find_slides(open_store(), Uri.parse(settings.slides), Uri.parse(settings.manifest) if settings.manifest else None)
     cohort = make_cohort(slides, labels, settings)
     folder = job.output("cohort")
-    write_whole(folder / "cohort.json", cohort.summary_json())
-    write_whole(folder / "cohort.csv", CohortRow.table(cohort.rows))
+    atomic_write(folder / "cohort.json", cohort.summary_json())
+    atomic_write(folder / "cohort.csv", CohortRow.table(cohort.rows))
     print(describe(cohort))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -16,8 +17,8 @@ from typing import Any
 from pathology.contracts.errors import DataError, PathologyError, RequestError
 from pathology.job import OPT_ML, ROOT_VARIABLE
 
-TASKS = {"mhist": "pathology.models.serve_mhist", "lizard": "pathology.models.serve_lizard"}
-"""Tasks whose prediction takes batches of pictures. By name: the model's code holds its own task's module and no other."""
+TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""A task names its package: ``pathology.tasks.<task>.serving`` serves it. The code of a model holds that of its own task alone."""
 
 HOST, PORT = "0.0.0.0", 8080  # noqa: S104  SageMaker calls from outside of the container
 PORT_VARIABLE = "PATHOLOGY_PORT"
@@ -31,15 +32,27 @@ def task_of(folder: Path) -> ModuleType:
 
     Raises:
         DataError: when there is no model.
-        RequestError: when its task is not one of those served.
+        RequestError: when this code holds no serving module of its task, or one that takes no batches of pictures.
     """
     try:
         task = json.loads((folder / "config.json").read_bytes())["task"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} holds no model ({type(error).__name__} at config.json): unpack model.tar.gz there") from None
-    if not isinstance(task, str) or task not in TASKS:
-        raise RequestError(f"models of task {task!r} have no endpoint, only {', '.join(TASKS)}")
-    return importlib.import_module(TASKS[task])
+    module = f"pathology.tasks.{task}.serving"
+    if not (isinstance(task, str) and TASK_NAME.fullmatch(task) and _exists(module)):
+        raise RequestError(f"models of task {task!r:.80} have no endpoint: this code holds none for it")
+    serving = importlib.import_module(module)
+    if not hasattr(serving, "BATCH"):
+        raise RequestError(f"models of task {task!r:.80} have no endpoint: its requests are not single pictures")
+    return serving
+
+
+def _exists(module: str) -> bool:
+    """Whether there is such a module, without running it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its package is missing too
+        return False
 
 
 def serve(task: Any, model: Any, port: int) -> None:
@@ -76,7 +89,7 @@ def main() -> None:
     set_up()
     port = os.environ.get(PORT_VARIABLE, str(PORT))
     if not port.isdecimal() or not 0 <= int(port) < 2**16:
-        raise RequestError(f"{PORT_VARIABLE}={port!r} is no port: leave it out for {PORT}")
+        raise RequestError(f"{PORT_VARIABLE}={port!r} is not a port: leave it out for {PORT}")
     folder = Path(os.environ.get(ROOT_VARIABLE, OPT_ML)) / "model"
     task = task_of(folder)
     model = task.model_fn(folder)

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import torch
 
-from pathology.contracts.settings_lizard import TrainLizard
-from pathology.datasets.conic import Nuclei, NucleiDataset, read_prepared
+from pathology.contracts.lizard.patches import NucleiDataset
+from pathology.contracts.lizard.train import TrainLizard
+from pathology.encoders.encoder import load_encoder
+from pathology.encoders.manifest import find_staged
 from pathology.job import Job, run
-from pathology.models import serve_lizard
-from pathology.models.checkpoints import checkpoint_key
-from pathology.models.encoder import find_staged, load_encoder
-from pathology.models.epoch_training import World
-from pathology.models.lizard_artefact import save_lizard
-from pathology.models.nuclear_batches import NuclearPatches, NucleiSource, Shuffled
-from pathology.models.nuclear_training import train, validate
-from pathology.models.nuclear_unet import NuclearUnet
 from pathology.serving.code import endpoint_code
+from pathology.tasks.lizard import serving
+from pathology.tasks.lizard.artefact import save_lizard
+from pathology.tasks.lizard.batches import NuclearPatches, NucleiSource, PermutedLabels
+from pathology.tasks.lizard.dataset import Nuclei, read_prepared
+from pathology.tasks.lizard.model import NuclearUnet
+from pathology.tasks.lizard.training import train, validate
+from pathology.training.checkpoints import checkpoint_key
+from pathology.training.epochs import World
 
 
 def main(job: Job) -> None:
@@ -27,38 +29,38 @@ def main(job: Job) -> None:
         print(f"{job.host}: nothing joins the hosts' processes here; the first host trains alone")
         return
     rows, dataset = read_prepared(job.input("patches"))
-    place, card = find_staged(job.input("models"), job.input("encoder") if job.has_input("encoder") else None)
+    encoder, manifest = find_staged(job.input("models"), job.input("encoder") if job.has_input("encoder") else None)
     first = world.rank % world.local_size == 0  # on its host: the others need not read two gigabytes again
     sides = {
         split: Nuclei(job.input("training"), [row for row in rows if row.split == split], dataset, first and split == "train")
         for split in ("train", "validation")
     }
     if world.rank == 0:
-        print(f"{len(sides['train']):,} patches train, {len(sides['validation']):,} validate, encoder {settings.encoder}")
+        print(f"{len(sides['train']):,} patches train, {len(sides['validation']):,} validate, encoder {settings.fine_tuning}")
     data = NuclearPatches(learnt(sides["train"], settings, 0), len(dataset.classes), settings.balance, settings.augment)
     validation = NuclearPatches(learnt(sides["validation"], settings, 1), len(dataset.classes))
-    net = build(place, settings, len(dataset.classes))
+    net = build(encoder, settings, len(dataset.classes))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inputs = _inputs(dataset)
-    folder = job.checkpoints / checkpoint_key("train_lizard", settings, inputs, card.sha256, world.size)
+    folder = job.checkpoints / checkpoint_key("train_lizard", settings, inputs, manifest.sha256, world.size)
     best = train(net, data, validation, settings, folder, world.workers(device))
     if world.rank == 0:
-        said = validate(net, validation, best.epoch, device, world.workers(device))
+        final = validate(net, validation, best.epoch, device, world.workers(device))
         print(f"weights of epoch {best.epoch}")
         save_lizard(
             job.output("model"),
             net,
             classes=dataset.classes,
             settings=settings,
-            validation=said,
+            validation=final,
             inputs=inputs,
-            code=endpoint_code(serve_lizard.__name__),
+            code=endpoint_code(serving.__name__),
         )
 
 
 def learnt(side: Nuclei, settings: TrainLizard, number: int) -> NucleiSource:
-    """The patches of a side as they are, or as ``settings`` shuffle them; ``number`` tells the sides' shuffles apart."""
-    return Shuffled(side, (settings.seed, number)) if settings.shuffle_labels else side
+    """The patches of a side as they are, or with labels permuted as ``settings`` say; ``number`` tells the sides' permutations apart."""
+    return PermutedLabels(side, (settings.seed, number)) if settings.shuffle_labels else side
 
 
 def build(encoder: Path, settings: TrainLizard, classes: int) -> NuclearUnet:
@@ -68,7 +70,7 @@ def build(encoder: Path, settings: TrainLizard, classes: int) -> NuclearUnet:
         DataError: for an encoder that is not whole.
     """
     base = load_encoder(encoder, "cpu", "float32")
-    return NuclearUnet(base, classes, settings.width, settings.encoder, settings.rank, settings.seed)
+    return NuclearUnet(base, classes, settings.width, settings.fine_tuning, settings.rank, settings.seed)
 
 
 def _inputs(dataset: NucleiDataset) -> dict[str, str]:

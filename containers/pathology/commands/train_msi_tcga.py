@@ -6,28 +6,26 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from pathology.artefact import EncoderIdentity, library_versions, save_artefact
 from pathology.contracts.code import closure
+from pathology.contracts.cohort import SlideRow, read_cohort
+from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
-from pathology.contracts.features import EncoderCard
 from pathology.contracts.intervals import Interval, stratified_bootstrap
 from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
-from pathology.contracts.settings_msi import TrainMsi
-from pathology.contracts.tables import SlideRow, read_cohort
-from pathology.datasets.bags import Bags, Patient, patients_of, shuffled
-from pathology.datasets.staging import feature_path
+from pathology.contracts.msi.train import TrainMsi
+from pathology.encoders.manifest import find_manifest
 from pathology.job import Job, run
 from pathology.metrics.ranking import auroc, youden_threshold
-from pathology.models import serve_msi
-from pathology.models.archive import EncoderIdentity, save_artefact
-from pathology.models.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
-from pathology.models.checkpoints import checkpoint_key
-from pathology.models.encoder import find_card
-from pathology.models.mil_training import Ensemble, cross_validate
+from pathology.tasks.msi import serving
+from pathology.tasks.msi.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
+from pathology.tasks.msi.dataset import Bags, Patient, feature_path, patients_of, permuted
+from pathology.tasks.msi.training import CrossValidated, cross_validate
+from pathology.training.checkpoints import checkpoint_key
 from pathology.wsi.features import Features, read_features
 
 LIBRARIES = ("lightning", "numpy", "safetensors", "torch")
@@ -48,24 +46,24 @@ def main(job: Job) -> None:
         raise DataError("no train patient has a slide with features: look at slides.csv for the reasons")
     root = job.input("training")
     first = _first(root, patients)
-    card = find_encoder(job.input("models"), first)
+    manifest = find_encoder(job.input("models"), first)
     _one_settings_hash(patients)
     if settings.shuffle_labels:
-        patients = shuffled(patients, settings.seed)
+        patients = permuted(patients, settings.seed)
 
-    bags = Bags(root, patients, card)
+    bags = Bags(root, patients, manifest)
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in tables.items()}
-    checkpoints = job.checkpoints / checkpoint_key("train_msi_tcga", settings, hashes, card.sha256)
-    ensemble = cross_validate(bags, settings, checkpoints, job.scratch)
-    threshold = youden_threshold(bags.labels, ensemble.out_of_fold)
-    interval = report_out_of_fold(bags.labels, ensemble, threshold, settings.seed)
+    checkpoints = job.checkpoints / checkpoint_key("train_msi_tcga", settings, hashes, manifest.sha256)
+    validated = cross_validate(bags, settings, checkpoints, job.scratch)
+    threshold = youden_threshold(bags.labels, validated.out_of_fold)
+    interval = report_out_of_fold(bags.labels, validated, threshold, settings.seed)
 
-    folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in ensemble.models]
-    code = closure(serve_msi.__name__)
+    folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in validated.models]
+    code = closure(serving.__name__)
     config = MsiConfig(
         labels=class_names(tables["cohort"].with_name("cohort.json")),
         threshold=threshold,
-        encoder=EncoderIdentity(**card.model_dump(include=set(EncoderIdentity.model_fields))),
+        encoder=EncoderIdentity.of(manifest),
         settings_hash=patients[0].slides[0].settings_hash,
         tiling=tiling_attributes(first.attributes, first.grid),
         hidden_size=settings.hidden_size,
@@ -76,9 +74,9 @@ def main(job: Job) -> None:
         training=settings.as_strings(),
         inputs=hashes,
         serving_code=code.hash,
-        versions={name: version(name) for name in LIBRARIES},
+        versions=library_versions(*LIBRARIES),
     )
-    save_artefact(job.output("model"), config, {entry.file: content for entry, content in folds}, code, serve_msi.__name__)
+    save_artefact(job.output("model"), config, {entry.file: content for entry, content in folds}, code, serving.__name__)
 
 
 def _first(root: Path, patients: Sequence[Patient]) -> Features:
@@ -87,20 +85,20 @@ def _first(root: Path, patients: Sequence[Patient]) -> Features:
 
 
 def _one_settings_hash(patients: Sequence[Patient]) -> None:
-    found = sorted({slide.settings_hash for patient in patients for slide in patient.slides})
-    if len(found) > 1:
-        raise DataError(f"slides.csv mixes features of several settings ({', '.join(found)}): collect those of one extraction")
+    hashes = sorted({slide.settings_hash for patient in patients for slide in patient.slides})
+    if len(hashes) > 1:
+        raise DataError(f"slides.csv mixes features of several settings ({', '.join(hashes)}): collect those of one extraction")
 
 
-def find_encoder(folder: Path, features: Features) -> EncoderCard:
-    """The card, at the top of the ``models`` channel or one folder below, of the encoder that made the features.
+def find_encoder(folder: Path, features: Features) -> EncoderManifest:
+    """The manifest, at the top of the ``models`` channel or one folder below, of the encoder that made the features.
 
     Raises:
-        DataError: when there is no card, or none with the features' checkpoint.
+        DataError: when there is no manifest, or none with the features' checkpoint.
     """
     name, sha256 = features.attributes.get("encoder", "unknown"), str(features.attributes.get("checkpoint_sha256", "unknown"))
     try:
-        return find_card(folder, sha256)[1]
+        return find_manifest(folder, sha256)[1]
     except DataError as error:
         raise DataError(f"the features were made by encoder {name} (sha256 {sha256[:12]}…): {error}") from None
 
@@ -113,11 +111,11 @@ def class_names(summary: Path) -> tuple[str, str]:
     return (str(negative), str(positive))
 
 
-def report_out_of_fold(truth: np.ndarray, ensemble: Ensemble, threshold: float, seed: int) -> Interval:
+def report_out_of_fold(truth: np.ndarray, validated: CrossValidated, threshold: float, seed: int) -> Interval:
     """Print the metrics of the whole cross-validation, which SageMaker keeps as final, and the AUROC's interval."""
-    scores = ensemble.out_of_fold
+    scores = validated.out_of_fold
     interval = stratified_bootstrap(auroc, truth, scores, seed=seed)
-    print(metric_line(VALIDATION_LOSS, float(np.mean([model.validation_loss for model in ensemble.models]))))
+    print(metric_line(VALIDATION_LOSS, float(np.mean([model.validation_loss for model in validated.models]))))
     print(metric_line(VALIDATION_ACCURACY, float(np.mean((scores >= threshold) == (truth == 1)))))
     print(metric_line(VALIDATION_AUROC, interval.value))
     print(f"out of fold: AUROC {interval}, {len(truth)} patients, {int(truth.sum())} positive, threshold {threshold:.4f}")

@@ -1,7 +1,8 @@
 """Which modules a command needs, and the archive that carries them into a job.
 
 The archive's name is a hash of relative paths and contents of the command's closure inside ``pathology``, so that a change in
-one task's code leaves the others' steps cached.
+one task's code leaves the others' steps cached. Its sources are blanked: comments and docstrings are empty lines, and the name
+moves only with what runs. How many lines they take still counts, as a job's traceback names the repository's lines.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ import ast
 import gzip
 import hashlib
 import io
+import os
 import tarfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+from pathology.contracts.blank import blanked
 from pathology.contracts.errors import RequestError
 
 PACKAGE = "pathology"
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the package: ``containers/`` in a checkout, the unpacked archive in a job."""
 
-DATA_SUFFIXES = frozenset({".j2", ".css"})
+DATA_SUFFIXES = (".j2", ".css")
 """Files that travel with the modules of their own folder: with the one they are named after, where there is one, or with all."""
 
 
@@ -58,15 +61,27 @@ class Code:
             target.write_bytes(content)
 
 
-def _file(module: str, root: Path) -> Path | None:
-    base = root.joinpath(*module.split("."))
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if candidate.is_file():
-            return candidate
+def _listed(root: Path) -> dict[str, list[str]]:
+    """The files of the package: folder, as a relative POSIX path → names in order."""
+    folders: dict[str, list[str]] = {}
+    for folder, below, names in os.walk(root / PACKAGE):
+        below[:] = [name for name in below if name != "__pycache__"]
+        folders[Path(folder).relative_to(root).as_posix()] = sorted(names)
+    return folders
+
+
+def _locate(module: str, folders: dict[str, list[str]]) -> tuple[str, str] | None:
+    """Folder and name of a module's file, where there is one."""
+    base = module.replace(".", "/")
+    above, _, last = base.rpartition("/")
+    for folder, name in ((above, f"{last}.py"), (base, "__init__.py")):
+        if name in folders.get(folder, ()):
+            return folder, name
     return None
 
 
-def _imports(source: str, module: str, is_package: bool) -> set[str]:
+@lru_cache(maxsize=1024)
+def _imports(source: bytes, module: str, is_package: bool) -> frozenset[str]:
     """Every dotted name that ``source`` may import from the package; ``from a import b`` gives both a and a.b."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -80,21 +95,25 @@ def _imports(source: str, module: str, is_package: bool) -> set[str]:
                 base = ".".join([*parts, base] if base else parts)
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    return {name for name in names if name == PACKAGE or name.startswith(PACKAGE + ".")}
+    return frozenset(name for name in names if name == PACKAGE or name.startswith(PACKAGE + "."))
 
 
-def _travels_with(data: Path, module: Path) -> bool:
-    owner = data.with_name(f"{data.name.partition('.')[0]}.py")
-    return owner == module or not owner.is_file()
+def _data_beside(module: str, names: list[str]) -> list[str]:
+    """The data files among a folder's that travel with its ``module``."""
+    owners = {name: f"{name.partition('.')[0]}.py" for name in names if name.endswith(DATA_SUFFIXES)}
+    return [name for name, owner in owners.items() if owner == module or owner not in names]
 
 
 def closure(module: str, root: Path = ROOT) -> Code:
     """The files of ``module`` and of all it imports inside the package, wherever in the source the import stands.
 
+    Sources are blanked, so the closure of what was unpacked from an archive is that archive's; other files are as they are.
+
     Raises:
         RequestError: when there is no such module.
     """
-    if _file(module, root) is None:
+    folders = _listed(root)
+    if _locate(module, folders) is None:
         raise RequestError(f"there is no module {module} under {root}")
     files: dict[str, bytes] = {}
     seen: set[str] = set()
@@ -104,15 +123,15 @@ def closure(module: str, root: Path = ROOT) -> Code:
         if name in seen:
             continue
         seen.add(name)
-        path = _file(name, root)
-        if path is None:
+        file_place = _locate(name, folders)
+        if file_place is None:
             continue
-        content = path.read_bytes()
-        files[path.relative_to(root).as_posix()] = content
-        for beside in sorted(path.parent.iterdir()):
-            if beside.suffix in DATA_SUFFIXES and _travels_with(beside, path):
-                files[beside.relative_to(root).as_posix()] = beside.read_bytes()
-        waiting += _imports(content.decode(), name, path.name == "__init__.py")
+        folder, file = file_place
+        content = (root / folder / file).read_bytes()
+        files[f"{folder}/{file}"] = blanked(content)
+        for beside in _data_beside(file, folders[folder]):
+            files[f"{folder}/{beside}"] = (root / folder / beside).read_bytes()
+        waiting += _imports(content, name, file == "__init__.py")
         if "." in name:
             waiting.append(name.rpartition(".")[0])
     return Code(files)

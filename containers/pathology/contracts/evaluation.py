@@ -1,4 +1,4 @@
-"""evaluation.json: Model Monitor's binary classification metrics, which Studio's registry draws, and our ``pathology`` block.
+"""evaluation.json: Model Monitor's metrics, which Studio's registry draws, and what every task's ``pathology`` block has.
 
 Format: https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-metrics.html. Strict JSON: what has no
 value is null or absent, never NaN.
@@ -12,6 +12,7 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 from pydantic import Field
 
 from pathology.contracts.intervals import Interval
+from pathology.contracts.settings import Seed, Settings, setting
 from pathology.contracts.strict_json import StrictJson
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -27,7 +28,7 @@ class Measure(StrictJson):
     @classmethod
     def of(cls, interval: Interval) -> Self:
         """An estimate and its standard deviation."""
-        return cls(value=interval.value, standard_deviation=interval.deviation)
+        return cls(value=interval.value, standard_deviation=interval.std)
 
 
 class RocCurve(StrictJson):
@@ -81,11 +82,11 @@ Standing = Literal["higher", "lower", "within"]
 """Where our whole interval lies against a published number; ``within`` where it holds that."""
 
 
-def standing(own: Interval, published: float) -> Standing:
-    """``own`` against ``published``, which comes without an interval; a bound itself belongs to the interval."""
-    if own.low > published:
+def standing(measured: Interval, published: float) -> Standing:
+    """``measured`` against ``published``, which comes without an interval; a bound itself belongs to the interval."""
+    if measured.low > published:
         return "higher"
-    return "lower" if own.high < published else "within"
+    return "lower" if measured.high < published else "within"
 
 
 M = TypeVar("M", bound=str)
@@ -105,21 +106,24 @@ class Comparison(StrictJson, Generic[M]):
     """Our measure beside a published one: ``higher`` or ``lower`` where our whole interval is, ``within`` where it holds theirs."""
 
     published: Published[M]
-    own: Bounds
-    own_is: Standing
+    measured: Bounds
+    standing: Standing
 
 
 def compare(published: Sequence[Published[M]], intervals: Mapping[str, Interval]) -> list[Comparison[M]]:
     """Ours beside each of ``published``, in its order; ``intervals`` has each of their measures."""
-    found = []
-    for one in published:
-        own = intervals[one.measure]
-        found.append(Comparison[M](published=one, own=Bounds.of(own), own_is=standing(own, one.value)))
-    return found
+    return [
+        Comparison[M](
+            published=result,
+            measured=Bounds.of(intervals[result.measure]),
+            standing=standing(intervals[result.measure], result.value),
+        )
+        for result in published
+    ]
 
 
 class CalibrationBin(StrictJson):
-    """Patients by predicted probability: their mean prediction, and the share that is positive with its Wilson interval."""
+    """Patients or patches by predicted probability: their mean prediction, and the fraction that is positive, with Wilson's interval."""
 
     n: Count
     positives: Count
@@ -136,33 +140,8 @@ class SiteRow(StrictJson):
     auroc: Probability | None
 
 
-class NotEvaluable(StrictJson):
-    """A test patient without a slide that has features, and why."""
-
-    patient_id: str
-    label: Literal[0, 1]
-    slides: Count
-    reason: str
-
-
-class ModelIdentity(StrictJson):
-    """What was evaluated: hashes of the archive and of its configuration, which holds those of all weights.
-
-    ``trained_on_this_cohort``: the cohort table is the one that the model was trained from, so that its split holds.
-    """
-
-    archive_sha256: str
-    config_sha256: str
-    folds: Count
-    labels: tuple[str, str]
-    trained_on_this_cohort: bool
-    out_of_fold_auroc: Bounds
-    serving_code: str
-    evaluated_with_code: str
-
-
 class EncoderReport(StrictJson):
-    """The encoder behind the features; ``published`` is False for a seeded stand-in, and ``remark`` says what it is."""
+    """The encoder behind the features; ``published`` is False for a placeholder with seeded weights, and ``remark`` says what it is."""
 
     name: str
     sha256: str
@@ -170,30 +149,48 @@ class EncoderReport(StrictJson):
     remark: str
 
 
-class PathologyBlock(StrictJson):
-    """What a pathologist and an auditor ask for beside Studio's numbers."""
+class ModelIdentity(StrictJson):
+    """What was evaluated: hashes of the archive and of its configuration, which holds those of all weights.
 
-    task: Literal["msi"]
+    ``version`` is what an endpoint answers. ``serving_code`` is packed with the model; evaluation ran ``evaluated_with_code``.
+    """
+
+    archive_sha256: str
+    config_sha256: str
+    version: str
+    serving_code: str
+    evaluated_with_code: str
+
+
+class EvaluationBlock(StrictJson):
+    """What a pathologist and an auditor ask for beside Studio's numbers, for any task.
+
+    ``n`` test items; ``intervals`` by measure, from ``resamples`` draws seeded with ``seed`` at the level ``confidence``. ``data`` are
+    the sha256 of what was read, by name. ``warnings`` say what a reader must know first, most important first.
+    """
+
     n: Count
-    positives: Count
-    slides: Count
-    not_evaluable: list[NotEvaluable]
-    threshold: Probability
     confidence: float
     resamples: Count
     seed: Count
     intervals: dict[str, Bounds]
-    brier: float
-    calibration: list[CalibrationBin]
-    sites: list[SiteRow]
-    model: ModelIdentity
     encoder: EncoderReport
     data: dict[str, str]
-    cautions: list[str]
+    warnings: list[str]
 
 
-class Evaluation(StrictJson):
-    """The whole file."""
+class BinaryBlock(EvaluationBlock):
+    """Of a binary classifier; class 1 is positive, ``threshold`` is on its probability."""
 
-    binary_classification_metrics: BinaryClassificationMetrics
-    pathology: PathologyBlock
+    positives: Count
+    threshold: Probability
+    brier: float
+    calibration: list[CalibrationBin]
+
+
+class Resampling(Settings):
+    """Bootstrap draws of the test items give the intervals of an evaluation."""
+
+    resamples: int = setting(2000, "Bootstrap draws of the test items.", ge=100, le=100_000)
+    confidence: float = setting(0.95, "Level of the intervals.", gt=0.5, lt=1)
+    seed: Seed = setting(0, "Seed of the draws.")

@@ -1,17 +1,10 @@
-"""What stands beside features: the sidecar of a slide's file, and the encoder's card beside its checkpoint."""
+"""What lies beside a slide's features: the sidecar."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from pathology.contracts.strict_json import StrictJson
-
-SCHEMA_VERSION = 1
-Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 
 
 class Sidecar(StrictJson):
@@ -37,30 +30,3 @@ class Sidecar(StrictJson):
     seconds: float | None = None
     reader: str = ""
     sha256: str = ""
-
-
-class EncoderCard(StrictJson):
-    """``encoder.json`` beside a checkpoint: how to build the encoder, and the hash its weights must have.
-
-    ``architecture`` and ``arguments`` go to ``timm.create_model``; ``pixels`` is the side of its input in px, ``mpp`` the
-    scale it was trained at in µm/px, ``mean`` and ``std`` its normalisation; ``published`` is False for the tiny seeded one.
-    """
-
-    name: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\z")]
-    architecture: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
-    checkpoint: Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\z")] = "checkpoint.pth"
-    sha256: Sha256
-    pixels: int = 224
-    mpp: float = 0.5
-    mean: tuple[float, float, float] = (0.707223, 0.578729, 0.703617)
-    std: tuple[float, float, float] = (0.211883, 0.230117, 0.177517)
-    dimension: int
-    published: bool
-    remark: str = ""
-
-
-def sha256_of(path: Path) -> str:
-    """The file's sha256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,7 @@ class Interval:
     value: float
     low: float
     high: float
-    deviation: float
+    std: float
     confidence: float = 0.95
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ def cluster_bootstrap(
 
     ``sums`` (clusters, …) are summed within each cluster, a source image say, whose patches are not independent (Davison & Hinkley
     1997, § 3.8). ``statistic`` makes of (n, …) sums over clusters (n, measures); each draw is a row of them.
-    Where a draw leaves a measure without a value (NaN), its bounds and deviation are those of the draws that have one. A measure
+    Where a draw leaves a measure without a value (NaN), its bounds and standard deviation are those of the draws that have one. A measure
     without a value on the whole data is None.
 
     Raises:
@@ -89,11 +89,11 @@ def cluster_bootstrap(
     weights = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
     draws = statistic(np.tensordot(weights.astype(float), sums, axes=1))
     intervals: list[Interval | None] = []
-    for value, drawn in zip(statistic(sums.sum(axis=0, keepdims=True))[0], draws.T, strict=True):
+    for value, column in zip(statistic(sums.sum(axis=0, keepdims=True))[0], draws.T, strict=True):
         if np.isnan(value):
             intervals.append(None)
             continue
-        known = drawn[~np.isnan(drawn)]
+        known = column[~np.isnan(column)]
         if len(known) < 2:
             raise ValueError(f"only {len(known)} of {resamples} draws have a value; draw more")
         low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])

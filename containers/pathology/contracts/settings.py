@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -11,6 +12,24 @@ from pathology.contracts.uris import UriText
 
 NOT_GIVEN = "none"
 """How an optional URI says in a pipeline parameter that there is none: Studio's form cannot hold an empty string."""
+
+
+HYPERPARAMETER_PREFIX = "SM_HP_"
+"""Processing jobs have no hyperparameters: they get them as environment variables, ``max-tiles`` as ``SM_HP_MAX_TILES``."""
+
+
+def variable_of(hyperparameter: str) -> str:
+    """The environment variable that carries a hyperparameter into a Processing job."""
+    return HYPERPARAMETER_PREFIX + hyperparameter.replace("-", "_").upper()
+
+
+def hyperparameters_in(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters among environment variables, by their own names."""
+    return {
+        name.removeprefix(HYPERPARAMETER_PREFIX).lower().replace("_", "-"): value
+        for name, value in variables.items()
+        if name.startswith(HYPERPARAMETER_PREFIX)
+    }
 
 
 def _kebab(name: str) -> str:
@@ -49,13 +68,33 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise RequestError(explain(error, where)) from None
 
-    def given(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Every field under its outer name, so that a graph can put pipeline parameters in some places."""
         return self.model_dump(mode="json", by_alias=True)
 
     def as_strings(self) -> dict[str, str]:
         """What a job receives: ``{"max-tiles": "3000", …}``, every value a string, booleans ``true`` and ``false``."""
-        return {key: as_string(value) for key, value in self.given().items()}
+        return {key: as_string(value) for key, value in self.to_dict().items()}
+
+
+PARAMETER = "parameter"
+
+
+def setting(default: Any, meaning: str, *, parameter: bool | str = False, **limits: Any) -> Any:
+    """A field, said once: its ``default`` (``...``: none), what it means, its ``limits`` (``ge``, ``le``, …) beside its type.
+
+    ``parameter`` makes it a parameter of the pipeline, under the name given or, for True, the field's in capitals: ``BatchSize``.
+    """
+    return Field(default, description=meaning, json_schema_extra={PARAMETER: parameter}, **limits)
+
+
+def parameter_of(settings: type[BaseModel], name: str) -> str | None:
+    """The pipeline parameter that a field is, None for a field that is fixed when the pipeline is built."""
+    extra = settings.model_fields[name].json_schema_extra
+    declared = extra.get(PARAMETER, False) if isinstance(extra, dict) else False
+    if declared is True:
+        return "".join(part.capitalize() for part in name.split("_"))
+    return str(declared) if declared else None
 
 
 def as_string(value: Any) -> str:
@@ -85,11 +124,3 @@ OptionalName = Annotated[str | None, BeforeValidator(_given)]
 OptionalMpp = Annotated[Annotated[float, Field(gt=0.01, lt=100)] | None, BeforeValidator(_given)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class Resampling(Settings):
-    """``resamples`` bootstrap draws of the test items give the ``confidence`` intervals of an evaluation."""
-
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    seed: Seed = 0

@@ -1,4 +1,4 @@
-"""One door to ``s3://`` and ``efs://``: an S3 client from whoever calls, or plain folders where a run is local."""
+"""One interface to ``s3://`` and ``efs://``: an S3 client from the caller, or plain folders where a run is local."""
 
 from __future__ import annotations
 
@@ -52,42 +52,42 @@ def _gone(uri: Uri) -> DataError:
     return DataError(f"{uri}: there is no such object")
 
 
-def temporary_beside(path: Path) -> Path:
+def temp_sibling(path: Path) -> Path:
     """A hidden name beside ``path`` that no other process takes, on the same file system so that a rename is atomic."""
     return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
 
 
-def write_whole(path: Path, content: bytes, check: Callable[[Path], object] | None = None, *, flush: bool = True) -> None:
-    """Write a file beside, fsync, ``check`` it there, rename: a reader sees the old or the new, never a part.
+def atomic_write(path: Path, content: bytes, check: Callable[[Path], object] | None = None, *, flush: bool = True) -> None:
+    """Write a temporary file beside, fsync, ``check`` it there, rename: a reader sees the old or the new, never a part.
 
     ``flush=False`` leaves the fsync out, for what may be lost with the machine's power but not with a process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = temporary_beside(path)
+    temporary = temp_sibling(path)
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             if flush:
                 file.flush()
                 os.fsync(file.fileno())
         if check is not None:
-            check(beside)
-        beside.replace(path)
+            check(temporary)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file beside the target, fsync, rename."""
+def atomic_copy(source: Path, target: Path) -> None:
+    """Copy a file to a temporary one beside the target, fsync, rename."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = temporary_beside(target)
+    temporary = temp_sibling(target)
     try:
-        shutil.copyfile(source, beside)
-        with beside.open("rb") as file:
+        shutil.copyfile(source, temporary)
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(target)
+        temporary.replace(target)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -106,19 +106,19 @@ class FolderStore:
             raise _gone(uri) from None
 
     def write(self, uri: Uri, content: bytes) -> None:
-        write_whole(self._path(uri), content)
+        atomic_write(self._path(uri), content)
 
     def create(self, uri: Uri, content: bytes) -> bool:
         path = self._path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = temporary_beside(path)
+        temporary = temp_sibling(path)
         try:
-            beside.write_bytes(content)
-            os.link(beside, path)
+            temporary.write_bytes(content)
+            os.link(temporary, path)
         except FileExistsError:
             return False
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         return True
 
     def entry(self, uri: Uri) -> Entry | None:
@@ -141,10 +141,10 @@ class FolderStore:
         source = self._path(uri)
         if not source.is_file():
             raise _gone(uri)
-        copy_whole(source, path)
+        atomic_copy(source, path)
 
     def upload(self, path: Path, uri: Uri) -> None:
-        copy_whole(path, self._path(uri))
+        atomic_copy(path, self._path(uri))
 
 
 class S3Store:
@@ -202,17 +202,17 @@ class S3Store:
 
     def download(self, uri: Uri, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = temporary_beside(path)
+        temporary = temp_sibling(path)
         address = self._address(uri)
         try:
-            self.client.download_file(address["Bucket"], address["Key"], str(beside))
-            beside.replace(path)
+            self.client.download_file(address["Bucket"], address["Key"], str(temporary))
+            temporary.replace(path)
         except self.client.exceptions.ClientError as error:
             if self._code(error) in {"NoSuchKey", "NoSuchBucket", "404"}:
                 raise _gone(uri) from None
             raise
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
     def upload(self, path: Path, uri: Uri) -> None:
         address = self._address(uri)

@@ -11,7 +11,7 @@ from pathology.contracts.settings import explain
 
 
 class StrictJson(BaseModel):
-    """Base of what stands in a JSON file."""
+    """Base of what a JSON file holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -31,7 +31,7 @@ class Uri:
         """
         match = _URI.match(text)
         if match is None:
-            raise RequestError(f"{text!r} is no URI: write s3://bucket/key or efs://file-system-id/path")
+            raise RequestError(f"{text!r} is not a valid URI: write s3://bucket/key or efs://file-system-id/path")
         path = (match["path"] or "").strip("/")
         if ".." in PurePosixPath(path).parts:
             raise RequestError(f"{text!r} climbs out of its root with '..': write the path out")

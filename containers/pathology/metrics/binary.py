@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Confusion:
     @classmethod
     def of(cls, truth: np.ndarray, predicted: np.ndarray) -> Confusion:
         """Count ``truth`` (n,) against ``predicted`` (n,), both 0 and 1."""
-        cells = [int(np.sum((truth == actual) & (predicted == said))) for actual in (0, 1) for said in (0, 1)]
+        cells = [int(np.sum((truth == actual) & (predicted == called))) for actual in (0, 1) for called in (0, 1)]
         return cls(*cells)
 
     def f(self, beta: float) -> float:
@@ -52,6 +53,18 @@ class Confusion:
         return (sensitivity + specificity) / 2
 
 
+class Prediction(Protocol):
+    """A row of predictions.csv of any task."""
+
+    @property
+    def label(self) -> int:
+        """0 or 1, the truth."""
+
+    @property
+    def probability(self) -> float:
+        """Of class 1."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """Labels (n,), probabilities (n,) and the threshold; one entry is one patient, so that intervals are over patients."""
@@ -62,6 +75,26 @@ class Scores:
     resamples: int
     confidence: float
     seed: int
+
+    @classmethod
+    def of(cls, predictions: Sequence[Prediction], threshold: float, resamples: int, confidence: float, seed: int) -> Scores:
+        """Of rows of predictions.csv."""
+        truth = np.array([row.label for row in predictions])
+        return cls(truth, np.array([row.probability for row in predictions]), threshold, resamples, confidence, seed)
+
+    def block(self, intervals: dict[str, Interval]) -> dict[str, Any]:
+        """What a binary classifier's block of evaluation.json holds of these scores, by field."""
+        return {
+            "n": len(self.truth),
+            "positives": int(self.truth.sum()),
+            "threshold": self.threshold,
+            "confidence": self.confidence,
+            "resamples": self.resamples,
+            "seed": self.seed,
+            "intervals": {name: Bounds.of(interval) for name, interval in intervals.items()},
+            "brier": self.brier(),
+            "calibration": self.calibration(),
+        }
 
     @property
     def predicted(self) -> np.ndarray:
@@ -90,20 +123,20 @@ class Scores:
         positives, negatives = int(self.truth.sum()), int((1 - self.truth).sum())
         called = cells.true_positives + cells.false_positives
 
-        def share(successes: int, trials: int) -> Interval:
+        def fraction(successes: int, trials: int) -> Interval:
             return proportion(successes, trials, self.confidence)
 
         return {
             "auroc": self.bootstrap(auroc),
             "average_precision": self.bootstrap(average_precision),
-            "accuracy": share(cells.true_positives + cells.true_negatives, len(self.truth)),
+            "accuracy": fraction(cells.true_positives + cells.true_negatives, len(self.truth)),
             "balanced_accuracy": self.bootstrap(self._balanced),
-            "sensitivity": share(cells.true_positives, positives),
-            "specificity": share(cells.true_negatives, negatives),
-            "false_positive_rate": share(cells.false_positives, negatives),
-            "false_negative_rate": share(cells.false_negatives, positives),
+            "sensitivity": fraction(cells.true_positives, positives),
+            "specificity": fraction(cells.true_negatives, negatives),
+            "false_positive_rate": fraction(cells.false_positives, negatives),
+            "false_negative_rate": fraction(cells.false_negatives, positives),
             # Nothing called positive: precision is undefined, and 0 with the widest interval says so.
-            "precision": share(cells.true_positives, called) if called else Interval(0.0, 0.0, 1.0, 0.0, self.confidence),
+            "precision": fraction(cells.true_positives, called) if called else Interval(0.0, 0.0, 1.0, 0.0, self.confidence),
             **{f"f{name}": self.bootstrap(partial(self._f, beta)) for name, beta in (("0_5", 0.5), ("1", 1.0), ("2", 2.0))},
         }
 

@@ -14,11 +14,11 @@ import numpy as np
 MATCH_IOU = 0.5
 """Instances match above it, not at it; as instances do not overlap, none has two matches (Kirillov et al. 2019)."""
 
-MOST_IN_TABLE = 1 << 22
+MAX_IN_TABLE = 1 << 22
 """Ids, or pairs of them, that are counted in a table; larger ones are sorted instead. 4 Mi counts are 32 MiB."""
 
 
-def share(part: float, whole: float) -> float:
+def fraction(part: float, whole: float) -> float:
     """``part / whole``, and 0.0 for 0/0."""
     return part / whole if whole else 0.0
 
@@ -32,7 +32,7 @@ def _numbered(instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if int(instances.min()) < 0:
         raise ValueError(f"the instance map holds {instances.min()}; ids are 1 and up, 0 is background")
     highest = int(instances.max())
-    if highest >= MOST_IN_TABLE:
+    if highest >= MAX_IN_TABLE:
         ids, inverse = np.unique(instances, return_inverse=True)
         with_background = int(ids[0] == 0)
         return (inverse.reshape(instances.shape) + 1 - with_background).astype(np.int32), ids[with_background:]
@@ -54,12 +54,12 @@ def relabel(instances: np.ndarray) -> np.ndarray:
 def _pairs(rows: np.ndarray, columns: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row, column and count of each pair that occurs, ordered by row, then column; (pairs,) each."""
     keys = rows.astype(np.int64) * width + columns
-    if height * width <= MOST_IN_TABLE:
+    if height * width <= MAX_IN_TABLE:
         counts = np.bincount(keys, minlength=1)
-        found = np.flatnonzero(counts)
-        return found // width, found % width, counts[found]
-    found, counts = np.unique(keys, return_counts=True)
-    return found // width, found % width, counts
+        occurring = np.flatnonzero(counts)
+        return occurring // width, occurring % width, counts[occurring]
+    occurring, counts = np.unique(keys, return_counts=True)
+    return occurring // width, occurring % width, counts
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Overlaps:
         """Count two instance maps (H, W).
 
         Raises:
-            ValueError: when they differ in shape, or one is no instance map.
+            ValueError: when they differ in shape, or one is not an instance map.
         """
         if true.shape != predicted.shape:
             raise ValueError(f"the truth is {true.shape} and the prediction {predicted.shape}; they must be of one patch")
@@ -120,16 +120,12 @@ class Matches:
 
 
 def match(true: np.ndarray, predicted: np.ndarray) -> Matches:
-    """Pairs of IoU > 0.5 between two instance maps (H, W).
-
-    Raises:
-        ValueError: as for :meth:`Overlaps.of`.
-    """
-    found = Overlaps.of(true, predicted)
-    ious = found.ious
+    """Pairs of IoU > 0.5 between two instance maps (H, W). Raises as :meth:`Overlaps.of`."""
+    pairs = Overlaps.of(true, predicted)
+    ious = pairs.ious
     chosen = ious > MATCH_IOU
-    true_ids, predicted_ids = found.true_ids[found.true_index[chosen]], found.predicted_ids[found.predicted_index[chosen]]
-    return Matches(true_ids, predicted_ids, ious[chosen], len(found.true_ids), len(found.predicted_ids))
+    true_ids, predicted_ids = pairs.true_ids[pairs.true_index[chosen]], pairs.predicted_ids[pairs.predicted_index[chosen]]
+    return Matches(true_ids, predicted_ids, ious[chosen], len(pairs.true_ids), len(pairs.predicted_ids))
 
 
 @dataclass(frozen=True)
@@ -144,12 +140,12 @@ class PatchScore:
     @property
     def dq(self) -> float:
         """Detection quality TP / (TP + FP/2 + FN/2), which is the F1 of detection."""
-        return share(self.tp, self.tp + 0.5 * self.fp + 0.5 * self.fn)
+        return fraction(self.tp, self.tp + 0.5 * self.fp + 0.5 * self.fn)
 
     @property
     def sq(self) -> float:
         """Segmentation quality, the mean IoU of the matches."""
-        return share(self.iou_sum, self.tp)
+        return fraction(self.iou_sum, self.tp)
 
     @property
     def pq(self) -> float:
@@ -158,14 +154,10 @@ class PatchScore:
 
 
 def score(true: np.ndarray, predicted: np.ndarray) -> PatchScore:
-    """Score two instance maps (H, W), whatever the classes.
-
-    Raises:
-        ValueError: as for :meth:`Overlaps.of`.
-    """
-    found = match(true, predicted)
-    tp = len(found.ious)
-    return PatchScore(tp, found.predicted_count - tp, found.true_count - tp, float(found.ious.sum()))
+    """Score two instance maps (H, W), of any class. Raises as :meth:`Overlaps.of`."""
+    matches = match(true, predicted)
+    tp = len(matches.ious)
+    return PatchScore(tp, matches.predicted_count - tp, matches.true_count - tp, float(matches.ious.sum()))
 
 
 def _checked(labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -194,10 +186,10 @@ def score_classes(true: np.ndarray, predicted: np.ndarray, classes: int) -> list
     Raises:
         ValueError: when the maps differ in shape, or hold another class.
     """
-    found = Overlaps.of(_parts(true, classes), _parts(predicted, classes))
-    ours, theirs = found.true_ids % (classes + 1), found.predicted_ids % (classes + 1)
-    ious, kinds = found.ious, ours[found.true_index]
-    chosen = (ious > MATCH_IOU) & (kinds == theirs[found.predicted_index])
+    pairs = Overlaps.of(_parts(true, classes), _parts(predicted, classes))
+    ours, theirs = pairs.true_ids % (classes + 1), pairs.predicted_ids % (classes + 1)
+    ious, kinds = pairs.ious, ours[pairs.true_index]
+    chosen = (ious > MATCH_IOU) & (kinds == theirs[pairs.predicted_index])
     tp, n, m = (np.bincount(each, minlength=classes + 1) for each in (kinds[chosen], ours, theirs))
     sums = np.bincount(kinds[chosen], ious[chosen], classes + 1)
     return [PatchScore(int(tp[k]), int(m[k] - tp[k]), int(n[k] - tp[k]), float(sums[k])) for k in range(1, classes + 1)]
@@ -214,19 +206,18 @@ class Dice:
     @property
     def value(self) -> float:
         """2·both / (true + predicted)."""
-        return share(2 * self.both, self.true + self.predicted)
+        return fraction(2 * self.both, self.true + self.predicted)
 
 
 def dice(true: np.ndarray, predicted: np.ndarray) -> Dice:
     """Dice's parts for two masks (H, W) of bool.
 
     Raises:
-        ValueError: when they differ in shape or are no masks.
+        ValueError: when they differ in shape or are not masks.
     """
     if true.shape != predicted.shape or not true.dtype == predicted.dtype == bool:
-        raise ValueError(
-            f"Dice takes two masks of one shape, not {true.shape} {true.dtype} and {predicted.shape} {predicted.dtype}"
-        )
+        shapes = f"{true.shape} {true.dtype} and {predicted.shape} {predicted.dtype}"
+        raise ValueError(f"Dice takes two masks of one shape, not {shapes}")
     return Dice(int(np.count_nonzero(true & predicted)), int(np.count_nonzero(true)), int(np.count_nonzero(predicted)))
 
 
@@ -240,7 +231,7 @@ class Aji:
     @property
     def value(self) -> float:
         """Intersection over union."""
-        return share(self.intersection, self.union)
+        return fraction(self.intersection, self.union)
 
 
 def aji(true: np.ndarray, predicted: np.ndarray) -> Aji:
@@ -253,32 +244,32 @@ def aji(true: np.ndarray, predicted: np.ndarray) -> Aji:
     Raises:
         ValueError: as for :meth:`Overlaps.of`.
     """
-    found = Overlaps.of(true, predicted)
-    order = np.lexsort((found.predicted_index, -found.ious, found.true_index))
-    touched, first = np.unique(found.true_index[order], return_index=True)
+    pairs = Overlaps.of(true, predicted)
+    order = np.lexsort((pairs.predicted_index, -pairs.ious, pairs.true_index))
+    touched, first = np.unique(pairs.true_index[order], return_index=True)
     best = order[first]
-    alone, surplus = np.ones(len(found.true_ids), bool), np.ones(len(found.predicted_ids), bool)
-    alone[touched] = False
-    surplus[found.predicted_index[best]] = False
-    unions = found.unions[best].sum() + found.true_areas[alone].sum() + found.predicted_areas[surplus].sum()
-    return Aji(int(found.pixels[best].sum()), int(unions))
+    untouched, unmatched = np.ones(len(pairs.true_ids), bool), np.ones(len(pairs.predicted_ids), bool)
+    untouched[touched] = False
+    unmatched[pairs.predicted_index[best]] = False
+    unions = pairs.unions[best].sum() + pairs.true_areas[untouched].sum() + pairs.predicted_areas[unmatched].sum()
+    return Aji(int(pairs.pixels[best].sum()), int(unions))
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Nuclei matched whatever their class: ``confusion`` (K, K) of true by predicted class, ``missed`` and ``surplus`` (K,)."""
+    """Nuclei of any class, matched: ``confusion`` (K, K) of true by predicted class, and how many are unmatched, (K,) each."""
 
     confusion: np.ndarray
-    missed: np.ndarray
-    surplus: np.ndarray
+    false_negatives: np.ndarray
+    false_positives: np.ndarray
 
     def f1(self) -> np.ndarray:
-        """(K,) F1 of finding a class's nuclei as that class; found with another class they are missed and surplus.
+        """(K,) F1 of finding a class's nuclei as that class; found with another class they count as both errors.
 
         As long as an instance has one class it is the DQ of :func:`score_classes`, on counts summed over patches as well.
         """
         both = 2 * self.confusion.diagonal()
-        total = self.confusion.sum(1) + self.missed + self.confusion.sum(0) + self.surplus
+        total = self.confusion.sum(1) + self.false_negatives + self.confusion.sum(0) + self.false_positives
         return np.divide(both, total, out=np.zeros(len(total)), where=total > 0)
 
 
@@ -287,22 +278,22 @@ def _kinds(labels: np.ndarray, classes: int) -> np.ndarray:
     numbers, kinds = _checked(labels, classes)
     inside = numbers > 0
     n = int(numbers.max(initial=0))
-    owners, found, _ = _pairs(numbers[inside] - 1, kinds[inside].astype(np.int64), n, classes + 1)
-    if len(owners) > n or (found == 0).any():
+    owners, instance_kinds, _ = _pairs(numbers[inside] - 1, kinds[inside].astype(np.int64), n, classes + 1)
+    if len(owners) > n or (instance_kinds == 0).any():
         raise ValueError("an instance of the label map has pixels of two classes or of none; it needs exactly one")
-    return found
+    return instance_kinds
 
 
 def detect(true: np.ndarray, predicted: np.ndarray, classes: int) -> Detection:
-    """Match label maps (H, W, 2) at IoU > 0.5 whatever the class, then compare the classes 1 to ``classes``.
+    """Match label maps (H, W, 2) of any class at IoU > 0.5, then compare the classes 1 to ``classes``.
 
     Raises:
         ValueError: when the maps differ in shape, hold another class, or an instance has not exactly one.
     """
     ours, theirs = _kinds(true, classes) - 1, _kinds(predicted, classes) - 1
-    found = Overlaps.of(true[..., 0], predicted[..., 0])
-    chosen = found.ious > MATCH_IOU
-    cells = ours[found.true_index[chosen]] * classes + theirs[found.predicted_index[chosen]]
+    pairs = Overlaps.of(true[..., 0], predicted[..., 0])
+    chosen = pairs.ious > MATCH_IOU
+    cells = ours[pairs.true_index[chosen]] * classes + theirs[pairs.predicted_index[chosen]]
     confusion = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
     n, m = (np.bincount(each, minlength=classes) for each in (ours, theirs))
     return Detection(confusion, n - confusion.sum(1), m - confusion.sum(0))

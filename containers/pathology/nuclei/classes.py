@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.nuclei.watershed import STANDARD, Recipe, instances
+from pathology.nuclei.watershed import STANDARD, WatershedParams, instances
 
 
-def classify(found: np.ndarray, class_probabilities: np.ndarray) -> np.ndarray:
-    """The class of nuclei 1 to n of ``found`` (H, W): (n,) int64 of 1 to K, by the majority of their px.
+def classify(instance_map: np.ndarray, class_probabilities: np.ndarray) -> np.ndarray:
+    """The class of nuclei 1 to n of ``instance_map`` (H, W): (n,) int64 of 1 to K, by the majority of their px.
 
     ``class_probabilities`` (K + 1, H, W) has the background as channel 0, which has no vote: whether a px is nucleus has been
     decided. Each px votes for its likeliest class; a tie goes to the larger sum of probabilities, then to the lower class. A
@@ -18,13 +18,13 @@ def classify(found: np.ndarray, class_probabilities: np.ndarray) -> np.ndarray:
     Raises:
         DataError: for shapes that disagree, for NaN or infinity.
     """
-    if class_probabilities.ndim != 3 or class_probabilities.shape[1:] != found.shape or len(class_probabilities) < 2:
+    if class_probabilities.ndim != 3 or class_probabilities.shape[1:] != instance_map.shape or len(class_probabilities) < 2:
         raise DataError(
-            f"class maps {class_probabilities.shape}, instance map {found.shape}: give (K + 1, H, W) and (H, W) of one picture"
+            f"class maps {class_probabilities.shape}, instance map {instance_map.shape}: give (K + 1, H, W) and (H, W) of one picture"
         )
-    places = np.flatnonzero(found)
-    ids = found.ravel()[places]
-    of_class = class_probabilities.reshape(len(class_probabilities), -1)[1:, places].astype(np.float32)
+    indices = np.flatnonzero(instance_map)
+    ids = instance_map.ravel()[indices]
+    of_class = class_probabilities.reshape(len(class_probabilities), -1)[1:, indices].astype(np.float32)
     if not np.isfinite(of_class).all():
         raise DataError("class maps: hold NaN or infinity: the network diverged, or half precision overflowed; look there")
     size, classes = int(ids.max(initial=0)) + 1, len(of_class)
@@ -35,7 +35,7 @@ def classify(found: np.ndarray, class_probabilities: np.ndarray) -> np.ndarray:
 
 
 def label_map(
-    nucleus: np.ndarray, distances: np.ndarray, class_probabilities: np.ndarray, recipe: Recipe = STANDARD
+    nucleus: np.ndarray, distances: np.ndarray, class_probabilities: np.ndarray, params: WatershedParams = STANDARD
 ) -> np.ndarray:
     """A network's maps of one picture to its nuclei: (H, W, 2) int32, instance 1 to n and class 1 to K, 0 background.
 
@@ -44,9 +44,9 @@ def label_map(
     Raises:
         DataError: see :func:`pathology.nuclei.watershed.instances` and :func:`classify`.
     """
-    found = instances(nucleus, distances, recipe)
-    classes = np.concatenate([[0], classify(found, class_probabilities)])
-    return np.stack([found, classes[found].astype(np.int32)], axis=-1)
+    instance_map = instances(nucleus, distances, params)
+    classes = np.concatenate([[0], classify(instance_map, class_probabilities)])
+    return np.stack([instance_map, classes[instance_map].astype(np.int32)], axis=-1)
 
 
 def instance_classes(labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,8 +67,8 @@ def instance_classes(labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.n
         raise DataError(f"label map: has a nucleus of a negative id, or of no class from 1 to {classes}: correct its labels")
     pairs = np.unique(pixels[:, 0] * (classes + 1) + pixels[:, 1])
     ids, kinds = np.divmod(pairs, classes + 1)
-    if (twice := ids[1:][np.diff(ids) == 0]).size:
-        raise DataError(f"label map: nucleus {twice[0]} has two classes: give each its one class")
+    if (ambiguous := ids[1:][np.diff(ids) == 0]).size:
+        raise DataError(f"label map: nucleus {ambiguous[0]} has two classes: give each its one class")
     return ids, kinds
 
 

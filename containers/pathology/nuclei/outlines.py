@@ -38,23 +38,23 @@ def features(labels: np.ndarray, classes: Sequence[str], offset: tuple[float, fl
     ids, kinds = instance_classes(labels, len(classes))
     colours = class_colours(len(classes))
     outlines = polygons(labels[..., 0])
-    found = []
+    detections = []
     for number, kind in zip(ids.tolist(), kinds.tolist(), strict=True):
         classification = {"name": classes[kind - 1], "color": list(colours[kind - 1])}
-        found.append({
+        detections.append({
             "type": "Feature",
             "geometry": _geometry(outlines[number], offset),
             "properties": {"objectType": "detection", "classification": classification},
         })  # fmt: skip
-    return {"type": "FeatureCollection", "features": found}
+    return {"type": "FeatureCollection", "features": detections}
 
 
 def _geometry(pieces: list[list[Ring]], offset: tuple[float, float]) -> dict[str, Any]:
     right, down = offset
-    places = [[[[x + right, y + down] for x, y in ring] for ring in piece] for piece in pieces]
-    if len(places) == 1:
-        return {"type": "Polygon", "coordinates": places[0]}
-    return {"type": "MultiPolygon", "coordinates": places}
+    coordinates = [[[[x + right, y + down] for x, y in ring] for ring in piece] for piece in pieces]
+    if len(coordinates) == 1:
+        return {"type": "Polygon", "coordinates": coordinates[0]}
+    return {"type": "MultiPolygon", "coordinates": coordinates}
 
 
 def polygons(instances: np.ndarray) -> dict[int, list[list[Ring]]]:
@@ -74,14 +74,14 @@ def polygons(instances: np.ndarray) -> dict[int, list[list[Ring]]]:
     if not instances.any():
         return {}
     pieces = np.pad(np.asarray(label(instances.astype(np.int64), connectivity=1, background=0)), 1)
-    gathered: dict[int, list[list[Ring]]] = {}
+    by_id: dict[int, list[list[Ring]]] = {}
     for piece, rings in _rings(pieces).items():
         exterior = [ring for ring in rings if doubled_area(ring) > 0]
         holes = [ring for ring in rings if doubled_area(ring) < 0]
         assert len(exterior) == 1, f"piece {piece} has one outside"
         x, y = exterior[0][0]  # rings begin at the upper left corner of their first px
-        gathered.setdefault(int(instances[y, x]), []).append(exterior + holes)
-    return gathered
+        by_id.setdefault(int(instances[y, x]), []).append(exterior + holes)
+    return by_id
 
 
 def doubled_area(ring: Ring) -> int:
@@ -92,12 +92,12 @@ def doubled_area(ring: Ring) -> int:
 def _rings(pieces: np.ndarray) -> dict[int, list[Ring]]:
     """By piece its closed rings without self-contact, the exterior's the first, out of ``pieces`` with a rim of 0."""
     width = pieces.shape[1]
-    places, ways = _edges(pieces)
-    following = _following(pieces.ravel(), width, places, ways)
+    pixels, ways = _edges(pieces)
+    following = _following(pieces.ravel(), width, pixels, ways)
     # Where an edge begins: the px' own corner for its top edge, and so on round it. The rim of 1 px is taken off.
-    begin_x = (places % width - 1 + ((ways == DOWN) | (ways == LEFT))).tolist()
-    begin_y = (places // width - 1 + ((ways == LEFT) | (ways == UP))).tolist()
-    owners, steps, turns = pieces.ravel()[places].tolist(), following.tolist(), ways.tolist()
+    begin_x = (pixels % width - 1 + ((ways == DOWN) | (ways == LEFT))).tolist()
+    begin_y = (pixels // width - 1 + ((ways == LEFT) | (ways == UP))).tolist()
+    piece_of, steps, turns = pieces.ravel()[pixels].tolist(), following.tolist(), ways.tolist()
     walked = [False] * len(steps)
     rings: dict[int, list[Ring]] = {}
     for start in range(len(steps)):
@@ -112,37 +112,37 @@ def _rings(pieces: np.ndarray) -> dict[int, list[Ring]]:
                 corners.append((begin_x[after], begin_y[after]))
             edge = after
         corners.insert(0, corners.pop())  # for an exterior the last turn led back to its first edge, where it is to begin
-        rings.setdefault(owners[start], []).extend(_simple(corners))
+        rings.setdefault(piece_of[start], []).extend(_simple(corners))
     return rings
 
 
 def _edges(pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every edge between a piece and what is not that piece: place of its px in the flat map, and its way; sorted by both."""
+    """Every edge between a piece and what is not that piece: the index of its px in the flat map, and its way; sorted by both."""
     inner = pieces[1:-1, 1:-1]
     beyond = (pieces[:-2, 1:-1], pieces[1:-1, 2:], pieces[2:, 1:-1], pieces[1:-1, :-2])
     keys = []
     for way, other in enumerate(beyond):
         rows, columns = np.nonzero((inner > 0) & (inner != other))
         keys.append(((rows + 1) * pieces.shape[1] + columns + 1) * 4 + way)
-    places, ways = np.divmod(np.sort(np.concatenate(keys)), 4)
-    return places, ways
+    pixels, ways = np.divmod(np.sort(np.concatenate(keys)), 4)
+    return pixels, ways
 
 
-def _following(flat: np.ndarray, width: int, places: np.ndarray, ways: np.ndarray) -> np.ndarray:
+def _following(flat: np.ndarray, width: int, pixels: np.ndarray, ways: np.ndarray) -> np.ndarray:
     """For each edge the index of the next one along the same 4-connected piece.
 
     If the px ahead is of another piece, the walk turns right round its own px; if the px ahead is its own and the one across from
     that is not, it goes straight on; else it turns left, along that px across.
     """
     forward = np.array([1, width, -1, -width])
-    ahead = places + forward[ways]
+    ahead = pixels + forward[ways]
     across = ahead + forward[(ways - 1) % 4]
-    own = flat[places]
-    is_right = flat[ahead] != own
-    is_straight = ~is_right & (flat[across] != own)
-    next_place = np.where(is_right, places, np.where(is_straight, ahead, across))
+    piece = flat[pixels]
+    is_right = flat[ahead] != piece
+    is_straight = ~is_right & (flat[across] != piece)
+    next_pixel = np.where(is_right, pixels, np.where(is_straight, ahead, across))
     next_way = np.where(is_right, ways + 1, np.where(is_straight, ways, ways - 1)) % 4
-    return np.searchsorted(places * 4 + ways, next_place * 4 + next_way)
+    return np.searchsorted(pixels * 4 + ways, next_pixel * 4 + next_way)
 
 
 def _simple(corners: Ring) -> Iterator[Ring]:

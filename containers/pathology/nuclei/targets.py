@@ -31,9 +31,9 @@ def distance_maps(instances: np.ndarray) -> np.ndarray:
         raise DataError(f"instance map: holds the negative id {ids.min()}: number nuclei from 1")
     which = _compact(ids)
     areas = np.bincount(which)
-    for target, places in zip(maps, (columns, rows), strict=True):
-        sums = np.bincount(which, weights=places).astype(np.int64)
-        offsets = places * areas[which] - sums[which]
+    for target, coordinates in zip(maps, (columns, rows), strict=True):
+        sums = np.bincount(which, weights=coordinates).astype(np.int64)
+        offsets = coordinates * areas[which] - sums[which]
         before, after = np.zeros_like(areas), np.zeros_like(areas)
         np.minimum.at(before, which, offsets)
         np.maximum.at(after, which, offsets)

@@ -92,7 +92,7 @@ def merge(windows: Windows, maps: Iterable[np.ndarray]) -> np.ndarray:
         DataError: when a map's shape is not its window's, when there are too few or too many, and for NaN or infinity.
     """
     whole: np.ndarray | None = None
-    seen = np.zeros((windows.height, windows.width), np.float32)
+    total = np.zeros((windows.height, windows.width), np.float32)
     arriving = iter(maps)
     for number, ((rows, columns), (down, across)) in enumerate(zip(windows, windows.weights(), strict=True), 1):
         tile = next(arriving, None)
@@ -107,17 +107,17 @@ def merge(windows: Windows, maps: Iterable[np.ndarray]) -> np.ndarray:
             raise DataError(f"window {number}: its maps hold NaN or infinity: the network diverged, or half precision overflowed")
         if whole is None:
             whole = np.zeros((len(tile), windows.height, windows.width), np.float32)
-        _blend(whole[:, rows, columns], seen[rows, columns], tile, np.outer(down, across).astype(np.float32))
+        _blend(whole[:, rows, columns], total[rows, columns], tile, np.outer(down, across).astype(np.float32))
     if next(arriving, None) is not None:
         raise DataError(f"maps of more than {len(windows)} windows: give one of each")
     assert whole is not None, "a picture has at least one window"
     return whole
 
 
-def _blend(whole: np.ndarray, seen: np.ndarray, tile: np.ndarray, weight: np.ndarray) -> None:
-    """Move ``whole`` (C, h, w) towards ``tile`` by the share that ``weight`` (h, w) has of all ``seen`` so far; both in place."""
-    seen += weight
-    share = np.divide(weight, seen, out=np.zeros_like(weight), where=weight > 0)
-    alone = share == 1
-    whole += share * (tile - whole)
+def _blend(whole: np.ndarray, total: np.ndarray, tile: np.ndarray, weight: np.ndarray) -> None:
+    """Move ``whole`` (C, h, w) towards ``tile`` by the fraction that ``weight`` (h, w) is of the ``total`` so far; both in place."""
+    total += weight
+    fraction = np.divide(weight, total, out=np.zeros_like(weight), where=weight > 0)
+    alone = fraction == 1
+    whole += fraction * (tile - whole)
     np.copyto(whole, tile, where=alone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -13,18 +14,18 @@ from pathology.report.page import Headline, Mark, page
 
 MEASURES = (
     ("auroc", "AUROC", "Chance that a positive {unit} gets a higher score than a negative one; 0.5 is a coin."),
-    ("sensitivity", "Sensitivity", "Of the positive {units}, the share that the model calls positive."),
-    ("specificity", "Specificity", "Of the negative {units}, the share that the model calls negative."),
-    ("precision", "Precision (PPV)", "Of the {units} called positive, the share that is. Falls where positives are rarer."),
+    ("sensitivity", "Sensitivity", "Of the positive {units}, the fraction that the model calls positive."),
+    ("specificity", "Specificity", "Of the negative {units}, the fraction that the model calls negative."),
+    ("precision", "Precision (PPV)", "Of the {units} called positive, the fraction that is. Falls where positives are rarer."),
     ("balanced_accuracy", "Balanced accuracy", "Mean of sensitivity and specificity; 0.5 is a coin."),
-    ("accuracy", "Accuracy", "Share of {units} called right; the majority class alone reaches much of it."),
-    ("average_precision", "Average precision", "Area under the precision-recall curve; chance is the share of positives."),
+    ("accuracy", "Accuracy", "Fraction of {units} called right; the majority class alone reaches much of it."),
+    ("average_precision", "Average precision", "Area under the precision-recall curve; chance is the fraction of positives."),
     ("f1", "F1", "Harmonic mean of precision and sensitivity."),
 )
 
 
 class Call(Protocol):
-    """A row of predictions.csv, whatever it is of."""
+    """A row of predictions.csv of any task."""
 
     @property
     def label(self) -> int:
@@ -67,16 +68,16 @@ Row = TypeVar("Row", bound=Call)
 
 
 def fill(
-    template: str,
+    template: Path,
     block: Block,
     metrics: BinaryClassificationMetrics,
     predictions: Sequence[Call],
     *,
     labels: tuple[str, str],
     unit: tuple[str, str],
-    own: Mapping[str, Any],
+    task: Mapping[str, Any],
 ) -> str:
-    """Fill ``template``, which extends binary.html.j2, with what all reports show and the task's ``own`` values.
+    """Fill ``template``, which extends binary.html.j2, with what all reports show and the values that its ``task`` adds.
 
     ``labels`` name class 0 and 1; ``unit`` is what one prediction is of, singular and plural.
     """
@@ -95,7 +96,7 @@ def fill(
         "precision_recall": precision_recall_figure(truth, probability, block.threshold),
         "calibration": calibration_figure(block.calibration),
         "distribution": distribution_figure(truth, probability, block.threshold, labels, block.seed),
-        **own,
+        **task,
     }
     return page(template, context)
 
@@ -110,10 +111,10 @@ def verdict(auroc: Bounds, confidence: float) -> str:
 
 
 def confident_mistakes(predictions: Sequence[Row], threshold: float) -> list[Row]:
-    """What was called wrong, the farthest from the threshold first, as a share of the room on their side of it; ties as given."""
+    """What was called wrong, the farthest from the threshold first, as a fraction of the range on their side of it; ties as given."""
 
     def confidence(row: Row) -> float:
-        room = 1 - threshold if row.predicted else threshold
-        return abs(row.probability - threshold) / room if room else 0.0
+        width = 1 - threshold if row.predicted else threshold
+        return abs(row.probability - threshold) / width if width else 0.0
 
     return sorted((row for row in predictions if row.predicted != row.label), key=lambda row: -confidence(row))

@@ -1,10 +1,6 @@
-"""Figures of a binary evaluation as SVG: no window, no font file, no date, the same bytes for the same numbers."""
+"""Figures of a binary evaluation, as SVG."""
 
 from __future__ import annotations
-
-import base64
-import io
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,33 +9,10 @@ from matplotlib.figure import Figure
 
 from pathology.contracts.evaluation import CalibrationBin
 from pathology.metrics.ranking import precision_recall_curve, roc_curve
+from pathology.report.style import ACCENT, GREY, SECOND, STYLE, data_uri
 
-mpl.use("agg")
-
-ACCENT, SECOND, GREY, INK = "#0b7285", "#c2410c", "#94a3b8", "#1e293b"
-STYLE: Any = {
-    "svg.hashsalt": "pathology",
-    "font.size": 10,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 11,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": "#e2e8f0",
-    "legend.frameon": False,
-}
 GRID = np.linspace(0, 1, 101)
 BAND_DRAWS = 1000
-
-
-def data_uri(figure: Figure) -> str:
-    """The figure as an SVG ``data:`` URI, so that the page needs nothing from outside."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _square(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
@@ -99,9 +72,9 @@ def precision_recall_figure(truth: np.ndarray, score: np.ndarray, threshold: flo
 
 
 def calibration_figure(bins: list[CalibrationBin]) -> str:
-    """Observed share over mean prediction, with Wilson intervals; on the diagonal a probability means what it says."""
+    """Observed fraction over mean prediction, with Wilson intervals; on the diagonal a probability means what it says."""
     with mpl.rc_context(STYLE):
-        figure, axes = _square("Mean predicted probability", "Observed share of positives")
+        figure, axes = _square("Mean predicted probability", "Observed fraction of positives")
         x = np.array([item.mean_probability for item in bins])
         y = np.array([item.observed.value for item in bins])
         errors = np.array(
@@ -120,9 +93,9 @@ def distribution_figure(truth: np.ndarray, score: np.ndarray, threshold: float, 
         axes = figure.add_subplot()
         generator = np.random.default_rng(seed)
         for value, colour in ((0, GREY), (1, ACCENT)):
-            own = score[truth == value]
-            height = value + generator.uniform(-0.22, 0.22, len(own))
-            axes.scatter(own, height, s=26, color=colour, alpha=0.8, edgecolor="white", linewidth=0.6)
+            scores = score[truth == value]
+            height = value + generator.uniform(-0.22, 0.22, len(scores))
+            axes.scatter(scores, height, s=26, color=colour, alpha=0.8, edgecolor="white", linewidth=0.6)
         axes.axvline(threshold, color=SECOND, linewidth=1.5)
         axes.annotate("threshold", (threshold, 1.45), (4, 0), textcoords="offset points", color=SECOND, fontsize=9, va="center")
         axes.set(ylim=(-0.5, 1.6), xlim=(-0.02, 1.02), yticks=[0, 1], yticklabels=labels, xlabel="Predicted probability")

@@ -17,7 +17,7 @@ from pathology.contracts.evaluation import Bounds
 
 @dataclass(frozen=True)
 class Mark:
-    """A place on the headline's scale from 0 to 1, and what stands there."""
+    """A position on the headline's scale from 0 to 1, and its label."""
 
     at: float
     words: str
@@ -33,10 +33,10 @@ class Headline:
     marks: tuple[Mark, ...] = ()
 
 
-def page(template: str, context: Mapping[str, Any]) -> str:
-    """Fill ``template``, which extends base.html.j2; that reads ``block``, ``headline``, ``measures`` and ``units``."""
+def page(template: Path, context: Mapping[str, Any]) -> str:
+    """Fill the file ``template``, which extends base.html.j2; that reads ``block``, ``headline``, ``measures`` and ``units``."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -45,7 +45,7 @@ def page(template: str, context: Mapping[str, Any]) -> str:
     environment.filters["percent"] = lambda value: f"{value:.0%}"
     environment.filters["number"] = _number
     style = (Path(__file__).parent / "report.css").read_text()
-    return environment.get_template(template).render({"style": style, **context})
+    return environment.get_template(template.name).render({"style": style, **context})
 
 
 def _number(value: float | None) -> str:
@@ -53,7 +53,7 @@ def _number(value: float | None) -> str:
 
 
 def png_uri(pixels: np.ndarray) -> str:
-    """Pixels (H, W, 3) uint8 RGB as a PNG in a ``data:`` URI: written anew, so that no metadata of the file travels along."""
+    """Pixels (H, W, 3) uint8 RGB as a PNG in a ``data:`` URI: encoded again, so that no metadata of the file travels along."""
     from PIL import Image
 
     buffer = io.BytesIO()

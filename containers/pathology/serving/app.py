@@ -21,9 +21,9 @@ from starlette.requests import ClientDisconnect
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.media import IMAGES, JSON
 from pathology.serving.batching import Batcher, OverloadedError
-from pathology.serving.bodies import MAXIMUM_BODY, Bodies, Body, RefusedError
+from pathology.serving.bodies import MAX_BODY, Bodies, Body, RefusedError
 from pathology.serving.logs import log
-from pathology.serving.memory import give_back_large_blocks
+from pathology.serving.memory import configure_malloc
 
 WAIT_MS = 3.0
 """How long the first item of a batch waits for others."""
@@ -64,7 +64,7 @@ def make_app(task: Task, model: Any, version: str, *, wait_ms: float = WAIT_MS) 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        give_back_large_blocks()
+        configure_malloc()
         batcher.start()
         log("started", model_version=version)
         yield
@@ -87,7 +87,7 @@ class Endpoint:
     def __init__(self, task: Task, version: str, batcher: Batcher[np.ndarray, Any]) -> None:
         self.task, self.version, self.batcher, self.bodies = task, version, batcher, Bodies()
         self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
-        # One: an answer may be large while it is written, and the loop has to go on answering pings.
+        # One: an answer may be large while it is written, and the loop has to keep answering pings.
         self.writer = ThreadPoolExecutor(1, thread_name_prefix="write")
 
     async def ping(self) -> Response:
@@ -97,7 +97,7 @@ class Endpoint:
         return _json(503, {"error": "the model fails on everything it is given: replace the instance"})
 
     async def invocations(self, request: Request) -> Response:
-        """Answer one patch, and log that, whatever happens."""
+        """Answer one patch, and log that in every case."""
         started, body = time.perf_counter(), Body(request)
         fields: dict[str, object] = {"request": uuid.uuid4().hex[:12]}
         failure: Exception | None = None
@@ -106,10 +106,10 @@ class Endpoint:
         except ClientDisconnect:
             response = Response(status_code=499)  # nobody reads it
         except Exception as error:  # the edge: every failure becomes a status and one line
-            status, said, logged, failure = _explain(error)
-            response = _json(status, {"error": said}, **({"Retry-After": "1"} if status == 503 else {}))
+            status, reason, logged, failure = _explain(error)
+            response = _json(status, {"error": reason}, **({"Retry-After": "1"} if status == 503 else {}))
             if logged:
-                fields["reason"] = said
+                fields["reason"] = reason
             await body.drop()
             if not body.ended:
                 response.headers["Connection"] = "close"
@@ -137,8 +137,8 @@ class Endpoint:
             del item
             fields["batch"] = answer.batch
             written = await loop.run_in_executor(self.writer, self.task.output_fn, answer.value, accept)
-        if len(written) > MAXIMUM_BODY:
-            raise RefusedError(413, f"the answer has more than {MAXIMUM_BODY:,} bytes: send a smaller picture")
+        if len(written) > MAX_BODY:
+            raise RefusedError(413, f"the answer has more than {MAX_BODY:,} bytes: send a smaller picture")
         return Response(written, media_type=media_type)
 
     def _parse(self, content: bytearray, content_type: str) -> np.ndarray:
@@ -150,7 +150,7 @@ def _explain(error: Exception) -> tuple[int, str, bool, Exception | None]:
     """Status, line, whether the line may be logged (it quotes nothing from the client), and the error where nobody foresaw it."""
     match error:
         case RefusedError():
-            return error.status, _line(error.said), error.status != 406, None
+            return error.status, _line(error.reason), error.status != 406, None
         case DataError():
             return 400, _line(str(error)), True, None
         case RequestError():

@@ -15,7 +15,7 @@ from pathology.contracts.errors import PathologyError
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
-MOST_WAITING, MOST_HELD = 512, 96 * 2**20
+MAX_WAITING, MAX_HELD = 512, 96 * 2**20
 """Items before the model, and bytes of all whose answer is not ready to be sent: 512 patches of 224 px, or seven pictures of four
 megapixels. Who comes later is told at once to try again."""
 FAILURES_OF_A_BROKEN_MODEL = 3
@@ -33,9 +33,9 @@ class Answer(NamedTuple, Generic[O]):
 
 
 class Batcher(Generic[I, O]):
-    """Collects concurrent items into batches of up to ``most``, and runs ``predict`` on them in one thread of its own.
+    """Collects concurrent items into batches of up to ``max_items``, and runs ``predict`` on them in one thread of its own.
 
-    With ``size``, bytes of an item, a batch ends before it has more than ``most_bytes``; one larger item goes alone.
+    With ``size``, bytes of an item, a batch ends before it has more than ``max_bytes``; one larger item goes alone.
     A batch waits for company at most ``wait_ms`` and never while the model is idle with a full one. ``sizes`` counts the batches
     by their size. When a batch fails its items are tried one by one, so that an error reaches only the request that caused it.
     """
@@ -43,13 +43,13 @@ class Batcher(Generic[I, O]):
     def __init__(
         self,
         predict: Callable[[list[I]], Sequence[O]],
-        most: int,
+        max_items: int,
         wait_ms: float,
         size: Callable[[I], int] = lambda _: 0,
-        most_bytes: int = sys.maxsize,
+        max_bytes: int = sys.maxsize,
     ) -> None:
-        self.predict, self.most, self.wait_s = predict, most, wait_ms / 1000
-        self.size, self.most_bytes, self.held = size, most_bytes, 0
+        self.predict, self.max_items, self.wait_s = predict, max_items, wait_ms / 1000
+        self.size, self.max_bytes, self.held = size, max_bytes, 0
         self.sizes: Counter[int] = Counter()
         self._next: tuple[I, asyncio.Future[Answer[O]]] | None = None
         self._queue: asyncio.Queue[tuple[I, asyncio.Future[Answer[O]]] | None] = asyncio.Queue()
@@ -81,7 +81,7 @@ class Batcher(Generic[I, O]):
         Raises:
             OverloadedError: when too much is held already.
         """
-        if self.held and self.held + size > MOST_HELD:
+        if self.held and self.held + size > MAX_HELD:
             raise OverloadedError
         self.held += size
         try:
@@ -94,9 +94,9 @@ class Batcher(Generic[I, O]):
 
         Raises:
             OverloadedError: when too many wait already.
-            Exception: whatever ``predict`` raised on this item.
+            Exception: what ``predict`` raised on this item.
         """
-        if self._queue.qsize() >= MOST_WAITING:
+        if self._queue.qsize() >= MAX_WAITING:
             raise OverloadedError
         future: asyncio.Future[Answer[O]] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait((item, future))
@@ -127,11 +127,11 @@ class Batcher(Generic[I, O]):
         until = loop.time() + self.wait_s
         while entry is not None:
             size += self.size(entry[0])
-            if batch and size > self.most_bytes:
+            if batch and size > self.max_bytes:
                 self._next = entry
                 return batch, False
             batch.append(entry)
-            if len(batch) == self.most or size >= self.most_bytes:
+            if len(batch) == self.max_items or size >= self.max_bytes:
                 return batch, False
             try:
                 entry = self._queue.get_nowait()

@@ -10,21 +10,21 @@ from typing import Any
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-MAXIMUM_BODY = 6 * 2**20
+MAX_BODY = 6 * 2**20
 """SageMaker's own limit for a real-time endpoint."""
-MAXIMUM_HELD = 64 * 2**20
+MAX_HELD = 64 * 2**20
 """Of all bodies being read at one time."""
 READ_SECONDS = 20.0
-DRAIN_SECONDS, DRAIN_BYTES = 2.0, 4 * MAXIMUM_BODY
+DRAIN_SECONDS, DRAIN_BYTES = 2.0, 4 * MAX_BODY
 """How much of a refused body is read and dropped: a client still sending would see a broken connection, and no reason."""
 
 
 class RefusedError(Exception):
     """A request that is answered with ``status`` and one line."""
 
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
-        self.status, self.said = status, said
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
 
 
 class Body:
@@ -67,8 +67,8 @@ class Body:
 class Bodies:
     """All bodies being read; ``held`` is their size in bytes."""
 
-    def __init__(self, maximum: int = MAXIMUM_BODY, maximum_held: int = MAXIMUM_HELD) -> None:
-        self.maximum, self.maximum_held, self.held = maximum, maximum_held, 0
+    def __init__(self, max_body: int = MAX_BODY, max_held: int = MAX_HELD) -> None:
+        self.max_body, self.max_held, self.held = max_body, max_held, 0
 
     @asynccontextmanager
     async def reading(self, body: Body) -> AsyncIterator[bytearray]:
@@ -78,16 +78,16 @@ class Bodies:
             RefusedError: when it is too large, too slow, or one too many.
             ClientDisconnect: when the client goes away.
         """
-        too_large = RefusedError(413, f"the body has more than {self.maximum:,} bytes: send one patch")
-        if body.declared > self.maximum:
+        too_large = RefusedError(413, f"the body has more than {self.max_body:,} bytes: send one patch")
+        if body.declared > self.max_body:
             raise too_large
         content = bytearray()
         try:
             async with asyncio.timeout(READ_SECONDS):
                 async for piece in body.pieces():
-                    if len(content) + len(piece) > self.maximum:
+                    if len(content) + len(piece) > self.max_body:
                         raise too_large
-                    if self.held + len(piece) > self.maximum_held:
+                    if self.held + len(piece) > self.max_held:
                         raise RefusedError(503, "too many requests are being read: try again in a second")
                     content += piece
                     self.held += len(piece)

@@ -7,7 +7,7 @@ from pathology.contracts.code import Code, closure
 
 
 def endpoint_code(module: str) -> Code:
-    """All files that an endpoint of the task's ``module`` (``pathology.models.serve_<task>``) runs on.
+    """All files that an endpoint of the task's ``module`` (``pathology.tasks.<task>.serving``) runs on.
 
     Raises:
         RequestError: when there is no such module.

@@ -14,7 +14,7 @@ LOGGER = "pathology.serving"
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line. Of an exception its type and the places it went through: its text may quote a request."""
+    """A record as one line. Of an exception its type and the frames it went through: its text may quote a request."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -25,7 +25,7 @@ class JsonLines(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info and record.exc_info[0] is not None:
-            entry |= {"exception": record.exc_info[0].__name__, "places": _places(record.exc_info[2])}
+            entry |= {"exception": record.exc_info[0].__name__, "frames": _frames(record.exc_info[2])}
         return json.dumps(entry, default=str)
 
 
@@ -41,5 +41,5 @@ def log(event: str, *, level: int = logging.INFO, error: BaseException | None = 
     logging.getLogger(LOGGER).log(level, event, exc_info=error, extra={"fields": fields})
 
 
-def _places(trace: TracebackType | None) -> list[str]:
+def _frames(trace: TracebackType | None) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]

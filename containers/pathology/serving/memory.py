@@ -11,7 +11,7 @@ GIVEN_BACK = 4 * 2**20
 """bytes: a block this large goes back when it is freed. A decoded picture of a megapixel is one, a patch is not."""
 
 
-def give_back_large_blocks() -> None:
+def configure_malloc() -> None:
     """Hold glibc's allocator to :data:`GIVEN_BACK`; where the C library has no mallopt nothing is changed.
 
     By itself it learns from large blocks to keep the next ones, tens of MB in every thread that ever decoded a large picture.

@@ -18,7 +18,7 @@ from pathology.wsi.tiles import Run, read_runs
 
 
 class Embeds(Protocol):
-    """What turns tiles into features; see ``pathology.models.encoder.Encoder``."""
+    """What turns tiles into features; see ``pathology.encoders.encoder.Encoder``."""
 
     @property
     def dimension(self) -> int:
@@ -38,12 +38,12 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Embedded:
     """``features`` (M, D) float16 of the tiles ``good`` (M,) int64, in the grid's order; ``seconds`` in all, of which the
-    encoder ``waited`` for tiles."""
+    encoder stalled for ``tile_stall_seconds`` on tiles."""
 
     features: np.ndarray
     good: np.ndarray
     seconds: float
-    waited: float
+    tile_stall_seconds: float
 
 
 def embed_grid(
@@ -53,9 +53,9 @@ def embed_grid(
 
     Tiles come in the order in which they are read best, batch after batch; which tiles share a batch depends on the grid and
     on what can be decoded, on nothing else, so that the bytes do not depend on what runs beside or before. Memory is the
-    features, the batch in hand, the next one, and as many tiles read ahead as two batches hold.
+    features, the batch in progress, the next one, and as many tiles read ahead as two batches hold.
     """
-    begun, waited = time.perf_counter(), 0.0
+    begun, stall_seconds = time.perf_counter(), 0.0
     size = min(encoder.batch(batch_size), max(1, len(grid)))
     features = np.empty((len(grid), encoder.dimension), np.float16)
     done = np.zeros(len(grid), bool)
@@ -69,18 +69,18 @@ def embed_grid(
         ahead = filler.submit(next, batches, None)
         while True:
             since = time.perf_counter()
-            found = ahead.result()
-            waited += time.perf_counter() - since
-            if found is None:
+            batch = ahead.result()
+            stall_seconds += time.perf_counter() - since
+            if batch is None:
                 break
             ahead = filler.submit(next, batches, None)
-            indices, tiles = found
+            indices, tiles = batch
             features[indices] = encoder.embed(tiles)
             done[indices] = True
             if progress:
                 progress(int(np.count_nonzero(done)), len(grid))
     good = np.flatnonzero(done)
-    return Embedded(features[good], good, time.perf_counter() - begun, waited)
+    return Embedded(features[good], good, time.perf_counter() - begun, stall_seconds)
 
 
 def fill(runs: Iterator[Run], size: int, tile_size: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:

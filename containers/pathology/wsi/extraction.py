@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings_msi import Tiling
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.embedding import Progress, embed_grid
 from pathology.wsi.features import Attribute, write_features
 from pathology.wsi.grid import Grid, make_grid
@@ -18,13 +18,14 @@ from pathology.wsi.thumbnail import read_thumbnail
 from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
 
 if TYPE_CHECKING:
-    from pathology.models.encoder import Encoder
+    from pathology.encoders.encoder import Encoder
 
 
 @dataclass(frozen=True)
 class Extracted:
     """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so; ``outline`` of
-    the tissue as GeoJSON and ``overlay``, a JPEG to look at. The encoder ``waited`` so many seconds for tiles."""
+    the tissue as GeoJSON and ``overlay``, a JPEG to look at. The encoder
+    stalled for ``tile_stall_seconds`` on tiles."""
 
     scale: Scale
     reader: str
@@ -34,11 +35,11 @@ class Extracted:
     outline: bytes
     overlay: bytes
     reason: str = ""
-    waited: float = 0.0
+    tile_stall_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
-class Survey:
+class SlidePlan:
     """An open slide with its scale and the grid over its tissue; ``outline`` of the tissue as GeoJSON and ``overlay``, a JPEG of
     it with the tiles, where they were asked for."""
 
@@ -49,7 +50,7 @@ class Survey:
     overlay: bytes = b""
 
 
-def survey(path: Path, tiling: Tiling, cohort_mpp: float | None = None, *, pictured: str | None = None) -> Survey:
+def plan_slide(path: Path, tiling: Tiling, cohort_mpp: float | None = None, *, pictured: str | None = None) -> SlidePlan:
     """Open a slide, learn its scale, find its tissue and lay the grid; with its id ``pictured`` make its pictures too, since the
     thumbnail is not kept.
 
@@ -60,16 +61,16 @@ def survey(path: Path, tiling: Tiling, cohort_mpp: float | None = None, *, pictu
     try:
         scale = choose_scale(slide.mpp, cohort_mpp, tiling.default_mpp, tiling.mpp)
         thumbnail = read_thumbnail(slide, THUMBNAIL_MICRONS / scale.mpp)
-        # What the thumbnail could not show is looked at tile by tile, so that it is counted and not passed over.
+        # What the thumbnail could not show is looked at tile by tile, so that it is counted and not skipped.
         tissue = tissue_mask(thumbnail.pixels, thumbnail.downsample * scale.mpp) | thumbnail.unknown
         grid = make_grid(slide, scale.mpp, tissue, thumbnail.downsample, tiling)
         if pictured is None:
-            return Survey(slide, scale, grid)
+            return SlidePlan(slide, scale, grid)
         everything = None
         if len(grid) < grid.candidates:
             everything = make_grid(slide, scale.mpp, tissue, thumbnail.downsample, tiling.model_copy(update={"max_tiles": 0}))
         picture = overlay(thumbnail, tissue, grid, scale.mpp, before_sampling=everything)
-        return Survey(slide, scale, grid, tissue_geojson(tissue, thumbnail.downsample, pictured), picture)
+        return SlidePlan(slide, scale, grid, tissue_geojson(tissue, thumbnail.downsample, pictured), picture)
     except BaseException:
         slide.close()
         raise
@@ -94,15 +95,15 @@ def extract_slide(
     Raises:
         DataError: when the slide, or every tile of it, cannot be read.
     """
-    found = survey(path, tiling, cohort_mpp, pictured=slide_id)
-    pictures = (found.outline, found.overlay)
+    plan = plan_slide(path, tiling, cohort_mpp, pictured=slide_id)
+    pictures = (plan.outline, plan.overlay)
     try:
-        slide, grid = found.slide, found.grid
+        slide, grid = plan.slide, plan.grid
         if len(grid) == 0:
-            return Extracted(found.scale, slide.name, 0, 0, "", *pictures, _why_empty(slide, grid, tiling))
+            return Extracted(plan.scale, slide.name, 0, 0, "", *pictures, _why_empty(slide, grid, tiling))
         embedded = embed_grid(slide, grid, encoder, batch_size, progress)
     finally:
-        found.slide.close()
+        plan.slide.close()
     good = embedded.good
     failed = len(grid) - len(good)
     if len(good) == 0:
@@ -113,11 +114,11 @@ def extract_slide(
         embedded.features,
         grid.coords[good],
         grid.tissue_fraction[good],
-        {**_provenance(slide_id, found, tiling, encoder), **counts},
-        grid=_grid_attributes(slide_id, found),
+        {**_provenance(slide_id, plan, tiling, encoder), **counts},
+        grid=_grid_attributes(slide_id, plan),
         feats=tiling.feats,
     )
-    return Extracted(found.scale, slide.name, len(good), failed, digest, *pictures, waited=embedded.waited)
+    return Extracted(plan.scale, slide.name, len(good), failed, digest, *pictures, tile_stall_seconds=embedded.tile_stall_seconds)
 
 
 def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:
@@ -127,30 +128,30 @@ def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:
     return f"no tile with at least {tiling.min_tissue:.0%} of tissue"
 
 
-def _provenance(slide_id: str, found: Survey, tiling: Tiling, encoder: Encoder) -> dict[str, Attribute]:
-    card = encoder.card
+def _provenance(slide_id: str, plan: SlidePlan, tiling: Tiling, encoder: Encoder) -> dict[str, Attribute]:
+    manifest = encoder.manifest
     return {
         "slide_id": slide_id,
-        "encoder": card.name,
-        "published": card.published,
-        "remark": card.remark,
-        "checkpoint_sha256": card.sha256,
-        "settings_hash": tiling.hash(card.name, card.sha256),
+        "encoder": manifest.name,
+        "published": manifest.published,
+        "remark": manifest.remark,
+        "checkpoint_sha256": manifest.sha256,
+        "settings_hash": tiling.hash(manifest.name, manifest.sha256),
         "arithmetic": encoder.arithmetic,
-        "reader": found.slide.name,
-        "mpp": found.scale.mpp,
-        "mpp_source": found.scale.source,
+        "reader": plan.slide.name,
+        "mpp": plan.scale.mpp,
+        "mpp_source": plan.scale.source,
         "tile_mpp": tiling.mpp,
     }
 
 
-def _grid_attributes(slide_id: str, found: Survey) -> dict[str, Attribute]:
-    base = found.slide.levels[0]
+def _grid_attributes(slide_id: str, plan: SlidePlan) -> dict[str, Attribute]:
+    base = plan.slide.levels[0]
     return {
         "name": slide_id,
-        "patch_size": found.grid.tile_size,
-        "patch_size_level0": round(found.grid.side_level0),
-        "patch_side_level0": found.grid.side_level0,
+        "patch_size": plan.grid.tile_size,
+        "patch_size_level0": round(plan.grid.side_level0),
+        "patch_side_level0": plan.grid.side_level0,
         "level0_width": base.width,
         "level0_height": base.height,
         "overlap": 0,

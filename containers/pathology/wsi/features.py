@@ -17,10 +17,10 @@ import h5py
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.features import SCHEMA_VERSION
-from pathology.contracts.storage import write_whole
+from pathology.contracts.storage import atomic_write
 
 Attribute = str | int | float | bool
+SCHEMA_VERSION = 1
 REMEDY = "start again with --param ExtractionRun=<something new> to extract what is missing"
 
 _DATASETS: dict[str, tuple[np.dtype[Any], int]] = {
@@ -68,7 +68,7 @@ def write_features(
     _check_arrays(arrays, path.name)
     content = _build(arrays, {"schema_version": SCHEMA_VERSION, **(attributes or {})}, grid or {}, feats)
     digest = hashlib.sha256(content).hexdigest()
-    write_whole(path, content, check=lambda written: read_features(written, path.stem, digest))
+    atomic_write(path, content, check=lambda written: read_features(written, path.stem, digest))
     return digest
 
 
@@ -140,9 +140,9 @@ def _dataset(file: h5py.File, name: str, size: int, where: str) -> np.ndarray:
     dataset = file[name]
     dtype, dimensions = _DATASETS[name]
     if not isinstance(dataset, h5py.Dataset):
-        raise DataError(f"{where}: {name!r} is no dataset")
-    layout = dataset.id.get_create_plist()
-    if layout.get_external_count() or layout.get_layout() != h5py.h5d.CONTIGUOUS:
+        raise DataError(f"{where}: {name!r} is not a dataset")
+    creation = dataset.id.get_create_plist()
+    if creation.get_external_count() or creation.get_layout() != h5py.h5d.CONTIGUOUS:
         raise DataError(f"{where}: {name!r} is not stored contiguously inside the file")
     if dataset.dtype != dtype or dataset.ndim != dimensions:
         raise DataError(f"{where}: {name!r} is {dataset.dtype} in {dataset.ndim} dimensions, not {dtype} in {dimensions}")
@@ -153,10 +153,10 @@ def _dataset(file: h5py.File, name: str, size: int, where: str) -> np.ndarray:
 
 
 def _attributes(holder: h5py.File | h5py.Dataset, where: str) -> dict[str, Attribute]:
-    found: dict[str, Attribute] = {}
+    attributes: dict[str, Attribute] = {}
     for key, value in holder.attrs.items():
         plain = value.item() if isinstance(value, np.generic) else value
         if not isinstance(plain, str | int | float | bool):
-            raise DataError(f"{where}: the attribute {key!r} is no text or number")
-        found[key] = plain
-    return found
+            raise DataError(f"{where}: the attribute {key!r} is not text or a number")
+        attributes[key] = plain
+    return attributes

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from pathology.contracts.settings_msi import Tiling
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.readers import Level, SlideReader
 
 LEVEL_TOLERANCE = 1.01
@@ -20,13 +20,13 @@ LEVEL_TOLERANCE = 1.01
 class Grid:
     """The tiles of a slide, row by row from the top left.
 
-    ``coords`` (N, 2) int64 are level-0 px x, y of the tiles' corners, ``places`` (N, 2) int64 the same in px of ``level``;
+    ``coords`` (N, 2) int64 are level-0 px x, y of the tiles' corners, ``level_coords`` (N, 2) int64 the same in px of ``level``;
     ``tissue_fraction`` (N,) float32. A tile covers ``side`` × ``side`` px of the level, not always a whole number, and is
     resampled to ``tile_size`` px; ``candidates`` is how many tiles had tissue before sampling.
     """
 
     coords: np.ndarray
-    places: np.ndarray
+    level_coords: np.ndarray
     tissue_fraction: np.ndarray
     level: int
     side: float
@@ -52,16 +52,16 @@ def make_grid(slide: SlideReader, slide_mpp: float, tissue: np.ndarray, tissue_d
     level = slide.levels[index]
     side = tiling.tile_size * tiling.mpp / (slide_mpp * level.downsample)
     columns, rows = (_starts(length, side) for length in (level.width, level.height))
-    places = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    coords = np.rint(places * level.downsample).astype(np.int64)
+    level_coords = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    coords = np.rint(level_coords * level.downsample).astype(np.int64)
     side_level0 = side * level.downsample
-    fraction = tissue_fractions(tissue, places * level.downsample / tissue_downsample, side_level0 / tissue_downsample)
+    fraction = tissue_fractions(tissue, level_coords * level.downsample / tissue_downsample, side_level0 / tissue_downsample)
     chosen = np.flatnonzero((fraction >= tiling.min_tissue) & (fraction > 0))
     candidates = len(chosen)
     if tiling.max_tiles and candidates > tiling.max_tiles:
         generator = np.random.default_rng(tiling.seed)
         chosen = np.sort(generator.choice(chosen, size=tiling.max_tiles, replace=False))
-    return Grid(coords[chosen], places[chosen], fraction[chosen], index, side, side_level0, tiling.tile_size, candidates)
+    return Grid(coords[chosen], level_coords[chosen], fraction[chosen], index, side, side_level0, tiling.tile_size, candidates)
 
 
 def _starts(length: int, side: float) -> np.ndarray:
@@ -76,7 +76,7 @@ def whole_side(side: float) -> int:
 
 
 def tissue_fractions(tissue: np.ndarray, corners: np.ndarray, side: float) -> np.ndarray:
-    """Share of tissue in squares: ``corners`` (N, 2) x, y and ``side`` in px of ``tissue``, fractions of px counted → (N,)."""
+    """Fraction of tissue in squares: ``corners`` (N, 2) x, y and ``side`` in px of ``tissue``, fractions of px counted → (N,)."""
     if len(corners) == 0:
         return np.zeros(0, np.float32)
     sums = cv2.integral(tissue.astype(np.uint8), sdepth=cv2.CV_64F)

@@ -32,8 +32,8 @@ def isotropic(x: float, y: float) -> float | None:
     return (x + y) / 2 if plausible and abs(x / y - 1) <= ANISOTROPY else None
 
 
-def choose_scale(own: Scale | None, cohort_mpp: float | None, default_mpp: float | None, wanted: float) -> Scale:
-    """The cohort's column, which is a correction, before the slide's ``own``, before ``default_mpp``.
+def choose_scale(file_scale: Scale | None, cohort_mpp: float | None, default_mpp: float | None, wanted: float) -> Scale:
+    """The cohort's column, which is a correction, before the slide's ``file_scale``, before ``default_mpp``.
 
     ``wanted`` is the tiles' scale in µm/px.
 
@@ -42,8 +42,8 @@ def choose_scale(own: Scale | None, cohort_mpp: float | None, default_mpp: float
     """
     if cohort_mpp is not None:
         scale = Scale(cohort_mpp, "cohort")
-    elif own is not None:
-        scale = own
+    elif file_scale is not None:
+        scale = file_scale
     elif default_mpp is not None:
         scale = Scale(default_mpp, "default")
     else:

@@ -27,10 +27,10 @@ INK: Colour = (40, 40, 40)
 NAMESPACE = uuid.UUID("5d1b8a52-6c1c-4f0e-9a3e-2f4f6f1c7a10")
 """Of the outlines' ids: the same outline of the same slide has the same id everywhere, and replaces itself in QuPath."""
 
-SHORTEST_SIDE_OF_PICTURE = 800
+MIN_PICTURE_SIDE = 800
 """A small slide's picture is enlarged until its longest side has this many px, so that lines do not cover it."""
 
-SMALLEST_TILE = 5
+MIN_FRAMED_TILE = 5
 """px of the picture; smaller tiles are tinted and not framed, or frames would be all that is seen."""
 
 JPEG_QUALITY = 88
@@ -63,11 +63,11 @@ def outline(mask: np.ndarray) -> list[Polygon]:
     holes: dict[int, list[np.ndarray]] = {}
     for index in np.flatnonzero(parents >= 0):
         holes.setdefault(int(parents[index]), []).append(_turned(rings[index], clockwise=True))
-    found = [
-        Polygon(_turned(rings[index], clockwise=False), tuple(sorted(holes.get(int(index), []), key=_place)))
+    polygons = [
+        Polygon(_turned(rings[index], clockwise=False), tuple(sorted(holes.get(int(index), []), key=_top_left)))
         for index in np.flatnonzero(parents < 0)
     ]
-    return sorted(found, key=lambda polygon: _place(polygon.exterior))
+    return sorted(polygons, key=lambda polygon: _top_left(polygon.exterior))
 
 
 def _ring(points: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def signed_area(ring: np.ndarray) -> float:
     return float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum() / 2)
 
 
-def _place(ring: np.ndarray) -> tuple[float, float]:
+def _top_left(ring: np.ndarray) -> tuple[float, float]:
     return float(ring[0, 1]), float(ring[0, 0])
 
 
@@ -126,16 +126,16 @@ def overlay(
     mpp: float,
     *,
     before_sampling: Grid | None = None,
-    longest_side: int = 2000,
+    max_side: int = 2000,
 ) -> bytes:
     """The thumbnail with the tissue's outline (green) and the tiles (blue) on it and a scale bar below, as a JPEG.
 
     ``tissue`` (H, W) bool lies on the thumbnail, ``mpp`` is µm per level-0 px. The tiles of a sample are tinted, and framed in
     grey are those of ``before_sampling`` that it left out; what could not be read is hatched. The picture's longest side,
-    without the bar's strip, is at most ``longest_side`` px.
+    without the bar's strip, is at most ``max_side`` px.
     """
     height, width = thumbnail.pixels.shape[:2]
-    scale = min(max(1.0, SHORTEST_SIDE_OF_PICTURE / max(height, width)), longest_side / max(height, width))
+    scale = min(max(1.0, MIN_PICTURE_SIDE / max(height, width)), max_side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     picture = cv2.resize(thumbnail.pixels, size, interpolation=method)
@@ -161,11 +161,11 @@ def overlay(
 
 def _draw_tiles(picture: np.ndarray, grid: Grid, per_level0: float, line: int, colour: Colour) -> None:
     """Frame the tiles where they are large enough for it; tint those of a sample, and those too small for a frame."""
-    frame = grid.side_level0 * per_level0 >= SMALLEST_TILE * line
+    frame = grid.side_level0 * per_level0 >= MIN_FRAMED_TILE * line
     tint = 0.14 if len(grid) < grid.candidates or not frame else 0.0
     for corner in grid.coords:
         (left, top), (right, bottom) = (
-            np.rint(place * per_level0).astype(int).tolist() for place in (corner, corner + grid.side_level0)
+            np.rint(point * per_level0).astype(int).tolist() for point in (corner, corner + grid.side_level0)
         )
         tile = picture[top:bottom, left:right]
         if tint and tile.size:
@@ -177,9 +177,9 @@ def _draw_tiles(picture: np.ndarray, grid: Grid, per_level0: float, line: int, c
 def _strip(width: int, grid: Grid, micron: float) -> np.ndarray:
     """A white strip as wide as the picture: a bar of a round length, and how many tiles there are; ``micron`` is µm/px."""
     strip = np.full((44, width, 3), 255, np.uint8)
-    most = max(width * micron / 4, 1e-9)
-    power = 10.0 ** math.floor(math.log10(most))
-    length = max(step * power for step in (1, 2, 5) if step * power <= most)
+    max_length = max(width * micron / 4, 1e-9)
+    power = 10.0 ** math.floor(math.log10(max_length))
+    length = max(step * power for step in (1, 2, 5) if step * power <= max_length)
     end = 12 + round(length / micron)
     cv2.line(strip, (12, 22), (end, 22), INK, 3)
     count = f"{len(grid):,} tiles" if grid.candidates == len(grid) else f"{len(grid):,} of {grid.candidates:,} tiles"

@@ -1,4 +1,4 @@
-"""Slide readers behind one small protocol: cuCIM for speed where it runs, OpenSlide as the judge of every file."""
+"""Slide readers behind one small protocol: cuCIM for speed where it runs, OpenSlide as the reference for every file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.wsi.complaints import Complaints
+from pathology.wsi.black import MAX_BLACK_FRACTION, MAX_BLACK_PIXELS, black_pixels
+from pathology.wsi.decoder_warnings import DecoderWarnings
 from pathology.wsi.mpp import Scale, isotropic
 from pathology.wsi.tiff import is_tiff, read_directories
 from pathology.wsi.tile_store import Strip, TileStore
@@ -31,20 +31,15 @@ CUCIM_SUFFIXES = frozenset({".svs", ".tif", ".tiff"})
 BAND = 2**15
 """Width in px of a level of the bands that slides are read in, one after the other: the row of TIFF tiles that two rows of the grid
 share is kept, however wide the slide."""
-KEPT_BESIDE, KEPT_MOST = 20_000, 256 * 2**20
-"""px of a row that are kept besides, which two threads' regions are wide; and the bytes that are kept at most, as tiles may be high:
-256 px tiles take 40 MB, 1,024 px tiles 162 MB."""
+KEPT_MARGIN_PIXELS, MAX_KEPT_BYTES = 20_000, 256 * 2**20
+"""px of a row that are kept beside the band, for the width of two threads' regions; and the bytes that are kept at most, as tiles
+may be high: 256 px tiles take 40 MB, 1,024 px tiles 162 MB."""
 PROBE_PIXELS = 64
-PROBE_DIFFERENCE = 2.0
+MAX_PROBE_DIFFERENCE = 2.0
 """Mean grey levels by which two decoders of one JPEG may differ."""
 
-BLACK_SHARE, MOST_BLACK = 0.01, 500
-"""Where TIFF tiles that were read together have more exactly black px than this share of one of them, or than 500, which are 1 % of
-a tile, those with any are read again by the other reader: cuCIM answers zeros for what it cannot decode, and real tissue under JPEG
-has next to none."""
 
-
-_COMPLAINTS = Complaints()
+_DECODER_WARNINGS = DecoderWarnings()
 
 
 @dataclass(frozen=True)
@@ -101,7 +96,7 @@ class OpenSlideReader:
         try:
             self._slide: Any = openslide.OpenSlide(str(path))
         except openslide.OpenSlideUnsupportedFormatError:
-            raise DataError(f"{path.name}: no slide format that OpenSlide knows: is it whole, and a slide?") from None
+            raise DataError(f"{path.name}: not a slide format that OpenSlide knows: is it whole, and a slide?") from None
         except openslide.OpenSlideError as error:
             raise DataError(f"{path.name}: OpenSlide cannot open it ({error})") from None
         sizes = self._slide.level_dimensions
@@ -110,31 +105,31 @@ class OpenSlideReader:
         self.mpp = _vendor_scale(self._slide.properties)
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
-        # Places are whole level-0 px: below level 0 what comes back may lie up to half a level-0 px beside what was asked.
+        # Locations are whole level-0 px: below level 0 what comes back may lie up to half a level-0 px beside what was asked.
         factor = self._downsamples[level]
-        place = ((round(x * factor), round(y * factor)), level, (width, height))
+        region = ((round(x * factor), round(y * factor)), level, (width, height))
         slide = self._slide
         try:
-            image = slide.read_region(*place)
+            image = slide.read_region(*region)
         except self._error:
-            image = self._read_alone(slide, place)
+            image = self._read_alone(slide, region)
         rgba = np.asarray(image)
         pixels = np.ascontiguousarray(rgba[..., :3])
         pixels[rgba[..., 3] == 0] = 255
         return pixels
 
-    def _read_alone(self, failed: Any, place: tuple[tuple[int, int], int, tuple[int, int]]) -> Any:
+    def _read_alone(self, failed: Any, region: tuple[tuple[int, int], int, tuple[int, int]]) -> Any:
         """Read again with a handle that no other thread has: one that met an error answers nothing else ever after, so the
         error may be another region's. The ``failed`` one is replaced for everybody."""
         import openslide
 
-        with self._lock, openslide.OpenSlide(str(self._path)) as own:
+        with self._lock, openslide.OpenSlide(str(self._path)) as fresh:
             if self._slide is failed:
                 self._slide = openslide.OpenSlide(str(self._path))
             try:
-                return own.read_region(*place)
+                return fresh.read_region(*region)
             except self._error as error:
-                (x, y), level, _ = place
+                (x, y), level, _ = region
                 where = f"level-0 px {x}, {y} of level {level}"
                 raise DataError(f"{self._path.name}: the region at {where} cannot be decoded ({error})") from None
 
@@ -163,7 +158,7 @@ def load_cucim() -> Any:
     loaded = "cucim.clara" in sys.modules
     if importlib.util.find_spec("cucim") is None or ("torch" in sys.modules and not loaded):
         return None
-    given = os.environ.get("CUCIM_CONFIG_PATH")
+    configured = os.environ.get("CUCIM_CONFIG_PATH")
     with tempfile.TemporaryDirectory(prefix="cucim-") as folder:
         config = Path(folder) / "cucim.json"
         config.write_text(json.dumps({"cache": {"type": "nocache"}}))
@@ -172,8 +167,8 @@ def load_cucim() -> Any:
             module = _import_cucim(Path(folder) / "none.tif")
         finally:
             del os.environ["CUCIM_CONFIG_PATH"]
-            if given is not None:
-                os.environ["CUCIM_CONFIG_PATH"] = given
+            if configured is not None:
+                os.environ["CUCIM_CONFIG_PATH"] = configured
     if module is not None and module.CuImage.cache().config["type"] != "nocache":
         return None
     return module
@@ -192,15 +187,15 @@ def _import_cucim(missing: Path) -> Any:
 
 
 class CucimReader:
-    """cuCIM's pixels, TIFF tile by TIFF tile; what looks undecoded, or what it complained of, is read again by OpenSlide, which
+    """cuCIM's pixels, TIFF tile by TIFF tile; what looks undecoded, or what it warned of, is read again by OpenSlide, which
     raises where cuCIM answers black or some other picture."""
 
     name = "cucim"
 
-    def __init__(self, path: Path, judge: OpenSlideReader) -> None:
-        self._judge = judge
-        self.levels = judge.levels
-        self.mpp = judge.mpp
+    def __init__(self, path: Path, reference: OpenSlideReader) -> None:
+        self._reference_reader = reference
+        self.levels = reference.levels
+        self.mpp = reference.mpp
         self._image = load_cucim().CuImage(str(path))
         self._downsamples: list[float] = list(self._image.resolutions["level_downsamples"])
         self._tiles: list[tuple[int, int]] = [tuple(size) for size in self._image.resolutions["level_tile_sizes"]]
@@ -219,61 +214,54 @@ class CucimReader:
         across, down = self._tiles[level]
         left, top = first * across, row * down
         width, height = min(last * across, self.levels[level].width) - left, min(top + down, self.levels[level].height) - top
-        pixels = self._answer(left, top, width, height, level)
+        pixels = self._cucim_pixels(left, top, width, height, level)
         if pixels is None and last - first > 1:
             strips = [self._decode(level, row, column, column + 1) for column in range(first, last)]
             bad = {column: reason for strip in strips for column, reason in strip.bad.items()}
             return Strip(np.concatenate([strip.pixels for strip in strips], axis=1), bad)
-        if pixels is not None and black_pixels(pixels) <= min(MOST_BLACK, BLACK_SHARE * height * min(across, width)):
+        if pixels is not None and black_pixels(pixels) <= min(MAX_BLACK_PIXELS, MAX_BLACK_FRACTION * height * min(across, width)):
             return Strip(pixels, {})
-        doubted = pixels is None
+        suspect = pixels is None
         pixels, bad = np.zeros((height, width, 3), np.uint8) if pixels is None else np.array(pixels), {}
         for column in range(first, last):
             start = (column - first) * across
             tile = pixels[:, start : start + across]
-            if doubted or black_pixels(tile):
+            if suspect or black_pixels(tile):
                 try:
-                    tile[:] = self._judge.read_region(left + start, top, tile.shape[1], height, level)
+                    tile[:] = self._reference_reader.read_region(left + start, top, tile.shape[1], height, level)
                 except DataError as error:
                     bad[column] = str(error)
         return Strip(pixels, bad)
 
-    def _answer(self, left: int, top: int, width: int, height: int, level: int) -> np.ndarray | None:
-        """cuCIM's pixels (height, width, 3) uint8; None when it complained, or could not answer."""
+    def _cucim_pixels(self, left: int, top: int, width: int, height: int, level: int) -> np.ndarray | None:
+        """cuCIM's pixels (height, width, 3) uint8; None when it printed a warning, or could not decode them."""
         # cuCIM floors level-0 locations to px of the level: aim inside the px, not at its edge.
         factor = self._downsamples[level]
-        place = tuple(int(np.ceil(value * factor - 1e-3)) for value in (left, top))
-        with _COMPLAINTS.heard() as complained:
+        location = tuple(int(np.ceil(value * factor - 1e-3)) for value in (left, top))
+        with _DECODER_WARNINGS.captured() as warned:
             try:
-                pixels = np.asarray(self._image.read_region(location=place, size=(width, height), level=level, device="cpu"))
+                pixels = np.asarray(self._image.read_region(location=location, size=(width, height), level=level, device="cpu"))
             except (RuntimeError, ValueError, MemoryError):
                 return None
-            return None if complained() or pixels.shape != (height, width, 3) else pixels
+            return None if warned() or pixels.shape != (height, width, 3) else pixels
 
     def close(self) -> None:
         self._store.clear()
         self._image.close()
-        self._judge.close()
+        self._reference_reader.close()
 
 
 def kept_bytes(tiles: Sequence[tuple[int, int]]) -> int:
     """How much of decoded tiles to keep so that each is decoded once, given the (width, height) in px of the levels' tiles; the same
     for every slide with such tiles, so that memory does not grow with the slide."""
-    return min(KEPT_MOST, 3 * max(height for _, height in tiles) * (BAND + KEPT_BESIDE))
-
-
-def black_pixels(pixels: np.ndarray) -> int:
-    """How many px of (H, W, 3) uint8 are exactly black."""
-    if pixels.min() > 0:  # one fast pass, and the answer for most tissue
-        return 0
-    return cv2.countNonZero(cv2.inRange(pixels, (0, 0, 0), (0, 0, 0)))
+    return min(MAX_KEPT_BYTES, 3 * max(height for _, height in tiles) * (BAND + KEPT_MARGIN_PIXELS))
 
 
 def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:
     """Open a slide with the fastest reader that proves itself on it; ``cucim=False`` keeps to OpenSlide.
 
     Raises:
-        DataError: naming the file when it is missing, truncated, or no slide.
+        DataError: naming the file when it is missing, truncated, or not a slide.
     """
     if not path.is_file():
         raise DataError(f"{path.name}: there is no such slide")
@@ -281,26 +269,26 @@ def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:
         directories = read_directories(path) if is_tiff(path) else []
     except OSError as error:
         raise DataError(f"{path.name}: it cannot be read ({error.strerror})") from None
-    first = directories[0].mpp if directories else None
-    value = isotropic(*first) if first else None
-    judge = OpenSlideReader(path)
-    judge.mpp = judge.mpp or (Scale(value, "tiff") if value else None)
+    resolution = directories[0].mpp if directories else None
+    mpp = isotropic(*resolution) if resolution else None
+    reference = OpenSlideReader(path)
+    reference.mpp = reference.mpp or (Scale(mpp, "tiff") if mpp else None)
     # JPEG alone: asked twice for a tile of another kind that it could not decode, cuCIM never answers (26.10, measured).
     jpeg = bool(directories) and all(directory.jpeg for directory in directories if directory.tiled)
     if cucim and jpeg and path.suffix.lower() in CUCIM_SUFFIXES and load_cucim() is not None:
-        return _proven(path, judge) or judge
-    return judge
+        return _verified_cucim(path, reference) or reference
+    return reference
 
 
-def _proven(path: Path, judge: OpenSlideReader) -> CucimReader | None:
+def _verified_cucim(path: Path, reference: OpenSlideReader) -> CucimReader | None:
     """cuCIM's reader when it sees the same levels, and the same pixels in the middle of each; None otherwise."""
     try:
-        reader = CucimReader(path, judge)
-        for index, level in enumerate(judge.levels):
+        reader = CucimReader(path, reference)
+        for index, level in enumerate(reference.levels):
             width, height = min(PROBE_PIXELS, level.width), min(PROBE_PIXELS, level.height)
-            place = ((level.width - width) // 2, (level.height - height) // 2, width, height, index)
-            theirs, ours = judge.read_region(*place), reader.read_region(*place)
-            if np.abs(ours.astype(int) - theirs).mean() > PROBE_DIFFERENCE:
+            probe = ((level.width - width) // 2, (level.height - height) // 2, width, height, index)
+            expected, decoded = reference.read_region(*probe), reader.read_region(*probe)
+            if np.abs(decoded.astype(int) - expected).mean() > MAX_PROBE_DIFFERENCE:
                 return None
     except (DataError, RuntimeError, ValueError, OSError):
         return None

@@ -13,13 +13,13 @@ from pathology.wsi.readers import SlideReader
 BLOCK = 1024
 """Side in px of the level that is read at once: 3 MB."""
 
-SMALLEST_BLOCK = 64
+MIN_BLOCK = 64
 """Blocks are quartered down to this side before they count as unreadable."""
 
-MOST_FAILURES = 2000
+MAX_FAILURES = 2000
 """Blocks that cannot be read before the rest of the slide is not asked for: each costs an error, and a file opened again."""
 
-MAXIMUM_SIDE = 3072
+MAX_SIDE = 3072
 """Longest side of a thumbnail in px (28 MB, and five times that while tissue is looked for): larger slides get a coarser one,
 8 µm/px for one of 25 mm."""
 
@@ -40,12 +40,12 @@ def read_thumbnail(slide: SlideReader, downsample: float) -> Thumbnail:
         DataError: when nothing of the slide can be read.
     """
     base = slide.levels[0]
-    downsample = max(downsample, 1.0, max(base.width, base.height) / MAXIMUM_SIDE)
+    downsample = max(downsample, 1.0, max(base.width, base.height) / MAX_SIDE)
     index = max(i for i, level in enumerate(slide.levels) if i == 0 or level.downsample <= downsample)
     level = slide.levels[index]
     factor = min(max(1, int(downsample / level.downsample + 1e-6)), level.width, level.height)
     # A level a little coarser than the side allows would round the factor down: bound the side, not the wish.
-    while max(level.width, level.height) // factor > MAXIMUM_SIDE:
+    while max(level.width, level.height) // factor > MAX_SIDE:
         factor += 1
     width, height = level.width // factor, level.height // factor
     canvas = _Canvas(slide, index, factor, width, height)
@@ -70,15 +70,15 @@ class _Canvas:
 
     def fill(self, left: int, top: int, width: int, height: int) -> None:
         """Read one block, given in px of the thumbnail; quarter it where it cannot be decoded: one bad tile hides little."""
-        if self.failures > MOST_FAILURES:
+        if self.failures > MAX_FAILURES:
             self.unknown[top : top + height, left : left + width] = True
             return
-        here, factor = np.s_[top : top + height, left : left + width], self.factor
+        window, factor = np.s_[top : top + height, left : left + width], self.factor
         try:
             block = self.slide.read_region(left * factor, top * factor, width * factor, height * factor, self.level)
         except DataError as error:
-            if max(width, height) * factor <= SMALLEST_BLOCK or max(width, height) == 1:
-                self.unknown[here] = True
+            if max(width, height) * factor <= MIN_BLOCK or max(width, height) == 1:
+                self.unknown[window] = True
                 self.failures += 1
                 self.reason = self.reason or str(error)
                 return
@@ -88,4 +88,4 @@ class _Canvas:
                     if w and h:
                         self.fill(x, y, w, h)
             return
-        self.pixels[here] = cv2.resize(block, (width, height), interpolation=cv2.INTER_AREA)
+        self.pixels[window] = cv2.resize(block, (width, height), interpolation=cv2.INTER_AREA)

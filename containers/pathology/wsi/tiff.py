@@ -1,4 +1,4 @@
-"""A bounded walk over a TIFF's directories: what every tile's place and length say, before any decoder believes them.
+"""A bounded walk over a TIFF's directories: what every tile's offset and length say, before any decoder believes them.
 
 TIFF 6.0 (Adobe, 1992) and BigTIFF. A half-downloaded slide opens in lenient readers and shows black where bytes are missing;
 here it is refused by arithmetic on the file's size.
@@ -15,10 +15,10 @@ import numpy as np
 
 from pathology.contracts.errors import DataError
 
-MAXIMUM_DIRECTORIES = 4096
-MAXIMUM_ENTRIES = 4096
+MAX_DIRECTORIES = 4096
+MAX_ENTRIES = 4096
 
-MAXIMUM_TILE_PIXELS = 2**24
+MAX_TILE_PIXELS = 2**24
 """Of one tile, 4,096 px a side: decoders allocate what a tile declares, and some end the process when they cannot."""
 
 JPEG = 7
@@ -45,7 +45,7 @@ class Directory:
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether the first four bytes are those of a TIFF or BigTIFF; Hamamatsu's NDPI bends the format and is none."""
+    """Whether the first four bytes are those of a TIFF or BigTIFF; Hamamatsu's NDPI bends the format and is not one."""
     with path.open("rb") as file:
         magic = file.read(4)
     return magic in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"} and path.suffix.lower() != ".ndpi"
@@ -58,7 +58,7 @@ def read_directories(path: Path) -> list[Directory]:
         DataError: when a directory, a tile or a strip lies outside the file: it is truncated or damaged.
     """
     size = path.stat().st_size
-    found: list[Directory] = []
+    directories: list[Directory] = []
     seen: set[int] = set()
     with path.open("rb") as file:
         header = file.read(16)
@@ -66,14 +66,14 @@ def read_directories(path: Path) -> list[Directory]:
         big = header[2:4] in {b"+\0", b"\0+"}
         offset = struct.unpack_from(order + ("Q" if big else "I"), header.ljust(16, b"\0"), 8 if big else 4)[0]
         while offset:
-            if offset in seen or len(found) >= MAXIMUM_DIRECTORIES:
+            if offset in seen or len(directories) >= MAX_DIRECTORIES:
                 raise DataError(f"{path.name}: its TIFF directories run in a circle: the file is damaged")
             seen.add(offset)
             tags, offset = _Directories(file, size, order, big, path.name).read(offset)
-            found.append(_directory(tags, size, path.name))
-    if not found:
+            directories.append(_directory(tags, size, path.name))
+    if not directories:
         raise DataError(f"{path.name}: a TIFF without any image: the file is damaged")
-    return found
+    return directories
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class _Directories:
         """The wanted tags of the directory at ``offset``, and where the next one is (0: none)."""
         head, entry, value = ("Q", 20, 8) if self.big else ("H", 12, 4)
         count = struct.unpack(self.order + head, self._at(offset, struct.calcsize(head)))[0]
-        if count > MAXIMUM_ENTRIES:
+        if count > MAX_ENTRIES:
             raise DataError(f"{self.name}: a TIFF directory of {count} entries: the file is damaged")
         offset += struct.calcsize(head)
         raw = self._at(offset, count * entry + value)
@@ -121,9 +121,9 @@ def _directory(tags: dict[int, np.ndarray[Any, Any]], size: int, name: str) -> D
         raise DataError(f"{name}: a TIFF image without its size: the file is damaged")
     if TILE_OFFSETS in tags:
         _check_tiles(tags, name)
-    for places, lengths in ((TILE_OFFSETS, TILE_LENGTHS), (STRIP_OFFSETS, STRIP_LENGTHS)):
-        if places in tags:
-            _check_inside(tags[places], tags.get(lengths), size, name)
+    for offset_tag, length_tag in ((TILE_OFFSETS, TILE_LENGTHS), (STRIP_OFFSETS, STRIP_LENGTHS)):
+        if offset_tag in tags:
+            _check_inside(tags[offset_tag], tags.get(length_tag), size, name)
     jpeg = COMPRESSION in tags and int(tags[COMPRESSION][0]) == JPEG
     return Directory(int(tags[WIDTH][0]), int(tags[HEIGHT][0]), _resolution(tags), TILE_OFFSETS in tags, jpeg)
 
@@ -133,21 +133,21 @@ def _check_tiles(tags: dict[int, np.ndarray[Any, Any]], name: str) -> None:
     if TILE_WIDTH not in tags or TILE_HEIGHT not in tags:
         raise DataError(f"{name}: tiles without their size: the file is damaged")
     sides = [(int(tags[whole][0]), int(tags[tile][0])) for whole, tile in ((WIDTH, TILE_WIDTH), (HEIGHT, TILE_HEIGHT))]
-    if not all(tile > 0 for _, tile in sides) or sides[0][1] * sides[1][1] > MAXIMUM_TILE_PIXELS:
+    if not all(tile > 0 for _, tile in sides) or sides[0][1] * sides[1][1] > MAX_TILE_PIXELS:
         raise DataError(f"{name}: tiles of {sides[0][1]} × {sides[1][1]} px: the file is damaged, or made to do harm")
     wanted = -(-sides[0][0] // sides[0][1]) * -(-sides[1][0] // sides[1][1])
     if len(tags[TILE_OFFSETS]) < wanted:
         raise DataError(f"{name}: {len(tags[TILE_OFFSETS])} tiles, and its size takes {wanted}: the file is damaged")
 
 
-def _check_inside(places: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any] | None, size: int, name: str) -> None:
-    if lengths is None or len(lengths) != len(places):
-        raise DataError(f"{name}: {len(places)} tiles and not as many lengths: the file is damaged")
+def _check_inside(offsets: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any] | None, size: int, name: str) -> None:
+    if lengths is None or len(lengths) != len(offsets):
+        raise DataError(f"{name}: {len(offsets)} tiles and not as many lengths: the file is damaged")
     # Compared without adding, so that a huge offset cannot wrap around.
     # Where the header is no tile can be; a scanner that left one out gives it no length either.
-    nowhere = (places == 0) & (lengths > 0)
-    outside = nowhere | (places.astype(np.uint64) > size) | (lengths.astype(np.uint64) > size)
-    ends = np.where(outside, np.uint64(0), places.astype(np.uint64)) + np.where(outside, 0, lengths).astype(np.uint64)
+    nowhere = (offsets == 0) & (lengths > 0)
+    outside = nowhere | (offsets.astype(np.uint64) > size) | (lengths.astype(np.uint64) > size)
+    ends = np.where(outside, np.uint64(0), offsets.astype(np.uint64)) + np.where(outside, 0, lengths).astype(np.uint64)
     bad = outside | (ends > size)
     if bad.any():
         raise DataError(f"{name}: truncated or damaged: {int(bad.sum())} of {len(bad)} tiles lie outside the file")

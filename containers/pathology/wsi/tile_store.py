@@ -36,7 +36,7 @@ Key = tuple[int, int, int]
 
 @dataclass(eq=False)
 class _Span:
-    """A strip that is decoded or in hand: columns from ``first`` to before ``last``."""
+    """A strip that is decoded or in progress: columns from ``first`` to before ``last``."""
 
     level: int
     row: int
@@ -49,15 +49,15 @@ class _Span:
 
 
 class TileStore:
-    """Strips that ``decode`` gives, the latest ``most_bytes`` of them. Safe to be used by several threads.
+    """Strips that ``decode`` gives, the latest ``max_bytes`` of them. Safe to be used by several threads.
 
     ``levels`` and ``tiles`` are the sizes (width, height) in px of each level and of its tiles.
     """
 
     def __init__(
-        self, levels: Sequence[tuple[int, int]], tiles: Sequence[tuple[int, int]], decode: Decode, most_bytes: int
+        self, levels: Sequence[tuple[int, int]], tiles: Sequence[tuple[int, int]], decode: Decode, max_bytes: int
     ) -> None:
-        self._levels, self._tiles, self._decode, self._most = levels, tiles, decode, most_bytes
+        self._levels, self._tiles, self._decode, self._max_bytes = levels, tiles, decode, max_bytes
         self._lock = threading.Lock()
         self._kept: dict[Key, _Span] = {}
         self._done: deque[_Span] = deque()
@@ -93,23 +93,23 @@ class TileStore:
     def _row(self, level: int, row: int, columns: Sequence[int]) -> list[_Span]:
         """What holds the tiles in ``columns``. Those that nobody has are decoded here; others may be in another thread's hands."""
         spans: list[_Span] = []
-        own: list[_Span] = []
+        missing: list[_Span] = []
         with self._lock:
             for column in columns:
                 span = self._kept.get((level, row, column))
                 if span is None:
-                    if own and own[-1] is spans[-1]:
-                        own[-1].last += 1
+                    if missing and missing[-1] is spans[-1]:
+                        missing[-1].last += 1
                     else:
-                        own.append(_Span(level, row, column, column + 1))
-                    span = self._kept[level, row, column] = own[-1]
+                        missing.append(_Span(level, row, column, column + 1))
+                    span = self._kept[level, row, column] = missing[-1]
                 if not spans or spans[-1] is not span:
                     spans.append(span)
         try:
-            for span in own:
+            for span in missing:
                 self._keep(span, self._decode(level, row, span.first, span.last))
         except BaseException as error:
-            self._give_up([span for span in own if not span.strip.done()], error)
+            self._give_up([span for span in missing if not span.strip.done()], error)
             raise
         return spans
 
@@ -118,7 +118,7 @@ class TileStore:
         with self._lock:
             self._done.append(span)
             self._bytes += strip.pixels.nbytes
-            while self._bytes > self._most:
+            while self._bytes > self._max_bytes:
                 oldest = self._done.popleft()
                 self._bytes -= oldest.strip.result().pixels.nbytes
                 for key in oldest.tiles():

@@ -11,17 +11,18 @@ import cv2
 import numpy as np
 
 from pathology.contracts.errors import DataError
+from pathology.wsi.black import MAX_BLACK_FRACTION, black_pixels
 from pathology.wsi.grid import Grid, whole_side
-from pathology.wsi.readers import BAND, BLACK_SHARE, SlideReader, black_pixels
+from pathology.wsi.readers import BAND, SlideReader
 
 THREADS = 2
 """Readers let go of the interpreter while they decode: two threads keep a GPU of the A10G's class fed (measured)."""
 
-LONGEST_RUN = 2**21
+MAX_RUN_PIXELS = 2**21
 """px of a level that are read at once, 6 MB: 41 tiles at full scale, 10 from a level twice as fine. Half of it and twice as much
 are 10 to 20 % slower (measured)."""
 
-_SHORTEST_RUN = 4
+_MIN_SPLIT_TILES = 4
 """Tiles below which a run is not split for another thread."""
 
 
@@ -42,16 +43,16 @@ def reading_order(grid: Grid) -> list[np.ndarray]:
     """
     if len(grid) == 0:
         return []
-    x, y = grid.places.T
+    x, y = grid.level_coords.T
     order = np.lexsort((x, y, x // BAND))
-    longest = max(1, int(LONGEST_RUN / grid.side**2))
+    max_tiles = max(1, int(MAX_RUN_PIXELS / grid.side**2))
     steps = np.diff(x[order])
     apart = (np.diff(y[order]) != 0) | (np.diff(x[order] // BAND) != 0) | (steps > grid.side + 1)
     runs: list[np.ndarray] = []
     for part in np.split(order, np.flatnonzero(apart) + 1):
         # As many parts as threads at least: they work on one row side by side, and the next row finds the TIFF tiles that it
         # shares with this one decoded. A row each, and both would decode what lies between.
-        parts = max(-(-len(part) // longest), min(THREADS, -(-len(part) // _SHORTEST_RUN)))
+        parts = max(-(-len(part) // max_tiles), min(THREADS, -(-len(part) // _MIN_SPLIT_TILES)))
         runs += np.array_split(part, parts)
     return runs
 
@@ -74,8 +75,8 @@ def _read(slide: SlideReader, grid: Grid, indices: np.ndarray) -> Run:
     tiles = np.empty((len(indices), grid.tile_size, grid.tile_size, 3), np.uint8)
     good = np.ones(len(indices), bool)
     side = whole_side(grid.side)
-    lefts = grid.places[indices, 0]
-    left, top = int(lefts[0]), int(grid.places[indices[0], 1])
+    lefts = grid.level_coords[indices, 0]
+    left, top = int(lefts[0]), int(grid.level_coords[indices[0], 1])
     try:
         region = slide.read_region(left, top, int(lefts[-1]) + side - left, side, grid.level)
     except DataError:
@@ -83,11 +84,11 @@ def _read(slide: SlideReader, grid: Grid, indices: np.ndarray) -> Run:
             return Run(indices, tiles, np.zeros(1, bool))
         alone = [_read(slide, grid, indices[number : number + 1]) for number in range(len(indices))]
         return Run(indices, np.concatenate([run.tiles for run in alone]), np.concatenate([run.good for run in alone]))
-    # Black in part is no picture, whoever answered it: zeros decode to zeros where nothing is compressed.
+    # A tile that is black in part is not a picture, whichever reader decoded it: zeros decode to zeros where nothing is compressed.
     black = black_pixels(region) > 0
     for number, x in enumerate(lefts - left):
         pixels = region[:, x : x + side]
-        good[number] = not black or black_pixels(pixels) <= BLACK_SHARE * side * side
+        good[number] = not black or black_pixels(pixels) <= MAX_BLACK_FRACTION * side * side
         tiles[number] = resample(pixels, grid.side, grid.tile_size)
     return Run(indices, tiles, good)
 

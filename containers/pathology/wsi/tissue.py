@@ -15,16 +15,16 @@ THUMBNAIL_MICRONS = 4.0
 BLUR_MICRONS = 4.0
 CLOSE_MICRONS = 24.0
 OPEN_MICRONS = 12.0
-SMALLEST_TISSUE = 5000.0
+MIN_TISSUE_AREA = 5000.0
 """µm²; smaller specks are dust or loose cells."""
 
-LARGEST_HOLE = 60.0
+MAX_HOLE_DIAMETER = 60.0
 """µm across; larger holes are glass or lumen."""
 
-SMALLEST_INK = 20.0
+MIN_INK_DIAMETER = 20.0
 """µm across; smaller specks are pigment, crowded nuclei or dust: no pen writes so finely."""
 
-OTSU_SHARE = 0.6
+OTSU_FRACTION = 0.6
 SATURATION_BOUNDS = (12.0, 40.0)
 """Of 255: no threshold below glass's own noise, none above faint eosin."""
 
@@ -48,26 +48,26 @@ def ink(pixels: np.ndarray) -> np.ndarray:
     """Pen marks and black: ``pixels`` (H, W, 3) uint8 → (H, W) bool.
 
     Green has more green than red, blue far more blue than red and is saturated, red far more red than green: stained tissue,
-    between purple and pink, is none of these. Black and grey have hardly any colour.
+    between purple and pink, is not one of these. Black and grey have hardly any colour.
     """
     red, green, blue = (channel.astype(np.int16) for channel in cv2.split(pixels))
-    least, most = _extremes(pixels)
-    chroma = most - least
+    minimum, maximum = _extremes(pixels)
+    chroma = maximum - minimum
     green_ink = (green - red > 5) & (chroma > 20)
     blue_ink = (blue - red > 50) & (chroma > 80)
-    black = (most < BLACK_VALUE) & (chroma < BLACK_CHROMA)
-    grey = (most < GREY_VALUE) & (chroma < GREY_CHROMA)
+    black = (maximum < BLACK_VALUE) & (chroma < BLACK_CHROMA)
+    grey = (maximum < GREY_VALUE) & (chroma < GREY_CHROMA)
     return np.asarray(green_ink | blue_ink | black | grey | (red - green > RED_INK))
 
 
 def tinted_glass(pixels: np.ndarray) -> np.ndarray:
     """Glass that the lamp gives a colour: ``pixels`` (H, W, 3) uint8 → (H, W) bool."""
-    least, most = _extremes(pixels)
-    return np.asarray((least > TINT_VALUE) & (most - least < TINT_CHROMA) & (pixels[..., 1] > least))
+    minimum, maximum = _extremes(pixels)
+    return np.asarray((minimum > TINT_VALUE) & (maximum - minimum < TINT_CHROMA) & (pixels[..., 1] > minimum))
 
 
 def _extremes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest of each px's three colours, (H, W) uint8 each; ten times as fast as along the last axis."""
+    """The minimum and the maximum of each px's three colours, (H, W) uint8 each; ten times as fast as along the last axis."""
     red, green, blue = cv2.split(pixels)
     return np.asarray(cv2.min(cv2.min(red, green), blue)), np.asarray(cv2.max(cv2.max(red, green), blue))
 
@@ -84,23 +84,23 @@ def tissue_mask(pixels: np.ndarray, mpp: float) -> np.ndarray:
     smooth = cv2.GaussianBlur(pixels, (0, 0), max(0.5, BLUR_MICRONS / mpp / 2))
     marks, saturation = np.empty(smooth.shape[:2], bool), np.empty(smooth.shape[:2], np.uint8)
     for top in range(0, len(smooth), ROWS):
-        some = smooth[top : top + ROWS]
-        marks[top : top + ROWS] = ink(some)
-        saturation[top : top + ROWS] = _saturation(some)
+        rows = smooth[top : top + ROWS]
+        marks[top : top + ROWS] = ink(rows)
+        saturation[top : top + ROWS] = _saturation(rows)
     del smooth
     clean = saturation[~marks]
     if clean.size == 0:
         return np.zeros(marks.shape, bool)
     otsu = cv2.threshold(clean.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[0]
-    threshold = float(np.clip(OTSU_SHARE * otsu, *SATURATION_BOUNDS))
+    threshold = float(np.clip(OTSU_FRACTION * otsu, *SATURATION_BOUNDS))
     mask = ((saturation > threshold) & ~marks).astype(np.uint8)
     del clean, saturation
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp))
-    mask = _without_small(mask, SMALLEST_TISSUE / mpp**2)
-    filled = 1 - _without_small(1 - mask, np.pi / 4 * (LARGEST_HOLE / mpp) ** 2)
+    mask = _without_small(mask, MIN_TISSUE_AREA / mpp**2)
+    filled = 1 - _without_small(1 - mask, np.pi / 4 * (MAX_HOLE_DIAMETER / mpp) ** 2)
     # Closing and filling must not bring ink back, but a speck of its colour in the tissue makes no hole.
-    strokes = _without_small(marks.astype(np.uint8), np.pi / 4 * (SMALLEST_INK / mpp) ** 2)
+    strokes = _without_small(marks.astype(np.uint8), np.pi / 4 * (MIN_INK_DIAMETER / mpp) ** 2)
     return np.asarray((filled > 0) & (strokes == 0))
 
 
@@ -111,8 +111,8 @@ def _disc(diameter: float) -> np.ndarray:
 
 def _without_small(mask: np.ndarray, area: float) -> np.ndarray:
     """``mask`` (0 or 1) without connected parts of fewer than ``area`` px."""
-    _, labels, figures, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    keep = figures[:, cv2.CC_STAT_AREA] >= area
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= area
     keep[0] = False
     kept = np.empty(mask.shape, np.uint8)
     for top in range(0, len(mask), ROWS):

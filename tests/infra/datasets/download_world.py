@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lying_server import LyingServer, make_certificates
 
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 DATASETS = Path(__file__).parents[3] / "infra" / "datasets"
 SECRET = "hf_aSecretThatNobodyMaySee"
@@ -23,20 +23,20 @@ with (world / "aws.calls").open("a") as calls:
     calls.write(json.dumps(words) + "\n")
 if (world / "aws.refuses").exists() and words[:2] == (world / "aws.refuses").read_text().split():
     sys.exit("An error occurred (AccessDenied) when calling the operation: no")
-def place(uri):
+def path_of(uri):
     return world / "s3" / uri.removeprefix("s3://")
 def option(name):
     return words[words.index(name) + 1]
 if words[:2] == ["s3api", "head-object"]:
-    path = place(f"{{option('--bucket')}}/{{option('--key')}}")
+    path = path_of(f"{{option('--bucket')}}/{{option('--key')}}")
     if not path.is_file():
         sys.exit("An error occurred (404) when calling the HeadObject operation: Not Found")
     note = path.with_name(path.name + "#meta")
     print(path.stat().st_size, note.read_text() if note.exists() else "None", sep="\t")
 elif words[:2] == ["s3", "cp"] and words[3] == "-":
-    sys.stdout.write(place(words[2]).read_text())
+    sys.stdout.write(path_of(words[2]).read_text())
 elif words[:2] == ["s3", "cp"]:
-    path = place(words[3])
+    path = path_of(words[3])
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(words[2], path)
     if "--metadata" in words:
@@ -47,7 +47,7 @@ else:
 
 PYTHON = """#!/bin/bash
 [[ $1 == -c ]] && exit "${DESCRIBE_ABSENT:-0}"
-[[ "$1 $2" == "-m pathology.models.describe" ]] || exit 9
+[[ "$1 $2" == "-m pathology.encoders.describe" ]] || exit 9
 test -f "$3/checkpoint.pth" || exit 8
 printf '{"sha256": "%s"}' "$(sha256sum <"$3/checkpoint.pth" | cut -d ' ' -f 1)" >"$3/encoder.json"
 """
@@ -62,12 +62,12 @@ def sha256(body: bytes) -> str:
 
 
 class World:
-    """A lying server, a place to download to, and the tools on the PATH."""
+    """A lying server, a folder to download to, and the tools on the PATH."""
 
     def __init__(self, root: Path):
         self.root = root
-        trusted, own = make_certificates(root / "certificates")
-        self.server = LyingServer(own)
+        trusted, server_pem = make_certificates(root / "certificates")
+        self.server = LyingServer(server_pem)
         self.to = root / "efs" / "data"
         self.to.parent.mkdir()
         self.tools = root / "tools"
@@ -102,7 +102,7 @@ class World:
             env=self.environment | environment,
             capture_output=True,
             text=True,
-            timeout=LONGEST,
+            timeout=MAX_WAIT_SECONDS,
             check=False,
         )
 
@@ -113,11 +113,11 @@ class World:
         wanted = f"md5:{md5(body)}" if hash is None else hash
         command = ["bash", "-c", code, str(self.scripts / "fetch.sh"), str(self.to), url or self.server.url("/one"), wanted, size]
         done = subprocess.run(
-            command, env=self.environment | environment, capture_output=True, text=True, timeout=LONGEST, check=False
+            command, env=self.environment | environment, capture_output=True, text=True, timeout=MAX_WAIT_SECONDS, check=False
         )
         return Run(done.returncode, done.stderr)
 
-    def found(self) -> dict[str, bytes]:
+    def downloaded(self) -> dict[str, bytes]:
         """Files below the destination but for its bookkeeping."""
         paths = [path for path in self.to.rglob("*") if path.is_file() and not path.name.startswith(".downloads")]
         return {str(path.relative_to(self.to)): path.read_bytes() for path in paths}
@@ -137,10 +137,10 @@ class World:
 
 
 class Run:
-    """How a script ended: its exit code, what it said, and the one line about an error."""
+    """How a script ended: its exit code, its output, and the one line about an error."""
 
-    def __init__(self, code: int, said: str):
-        self.code, self.said = code, said
-        errors = [line for line in said.splitlines() if line.startswith("error:")]
-        assert len(errors) == (1 if code else 0), said
+    def __init__(self, code: int, output: str):
+        self.code, self.output = code, output
+        errors = [line for line in output.splitlines() if line.startswith("error:")]
+        assert len(errors) == (1 if code else 0), output
         self.error = errors[0] if errors else ""

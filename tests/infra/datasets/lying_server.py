@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 
 def make_certificates(folder: Path, hosts: tuple[str, ...] = ("localhost", "127.0.0.1")) -> tuple[Path, Path]:
@@ -30,12 +30,12 @@ def make_certificates(folder: Path, hosts: tuple[str, ...] = ("localhost", "127.
     ]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     server = _certificate(subject, issuer, server_key, authority_key, x509.SubjectAlternativeName(names))
-    trusted, own = folder / "authority.pem", folder / "server.pem"
+    trusted, server_pem = folder / "authority.pem", folder / "server.pem"
     pem = serialization.Encoding.PEM
     trusted.write_bytes(authority.public_bytes(pem))
     private = server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    own.write_bytes(private + server.public_bytes(pem))
-    return trusted, own
+    server_pem.write_bytes(private + server.public_bytes(pem))
+    return trusted, server_pem
 
 
 def _certificate(
@@ -74,7 +74,7 @@ class LyingServer:
     """``files`` by path; ``lies`` by path, one used up at each GET of it; ``headers`` by path, on every answer.
 
     Lies: ``flip`` a byte; ``cut`` half of what is left; ``stall`` after half, until ``released`` is set; ``slow`` drips; ``whole`` ignores the range;
-    ``alien`` gives other bytes than the file's from the range on; an int is a status; another string is a place to redirect to.
+    ``alien`` gives other bytes than the file's from the range on; an int is a status; another string is a URL to redirect to.
     ``always`` are lies that are not used up.
     """
 
@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(rest[: len(rest) // 2])
             self.wfile.flush()
             if lie == "stall":
-                self.owner.released.wait(LONGEST)
+                self.owner.released.wait(MAX_WAIT_SECONDS)
             self.close_connection = True
         elif lie == "slow":
             for first in range(0, len(rest), len(rest) // 20 + 1):

@@ -11,7 +11,7 @@ import pytest
 from download_world import SECRET, World, sha256
 from lying_server import LyingServer
 
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -37,8 +37,8 @@ class TestHOptimus:
     def test_checkpoint_and_card_and_second_run_does_nothing(self, hub: World) -> None:
         done = hub.run("download_h_optimus_0.sh", "--to", str(hub.to))
         assert done.returncode == 0, done.stderr
-        assert hub.found()["checkpoint.pth"] == self.body
-        assert json.loads(hub.found()["encoder.json"]) == {"sha256": sha256(self.body)}
+        assert hub.downloaded()["checkpoint.pth"] == self.body
+        assert json.loads(hub.downloaded()["encoder.json"]) == {"sha256": sha256(self.body)}
         again = hub.run("download_h_optimus_0.sh", "--to", str(hub.to))
         assert again.returncode == 0 and again.stderr.count("there already") == 2
         assert len(self.store.requests) == 1
@@ -54,7 +54,7 @@ class TestHOptimus:
         """While a transfer stands still, and to its end."""
         self.store.lies["/blob"] = ["stall"]
         command = ["bash", str(hub.scripts / "download_h_optimus_0.sh"), "--to", str(hub.to)]
-        environment = hub.environment | {"DOWNLOAD_STALL_SECONDS": str(round(2 * LONGEST))}
+        environment = hub.environment | {"DOWNLOAD_STALL_SECONDS": str(round(2 * MAX_WAIT_SECONDS))}
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         seen: set[str] = set()
         while process.poll() is None:
@@ -75,7 +75,7 @@ class TestHOptimus:
     def test_flipped_byte_is_refused(self, hub: World) -> None:
         self.store.lies["/blob"] = ["flip"]
         done = hub.run("download_h_optimus_0.sh", "--to", str(hub.to))
-        assert done.returncode == 1 and "should be sha256:" in done.stderr and hub.found() == {}
+        assert done.returncode == 1 and "should be sha256:" in done.stderr and hub.downloaded() == {}
 
     def test_cut_is_resumed(self, hub: World) -> None:
         self.store.lies["/blob"] = ["cut"]
@@ -101,10 +101,10 @@ class TestHOptimus:
 
     def test_without_the_project_it_says_the_command(self, hub: World) -> None:
         done = hub.run("download_h_optimus_0.sh", "--to", str(hub.to), DESCRIBE_ABSENT="1")
-        assert done.returncode == 0 and "python -m pathology.models.describe FOLDER" in done.stderr
+        assert done.returncode == 0 and "python -m pathology.encoders.describe FOLDER" in done.stderr
 
     def test_the_command_that_it_runs_and_says_is_the_projects(self, tmp_path: Path) -> None:
-        from pathology.models.describe import main
+        from pathology.encoders.describe import main
 
         assert main([str(tmp_path)]) == 1  # no checkpoint.pth there
 

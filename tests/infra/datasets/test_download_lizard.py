@@ -27,7 +27,7 @@ class TestLizard:
         done = world.run("download_lizard.sh", "--to", str(world.to), "--from", str(saved))
         assert done.returncode == 0, done.stderr
         names = {"images.npy", "labels.npy", "counts.csv", "patch_info.csv"}
-        assert set(world.found()) == {*names, "downloads.lock"} and {path.name for path in saved.iterdir()} == names
+        assert set(world.downloaded()) == {*names, "downloads.lock"} and {path.name for path in saved.iterdir()} == names
         again = world.run("download_lizard.sh", "--to", str(world.to), "--from", str(saved))
         assert again.stderr.count("there already") == 4
 
@@ -42,7 +42,7 @@ class TestLizard:
     def test_page_saved_under_a_files_name_is_refused(self, world: World, saved: Path, name: str) -> None:
         (saved / name).write_bytes(b"<html>too many people have looked at this file lately</html>")
         done = world.run("download_lizard.sh", "--to", str(world.to), "--from", str(saved))
-        assert done.returncode == 1 and name not in world.found()
+        assert done.returncode == 1 and name not in world.downloaded()
 
     def test_missing_file_is_named(self, world: World, saved: Path) -> None:
         (saved / "labels.npy").unlink()

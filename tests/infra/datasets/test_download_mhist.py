@@ -29,7 +29,7 @@ class TestMhist:
     def test_both_files_and_second_run_does_nothing(self, granted: World) -> None:
         done = granted.run("download_mhist.sh", "--to", str(granted.to))
         assert done.returncode == 0, done.stderr
-        assert set(granted.found()) == {"annotations.csv", "images.zip", "downloads.lock"}
+        assert set(granted.downloaded()) == {"annotations.csv", "images.zip", "downloads.lock"}
         assert "private" not in done.stderr
         again = granted.run("download_mhist.sh", "--to", str(granted.to))
         assert again.stderr.count("there already") == 2 and len(granted.server.requests) == 2
@@ -49,7 +49,7 @@ class TestMhist:
         assert done.returncode == 1
         name = {"/a.csv": "annotations.csv", "/i.zip": "images.zip"}[path]
         lock = granted.to / "downloads.lock"
-        assert name not in granted.found() and (not lock.exists() or name not in lock.read_text())
+        assert name not in granted.downloaded() and (not lock.exists() or name not in lock.read_text())
 
     def test_too_few_patches_are_refused(self, granted: World) -> None:
         granted.server.files["/a.csv"], granted.server.files["/i.zip"] = mhist_files(10)

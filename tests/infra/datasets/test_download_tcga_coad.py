@@ -75,32 +75,32 @@ class TestTcga:
     def test_all_in_gdcs_layout_and_second_run_does_nothing(self, cohort: Cohort) -> None:
         done = cohort.run()
         assert done.returncode == 0, done.stderr
-        found = cohort.world.found()
-        assert {name: found[name] for name in cohort.expected()} == cohort.expected()
-        assert found["liu.xlsx"] == cohort.liu
-        assert set(found) == {*cohort.expected(), "gdc_manifest.txt", "liu.xlsx", "downloads.lock"}
+        downloaded = cohort.world.downloaded()
+        assert {name: downloaded[name] for name in cohort.expected()} == cohort.expected()
+        assert downloaded["liu.xlsx"] == cohort.liu
+        assert set(downloaded) == {*cohort.expected(), "gdc_manifest.txt", "liu.xlsx", "downloads.lock"}
         requests = len(cohort.world.server.requests)
         assert requests == 6
         again = cohort.run()
         assert again.returncode == 0 and again.stderr.count("there already") == 6
-        assert len(cohort.world.server.requests) == requests and cohort.world.found() == found
+        assert len(cohort.world.server.requests) == requests and cohort.world.downloaded() == downloaded
 
     def test_what_is_there_is_what_the_pipeline_looks_for(self, cohort: Cohort) -> None:
+        from pathology.cohort.slides import find_slides
         from pathology.contracts.storage import FolderStore
         from pathology.contracts.uris import Uri
-        from pathology.datasets.slides import find_slides
 
         cohort.world.to = cohort.world.root / "efs" / "bucket"
         assert cohort.run().returncode == 0
         store, slides = FolderStore(cohort.world.root / "efs"), Uri.parse("s3://bucket")
         shutil.copytree(cohort.world.to, cohort.world.root / "efs" / "s3" / "bucket")
-        found = find_slides(store, slides, slides / "gdc_manifest.txt")
-        assert {slide.md5: slide.bytes for slide in found} == {md5(body): len(body) for body in cohort.slides.values()}
+        listed = find_slides(store, slides, slides / "gdc_manifest.txt")
+        assert {slide.md5: slide.bytes for slide in listed} == {md5(body): len(body) for body in cohort.slides.values()}
 
     def test_limit_takes_the_smallest_and_the_manifest_names_just_these(self, cohort: Cohort) -> None:
         assert cohort.run("--limit", "2", "--no-liu").returncode == 0
         smallest = sorted(cohort.slides, key=lambda uuid: len(cohort.slides[uuid]))[:2]
-        assert {name.split("/")[0] for name in cohort.world.found() if "/" in name} == set(smallest)
+        assert {name.split("/")[0] for name in cohort.world.downloaded() if "/" in name} == set(smallest)
         lines = (cohort.world.to / "gdc_manifest.txt").read_text().splitlines()
         assert [line.split("\t")[0] for line in lines] == ["id", *smallest]
         assert cohort.run("--no-liu").returncode == 0
@@ -110,7 +110,7 @@ class TestTcga:
         cohort.world.server.always[f"/data/{IDS[2]}"] = "flip"
         done = cohort.run()
         assert done.returncode == 1 and "1 slides failed" in done.stderr
-        assert set(cohort.world.found()) == set(cohort.expected()) - {f"{IDS[2]}/{cohort.names[IDS[2]]}"}
+        assert set(cohort.world.downloaded()) == set(cohort.expected()) - {f"{IDS[2]}/{cohort.names[IDS[2]]}"}
         del cohort.world.server.always[f"/data/{IDS[2]}"]
         assert cohort.run().returncode == 0 and len(cohort.world.server.gets(f"/data/{IDS[0]}")) == 1
 
@@ -136,10 +136,10 @@ class TestTcga:
         (world.root / "gdc" / IDS[0]).write_bytes(b"not what the manifest says")
         done = cohort.run("--no-liu")
         assert done.returncode == 1 and "1 slides failed" in done.stderr
-        assert f"{IDS[0]}/{cohort.names[IDS[0]]}" not in world.found()
+        assert f"{IDS[0]}/{cohort.names[IDS[0]]}" not in world.downloaded()
         (world.root / "gdc" / IDS[0]).write_bytes(cohort.slides[IDS[0]])
         assert cohort.run("--no-liu").returncode == 0
-        assert set(world.found()) == {*cohort.expected(), "gdc_manifest.txt"} and world.server.requests == []
+        assert set(world.downloaded()) == {*cohort.expected(), "gdc_manifest.txt"} and world.server.requests == []
         assert len((world.root / "gdc.calls").read_text().splitlines()) == 6
 
     def test_to_s3_one_at_a_time(self, cohort: Cohort) -> None:
@@ -177,7 +177,7 @@ class TestTcga:
         saved = cohort.world.root / "saved.xlsx"
         saved.write_bytes(cohort.liu)
         assert cohort.run("--liu", str(saved)).returncode == 0
-        assert cohort.world.found()["liu.xlsx"] == cohort.liu
+        assert cohort.world.downloaded()["liu.xlsx"] == cohort.liu
 
 
 class TestManifestMaker:

@@ -9,18 +9,18 @@ import pytest
 from download_world import DATASETS, World, sha256
 from lying_server import LyingServer, make_certificates
 
-from tests.waiting import LONGEST, until
+from tests.waiting import MAX_WAIT_SECONDS, until
 
-NEVER = str(round(2 * LONGEST))
+NEVER = str(round(2 * MAX_WAIT_SECONDS))
 """Seconds after which nothing happens in a test."""
 
 
 class TestFetch:
     def test_whole_and_second_run_does_nothing(self, world: World) -> None:
         assert world.take().code == 0
-        assert world.found() == {"sub/one.bin": world.files["/one"]}
+        assert world.downloaded() == {"sub/one.bin": world.files["/one"]}
         again = world.take()
-        assert again.code == 0 and "there already" in again.said and "checking" not in again.said
+        assert again.code == 0 and "there already" in again.output and "checking" not in again.output
         assert len(world.server.requests) == 1
 
     def test_untrusted_certificate_is_refused(self, world: World) -> None:
@@ -28,11 +28,11 @@ class TestFetch:
         run = world.take(url=stranger.url("/one"))
         stranger.close()
         assert run.code == 1 and "certificate is not trusted" in run.error
-        assert world.found() == {} and stranger.requests == []
+        assert world.downloaded() == {} and stranger.requests == []
 
     def test_certificate_of_another_host_is_refused(self, world: World) -> None:
-        trusted, own = make_certificates(world.root / "other", hosts=("elsewhere.example",))
-        other = LyingServer(own, files=world.files)
+        trusted, server_pem = make_certificates(world.root / "other", hosts=("elsewhere.example",))
+        other = LyingServer(server_pem, files=world.files)
         run = world.take(url=other.url("/one"), CURL_CA_BUNDLE=str(trusted))
         other.close()
         assert run.code == 1 and "certificate" in run.error and other.requests == []
@@ -42,29 +42,29 @@ class TestFetch:
         stranger = LyingServer(make_certificates(world.root / "strangers")[1], files=world.files)
         run = world.take(url=stranger.url("/one"))
         stranger.close()
-        assert run.code == 1 and world.found() == {}
+        assert run.code == 1 and world.downloaded() == {}
 
     def test_flipped_byte_is_refused_and_nothing_is_left(self, world: World) -> None:
         world.server.lies["/one"] = ["flip"]
         run = world.take()
         assert run.code == 1 and "should be md5:" in run.error
-        assert world.found() == {} and not (world.to / "sub").exists()
+        assert world.downloaded() == {} and not (world.to / "sub").exists()
         assert world.take().code == 0
 
     def test_cut_transfer_is_resumed(self, world: World) -> None:
         world.server.lies["/one"] = ["cut", "cut"]
         run = world.take()
-        assert run.code == 0, run.said
-        assert world.found() == {"sub/one.bin": world.files["/one"]}
+        assert run.code == 0, run.output
+        assert world.downloaded() == {"sub/one.bin": world.files["/one"]}
         assert [request.range for request in world.server.gets("/one")] == ["", "bytes=150000-", "bytes=225000-"]
 
     def test_killed_run_is_resumed_by_the_next_and_has_no_final_name(self, world: World) -> None:
         world.server.lies["/one"] = ["cut"]
         assert world.take(DOWNLOAD_TRIES="1").code == 1
-        assert list(world.found()) == ["sub/.one.bin.partial"]
+        assert list(world.downloaded()) == ["sub/.one.bin.partial"]
         assert world.take().code == 0
         assert world.server.gets("/one")[-1].range == "bytes=150000-"
-        assert world.found() == {"sub/one.bin": world.files["/one"]}
+        assert world.downloaded() == {"sub/one.bin": world.files["/one"]}
 
     def test_run_killed_outright_leaves_no_final_name_and_is_resumed(self, world: World) -> None:
         world.server.lies["/one"] = ["stall"]
@@ -79,10 +79,10 @@ class TestFetch:
         process.wait()
         with (world.to / ".downloads.busy").open("w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)  # until the last process of the run has gone
-        assert "sub/one.bin" not in world.found()
+        assert "sub/one.bin" not in world.downloaded()
         assert world.take().code == 0
         assert world.server.gets("/one")[-1].range.startswith("bytes=")
-        assert world.found() == {"sub/one.bin": world.files["/one"]}
+        assert world.downloaded() == {"sub/one.bin": world.files["/one"]}
 
     def test_progress_earns_more_tries_and_none_ends_them(self, world: World) -> None:
         world.server.lies["/one"] = ["cut"] * 5
@@ -94,27 +94,27 @@ class TestFetch:
     def test_damage_in_what_was_resumed_is_fetched_once_more_from_the_start(self, world: World) -> None:
         world.server.lies["/one"] = ["cut", "alien"]
         run = world.take()
-        assert run.code == 0 and "once more from the start" in run.said
+        assert run.code == 0 and "once more from the start" in run.output
         assert world.server.gets("/one")[-1].range == ""
-        assert world.found() == {"sub/one.bin": world.files["/one"]}
+        assert world.downloaded() == {"sub/one.bin": world.files["/one"]}
 
     def test_server_without_ranges_sends_it_all_again(self, world: World) -> None:
         world.server.lies["/one"] = ["cut"]
         world.server.always["/one"] = "whole"
         assert world.take().code == 0
-        assert world.found() == {"sub/one.bin": world.files["/one"]}
+        assert world.downloaded() == {"sub/one.bin": world.files["/one"]}
 
     @pytest.mark.parametrize(
         ("status", "words"), [(404, "not there (404)"), (403, "refused (403)"), (410, "not there"), (400, "400")]
     )
-    def test_what_another_try_cannot_mend_is_not_tried_again(self, world: World, status: int, words: str) -> None:
+    def test_what_another_try_cannot_fix_is_not_tried_again(self, world: World, status: int, words: str) -> None:
         world.server.always["/one"] = status
         run = world.take()
         assert run.code == 1 and words in run.error
-        assert len(world.server.requests) == 1 and world.found() == {}
+        assert len(world.server.requests) == 1 and world.downloaded() == {}
 
     @pytest.mark.parametrize("status", [500, 502, 503, 429])
-    def test_what_another_try_may_mend_is_tried_again(self, world: World, status: int) -> None:
+    def test_what_another_try_may_fix_is_tried_again(self, world: World, status: int) -> None:
         world.server.lies["/one"] = [status, status]
         assert world.take().code == 0 and len(world.server.requests) == 3
 
@@ -122,7 +122,7 @@ class TestFetch:
         world.server.lies["/one"] = ["slow"]
         run = world.take(size="300000", DOWNLOAD_PROGRESS_SECONDS="0.1")
         assert run.code == 0 and len(world.server.requests) == 1
-        assert " of 300000 bytes" in run.said
+        assert " of 300000 bytes" in run.output
 
     def test_no_transfer_has_to_end_by_a_time(self) -> None:
         text = (DATASETS / "fetch.sh").read_text()
@@ -133,7 +133,7 @@ class TestFetch:
         world.files["/one"] = world.server.files["/one"] = os.urandom(600)
         world.server.lies["/one"] = ["stall"]
         run = world.take(DOWNLOAD_STALL_SECONDS="1")
-        assert run.code == 0, run.said
+        assert run.code == 0, run.output
         assert [request.range for request in world.server.gets("/one")] == ["", "bytes=300-"]
 
     def test_redirect_to_http_is_refused(self, world: World) -> None:
@@ -142,44 +142,44 @@ class TestFetch:
         run = world.take()
         plain.close()
         assert run.code == 1 and "not https" in run.error
-        assert plain.requests == [] and world.found() == {}
+        assert plain.requests == [] and world.downloaded() == {}
 
     def test_redirect_to_https_is_followed(self, world: World) -> None:
         world.server.files["/two"] = world.files["/one"]
         world.server.lies["/one"] = [world.server.url("/two")]
-        assert world.take().code == 0 and world.found() == {"sub/one.bin": world.files["/one"]}
+        assert world.take().code == 0 and world.downloaded() == {"sub/one.bin": world.files["/one"]}
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1/one", "file:///etc/passwd", 'https://a/"\nproxy = "http://b', "ftp://a/b"])
     def test_address_that_is_not_https_is_refused(self, world: World, url: str) -> None:
         run = world.take(url=url)
-        assert run.code == 2 and "https" in run.error and world.found() == {}
+        assert run.code == 2 and "https" in run.error and world.downloaded() == {}
 
     def test_wrong_size_is_refused(self, world: World) -> None:
         run = world.take(size="300001")
-        assert run.code == 1 and "should have 300001" in run.error and world.found() == {}
+        assert run.code == 1 and "should have 300001" in run.error and world.downloaded() == {}
 
     def test_unpublished_hash_is_pinned_and_held_to(self, world: World) -> None:
         first = world.take(hash="")
-        assert first.code == 0 and "nobody publishes its hash" in first.said
+        assert first.code == 0 and "nobody publishes its hash" in first.output
         assert (world.to / "downloads.lock").read_text() == f"sha256:{sha256(world.files['/one'])}\tsub/one.bin\n"
-        assert "there already" in world.take(hash="").said
+        assert "there already" in world.take(hash="").output
         (world.to / "sub" / "one.bin").unlink()
         world.server.files["/one"] = b"changed behind the address"
         run = world.take(hash="")
-        assert run.code == 1 and "should be sha256:" in run.error and "sub/one.bin" not in world.found()
+        assert run.code == 1 and "should be sha256:" in run.error and "sub/one.bin" not in world.downloaded()
 
     def test_file_damaged_since_is_replaced(self, world: World) -> None:
         world.take()
         (world.to / "sub" / "one.bin").write_bytes(b"overwritten")
         run = world.take()
-        assert run.code == 0 and "is replaced" in run.said
-        assert world.found()["sub/one.bin"] == world.files["/one"]
+        assert run.code == 0 and "is replaced" in run.output
+        assert world.downloaded()["sub/one.bin"] == world.files["/one"]
 
     def test_right_file_put_there_by_hand_is_checked_and_kept(self, world: World) -> None:
         (world.to / "sub").mkdir(parents=True)
         (world.to / "sub" / "one.bin").write_bytes(world.files["/one"])
         run = world.take()
-        assert run.code == 0 and "checking it" in run.said and world.server.requests == []
+        assert run.code == 0 and "checking it" in run.output and world.server.requests == []
 
     def test_missing_parent_is_refused_since_efs_may_not_be_mounted(self, world: World) -> None:
         world.to = world.root / "not-mounted" / "data"
@@ -201,16 +201,16 @@ class TestS3:
         assert world.take().code == 0
         assert world.objects() == {"bucket/raw/tcga/sub/one.bin": world.files["/one"]}
         again = world.take()
-        assert again.code == 0 and "there already" in again.said
+        assert again.code == 0 and "there already" in again.output
         assert world.calls("s3", "cp") == 1 and len(world.server.requests) == 1
         assert not list((world.root / "scratch").rglob("*one.bin*"))
 
     def test_object_of_another_hash_or_without_one_is_replaced(self, world: World) -> None:
         world.to = "s3://bucket/raw"  # type: ignore[assignment]
-        place = world.root / "s3" / "bucket" / "raw" / "sub" / "one.bin"
-        place.parent.mkdir(parents=True)
-        place.write_bytes(b"?" * 300_000)
-        assert world.take().code == 0 and place.read_bytes() == world.files["/one"]
+        path = world.root / "s3" / "bucket" / "raw" / "sub" / "one.bin"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"?" * 300_000)
+        assert world.take().code == 0 and path.read_bytes() == world.files["/one"]
 
     def test_cut_on_the_way_is_resumed_by_the_next_run(self, world: World) -> None:
         world.to = "s3://bucket/raw"  # type: ignore[assignment]
@@ -235,7 +235,7 @@ class TestS3:
         world.to = "s3://bucket/raw"  # type: ignore[assignment]
         assert world.take(hash="").code == 0
         assert world.objects()["bucket/raw/downloads.lock"] == f"sha256:{sha256(world.files['/one'])}\tsub/one.bin\n".encode()
-        assert "there already" in world.take(hash="").said
+        assert "there already" in world.take(hash="").output
 
     @pytest.mark.parametrize("to", ["s3://", "s3://B/x", "s3://bucket/a b", "s3:bucket"])
     def test_other_addresses_are_refused(self, world: World, to: str) -> None:

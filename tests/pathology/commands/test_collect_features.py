@@ -1,4 +1,4 @@
-"""Collection: slides.csv at a place named by its content, or one line that names what is wrong."""
+"""Collection: slides.csv and staging.csv in folders named by their content, or one line that names what is wrong."""
 
 import hashlib
 import json
@@ -8,8 +8,10 @@ import sys
 import numpy as np
 import pytest
 from extraction_jobs import FEATURES, Jobs, finish
+from pathology.contracts.cohort import SlideRow
+from pathology.contracts.errors import DataError
 from pathology.contracts.features import Sidecar
-from pathology.contracts.tables import SlideRow
+from pathology.contracts.staging import StagingRow, read_staging
 from pathology.contracts.uris import Uri
 from pathology.wsi.features import write_features
 
@@ -39,13 +41,12 @@ def jobs(tmp_path):
         yield made
 
 
-def test_the_table_lies_where_its_content_says_and_collected_json_points_there(jobs):
+def test_the_table_lies_where_its_content_says_and_collected_json_names_it(jobs):
     finish_slide(jobs, jobs.cohort[5], status="failed", reason="no scale")
     root = jobs.layout_collection()
     code, output, errors = finish(jobs.start(root, "-m", "pathology.commands.collect_features"))
     assert code == 0, errors
-    place = root / "processing/output/slides"
-    collected = json.loads((place / "collected.json").read_text())
+    collected = json.loads((root / "processing/output/slides" / "collected.json").read_text())
     slides = collected["slides"]
     assert (slides["ok"], slides["empty"], slides["failed"]) == (11, 0, 1)
     assert collected["settings_hash"] == jobs.features.name
@@ -62,6 +63,57 @@ def test_the_table_lies_where_its_content_says_and_collected_json_points_there(j
     assert jobs.collect("collect-2")[0] == 0
     again = jobs.root("collect-2") / "processing/output/slides"
     assert json.loads((again / "collected.json").read_text()) == collected
+
+
+def test_what_training_reads_is_listed_for_staging_in_the_cohorts_order(jobs):
+    finish_slide(jobs, jobs.cohort[5], status="failed", reason="no scale")
+    finish_slide(jobs, jobs.cohort[0], status="empty", reason="no tissue")
+    jobs.cohort.reverse()
+    code, _, errors = jobs.collect(max_failed_fraction=0.2)
+    assert code == 0, errors
+    staging = json.loads((jobs.root("collect-1") / "processing/output/slides/collected.json").read_text())["staging"]
+    path = Uri.parse(staging["uri"]).under(jobs.uris)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert staging == {"uri": f"{FEATURES}/{jobs.features.name}/cohorts/{digest[:16]}/staging.csv", "sha256": digest}
+    files = {f"s{number:02}": jobs.features / f"s{number:02}.h5" for number in reversed(range(12)) if number not in {0, 5}}
+    assert read_staging(path) == [
+        StagingRow(
+            uri=f"{FEATURES}/{jobs.features.name}/{slide_id}.h5",
+            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+            target=f"{jobs.features.name}/{slide_id}.h5",
+        )
+        for slide_id, file in files.items()
+    ]
+    assert all(file == jobs.features.parent / row.target for file, row in zip(files.values(), read_staging(path), strict=True))
+
+
+def test_the_list_for_staging_moves_with_what_it_holds_alone(jobs):
+    def uris(name):
+        assert jobs.collect(name)[0] == 0
+        collected = json.loads((jobs.root(name) / "processing/output/slides/collected.json").read_text())
+        return collected["slides"]["uri"], collected["staging"]["uri"]
+
+    before = uris("collect-1")
+    path = jobs.features / "s03.json"
+    path.write_bytes(Sidecar.from_json(path.read_bytes(), "s03").model_copy(update={"seconds": 9.0}).to_json())
+    slower = uris("collect-2")
+    assert slower[0] != before[0] and slower[1] == before[1]
+    path = jobs.features / "s04.h5"
+    digest = write_features(path, np.zeros((3, 48)), np.zeros((3, 2)), np.ones(3))
+    sidecar = Sidecar.from_json(path.with_suffix(".json").read_bytes(), "s04").model_copy(update={"sha256": digest})
+    path.with_suffix(".json").write_bytes(sidecar.to_json())
+    assert uris("collect-3")[1] != before[1]
+
+
+@pytest.mark.parametrize("settings_hash", ["", "..", "a/b", "../0123456789abcdef"])
+def test_a_settings_hash_that_could_name_another_folder_is_refused(settings_hash):
+    row = SlideRow(
+        slide_id="s1", status="ok", reason="", features="", sha256="", settings_hash=settings_hash, mpp=None, mpp_source="",
+        tiles=None, failed_tiles=None, seconds=None, reader="",
+    )  # fmt: skip
+    with pytest.raises(DataError, match=f"slide s1: '{settings_hash}' is not a settings hash: collect the features again"):
+        _ = row.feature_file
+    assert row.model_copy(update={"settings_hash": "0123456789abcdef"}).feature_file == "0123456789abcdef/s1.h5"
 
 
 def test_a_file_that_is_gone_or_changed_is_named_with_the_remedy(jobs):
@@ -111,7 +163,7 @@ def test_nothing_left_or_a_class_without_slides_fails(jobs):
     assert code == 1 and "none of 12 slides has features; the first is s00: no tissue" in errors
 
 
-def test_a_sidecar_that_is_no_sidecar_is_named(jobs):
+def test_a_sidecar_that_is_not_one_is_named(jobs):
     (jobs.features / "s01.json").write_text("{}")
     code, _, errors = jobs.collect()
     assert code == 1 and "s01.json" in errors

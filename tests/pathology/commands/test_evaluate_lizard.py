@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,11 @@ from endpoints import encoded
 from msi_jobs import write_table
 from pages import Page
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation_lizard import LizardEvaluation
+from pathology.contracts.lizard.evaluate import LizardEvaluation
+from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from pathology.contracts.media import NPY
-from pathology.contracts.settings_lizard import LIZARD_CLASSES
-from pathology.datasets.conic import read_prepared
-from pathology.metrics.nuclei import patch_rows
+from pathology.tasks.lizard.dataset import read_prepared
+from pathology.tasks.lizard.scores import patch_rows
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +36,14 @@ def evaluated(lizard, tmp_path_factory):
 
 def test_every_test_patch_is_scored_once_in_each_class(evaluated, lizard):
     from lizard_jobs import PATCHES, TEST
-    from pathology.models import serve_lizard
+    from pathology.tasks.lizard import serving
 
     _, evaluation, predictions, log = evaluated
     assert [(row.patch, row.class_name) for row in predictions] == [
         (row.name, kind) for row in lizard.test for kind in (*LIZARD_CLASSES, "all")
     ]
     block = evaluation["pathology"]
-    assert (block["n"], block["sources"]) == (TEST, TEST // PATCHES) and block["n"] > serve_lizard.BATCH
+    assert (block["n"], block["sources"]) == (TEST, TEST // PATCHES) and block["n"] > serving.BATCH
     assert block["nuclei"] == sum(row.nuclei for row in lizard.test)
     assert list(block["intervals"]) == ["bpq", "dice", "aji", "detection_f1", "mpq", "mpq_plus", "r2"]
     assert block["intervals"]["bpq"]["low"] > 0.3 and block["intervals"]["dice"]["high"] < 0.99
@@ -71,9 +72,9 @@ def test_the_scores_follow_from_predictions_csv_alone(evaluated):
         return sum(values) / len(values)
 
     everything = by_class.pop("all")
-    own = {name: bounds["value"] for name, bounds in evaluation["pathology"]["intervals"].items()}
+    values = {name: bounds["value"] for name, bounds in evaluation["pathology"]["intervals"].items()}
     tp, wrong = sum(row["tp"] for row in everything), sum(row["fp"] + row["fn"] for row in everything)
-    assert own == pytest.approx(
+    assert values == pytest.approx(
         {
             "bpq": mean_of(quality(row) for row in everything),
             "dice": mean_of(2 * row["pixels_both"] / (row["pixels_true"] + row["pixels_predicted"]) for row in everything),
@@ -96,7 +97,7 @@ def test_the_scores_follow_from_predictions_csv_alone(evaluated):
         assert row["f1"] == row["dq"] and row["true"] == sum(item["tp"] + item["fn"] for item in by_class[row["name"]])
         assert row["pq"]["low"] <= row["pq"]["value"] <= row["pq"]["high"]
     for row in evaluation["pathology"]["published"]:
-        assert row["own"] == evaluation["pathology"]["intervals"][row["published"]["measure"]]
+        assert row["measured"] == evaluation["pathology"]["intervals"][row["published"]["measure"]]
 
 
 def test_the_classes_of_what_was_found(evaluated):
@@ -106,8 +107,8 @@ def test_the_classes_of_what_was_found(evaluated):
     table, studio = evaluation["pathology"]["confusion"], evaluation["multiclass_classification_metrics"]
     matched = np.array(table["matched"])
     by_class = evaluation["pathology"]["classes"]
-    assert (matched.sum(1) + table["missed"]).tolist() == [row["true"] for row in by_class]
-    assert (matched.sum(0) + table["surplus"]).tolist() == [row["predicted"] for row in by_class]
+    assert (matched.sum(1) + table["false_negatives"]).tolist() == [row["true"] for row in by_class]
+    assert (matched.sum(0) + table["false_positives"]).tolist() == [row["predicted"] for row in by_class]
     assert studio["confusion_matrix"] == {
         str(actual + 1): {str(called + 1): int(matched[actual, called]) for called in range(6)} for actual in range(6)
     }
@@ -131,27 +132,27 @@ def test_the_classes_of_what_was_found(evaluated):
 
 def test_the_endpoint_gives_the_same_nuclei(evaluated, lizard):
     """What is evaluated is what is deployed: a PNG is decoded to the array's own pixels, and the answer scores as in the table."""
-    from pathology.models import serve_lizard
+    from pathology.tasks.lizard import serving
 
     _, evaluation, predictions, _ = evaluated
     model = lizard.load()
     assert model.version == evaluation["pathology"]["model"]["version"]
     for row in lizard.test[:2] + lizard.test[-2:]:
-        picture = serve_lizard.input_fn(encoded(lizard.images[row.index]), "image/png")
+        picture = serving.input_fn(encoded(lizard.images[row.index]), "image/png")
         assert picture.dtype == np.uint8 and (picture == lizard.images[row.index]).all()
-        answer = serve_lizard.output_fn(serve_lizard.predict_fn([picture], model)[0], NPY)
+        answer = serving.output_fn(serving.predict_fn([picture], model)[0], NPY)
         labels = np.load(io.BytesIO(answer), allow_pickle=False)
         rows = patch_rows(row.name, row.source, lizard.labels[row.index], labels, LIZARD_CLASSES)
         assert rows == [item for item in predictions if item.patch == row.name]
 
 
 def test_the_packed_weights_are_those_that_are_run(lizard, tmp_path):
-    from pathology.models import serve_lizard
+    from pathology.tasks.lizard import serving
 
     evaluation, predictions, _ = lizard.evaluate(tmp_path, seeing=False)
-    model = serve_lizard.model_fn(lizard.folder, lizard.models)
-    found = serve_lizard.predict_fn([lizard.images[row.index] for row in lizard.test], model)
-    counts = {row.name: int(each.labels[..., 0].max()) for row, each in zip(lizard.test, found, strict=True)}
+    model = serving.model_fn(lizard.folder, lizard.models)
+    predictions_made = serving.predict_fn([lizard.images[row.index] for row in lizard.test], model)
+    counts = {row.name: int(each.labels[..., 0].max()) for row, each in zip(lizard.test, predictions_made, strict=True)}
     assert {row.patch: row.tp + row.fp for row in predictions if row.class_name == "all"} == counts
     assert evaluation["pathology"]["predicted"] == sum(counts.values()) > 0
 
@@ -162,7 +163,7 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, lizard):
     model = block["model"]
     assert model["archive_sha256"] == hashlib.sha256(lizard.archive.read_bytes()).hexdigest()
     assert model["config_sha256"] == hashlib.sha256((lizard.folder / "config.json").read_bytes()).hexdigest()
-    assert model["version"] == model["config_sha256"][:12] and model["tuning"] == "frozen"
+    assert model["version"] == model["config_sha256"][:12] and model["fine_tuning"] == "frozen"
     assert block["data"] == {
         f"{name.partition('.')[0]}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()
         for name, path in {
@@ -173,9 +174,9 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, lizard):
     }
     assert model["trained_on_these_patches"] is True and model["serving_code"] == model["evaluated_with_code"]
     assert block["published_partition"] is False
-    words = ("seeded stand-in", "6 source images only", "the 1,018 of Lizard's fold 0")
-    assert len(block["cautions"]) == len(words) and all(map(str.__contains__, block["cautions"], words))
-    assert all(f"caution: {caution}" in log for caution in block["cautions"])
+    words = ("a placeholder with seeded weights", "6 source images only", "the 1,018 of Lizard's fold 0")
+    assert len(block["warnings"]) == len(words) and all(map(str.__contains__, block["warnings"], words))
+    assert all(f"warning: {warning}" in log for warning in block["warnings"])
     content = (folder / "evaluation" / "evaluation.json").read_bytes()
     assert LizardEvaluation.from_json(content, "evaluation.json").to_json() == content
 
@@ -199,7 +200,8 @@ def test_twice_the_same_bytes(evaluated, lizard, tmp_path):
 
 def test_a_reader_is_warned(evaluated, lizard):
     from pathology.commands import evaluate_lizard
-    from pathology.commands.evaluate_lizard import cautions
+    from pathology.evaluation import all_warnings
+    from pathology.tasks.lizard import serving
 
     _, _, predictions, _ = evaluated
     rows, dataset = read_prepared(lizard.patches)
@@ -215,11 +217,13 @@ def test_a_reader_is_warned(evaluated, lizard):
     few = [row.model_copy(update={"tp": int(n == 0), "fn": 0, "iou_sum": 0.9 * (n == 0)}) for n, row in enumerate(few)]
     scores = evaluate_lizard.NucleiScores.of(without + few, LIZARD_CLASSES, resamples=100, confidence=0.95, seed=0)
     changes = {"training": {"shuffle-labels": "true"}, "inputs": {"patches": "0" * 64}, "serving_code": "f" * 16}
-    config = lizard.load().config.model_copy(update=changes)
-    said = cautions(config, scores, rows, dataset, "e" * 16)
+    model = lizard.load()
+    model = replace(model, config=model.config.model_copy(update=changes))
+    task_warnings = evaluate_lizard.task_warnings(model.config, scores, rows, dataset)
+    warnings = all_warnings(model, serving, task_warnings, "pathology")
     words = (
-        "seeded stand-in",
-        "shuffled labels",
+        "a placeholder with seeded weights",
+        "permuted labels",
         "6 source images",
         "No plasma nucleus",
         "only 1 neutrophil",
@@ -228,7 +232,7 @@ def test_a_reader_is_warned(evaluated, lizard):
         "another patches table",
         "code packed",
     )
-    assert len(said) == len(words) and all(map(str.__contains__, said, words))
+    assert len(warnings) == len(words) and all(map(str.__contains__, warnings, words))
 
 
 @pytest.mark.parametrize(("change", "published"), [({}, True), ({"fold": 1}, False)])
@@ -236,7 +240,7 @@ def test_the_published_test_set_is_known_by_fold_number_and_classes(lizard, chan
     from pathology.commands.evaluate_lizard import is_published
 
     _, dataset = read_prepared(lizard.patches)
-    dataset = dataset.model_copy(update={"settings": dataset.settings.model_copy(update=change)})
+    dataset = dataset.model_copy(update=change)
     assert is_published(dataset, 1018) is published
     assert not is_published(dataset, 1017)
     assert not is_published(dataset.model_copy(update={"classes": ("a", "b", "c", "d", "e", "f")}), 1018)
@@ -268,12 +272,12 @@ def test_a_table_of_another_preparation_is_refused(lizard, tmp_path):
 
 
 def test_a_model_of_other_classes_is_refused(lizard, tmp_path):
-    said = json.loads((lizard.patches / "dataset.json").read_bytes())
-    said["classes"] = said["settings"]["classes"] = ["a", "b", "c", "d", "e", "f"]
+    content = json.loads((lizard.patches / "dataset.json").read_bytes())
+    content["classes"] = content["settings"]["classes"] = ["a", "b", "c", "d", "e", "f"]
     other = tmp_path / "patches"
     other.mkdir()
     (other / "patches.csv").write_bytes((lizard.patches / "patches.csv").read_bytes())
-    (other / "dataset.json").write_text(json.dumps(said))
+    (other / "dataset.json").write_text(json.dumps(content))
     refused(lizard, tmp_path, "the model knows neutrophil, .* and the patches have a, b, c, d, e, f", patches=other)
 
 

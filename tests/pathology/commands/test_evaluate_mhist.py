@@ -18,11 +18,10 @@ from pages import Page
 from patch_sets import patch
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation_mhist import MhistEvaluation
-from pathology.contracts.settings_mhist import EvaluateMhist
-from pathology.contracts.tables import PatchPredictionRow, PatchRow
-from pathology.models.encoder import load_encoder
-from pathology.models.tiny import make_tiny_encoder
+from pathology.contracts.mhist.evaluate import EvaluateMhist, MhistEvaluation, MhistPredictionRow
+from pathology.contracts.mhist.patches import MhistPatchRow
+from pathology.encoders.encoder import load_encoder
+from pathology.encoders.tiny import make_tiny_encoder
 from PIL import Image
 from scipy.stats import binomtest
 
@@ -33,7 +32,7 @@ class MhistRun:
     """Made patches of two textures, where some that the annotators were divided on look like the other class; a packed probe."""
 
     def __init__(self, root: Path) -> None:
-        from pathology.commands.evaluate_mhist import BATCH
+        from pathology.patches.evaluation import BATCH
 
         self.root, self.images = root, root / "images"
         self.images.mkdir(parents=True)
@@ -42,10 +41,10 @@ class MhistRun:
             for number, split in enumerate(["train"] * 48 + ["validation"] * 16 + ["test"] * (BATCH + 16))
         ]
         self.table = write_table(root / "patches", "patches.csv", self.rows) / "patches.csv"
-        self.card = make_tiny_encoder(root / "models" / "tiny")
+        self.manifest = make_tiny_encoder(root / "models" / "tiny")
         self.test = [row for row in self.rows if row.split == "test"]
 
-    def _patch(self, number: int, split: str) -> PatchRow:
+    def _patch(self, number: int, split: str) -> MhistPatchRow:
         votes = VOTES[number % 8]
         label = int(votes >= 4)
         # In the test split half of the patches with 4 to 3 votes look like the other class: a model must get them wrong.
@@ -54,7 +53,7 @@ class MhistRun:
         Image.fromarray(patch(int(bool(label) != misleading), np.random.default_rng(number))).save(self.images / name)
         content = (self.images / name).read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
-        return PatchRow(image=name, sha256=sha256, bytes=len(content), label=label, votes=votes, split=split)
+        return MhistPatchRow(image=name, sha256=sha256, bytes=len(content), label=label, votes=votes, split=split)
 
     def embed(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Embeddings and labels of a split, read without the code under test."""
@@ -64,36 +63,37 @@ class MhistRun:
 
     def copy(self, root: Path) -> MhistRun:
         """The same in another folder, where files may be changed."""
-        found = copy.copy(self)
+        other = copy.copy(self)
         shutil.copytree(self.root, root)
-        found.root, found.images, found.table, found.test = root, root / "images", root / "patches" / "patches.csv", [*self.test]
-        return found
+        other.root, other.images, other.table, other.test = root, root / "images", root / "patches" / "patches.csv", [*self.test]
+        return other
 
     def train(self) -> None:
         """Fit a probe and pack it."""
-        from pathology.models.linear_probe import fit_probe
+        from pathology.patches.probe import fit_probe
 
         self.head = fit_probe(*self.embed("train"), *self.embed("validation")).head
         self.pack()
 
     def pack(self, **changed) -> None:
         """Pack the probe as the service packs a model."""
-        from pathology.models import serve_mhist
-        from pathology.models.archive import EncoderIdentity, pack_tensors, save_artefact
-        from pathology.models.mhist_artefact import HEAD, MhistConfig, Validation, Weights
+        from pathology.artefact import EncoderIdentity, save_artefact
+        from pathology.patches.artefact import Validation, pack_weights
+        from pathology.tasks.mhist import serving
+        from pathology.tasks.mhist.artefact import MhistConfig
 
-        sha256, content = pack_tensors(self.head.tensors())
-        card, code = self.card, closure(serve_mhist.__name__)
+        files, head, encoder_weights = pack_weights(self.head, {})
+        manifest, code = self.manifest, closure(serving.__name__)
         values = {
             "labels": ("HP", "SSA"),
             "threshold": 0.5,
-            **{name: getattr(card, name) for name in ("pixels", "mean", "std")},
-            "encoder": EncoderIdentity(**{name: getattr(card, name) for name in EncoderIdentity.model_fields}),
-            "tune": "linear",
+            **{name: getattr(manifest, name) for name in ("pixels", "mean", "std")},
+            "encoder": EncoderIdentity.of(manifest),
+            "fine_tuning": "linear",
             "rank": 16,
             "blocks": 2,
-            "head": Weights(file=HEAD, sha256=sha256),
-            "tuned": None,
+            "head": head,
+            "encoder_weights": encoder_weights,
             "validation": Validation(patches=16, positives=8, loss=0.1, accuracy=1.0, auroc=1.0, epoch=0),
             "training": {},
             "inputs": {"patches": hashlib.sha256(self.table.read_bytes()).hexdigest()},
@@ -102,13 +102,13 @@ class MhistRun:
             **changed,
         }
         folder = self.root / "model"
-        save_artefact(folder, MhistConfig(**values), {HEAD: content}, code, serve_mhist.__name__)
+        save_artefact(folder, MhistConfig(**values), files, code, serving.__name__)
         self.archive = self.root / "packed" / "model.tar.gz"
         self.archive.parent.mkdir(exist_ok=True)
         with tarfile.open(self.archive, "w:gz") as tar:
             tar.add(folder, ".")
 
-    def evaluate(self, folder: Path, table: Path | None = None) -> tuple[dict, list[PatchPredictionRow], str]:
+    def evaluate(self, folder: Path, table: Path | None = None) -> tuple[dict, list[MhistPredictionRow], str]:
         """evaluation.json, predictions.csv and what was printed."""
         from pathology.commands.evaluate_mhist import main
 
@@ -122,7 +122,7 @@ class MhistRun:
         with contextlib.redirect_stdout(printed):
             main(processing_job(folder, EvaluateMhist(resamples=200), inputs, ("evaluation",)))
         output = folder / "evaluation"
-        return strict_json(output / "evaluation.json"), PatchPredictionRow.read(output / "predictions.csv"), printed.getvalue()
+        return strict_json(output / "evaluation.json"), MhistPredictionRow.read(output / "predictions.csv"), printed.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def evaluated(mhist, tmp_path_factory):
 
 
 def test_every_test_patch_is_predicted_once_and_texture_is_found(evaluated, mhist):
-    from pathology.commands.evaluate_mhist import BATCH
+    from pathology.patches.evaluation import BATCH
 
     _, evaluation, predictions, log = evaluated
     assert [row.image for row in predictions] == [row.image for row in mhist.test]
@@ -152,13 +152,13 @@ def test_every_test_patch_is_predicted_once_and_texture_is_found(evaluated, mhis
 
 
 def test_the_endpoint_gives_the_same_answers(evaluated, mhist):
-    from pathology.models import serve_mhist
+    from pathology.tasks.mhist import serving
 
     _, evaluation, predictions, _ = evaluated
-    model = serve_mhist.model_fn(mhist.root / "model", mhist.root / "models")
+    model = serving.model_fn(mhist.root / "model", mhist.root / "models")
     for row in predictions[:3] + predictions[-3:]:
-        patch = serve_mhist.input_fn((mhist.images / row.image).read_bytes(), "image/png")
-        answer = json.loads(serve_mhist.output_fn(serve_mhist.predict_fn([patch], model)[0]))
+        patch = serving.input_fn((mhist.images / row.image).read_bytes(), "image/png")
+        answer = json.loads(serving.output_fn(serving.predict_fn([patch], model)[0]))
         assert answer["probability"] == pytest.approx(row.probability, abs=1e-6)
         assert answer["label"] == ("HP", "SSA")[row.predicted]
         assert answer["model_version"] == evaluation["pathology"]["model"]["version"]
@@ -180,17 +180,17 @@ def test_every_number_follows_from_predictions(evaluated):
     assert block["brier"] == pytest.approx(metrics.brier_score_loss(truth, score))
     assert sum(group["n"] for group in block["calibration"]) == len(predictions)
     for row in block["published"]:
-        assert row["own"] == block["intervals"][row["published"]["measure"]]
+        assert row["measured"] == block["intervals"][row["published"]["measure"]]
 
 
 def test_accuracy_falls_where_annotators_were_divided(evaluated):
     _, evaluation, predictions, _ = evaluated
     table = {row["agreement"]: row for row in evaluation["pathology"]["agreement"]}
     for level, row in table.items():
-        own = [item for item in predictions if max(item.votes, 7 - item.votes) == level]
-        right = sum(item.label == item.predicted for item in own)
-        wilson = binomtest(right, len(own)).proportion_ci(0.95, method="wilson")
-        assert (row["n"], row["accuracy"]["value"]) == (len(own), pytest.approx(right / len(own)))
+        at_level = [item for item in predictions if max(item.votes, 7 - item.votes) == level]
+        right = sum(item.label == item.predicted for item in at_level)
+        wilson = binomtest(right, len(at_level)).proportion_ci(0.95, method="wilson")
+        assert (row["n"], row["accuracy"]["value"]) == (len(at_level), pytest.approx(right / len(at_level)))
         assert (row["accuracy"]["low"], row["accuracy"]["high"]) == pytest.approx((wilson.low, wilson.high))
     assert table[7]["accuracy"]["value"] > 0.9
     assert table[4]["accuracy"]["value"] < 0.7
@@ -207,8 +207,8 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, mhist):
     assert model["trained_on_these_patches"] is True
     assert model["serving_code"] == model["evaluated_with_code"]
     assert block["published_partition"] is False
-    assert "seeded stand-in" in block["cautions"][0] and "MHIST's own 977" in block["cautions"][1]
-    assert len(block["cautions"]) == 2 and all(f"caution: {caution}" in log for caution in block["cautions"])
+    assert "placeholder with seeded weights" in block["warnings"][0] and "MHIST's own 977" in block["warnings"][1]
+    assert len(block["warnings"]) == 2 and all(f"warning: {warning}" in log for warning in block["warnings"])
     content = (folder / "evaluation" / "evaluation.json").read_bytes()
     assert MhistEvaluation.from_json(content, "evaluation.json").to_json() == content
 
@@ -238,21 +238,21 @@ def test_a_reader_is_warned(mhist, tmp_path):
     keep = [row for row in run.rows if row.split != "test"] + run.test[:16]
     table = write_table(tmp_path / "few", "patches.csv", keep) / "patches.csv"
     evaluation, _, _ = run.evaluate(tmp_path / "job", table)
-    said = evaluation["pathology"]["cautions"]
+    warnings = evaluation["pathology"]["warnings"]
     words = (
-        "seeded stand-in",
-        "shuffled labels",
+        "placeholder with seeded weights",
+        "permuted labels",
         "8 positive and 8 negative patches",
         "own 977",
         "1 test patches have the very bytes",
         "another patches table",
         "code packed",
     )
-    assert len(said) == len(words) and all(word in caution for word, caution in zip(words, said, strict=True))
+    assert len(warnings) == len(words) and all(word in warning for word, warning in zip(words, warnings, strict=True))
     assert evaluation["pathology"]["model"]["trained_on_these_patches"] is False
 
 
-@pytest.mark.parametrize("fault", ["gone", "changed", "no picture"])
+@pytest.mark.parametrize("fault", ["gone", "changed", "not a picture"])
 def test_a_patch_that_is_not_the_table_s_is_named(mhist, tmp_path, fault):
     row, path = mhist.test[5], mhist.images / mhist.test[5].image
     content, table = path.read_bytes(), None
@@ -260,8 +260,8 @@ def test_a_patch_that_is_not_the_table_s_is_named(mhist, tmp_path, fault):
         if fault == "gone":
             path.unlink()
         else:
-            path.write_bytes(b"GIF89a" if fault == "no picture" else content + b"\0")
-        if fault == "no picture":
+            path.write_bytes(b"GIF89a" if fault == "not a picture" else content + b"\0")
+        if fault == "not a picture":
             planted = row.model_copy(update={"sha256": hashlib.sha256(b"GIF89a").hexdigest(), "bytes": 6})
             rows = [planted if item.image == row.image else item for item in mhist.rows]
             table = write_table(tmp_path / "patches", "patches.csv", rows) / "patches.csv"

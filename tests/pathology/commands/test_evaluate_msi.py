@@ -8,7 +8,7 @@ import pytest
 from msi_jobs import QUICK, MsiRun, slide_row
 from pages import Page
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Evaluation
+from pathology.contracts.msi.evaluate import MsiEvaluation
 from scipy.stats import binomtest
 
 
@@ -87,9 +87,9 @@ def test_tables_follow_from_predictions(evaluated):
     _, evaluation, predictions, _ = evaluated
     block = evaluation["pathology"]
     for site in block["sites"]:
-        own = [row for row in predictions if row.site == site["site"]]
-        assert (site["n"], site["positives"]) == (len(own), sum(row.label for row in own))
-        assert site["auroc"] == pytest.approx(metrics.roc_auc_score([r.label for r in own], [r.probability for r in own]))
+        of_site = [row for row in predictions if row.site == site["site"]]
+        assert (site["n"], site["positives"]) == (len(of_site), sum(row.label for row in of_site))
+        assert site["auroc"] == pytest.approx(metrics.roc_auc_score([r.label for r in of_site], [r.probability for r in of_site]))
     assert sum(group["n"] for group in block["calibration"]) == block["n"]
     assert sum(group["positives"] for group in block["calibration"]) == block["positives"]
     means = [group["mean_probability"] for group in block["calibration"]]
@@ -104,10 +104,10 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, msi_run):
     assert block["model"]["trained_on_this_cohort"] is True
     assert block["model"]["serving_code"] == block["model"]["evaluated_with_code"]
     assert block["encoder"] == {"name": "tiny", "sha256": "a" * 64, "published": False, "remark": "seeded, for tests"}
-    assert "stand-in, not a published foundation model (seeded, for tests)" in block["cautions"][0]
-    assert "caution: The encoder tiny is a seeded stand-in" in log
+    assert "a placeholder with seeded weights, not a published foundation model (seeded, for tests)" in block["warnings"][0]
+    assert "warning: The encoder tiny is a placeholder with seeded weights" in log
     assert [row.patient_id for row in predictions] == sorted({row.patient_id for row in msi_run.cohort if row.split == "test"})
-    parsed = Evaluation.from_json((folder / "evaluation" / "evaluation.json").read_bytes(), "evaluation.json")
+    parsed = MsiEvaluation.from_json((folder / "evaluation" / "evaluation.json").read_bytes(), "evaluation.json")
     assert parsed.to_json() == (folder / "evaluation" / "evaluation.json").read_bytes()
 
 
@@ -120,7 +120,7 @@ def test_the_report_is_one_file_that_says_it_plainly(evaluated):
     text = page.text
     auroc = evaluation["pathology"]["intervals"]["auroc"]
     assert f"95% interval {auroc['low']:.3f} to {auroc['high']:.3f}" in text
-    assert "seeded stand-in, not a published foundation model" in text
+    assert "a placeholder with seeded weights, not a published foundation model" in text
     assert "What it must not be used for" in text
     wrong = [row for row in predictions if row.predicted != row.label]
     assert f"{len(wrong)} of 40 patients were called wrong" in text
@@ -166,8 +166,8 @@ def test_a_feature_file_gone_is_named(evaluated, msi_run, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_shuffled_labels_teach_nothing(tmp_path, monkeypatch):
-    run = MsiRun(tmp_path, patients=100, positives=40, signal=2.5, shuffle=True)
+def test_permuted_labels_teach_nothing(tmp_path, monkeypatch):
+    run = MsiRun(tmp_path, patients=100, positives=40, signal=2.5, permuted=True)
     run.train()
     monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(run.uris))
     evaluation, _, _ = run.evaluate(tmp_path / "evaluation")
@@ -177,12 +177,12 @@ def test_shuffled_labels_teach_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_control_learns_nothing_and_its_report_says_so(tmp_path, monkeypatch):
-    from pathology.models.artefact import load_artefact
+    from pathology.tasks.msi.artefact import load_ensemble
 
     run = MsiRun(tmp_path, patients=100, positives=40, signal=2.5)
     folder = run.train(QUICK.model_copy(update={"shuffle_labels": True}))
-    found = load_artefact(folder).config.out_of_fold
-    assert found.low < 0.5 < found.high
+    out_of_fold = load_ensemble(folder).config.out_of_fold
+    assert out_of_fold.low < 0.5 < out_of_fold.high
     monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(run.uris))
     evaluation, _, _ = run.evaluate(tmp_path / "evaluation")
-    assert "trained on shuffled labels" in evaluation["pathology"]["cautions"][1]
+    assert "trained on permuted labels" in evaluation["pathology"]["warnings"][1]

@@ -15,14 +15,15 @@ from extraction_jobs import FEATURES, Jobs, finish
 from made_slides import small_slides
 from pathology.commands import extract_features
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.settings_msi import ExtractFeatures, Tiling
+from pathology.contracts.extraction.extract import ExtractFeaturesJob
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.contracts.storage import FolderStore
 from pathology.job import Job
 from pathology.wsi.features import read_features
 
 from demo.slides import write_svs
 from tests.tiny_encoder import copy_tiny_encoder
-from tests.waiting import LONGEST, until
+from tests.waiting import MAX_WAIT_SECONDS, until
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def work(jobs, monkeypatch):
     def make(name):
         monkeypatch.setenv("PATHOLOGY_ROOT", str(jobs.layout(name, hosts=["algo-1"])))
         monkeypatch.setattr(extract_features.Extraction, "_load", lambda *_: ColourEncoder())
-        settings = ExtractFeatures(features=FEATURES)
+        settings = ExtractFeaturesJob(features=FEATURES)
         return extract_features.Extraction(Job.current(), settings, jobs.cohort, FolderStore(jobs.uris))
 
     return make
@@ -116,7 +117,7 @@ def test_what_changed_is_extracted_again_and_nothing_else(jobs, slides):
     jobs.cohort[1] = jobs.cohort[1].model_copy(update={"mpp": 0.25})
     damaged = jobs.features / "s2.h5"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x77")
-    assert "3 slides extracted (0 failed), 0 finished before" in jobs.extract("mended")[1]
+    assert "3 slides extracted (0 failed), 0 finished before" in jobs.extract("fixed")[1]
     assert (jobs.features / "s0.h5").read_bytes() == original["s0.h5"]
     assert (jobs.features / "s2.h5").read_bytes() == original["s2.h5"]
     assert jobs.sidecar("s1")["mpp_source"] == "cohort" and jobs.sidecar("s1")["cohort_mpp"] == 0.25
@@ -158,7 +159,7 @@ def test_a_host_that_finds_all_finished_never_loads_the_encoder(jobs, slides, mo
 
 def test_a_tile_size_that_the_encoder_does_not_take_is_refused_at_once(jobs, slides, monkeypatch):
     jobs.add(slides / "s0.svs", "s0")
-    settings = ExtractFeatures(features=FEATURES, tile_size=256)
+    settings = ExtractFeaturesJob(features=FEATURES, tile_size=256)
     monkeypatch.setenv("PATHOLOGY_ROOT", str(jobs.layout("wrong", settings)))
     with pytest.raises(RequestError, match="tile-size 256: encoder colours takes 224 px"):
         extract_features.Extraction(Job.current(), settings, jobs.cohort, FolderStore(jobs.uris))
@@ -173,40 +174,40 @@ def test_a_real_slide_through_the_job(jobs, shared_data):
     assert (real["status"], real["tiles"], real["mpp"], real["mpp_source"]) == ("ok", 47, 0.499, "vendor")
     for name, words in (
         ("corrupt-tile", "nothing of it can be read"),
-        ("not-a-tiff", "no slide format"),
+        ("not-a-tiff", "not a slide format"),
         ("unopenable", "compression"),
     ):
         assert jobs.sidecar(name)["status"] == "failed" and words in jobs.sidecar(name)["reason"]
     assert sorted(path.name for path in jobs.features.glob("*.h5")) == ["CMU-1-Small-Region.h5"]
-    assert Tiling().hash(jobs.card.name, jobs.card.sha256) == jobs.features.name
+    assert Tiling().hash(jobs.manifest.name, jobs.manifest.sha256) == jobs.features.name
     assert not list((jobs.root("extract-1") / "scratch").iterdir())
 
 
-def test_the_next_slide_is_fetched_while_one_is_extracted_and_each_is_deleted(jobs, slides, work, monkeypatch):
+def test_the_next_slide_is_prefetched_while_one_is_extracted_and_each_is_deleted(jobs, slides, work, monkeypatch):
     for index in range(4):
         jobs.add(slides / f"s{index % 3}.svs", f"s{index}", md5="" if index else "0" * 32)
     extraction = work("ahead")
-    seen, most = [], []
+    seen, on_disk = [], []
 
     def extract(path, slide_id, *_, progress, **__):
         seen.append(slide_id)
         progress(1, 10**9)  # hours left
-        assert extraction.slides._next is None, "nothing is sent for"
+        assert extraction.prefetcher._next is None, "nothing is prefetched"
         assert len(list(path.parent.glob("*.svs"))) == 1
         progress(9, 10)
-        if len(seen) == 1:  # the largest is in hand until the next one is here
+        if len(seen) == 1:  # the largest is in progress until the next one is here
             until((path.parent / "s1.svs").exists)
-        most.append(len(list(path.parent.glob("*.svs"))))
+        on_disk.append(len(list(path.parent.glob("*.svs"))))
         raise DataError("seen")
 
     monkeypatch.setattr("pathology.wsi.extraction.extract_slide", extract)
-    extract_features.share_out(extraction)
-    assert seen == ["s2", "s1", "s3"] and most[0] == 2 and max(most) == 2
+    extract_features.run_claims(extraction)
+    assert seen == ["s2", "s1", "s3"] and on_disk[0] == 2 and max(on_disk) == 2
     assert {jobs.sidecar(name)["reason"] for name in seen} == {"seen"} and "md5" in jobs.sidecar("s0")["reason"]
     assert not list(extraction.job.scratch.iterdir())
 
 
-def test_a_store_that_fails_while_fetching_ahead_ends_the_host_after_the_slide_in_hand(jobs, slides, work, monkeypatch):
+def test_a_store_that_fails_while_prefetching_ends_the_host_after_the_slide_in_progress(jobs, slides, work, monkeypatch):
     for index in range(3):
         jobs.add(slides / f"s{index}.svs", f"s{index}")
     extraction = work("failing")
@@ -219,8 +220,8 @@ def test_a_store_that_fails_while_fetching_ahead_ends_the_host_after_the_slide_i
 
     monkeypatch.setattr(FolderStore, "download", failing)
     with pytest.raises(OSError, match="No space left"):
-        extract_features.share_out(extraction)
-    assert jobs.sidecar("s2")["status"] == "ok"  # the largest, in hand
+        extract_features.run_claims(extraction)
+    assert jobs.sidecar("s2")["status"] == "ok"  # the largest, in progress
     assert not (jobs.features / "s1.json").exists() and not list(extraction.job.scratch.iterdir())
 
 
@@ -241,18 +242,18 @@ def test_a_download_ahead_waits_for_room_on_the_disk(jobs, slides, work, monkeyp
         jobs.add(slides / f"s{index}.svs", f"s{index}")
     extraction = work("full")
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
-    room = extraction.slides._room = Room()
+    room = extraction.prefetcher._room = Room()
     room.set()
-    most = []
+    on_disk = []
 
     def extract(path, *_, progress, **__):
         room.asked.clear()
         progress(1, 1)
-        if extraction.slides._next.row() is not None:
-            assert room.asked.wait(LONGEST)
-        most.append(len(list(path.parent.glob("*.svs"))))
+        if extraction.prefetcher._next.row() is not None:
+            assert room.asked.wait(MAX_WAIT_SECONDS)
+        on_disk.append(len(list(path.parent.glob("*.svs"))))
         raise DataError("seen")
 
     monkeypatch.setattr("pathology.wsi.extraction.extract_slide", extract)
-    extract_features.share_out(extraction)
-    assert most == [1, 1, 1]
+    extract_features.run_claims(extraction)
+    assert on_disk == [1, 1, 1]

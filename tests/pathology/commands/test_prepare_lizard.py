@@ -1,4 +1,4 @@
-"""PrepareLizard as a job: four files in, patches.csv and dataset.json out; nothing that looks finished from bad data."""
+"""PrepareLizard as a job: four files in, three tables out; nothing that looks finished from bad data."""
 
 import shutil
 import subprocess
@@ -6,12 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-from msi_jobs import processing_job, strict_json
-from pathology.commands.prepare_lizard import main
+from lizard_jobs import DATASET_URI, prepare
+from msi_jobs import strict_json
 from pathology.contracts.errors import DataError
-from pathology.contracts.features import sha256_of
-from pathology.contracts.settings_lizard import PrepareLizard
-from pathology.datasets.conic import Nuclei, read_prepared
+from pathology.contracts.hashes import sha256_of
+from pathology.contracts.staging import StagingRow, read_staging
+from pathology.tasks.lizard.dataset import Nuclei, read_prepared
 
 from demo.nuclei import make_nuclei
 
@@ -25,22 +25,40 @@ def made(tmp_path_factory):
     return top
 
 
-def prepare(root, dataset, **settings):
-    settings = PrepareLizard(**{"published_counts": False, **settings})
-    main(processing_job(root, settings, {"dataset": dataset}, ("patches",)))
-    return root / "patches"
-
-
-def test_four_files_become_a_table_and_a_summary(tmp_path, made, capsys):
+def test_four_files_become_tables_and_a_summary(tmp_path, made, capsys):
     folder = prepare(tmp_path, made)
     rows, dataset = read_prepared(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["dataset.json", "patches.csv"]  # the arrays are not copied
-    found = strict_json(folder / "dataset.json")
-    assert found["images_sha256"] == sha256_of(made / "images.npy") and found["labels_sha256"] == sha256_of(made / "labels.npy")
-    assert found["settings"]["fold"] == 0 and len(rows) == PATCHES == sum(side["patches"] for side in found["splits"].values())
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "dataset.json",
+        "patches.csv",
+        "staging.csv",
+    ]  # the arrays are not copied
+    content = strict_json(folder / "dataset.json")
+    assert content["images_sha256"] == sha256_of(made / "images.npy") and content["labels_sha256"] == sha256_of(
+        made / "labels.npy"
+    )
+    assert content["settings"]["fold"] == 0 and len(rows) == PATCHES == sum(
+        side["patches"] for side in content["splits"].values()
+    )
     assert Nuclei(made, rows, dataset)[0][0].shape == (256, 256, 3)
     out = capsys.readouterr().out
     assert "train " in out and "validation " in out and "test            4 patches of 2 source images" in out
+
+
+def test_the_arrays_are_to_be_staged_by_their_content(tmp_path, made):
+    """Where the request says the data set lies in S3, by the hashes that dataset.json has, and under names that training finds."""
+    folder = prepare(tmp_path, made)
+    rows, dataset = read_prepared(folder)
+    hashes = {"images.npy": dataset.images_sha256, "labels.npy": dataset.labels_sha256}
+    staged = read_staging(folder / "staging.csv")
+    assert staged == [
+        StagingRow(uri=f"{DATASET_URI}/{name}", sha256=sha256, target=f"{sha256}.npy") for name, sha256 in hashes.items()
+    ]
+    for row in staged:
+        shutil.copy(made / row.uri.rpartition("/")[2], tmp_path / row.target)
+    theirs, ours = Nuclei(made, rows, dataset), Nuclei(tmp_path, rows, dataset)
+    for index in range(PATCHES):
+        assert all(np.array_equal(one, other) for one, other in zip(theirs[index], ours[index], strict=True))
 
 
 def test_the_same_bytes_twice_and_others_from_another_fold(tmp_path, made):
@@ -55,7 +73,7 @@ def test_real_patches_with_their_own_classes(tmp_path, shared_data, capsys):
         pytest.skip("real nuclei are absent")
     rows, dataset = read_prepared(prepare(tmp_path, folder, classes="non_tumor,tumor"))
     assert len(rows) == 10 and dataset.classes == ("non_tumor", "tumor") and dataset.pooled == ()
-    assert {name: found.patches for name, found in dataset.splits.items()} == {"train": 7, "validation": 1, "test": 2}
+    assert {name: side.patches for name, side in dataset.splits.items()} == {"train": 7, "validation": 1, "test": 2}
     assert "test            2 patches of 2 source images, 114 nuclei" in capsys.readouterr().out
 
 

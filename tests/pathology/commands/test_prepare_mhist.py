@@ -1,15 +1,19 @@
-"""PrepareMhist as a job: a table and a zip in, checked patches and patches.csv out; nothing that looks finished from bad data."""
+"""PrepareMhist as a job: a table and a zip in, checked patches, patches.csv and staging.csv out; nothing that looks finished from bad data."""
 
 import shutil
 import subprocess
 import sys
+import zipfile
 
+import numpy as np
 import pytest
-from msi_jobs import processing_job, strict_json
+from msi_jobs import MANIFEST, processing_job, strict_json, training_job
 from pathology.commands.prepare_mhist import main
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.settings_mhist import PrepareMhist
-from pathology.datasets.mhist import Patches, read_patches
+from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.staging import Stage, StagingRow
+from pathology.patches.dataset import Patches
+from pathology.tasks.mhist.dataset import read_patches
 
 from demo.patches import make_patches
 
@@ -39,10 +43,10 @@ def prepare(root, made, **settings):
 def test_a_table_and_a_zip_become_patches(tmp_path, made, capsys):
     patches, images = prepare(tmp_path, made)
     rows = read_patches(patches / "patches.csv")
-    assert sorted(path.name for path in patches.iterdir()) == ["dataset.json", "patches.csv"]
+    assert sorted(path.name for path in patches.iterdir()) == ["dataset.json", "patches.csv", "staging.csv"]
     assert sorted(path.name for path in images.iterdir()) == [row.image for row in rows] and len(rows) == COUNT
-    found = strict_json(patches / "dataset.json")
-    assert found["patches"] == COUNT and found["splits"]["validation"]["patches"] == sum(
+    figures = strict_json(patches / "dataset.json")
+    assert figures["patches"] == COUNT and figures["splits"]["validation"]["patches"] == sum(
         row.split == "validation" for row in rows
     )
     assert Patches(images, rows, 224)[0].shape == (224, 224, 3)
@@ -50,16 +54,46 @@ def test_a_table_and_a_zip_become_patches(tmp_path, made, capsys):
     assert "train " in out and "validation " in out and "SSA (3" in out
 
 
+def test_staging_csv_names_each_file_where_it_will_lie_and_staging_reads_it(tmp_path, made, monkeypatch, capsys):
+    """Patches read from EFS are those that were prepared, two of the same bytes from one file."""
+    from pathology.commands import stage
+
+    doubled = shutil.copytree(made, tmp_path / "in")
+    with zipfile.ZipFile(made / "images" / "images.zip") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    first, second = sorted(contents)[:2]
+    with zipfile.ZipFile(doubled / "images" / "images.zip", "w") as archive:
+        for name, content in {**contents, second: contents[first]}.items():
+            archive.writestr(name, content)
+    patches, images = prepare(tmp_path / "ml", doubled)
+    rows = read_patches(patches / "patches.csv")
+    assert StagingRow.read(patches / "staging.csv") == [
+        StagingRow(uri=f"s3://bucket/images/{row.image}", sha256=row.sha256, target=f"{row.sha256[:2]}/{row.sha256}.png")
+        for row in rows
+    ]
+
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(tmp_path / "uris"))
+    shutil.copytree(images, tmp_path / "uris" / "s3" / "bucket" / "images")  # as the service uploads the output
+    staged = tmp_path / "efs"
+    channels = {"staging": patches, "data_destination": staged, "models_destination": tmp_path / "models"}
+    stage.main(training_job(tmp_path / "stage", Stage(encoder=f"efs://fs-1/{MANIFEST.name}"), channels))
+    assert f"files: {COUNT - 1} copied" in capsys.readouterr().out
+    from_output, from_efs = (Patches(root, rows, 224) for root in (images, staged))
+    assert all(np.array_equal(from_output[index], from_efs[index]) for index in range(COUNT))
+    assert not any((staged / row.image).exists() for row in rows)
+
+
 def test_the_same_bytes_twice_and_others_from_another_seed(tmp_path, made):
     first, second, other = (prepare(tmp_path / name, made, seed=seed)[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     for name in ("patches.csv", "dataset.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes() != (other / name).read_bytes()
+    assert len({(folder / "staging.csv").read_bytes() for folder in (first, second, other)}) == 1  # the same files on any side
 
 
 def test_a_subset_is_refused_unless_it_is_meant(tmp_path, made):
     with pytest.raises(DataError, match="set 'published-counts' to false for a subset"):
         prepare(tmp_path, made, published_counts=True)
-    assert not (tmp_path / "patches" / "patches.csv").exists()
+    assert not list((tmp_path / "patches").glob("*"))
 
 
 def test_a_bad_zip_leaves_no_table(tmp_path, made):

@@ -10,9 +10,9 @@ import openpyxl
 import pytest
 from msi_jobs import processing_job, strict_json
 from pathology.commands.prepare_msi import main
+from pathology.contracts.cohort import read_cohort
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.settings_msi import PrepareMsi
-from pathology.contracts.tables import read_cohort
+from pathology.contracts.msi.prepare import PrepareMsiJob
 
 MANIFEST = "s3://bucket/manifest.txt"
 SLIDES = "s3://bucket/slides"
@@ -41,7 +41,7 @@ def prepare(tmp_path: Path, table: str | Path, **settings) -> Path:
         shutil.copy(table, labels)
     else:
         (labels / "labels.csv").write_text(table)
-    job = processing_job(tmp_path / "ml", PrepareMsi(**{"slides": SLIDES, **settings}), {"labels": labels}, ("cohort",))
+    job = processing_job(tmp_path / "ml", PrepareMsiJob(**{"slides": SLIDES, **settings}), {"labels": labels}, ("cohort",))
     main(job)
     return tmp_path / "ml" / "cohort"
 
@@ -129,7 +129,7 @@ def test_a_half_downloaded_slide_is_named(tmp_path, store, tcga):
         prepare(tmp_path, tcga, manifest=MANIFEST)
 
 
-def test_the_same_bytes_whatever_the_order(tmp_path, store):
+def test_the_same_bytes_in_any_order(tmp_path, store):
     table = small(store)
     first = prepare(tmp_path / "a", table, **SMALL)
     header, *lines = table.splitlines()
@@ -150,7 +150,7 @@ def test_na_is_missing_and_other_labels_are_counted(tmp_path, store, capsys):
     assert "P14" in capsys.readouterr().out
 
 
-def test_names_that_are_no_barcode(tmp_path, store):
+def test_names_that_are_not_barcodes(tmp_path, store):
     """The slide column wins, then the longest patient id that the name starts with, up to a separator."""
     names = ["case1", "case1_b", "case10-A", "case2", "slide-x", "case11"]
     for name in [*names, *[f"N{number}" for number in range(6)]]:
@@ -181,7 +181,7 @@ def test_patients_stay_whole(tmp_path, store):
         (lambda t: t.replace("label", "status"), {}, r"no label column 'MSI Status' or 'label', only 'patient_id', 'status'"),
         (lambda t: t.replace("patient_id", "who"), {}, r"no patient column 'TCGA Participant Barcode' or 'patient_id'"),
         (lambda t: t, {"label_column": "MSI"}, r"no label column 'MSI', only"),
-        (lambda t: t + "P01,MSS\n", {}, r"labels.csv, line 14: patient P01 stands there twice, as MSI-H and as MSS"),
+        (lambda t: t + "P01,MSS\n", {}, r"labels.csv, line 14: patient P01 is duplicated, as MSI-H and as MSS"),
         (lambda t: t.replace("MSI-H", "MSS"), {}, r"no patient with a slide is positive \(MSI-H\) among 12"),
         (lambda t: t, {"folds": 4}, r"4 positive and 8 negative patients are too few for 4 folds"),
         (lambda t: t, {"slides": "s3://bucket/nowhere"}, r"s3://bucket/nowhere holds no slide"),
@@ -201,7 +201,7 @@ def test_bad_tables_are_one_line(tmp_path, store, change, settings, message):
 def test_two_files_with_one_id(tmp_path, store):
     table = small(store)
     sparse(store / "slides" / "other" / "P03.tiff", 10)
-    with pytest.raises(DataError, match=r"slide P03 is there twice, s3://bucket/slides/P03.svs and"):
+    with pytest.raises(DataError, match=r"slide P03 is duplicated, s3://bucket/slides/P03.svs and"):
         prepare(tmp_path, table, **SMALL)
 
 

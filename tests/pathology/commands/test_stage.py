@@ -1,86 +1,143 @@
-"""Staging copies what is absent or changed, proves it, and says what is gone."""
+"""Staging copies what staging.csv names and is absent or changed, proves it by hash, and says what is gone."""
 
+import dataclasses
 import hashlib
 import os
 
 import pytest
-from msi_jobs import CARD, SETTINGS_HASH, plant, slide_row, training_job, write_table
+from msi_jobs import MANIFEST, training_job, write_table
 from pathology.commands.stage import main
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings_msi import StageFeatures
+from pathology.contracts.staging import Stage, StagingRow
 
 CHECKPOINT = b"weights"
+FILES = {f"images/{name}.png": f"pixels of {name}".encode() for name in ("a", "b", "c", "d")}
+"""Below s3://bucket."""
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def row(name, target=None):
+    return StagingRow(uri=f"s3://bucket/{name}", sha256=sha256(FILES[name]), target=target or f"set/{name.rpartition('/')[2]}")
+
+
+class Staging:
+    """A store with four files and an encoder, an EFS to copy to; call :meth:`run` to stage ``rows``."""
+
+    def __init__(self, root, encoder="s3://bucket/encoder"):
+        self.root, self.bucket, self.efs = root, root / "uris" / "s3" / "bucket", root / "efs"
+        manifest = MANIFEST.model_copy(update={"sha256": sha256(CHECKPOINT)})
+        for name, content in {**FILES, "encoder/encoder.json": manifest.to_json(), "encoder/checkpoint.pth": CHECKPOINT}.items():
+            (self.bucket / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.bucket / name).write_bytes(content)
+        self.data, self.models = self.efs / "data", self.efs / "models"
+        channels = {"staging": root / "staging", "data_destination": self.data, "models_destination": self.models}
+        self.job = training_job(root / "ml", Stage(encoder=encoder), channels)
+        self.table([row(name) for name in FILES])
+
+    def table(self, rows):
+        """Write staging.csv, beside what else preparing and collecting leave in its folder."""
+        write_table(self.root / "staging", "staging.csv", rows)
+        (self.root / "staging" / "dataset.json").write_text("{}")
+
+    def run(self):
+        main(self.job)
 
 
 @pytest.fixture
-def staged(tmp_path, monkeypatch):
-    """A job over three patients' features (four slides) and an encoder; call it to run it."""
-    uris = tmp_path / "uris"
-    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(uris))
-    _, rows = plant(uris, patients=3, positives=1)
-    encoder = uris / "s3" / "bucket" / "encoder"
-    encoder.mkdir(parents=True)
-    card = CARD.model_copy(update={"sha256": hashlib.sha256(CHECKPOINT).hexdigest()})
-    (encoder / "encoder.json").write_bytes(card.to_json())
-    (encoder / "checkpoint.pth").write_bytes(CHECKPOINT)
-    channels = {
-        "slides": write_table(tmp_path / "slides", "slides.csv", [*rows, slide_row("gone", "failed")]),
-        "features_destination": tmp_path / "efs" / "features",
-        "models_destination": tmp_path / "efs" / "models",
-    }
-    job = training_job(tmp_path / "ml", StageFeatures(encoder="s3://bucket/encoder"), channels)
-    return lambda: main(job)
+def staging(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(tmp_path / "uris"))
+    return Staging(tmp_path)
 
 
-@pytest.fixture
-def efs(tmp_path):
-    return tmp_path / "efs"
+def test_copies_once_and_only_what_changed(staging, capsys):
+    staging.run()
+    size = sum(map(len, FILES.values()))
+    assert f"files: 4 copied ({size:,} bytes), 0 unchanged\nencoder: 2 copied" in capsys.readouterr().out
+    for name, content in FILES.items():
+        assert (staging.data / "set" / name.rpartition("/")[2]).read_bytes() == content
+    assert (staging.models / "tiny" / "checkpoint.pth").read_bytes() == CHECKPOINT
+    assert (staging.models / "tiny" / "encoder.json").read_bytes() == (staging.bucket / "encoder" / "encoder.json").read_bytes()
+
+    staging.run()
+    assert capsys.readouterr().out == "files: 0 copied (0 bytes), 4 unchanged\nencoder: 0 copied (0 bytes), 2 unchanged\n"
+
+    damaged = staging.data / "set" / "b.png"
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
+    staging.run()
+    assert "files: 1 copied" in capsys.readouterr().out
+    assert damaged.read_bytes() == FILES["images/b.png"]
+    assert not list(staging.efs.rglob(".*"))
 
 
-@pytest.fixture
-def bucket(tmp_path):
-    return tmp_path / "uris" / "s3" / "bucket"
+def test_a_touched_copy_is_hashed_not_fetched(staging, capsys):
+    staging.run()
+    os.utime(staging.data / "set" / "b.png", (1, 1))
+    (staging.bucket / "images" / "b.png").unlink()
+    capsys.readouterr()
+    staging.run()
+    assert "files: 0 copied (0 bytes), 4 unchanged" in capsys.readouterr().out
 
 
-def test_copies_once_and_only_what_changed(staged, efs, bucket, capsys):
-    staged()
-    assert "features: 4 copied" in (out := capsys.readouterr().out) and "encoder: 2 copied" in out
-    for path in (bucket / "features" / SETTINGS_HASH).glob("*.h5"):
-        assert (efs / "features" / SETTINGS_HASH / path.name).read_bytes() == path.read_bytes()
-    assert (efs / "models" / "tiny" / "checkpoint.pth").read_bytes() == CHECKPOINT
-
-    staged()
-    assert capsys.readouterr().out == "features: 0 copied (0 bytes), 4 unchanged\nencoder: 0 copied (0 bytes), 2 unchanged\n"
-
-    damaged = efs / "features" / SETTINGS_HASH / "P001-0.h5"
-    whole = damaged.read_bytes()
-    damaged.write_bytes(b"x" * len(whole))
-    staged()
-    assert "features: 1 copied" in capsys.readouterr().out
-    assert damaged.read_bytes() == whole
-    assert not list(efs.rglob(".*"))
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_file_gone_or_changed_is_named(staging, damage):
+    path = staging.bucket / "images" / "c.png"
+    path.unlink() if damage == "gone" else path.write_bytes(b"other")
+    with pytest.raises(DataError, match=r"c\.png: s3://bucket/images/c\.png.* (gone since|it changed)") as caught:
+        staging.run()
+    assert "\n" not in str(caught.value)
+    assert not (staging.data / "set" / "c.png").exists() and not list(staging.efs.rglob(".*"))
+    assert not staging.models.exists()
 
 
-def test_a_touched_copy_is_hashed_not_fetched(staged, efs, bucket, capsys):
-    staged()
-    os.utime(efs / "features" / SETTINGS_HASH / "P001-0.h5", (1, 1))
-    (bucket / "features" / SETTINGS_HASH / "P001-0.h5").unlink()
-    staged()
-    assert "features: 0 copied" in capsys.readouterr().out.split("encoder: 2 copied")[1]
+def test_two_rows_of_one_content_are_one_file(staging, capsys):
+    """Two pictures of the same bytes are staged by their hash: whichever of the objects is taken, the file is theirs."""
+    content = FILES["images/a.png"]
+    (staging.bucket / "images" / "copy.png").write_bytes(content)
+    first = row("images/a.png", target="aa/content.png")
+    staging.table([first, first.model_copy(update={"uri": "s3://bucket/images/copy.png"}), row("images/b.png")])
+    staging.run()
+    assert "files: 2 copied" in capsys.readouterr().out
+    assert (staging.data / "aa" / "content.png").read_bytes() == content
 
 
-@pytest.mark.parametrize("damage", ["unlink", "change"])
-def test_a_feature_file_gone_or_changed_is_named(staged, efs, bucket, damage):
-    path = bucket / "features" / SETTINGS_HASH / "P002-0.h5"
-    path.unlink() if damage == "unlink" else path.write_bytes(b"other")
-    with pytest.raises(DataError, match="slide P002-0: .*features/.*P002-0.h5.* (gone since|it changed)"):
-        staged()
-    assert not (efs / "features" / SETTINGS_HASH / "P002-0.h5").exists()
+def test_a_target_of_two_contents_is_refused_before_anything_is_copied(staging):
+    staging.table([row("images/a.png", target="same.png"), row("images/b.png", target="same.png")])
+    with pytest.raises(
+        DataError, match=r"same\.png is to hold s3://bucket/images/a\.png and s3://bucket/images/b\.png, which differ"
+    ):
+        staging.run()
+    assert not staging.efs.exists()
 
 
-def test_a_checkpoint_that_is_not_the_cards_leaves_no_card(staged, efs, bucket):
-    staged()
-    (bucket / "encoder" / "encoder.json").write_bytes(CARD.to_json())  # another sha256, the same checkpoint
+@pytest.mark.parametrize("target", ["../out.png", "/etc/out.png", "a/../b.png", "a//b.png", ".hidden", "a/.b", "a\\b", ""])
+def test_a_target_outside_the_destination_is_refused(staging, target):
+    text = (staging.root / "staging" / "staging.csv").read_text()
+    (staging.root / "staging" / "staging.csv").write_text(text.replace("set/a.png", target))
+    with pytest.raises(DataError, match=r"staging\.csv, line 2: target"):
+        staging.run()
+    assert not staging.efs.exists()
+
+
+def test_an_encoder_on_efs_stays_where_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(tmp_path / "uris"))
+    staging = Staging(tmp_path, encoder="efs://fs-1/models/tiny")
+    staging.run()
+    assert "encoder: efs://fs-1/models/tiny is on EFS already" in capsys.readouterr().out
+    assert not staging.models.exists()
+
+
+def test_a_checkpoint_that_is_not_the_manifests_leaves_no_manifest(staging):
+    staging.run()
+    (staging.bucket / "encoder" / "encoder.json").write_bytes(MANIFEST.to_json())  # another sha256, the same checkpoint
     with pytest.raises(DataError, match="encoder tiny: s3://bucket/encoder/checkpoint.pth has the sha256"):
-        staged()
-    assert not (efs / "models" / "tiny" / "encoder.json").exists()
+        staging.run()
+    assert not (staging.models / "tiny" / "encoder.json").exists()
+
+
+def test_other_hosts_leave_it_to_the_first(staging, capsys):
+    main(dataclasses.replace(staging.job, host="algo-2", hosts=("algo-1", "algo-2")))
+    assert capsys.readouterr().out == "algo-2: staging is the first host's work\n"
+    assert not staging.efs.exists()

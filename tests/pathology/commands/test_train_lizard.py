@@ -8,14 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from msi_jobs import processing_job, training_job
-from pathology.commands import prepare_lizard
+from lizard_jobs import prepare
+from msi_jobs import training_job
 from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.lizard.patches import LIZARD_CLASSES
+from pathology.contracts.lizard.train import TrainLizard
 from pathology.contracts.log_lines import NUCLEI_METRICS
-from pathology.contracts.settings_lizard import LIZARD_CLASSES, PrepareLizard, TrainLizard
-from pathology.datasets.conic import read_patches
-from pathology.datasets.conic_files import IMAGES, LABELS
-from pathology.models.tiny import make_tiny_encoder
+from pathology.encoders.tiny import make_tiny_encoder
+from pathology.tasks.lizard.arrays import IMAGES, LABELS
+from pathology.tasks.lizard.dataset import read_patches
 
 from demo import nuclei
 
@@ -32,8 +33,7 @@ class LizardRun:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(nuclei, "SIDE", SIDE)
             nuclei.make_nuclei(root / "dataset", patches, sources=5)
-        settings = PrepareLizard(published_counts=False, validation_fraction=0.2)
-        prepare_lizard.main(processing_job(root, settings, {"dataset": root / "dataset"}, ("patches",)))
+        prepare(root, root / "dataset", validation_fraction=0.2)
         make_tiny_encoder(root / "models" / "tiny")
         self.rows = read_patches(root / "patches" / "patches.csv")
 
@@ -62,26 +62,31 @@ def trained(lizard, tmp_path_factory):
     return folder, log.getvalue()
 
 
-def check_log(log, said):
+def check_log(log, validation):
     """The metrics that SageMaker reads: those of two epochs, and of the model as packed."""
-    found = {item["Name"]: [float(value) for value in re.findall(item["Regex"], log)] for item in NUCLEI_METRICS}
-    assert {name: len(values) for name, values in found.items()} == {
+    logged = {item["Name"]: [float(value) for value in re.findall(item["Regex"], log)] for item in NUCLEI_METRICS}
+    assert {name: len(values) for name, values in logged.items()} == {
         "training:loss": 2,
         **{f"validation:{name}": 3 for name in ("loss", "mean_iou", "mean_dice", "mean_pq")},
     }
-    assert found["training:loss"][1] < found["training:loss"][0]
-    for name, value in (("loss", said.loss), ("mean_iou", said.iou), ("mean_dice", said.dice), ("mean_pq", said.pq)):
-        assert found[f"validation:{name}"][-1] == pytest.approx(value, abs=1e-6)
-    assert said.loss == pytest.approx(min(found["validation:loss"][:2]), abs=1e-5)
+    assert logged["training:loss"][1] < logged["training:loss"][0]
+    for name, value in (
+        ("loss", validation.loss),
+        ("mean_iou", validation.iou),
+        ("mean_dice", validation.dice),
+        ("mean_pq", validation.pq),
+    ):
+        assert logged[f"validation:{name}"][-1] == pytest.approx(value, abs=1e-6)
+    assert validation.loss == pytest.approx(min(logged["validation:loss"][:2]), abs=1e-5)
 
 
 def check_serves(lizard, output, encoder):
     """What was packed, and that it serves; its configuration."""
-    from pathology.models.serve_lizard import model_fn, predict_fn
+    from pathology.tasks.lizard.serving import model_fn, predict_fn
 
     model = model_fn(output, lizard.root / "models")
     assert model.config.validation.patches == sum(row.split == "validation" for row in lizard.rows)
-    assert (model.config.tuning, model.config.classes, model.config.width) == (encoder, LIZARD_CLASSES, 4)
+    assert (model.config.fine_tuning, model.config.classes, model.config.width) == (encoder, LIZARD_CLASSES, 4)
     (answer,) = predict_fn([lizard.patch()], model)
     assert answer.labels.shape == (SIDE, SIDE, 2)
     names = {path.name for path in output.iterdir()}
@@ -97,7 +102,7 @@ def test_it_trains_a_decoder_and_packs_what_serves(lizard, trained):
 def test_it_trains_adapters_too_and_packs_what_serves(lizard, tmp_path, capsys):
     from pathology.commands.train_lizard import main
 
-    job = lizard.job(tmp_path, encoder="lora")
+    job = lizard.job(tmp_path, fine_tuning="lora")
     main(job)
     check_log(capsys.readouterr().out, check_serves(lizard, job.output("model"), "lora").validation)
 
@@ -105,10 +110,10 @@ def test_it_trains_adapters_too_and_packs_what_serves(lizard, tmp_path, capsys):
 def test_staged_arrays_and_a_chosen_encoder_give_the_same_model(lizard, trained, tmp_path):
     """Arrays by their hash, and of two encoders the one that the channel names."""
     from pathology.commands.train_lizard import main
-    from pathology.models.lizard_artefact import load_lizard
+    from pathology.tasks.lizard.artefact import load_lizard
 
     make_tiny_encoder(tmp_path / "models" / "other", seed=1)
-    card = make_tiny_encoder(tmp_path / "models" / "tiny")
+    manifest = make_tiny_encoder(tmp_path / "models" / "tiny")
     config = load_lizard(lizard.job(trained[0]).output("model"), lizard.root / "models").config
     staged = tmp_path / "staged"
     staged.mkdir()
@@ -118,7 +123,7 @@ def test_staged_arrays_and_a_chosen_encoder_give_the_same_model(lizard, trained,
     job = lizard.job(tmp_path / "again")
     main(replace(job, inputs=job.inputs | channels))
     again = load_lizard(job.output("model"), lizard.root / "models").config
-    assert again.encoder.sha256 == card.sha256
+    assert again.encoder.sha256 == manifest.sha256
     assert again == config
 
 
@@ -146,12 +151,12 @@ def test_a_training_with_another_seed_is_not_taken_up(lizard, trained, tmp_path,
 
     monkeypatch.setattr(train_lizard, "train", train)
     folder = shutil.copytree(trained[0], tmp_path / "again")
-    places = []
+    folders = []
     for seed in (0, 1):
         with pytest.raises(Reached) as reached:
             train_lizard.main(lizard.job(folder, seed=seed))
-        places.append(reached.value.args[0])
-    assert places[0].is_dir() and not places[1].exists() and places[0].parent == places[1].parent
+        folders.append(reached.value.args[0])
+    assert folders[0].is_dir() and not folders[1].exists() and folders[0].parent == folders[1].parent
 
 
 def test_one_process_trains_where_there_is_no_torchrun(lizard, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""TrainMhist: every way of tuning learns the texture and packs what serves; what is repeated, shuffled and refused."""
+"""TrainMhist: every way of fine-tuning learns the texture and packs what serves; what is repeated, permuted and refused."""
 
 import contextlib
 import io
@@ -18,12 +18,12 @@ from patch_sets import write_patches
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.intervals import stratified_bootstrap
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
-from pathology.contracts.settings_mhist import TrainMhist
+from pathology.contracts.mhist.train import TrainMhist
+from pathology.encoders.tiny import make_tiny_encoder
 from pathology.metrics.ranking import auroc
-from pathology.models.tiny import make_tiny_encoder
 from PIL import Image
 
-TUNES = ("linear", "lora", "last-blocks", "full")
+FINE_TUNINGS = ("linear", "lora", "last-blocks", "full")
 COUNTS = {"train": 48, "validation": 16, "test": 32}
 QUICK = TrainMhist(epochs=2, batch_size=16, rank=4, blocks=1, learning_rate=1e-2, encoder_learning_rate=1e-3)
 
@@ -51,7 +51,7 @@ class MhistRun:
         return np.array([row.label for row in self.rows if row.split == split])
 
     def scores(self, model, split="test"):
-        from pathology.models.serve_mhist import input_fn, predict_fn
+        from pathology.tasks.mhist.serving import input_fn, predict_fn
 
         answers = predict_fn([input_fn(body, "image/png") for body in self.requests(split)], model)
         return np.array([item["probability"] for item in answers])
@@ -64,14 +64,14 @@ def mhist(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(mhist, tmp_path_factory):
-    """A function: a way of tuning → the job's folder, to be copied before anything is written there, and its log."""
+    """A function: a way of fine-tuning → the job's folder, to be copied before anything is written there, and its log."""
     from pathology.commands.train_mhist import main
 
     @cache
-    def train(tune):
-        folder, log = tmp_path_factory.mktemp(tune), io.StringIO()
+    def train(fine_tuning):
+        folder, log = tmp_path_factory.mktemp(fine_tuning), io.StringIO()
         with contextlib.redirect_stdout(log):
-            main(mhist.job(folder, tune=tune))
+            main(mhist.job(folder, fine_tuning=fine_tuning))
         return folder, log.getvalue()
 
     return train
@@ -80,58 +80,65 @@ def trained(mhist, tmp_path_factory):
 @pytest.fixture(scope="module")
 def linear(mhist, trained):
     """The model of the linear probe."""
-    from pathology.models.serve_mhist import model_fn
+    from pathology.tasks.mhist.serving import model_fn
 
     return model_fn(mhist.job(trained("linear")[0]).output("model"), mhist.root / "models")
 
 
-@pytest.mark.parametrize("tune", TUNES)
-def test_it_learns_the_texture_and_packs_what_serves(mhist, trained, tune):
+@pytest.mark.parametrize("fine_tuning", FINE_TUNINGS)
+def test_it_learns_the_texture_and_packs_what_serves(mhist, trained, fine_tuning):
     """99.9 % of draws lie above 0.5, and so rounding does not decide it."""
-    from pathology.models.serve_mhist import model_fn
+    from pathology.tasks.mhist.serving import model_fn
 
-    folder, log = trained(tune)
+    folder, log = trained(fine_tuning)
     output = mhist.job(folder).output("model")
-    found = {item["Name"]: re.findall(item["Regex"], log) for item in CLASSIFIER_METRICS}
-    assert set(found) == {"training:loss", "validation:loss", "validation:accuracy", "validation:roc_auc"} and all(found.values())
+    logged = {item["Name"]: re.findall(item["Regex"], log) for item in CLASSIFIER_METRICS}
+    assert set(logged) == {"training:loss", "validation:loss", "validation:accuracy", "validation:roc_auc"} and all(
+        logged.values()
+    )
     model = model_fn(output, mhist.root / "models")
-    said = model.config.validation
-    assert float(found["validation:roc_auc"][-1]) == pytest.approx(said.auroc, abs=1e-6)
-    assert float(found["validation:loss"][-1]) == pytest.approx(said.loss, abs=1e-6)
+    validation = model.config.validation
+    assert float(logged["validation:roc_auc"][-1]) == pytest.approx(validation.auroc, abs=1e-6)
+    assert float(logged["validation:loss"][-1]) == pytest.approx(validation.loss, abs=1e-6)
     assert stratified_bootstrap(auroc, mhist.labels(), mhist.scores(model), resamples=1000, confidence=0.999).low > 0.5
-    assert auroc(mhist.labels("validation"), mhist.scores(model, "validation")) == pytest.approx(said.auroc, abs=1e-9)
-    assert (model.config.tune, model.config.labels, said.patches) == (tune, ("HP", "SSA"), COUNTS["validation"])
+    assert auroc(mhist.labels("validation"), mhist.scores(model, "validation")) == pytest.approx(validation.auroc, abs=1e-9)
+    assert (model.config.fine_tuning, model.config.labels, validation.patches) == (
+        fine_tuning,
+        ("HP", "SSA"),
+        COUNTS["validation"],
+    )
     names = {path.name for path in output.iterdir()}
-    assert names == {"config.json", "code", "head.safetensors"} | ({"encoder.safetensors"} if tune != "linear" else set())
+    assert names == {"config.json", "code", "head.safetensors"} | ({"encoder.safetensors"} if fine_tuning != "linear" else set())
 
 
 class Reached(Exception):  # noqa: N818 - no error
     """Training would begin."""
 
 
-@pytest.mark.parametrize(("tune", "learner"), [("linear", "fit_probe"), ("lora", "train")])
-def test_shuffled_labels_are_the_same_labels_of_other_patches(mhist, tmp_path, monkeypatch, tune, learner):
-    """On both sides. That nothing can be learnt from such labels is tests/pathology/models/test_mhist_learning.py's to show."""
+@pytest.mark.parametrize(("fine_tuning", "learner"), [("linear", "fit_probe"), ("lora", "train")])
+def test_permuted_labels_are_the_same_labels_of_other_patches(mhist, tmp_path, monkeypatch, fine_tuning, learner):
+    """On both sides. That nothing can be learnt from such labels is tests/pathology/tasks/mhist/test_learning.py's to show."""
     from pathology.commands import train_mhist
+    from pathology.patches import learning
 
     def probe(embeddings, targets, validated, validation_targets):
         raise Reached(targets, validation_targets)
 
     def train(classifier, data, validation, settings, folder, workers):
-        raise Reached(*(np.array([float(side.plain(index)[1]) for index in range(len(side))]) for side in (data, validation)))
+        raise Reached(*(np.array([float(side.raw(index)[1]) for index in range(len(side))]) for side in (data, validation)))
 
-    monkeypatch.setattr(train_mhist, learner, probe if tune == "linear" else train)
+    monkeypatch.setattr(learning, learner, probe if fine_tuning == "linear" else train)
     with pytest.raises(Reached) as reached:
-        train_mhist.main(mhist.job(tmp_path, tune=tune, shuffle_labels=True))
-    for split, found in zip(("train", "validation"), reached.value.args, strict=True):
+        train_mhist.main(mhist.job(tmp_path, fine_tuning=fine_tuning, shuffle_labels=True))
+    for split, learnt in zip(("train", "validation"), reached.value.args, strict=True):
         true = mhist.labels(split)
-        assert sorted(found) == sorted(true)
-        assert 0.3 < np.mean(found == true) < 0.7
+        assert sorted(learnt) == sorted(true)
+        assert 0.3 < np.mean(learnt == true) < 0.7
 
 
 @pytest.mark.slow
 def test_linear_is_scikit_learns_logistic_regression(mhist, linear):
-    from pathology.models.serve_mhist import input_fn
+    from pathology.tasks.mhist.serving import input_fn
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -140,19 +147,19 @@ def test_linear_is_scikit_learns_logistic_regression(mhist, linear):
         return linear.encoder.embed(np.stack([input_fn(body) for body in mhist.requests(split)])).astype(float)
 
     penalties = [10.0**power for power in range(-5, 5)]
-    losses, found = [], []
+    losses, probabilities = [], []
     for penalty in penalties:
-        theirs = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=5000, tol=1e-6))
-        theirs.fit(embed("train"), mhist.labels("train"))
-        on_validation = theirs.predict_proba(embed("validation"))[np.arange(COUNTS["validation"]), mhist.labels("validation")]
+        reference = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=5000, tol=1e-6))
+        reference.fit(embed("train"), mhist.labels("train"))
+        on_validation = reference.predict_proba(embed("validation"))[np.arange(COUNTS["validation"]), mhist.labels("validation")]
         losses.append(-np.log(on_validation).mean())
-        found.append(theirs.predict_proba(embed("test"))[:, 1])
-    assert np.allclose(mhist.scores(linear), found[int(np.argmin(losses))], atol=1e-3)
+        probabilities.append(reference.predict_proba(embed("test"))[:, 1])
+    assert np.allclose(mhist.scores(linear), probabilities[int(np.argmin(losses))], atol=1e-3)
 
 
 def test_the_second_run_reads_its_embeddings_and_gives_the_same_bytes(mhist, trained, tmp_path, monkeypatch):
     from pathology.commands.train_mhist import main
-    from pathology.models import embedding_cache
+    from pathology.encoders import embedding_cache
 
     folder = shutil.copytree(trained("linear")[0], tmp_path / "ml")
     job = mhist.job(folder)
@@ -172,11 +179,11 @@ def test_the_second_run_reads_its_embeddings_and_gives_the_same_bytes(mhist, tra
 
 def test_soft_labels_lower_the_certainty(mhist, trained, linear, tmp_path):
     from pathology.commands.train_mhist import main
-    from pathology.models.mhist_artefact import load_mhist
+    from pathology.tasks.mhist.serving import model_fn
 
     job = mhist.job(shutil.copytree(trained("linear")[0], tmp_path / "ml"), soft_labels=True)
     main(job)
-    hard, soft = mhist.scores(linear), mhist.scores(load_mhist(job.output("model"), mhist.root / "models"))
+    hard, soft = mhist.scores(linear), mhist.scores(model_fn(job.output("model"), mhist.root / "models"))
     assert np.abs(soft - 0.5).mean() < np.abs(hard - 0.5).mean() - 0.03
     assert auroc(mhist.labels(), soft) > 0.9
 
@@ -184,10 +191,10 @@ def test_soft_labels_lower_the_certainty(mhist, trained, linear, tmp_path):
 def test_one_process_trains_where_there_is_no_torchrun(mhist, tmp_path, capsys):
     from pathology.commands.train_mhist import main
 
-    for tune in ("linear", "full"):
-        job = replace(mhist.job(tmp_path, tune=tune), hosts=("algo-1", "algo-2"), host="algo-2")
+    for fine_tuning in ("linear", "full"):
+        job = replace(mhist.job(tmp_path, fine_tuning=fine_tuning), hosts=("algo-1", "algo-2"), host="algo-2")
         main(job)
-        assert "algo-2: tune" in capsys.readouterr().out
+        assert "algo-2: fine-tuning" in capsys.readouterr().out
         assert not list(job.output("model").iterdir())
 
 
@@ -195,9 +202,9 @@ def test_what_is_wrong_is_named(mhist, tmp_path):
     from pathology.commands.train_mhist import main
 
     with pytest.raises(RequestError, match="blocks 3: the encoder has 2"):
-        main(mhist.job(tmp_path, tune="last-blocks", blocks=3))
+        main(mhist.job(tmp_path, fine_tuning="last-blocks", blocks=3))
     with pytest.raises(RequestError, match="batch-size 16 is global and is shared by 1 processes in 3 parts"):
-        main(mhist.job(tmp_path, tune="lora", accumulation=3))
+        main(mhist.job(tmp_path, fine_tuning="lora", accumulation=3))
     job = mhist.job(tmp_path)
     with pytest.raises(DataError, match=r"no encoder.json there"):
         main(replace(job, inputs=job.inputs | {"models": tmp_path}))
@@ -206,7 +213,7 @@ def test_what_is_wrong_is_named(mhist, tmp_path):
 
 
 def test_answers_and_refusals(mhist, linear):
-    from pathology.models.serve_mhist import input_fn, output_fn, predict_fn
+    from pathology.tasks.mhist.serving import input_fn, output_fn, predict_fn
 
     (answer,) = predict_fn([input_fn(mhist.requests()[1], "image/png; charset=binary")], linear)
     assert set(answer) == {"label", "probability", "threshold", "model_version"}
@@ -229,7 +236,7 @@ def test_answers_and_refusals(mhist, linear):
 @pytest.mark.slow
 def test_the_packed_code_serves_without_the_repository(mhist, trained, tmp_path):
     """A fresh process whose only ``pathology`` is the artefact's own, as on an endpoint."""
-    from pathology.models.serve_mhist import input_fn, model_fn, predict_fn
+    from pathology.tasks.mhist.serving import input_fn, model_fn, predict_fn
 
     model = mhist.job(shutil.copytree(trained("lora")[0], tmp_path / "ml")).output("model")
     script = """
@@ -251,7 +258,7 @@ print(sorted({"lightning", "sklearn", "pandas", "matplotlib"} & set(sys.modules)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     expected = predict_fn([input_fn(picture.read_bytes())], model_fn(model, mhist.root / "models"))[0]
-    found = json.loads(lines[-2])
-    assert found["probability"] == pytest.approx(expected["probability"], abs=1e-6)
-    assert found["model_version"] == expected["model_version"]
+    answer = json.loads(lines[-2])
+    assert answer["probability"] == pytest.approx(expected["probability"], abs=1e-6)
+    assert answer["model_version"] == expected["model_version"]
     assert lines[-1] == "[]"

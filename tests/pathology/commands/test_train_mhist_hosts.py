@@ -8,9 +8,9 @@ from io import BytesIO
 import pytest
 from msi_jobs import training_job, write_table
 from patch_sets import write_patches
-from pathology.contracts.settings_mhist import TrainMhist
+from pathology.contracts.mhist.train import TrainMhist
 from pathology.contracts.uris import Uri
-from pathology.models.tiny import make_tiny_encoder
+from pathology.encoders.tiny import make_tiny_encoder
 
 from pipelines.config import LOCAL, load_task
 from pipelines.local.client import LocalSageMaker
@@ -41,7 +41,7 @@ class Laptop:
             for name in CHANNELS
         ]
         step.pop("DependsOn", None)
-        step.pop("CacheConfig")  # how many hosts there are is no part of the key
+        step.pop("CacheConfig")  # how many hosts there are is not part of the key
         text = json.dumps({**built.definition, "Steps": [step]})
         self.client.create_pipeline(PipelineName="train", PipelineDefinition=text, RoleArn="arn:aws:iam::000000000000:role/local")
 
@@ -49,7 +49,7 @@ class Laptop:
         return Uri.parse(uri).under(self.root)
 
     def start(self, hosts, **values):
-        values = {"Tune": "lora", "Epochs": "2", "BatchSize": "8", **values, "TrainInstanceCount": str(hosts)}
+        values = {"FineTuning": "lora", "Epochs": "2", "BatchSize": "8", **values, "TrainInstanceCount": str(hosts)}
         given = [{"Name": name, "Value": value} for name, value in values.items()]
         return self.client.start_pipeline_execution(PipelineName="train", PipelineParameters=given)["PipelineExecutionArn"]
 
@@ -70,9 +70,9 @@ class Laptop:
             return {member.name: tar.extractfile(member).read() for member in tar}
 
     def logs(self, arn):
-        """What each host of the execution's job has said so far."""
-        found = self.root.glob(f"executions/{arn.rpartition('/')[2]}/jobs/*/algo-*.log")
-        return {path.stem: path.read_text() for path in found}
+        """What each host of the execution's job has logged so far."""
+        logs = self.root.glob(f"executions/{arn.rpartition('/')[2]}/jobs/*/algo-*.log")
+        return {path.stem: path.read_text() for path in logs}
 
     def processes(self):
         """Lines of ps on every process that names this account's folder in its arguments or its environment."""
@@ -108,21 +108,21 @@ def test_two_hosts_give_one_hosts_model(laptop, tmp_path):
     job_folder = laptop.root / "executions" / arn.rpartition("/")[2] / "jobs"
     assert [path.parts[-3] for path in job_folder.glob("*/*/model/config.json")] == ["algo-1"]
     settings = TrainMhist.model_validate(json.loads(together["config.json"])["training"])
-    assert (settings.tune, settings.epochs, settings.batch_size) == ("lora", 2, 8)
+    assert (settings.fine_tuning, settings.epochs, settings.batch_size) == ("lora", 2, 8)
     alone = train_here(laptop, tmp_path / "alone", settings)
     for name in ("head.safetensors", "encoder.safetensors"):
-        expected, found = load_file(alone / name), load(together[name])
-        assert set(found) == set(expected)
+        expected, actual = load_file(alone / name), load(together[name])
+        assert set(actual) == set(expected)
         for key, value in expected.items():
-            assert allclose(value, found[key], atol=1e-5), key
+            assert allclose(value, actual[key], atol=1e-5), key
 
 
 @pytest.mark.slow
 def test_what_trains_alone_is_done_by_the_first_host(laptop):
-    arn = laptop.start(2, Tune="linear")
+    arn = laptop.start(2, FineTuning="linear")
     step, job = laptop.wait(arn)
     assert step["StepStatus"] == "Succeeded", step.get("FailureReason")
-    assert "algo-2: tune linear trains on one device here" in laptop.logs(arn)["algo-2"]
+    assert "algo-2: fine-tuning linear trains on one device here" in laptop.logs(arn)["algo-2"]
     assert "config.json" in laptop.artefact(job)
 
 

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from msi_jobs import CARD, QUICK, SETTINGS_HASH, MsiRun, slide_row, write_card
+from msi_jobs import MANIFEST, QUICK, SETTINGS_HASH, MsiRun, slide_row, write_manifest
 from pathology.contracts.errors import DataError
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 
@@ -23,48 +23,48 @@ def small(tmp_path):
 
 
 def test_the_metric_definitions_match_the_log(msi_run):
-    from pathology.models.artefact import load_artefact
+    from pathology.tasks.msi.artefact import load_ensemble
 
-    found = {item["Name"]: re.findall(item["Regex"], msi_run.log) for item in CLASSIFIER_METRICS}
-    assert set(found) == {"training:loss", "validation:loss", "validation:accuracy", "validation:roc_auc"}
-    epochs = len(found["training:loss"])
+    logged = {item["Name"]: re.findall(item["Regex"], msi_run.log) for item in CLASSIFIER_METRICS}
+    assert set(logged) == {"training:loss", "validation:loss", "validation:accuracy", "validation:roc_auc"}
+    epochs = len(logged["training:loss"])
     assert 3 < epochs <= 3 * QUICK.epochs
     # One value an epoch, and the whole cross-validation's at the end.
-    assert len(found["validation:loss"]) == len(found["validation:accuracy"]) == len(found["validation:roc_auc"]) == epochs + 1
-    out_of_fold = load_artefact(msi_run.root / "ml" / "model").config.out_of_fold
-    assert float(found["validation:roc_auc"][-1]) == pytest.approx(out_of_fold.auroc, abs=1e-6)
+    assert len(logged["validation:loss"]) == len(logged["validation:accuracy"]) == len(logged["validation:roc_auc"]) == epochs + 1
+    out_of_fold = load_ensemble(msi_run.root / "ml" / "model").config.out_of_fold
+    assert float(logged["validation:roc_auc"][-1]) == pytest.approx(out_of_fold.auroc, abs=1e-6)
 
 
 def test_it_learns(msi_run):
-    from pathology.models.artefact import load_artefact
+    from pathology.tasks.msi.artefact import load_ensemble
 
-    config = load_artefact(msi_run.root / "ml" / "model").config
+    config = load_ensemble(msi_run.root / "ml" / "model").config
     assert config.out_of_fold.low > 0.6
     assert config.out_of_fold.patients == len({row.patient_id for row in msi_run.cohort if row.split == "train"})
     assert 0 < config.threshold < 1
 
 
 def test_the_artefact_says_what_it_is(msi_run):
-    from pathology.models.artefact import load_artefact
+    from pathology.tasks.msi.artefact import load_ensemble
 
     folder = msi_run.root / "ml" / "model"
-    config = load_artefact(folder).config
+    config = load_ensemble(folder).config
     assert (config.encoder.name, config.encoder.published, config.encoder.remark) == ("tiny", False, "seeded, for tests")
     assert config.settings_hash == SETTINGS_HASH
     assert [fold.file for fold in config.folds] == ["fold-0.safetensors", "fold-1.safetensors", "fold-2.safetensors"]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert {"config.json", "code/inference.py", "code/pathology/models/serve_msi.py"} <= names
-    assert not [name for name in names if "mil_training" in name or name.endswith((".pth", ".pt", ".pkl"))]
+    assert {"config.json", "code/inference.py", "code/pathology/tasks/msi/serving.py"} <= names
+    assert not [name for name in names if "training" in name or name.endswith((".pth", ".pt", ".pkl"))]
 
 
 def test_the_cohorts_class_names_travel(small):
     from pathology.commands.train_msi_tcga import main
-    from pathology.models.artefact import load_artefact
+    from pathology.tasks.msi.artefact import load_ensemble
 
     job = small.training(settings=TINY)
     (job.input("splits") / "cohort.json").write_text(json.dumps({"classes": ["MSI-L or MSS", "MSI-H"]}))
     main(job)
-    assert load_artefact(job.output("model")).config.labels == ("MSI-L or MSS", "MSI-H")
+    assert load_ensemble(job.output("model")).config.labels == ("MSI-L or MSS", "MSI-H")
 
 
 def test_twice_the_same_bytes(small, tmp_path):
@@ -80,10 +80,10 @@ def test_twice_the_same_bytes(small, tmp_path):
 
 def test_a_restart_repeats_only_the_fold_in_hand(small, tmp_path, monkeypatch, capsys):
     from pathology.commands.train_msi_tcga import main
-    from pathology.models import mil_training
+    from pathology.tasks.msi import training
 
     trained = []
-    train_fold = mil_training.train_fold
+    train_fold = training.train_fold
 
     def counted(bags, train, validation, fold, settings, scratch):
         trained.append(fold)
@@ -91,13 +91,13 @@ def test_a_restart_repeats_only_the_fold_in_hand(small, tmp_path, monkeypatch, c
             raise Interrupted
         return train_fold(bags, train, validation, fold, settings, scratch)
 
-    monkeypatch.setattr(mil_training, "train_fold", counted)
+    monkeypatch.setattr(training, "train_fold", counted)
     job = small.training(tmp_path / "ml", TINY)
     with pytest.raises(Interrupted):
         main(job)
     main(job)
     assert trained == [0, 1, 1]
-    monkeypatch.setattr(mil_training, "train_fold", lambda *given: trained.append(given[3]) or train_fold(*given))
+    monkeypatch.setattr(training, "train_fold", lambda *given: trained.append(given[3]) or train_fold(*given))
     assert "fold 0: finished before the restart" in capsys.readouterr().out
     whole = small.training(tmp_path / "whole", TINY)
     main(whole)
@@ -130,17 +130,17 @@ def test_a_feature_file_gone_or_changed_is_named(small):
 
 def test_another_encoder_is_refused_in_words(small, tmp_path):
     from pathology.commands.train_msi_tcga import main
-    from pathology.models.artefact import load_artefact
+    from pathology.tasks.msi.artefact import load_ensemble
 
-    other = CARD.model_copy(update={"name": "other", "sha256": "b" * 64})
-    small.models = write_card(tmp_path / "other", other)
+    other = MANIFEST.model_copy(update={"name": "other", "sha256": "b" * 64})
+    small.models = write_manifest(tmp_path / "other", other)
     with pytest.raises(
         DataError, match=r"made by encoder tiny \(sha256 a{12}…\): .* holds other and no encoder with a checkpoint"
     ):
         main(small.training(settings=TINY))
-    small.models = write_card(small.models)  # several encoders on EFS: the features' own is taken
+    small.models = write_manifest(small.models)  # several encoders on EFS: the features' own is taken
     main(small.training(settings=TINY))
-    assert load_artefact(small.root / "ml" / "model").config.encoder.name == "tiny"
+    assert load_ensemble(small.root / "ml" / "model").config.encoder.name == "tiny"
 
 
 def test_patients_without_features_are_left_out_and_said(small, capsys):

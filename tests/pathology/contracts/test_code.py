@@ -12,8 +12,9 @@ from pathology.contracts.errors import RequestError
 def package(tmp_path):
     """A copy of the package that a test may change."""
     shutil.copytree(ROOT / "pathology", tmp_path / "pathology", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "pathology" / "commands" / "train_other.py").write_text("from pathology.models import other_task\n")
-    (tmp_path / "pathology" / "models" / "other_task.py").write_text("VALUE = 1\n")
+    (tmp_path / "pathology" / "commands" / "train_other.py").write_text("from pathology.tasks.other import model\n")
+    (tmp_path / "pathology" / "tasks" / "other").mkdir()
+    (tmp_path / "pathology" / "tasks" / "other" / "model.py").write_text("VALUE = 1\n")
     return tmp_path
 
 
@@ -25,19 +26,25 @@ def test_closure_holds_what_the_command_imports_and_no_more():
     assert "pathology/commands/train_msi_tcga.py" not in files
 
 
-def test_comment_in_another_tasks_code_leaves_the_hash_alone(package):
+def append(path, line):
+    with path.open("a") as file:
+        file.write(f"{line}\n")
+
+
+def test_code_of_another_task_leaves_the_hash_alone(package):
     before = command_code("train_msi_tcga", package).hash
     other_before = command_code("train_other", package).hash
-    with (package / "pathology" / "models" / "other_task.py").open("a") as file:
-        file.write("# a remark\n")
+    append(package / "pathology" / "tasks" / "other" / "model.py", "CHANGED = True")
     assert command_code("train_msi_tcga", package).hash == before
     assert command_code("train_other", package).hash != other_before
 
 
-def test_comment_in_own_code_changes_the_hash(package):
+def test_own_code_changes_the_hash_and_a_comment_does_not(package):
     before = command_code("train_msi_tcga", package).hash
-    with (package / "pathology" / "models" / "attention_mil.py").open("a") as file:
-        file.write("# a remark\n")
+    model = package / "pathology" / "tasks" / "msi" / "model.py"
+    append(model, "\n# a remark")
+    assert command_code("train_msi_tcga", package).hash == before
+    append(model, "CHANGED = True")
     assert command_code("train_msi_tcga", package).hash != before
 
 
@@ -45,7 +52,7 @@ def test_readme_changes_nothing(package):
     before = command_code("train_msi_tcga", package).hash
     (package / "README.md").write_text("hello")
     (package / "pathology" / "README.md").write_text("hello")
-    (package / "pathology" / "models" / "README.md").write_text("hello")
+    (package / "pathology" / "tasks" / "README.md").write_text("hello")
     assert command_code("train_msi_tcga", package).hash == before
 
 
@@ -56,11 +63,12 @@ def test_template_is_part_of_the_report(package):
 
 def test_another_tasks_template_leaves_the_hash_alone_and_one_for_all_does_not(package):
     before = command_code("evaluate_msi", package)
-    assert "pathology/report/mhist.html.j2" not in before.files
-    report = package / "pathology" / "report"
-    (report / "mhist.html.j2").write_text("changed")
+    other = "pathology/tasks/mhist/report.html.j2"
+    assert (package / other).is_file()
+    assert other not in before.files
+    (package / other).write_text("changed")
     assert command_code("evaluate_msi", package).hash == before.hash
-    (report / "base.html.j2").write_text("changed")
+    (package / "pathology" / "report" / "base.html.j2").write_text("changed")
     assert command_code("evaluate_msi", package).hash != before.hash
 
 

@@ -4,7 +4,7 @@ from pathology.contracts.intervals import cluster_bootstrap, proportion, stratif
 from scipy.stats import norm
 
 TRIALS = 100
-"""Of that many intervals the share that holds the truth has a standard error of 2.2 points."""
+"""Of that many intervals the fraction that holds the truth has a standard error of 2.2 points."""
 
 
 def test_bootstrap_covers_the_known_auroc_of_two_normals():
@@ -16,12 +16,12 @@ def test_bootstrap_covers_the_known_auroc_of_two_normals():
     held = 0
     for trial in range(TRIALS):
         score = generator.normal(truth, 1.0)
-        interval = stratified_bootstrap(share_of_pairs, truth, score, resamples=200, seed=trial)
+        interval = stratified_bootstrap(fraction_of_pairs, truth, score, resamples=200, seed=trial)
         held += interval.low <= true <= interval.high
     assert 0.84 <= held / TRIALS <= 1
 
 
-def share_of_pairs(truth, score):
+def fraction_of_pairs(truth, score):
     """AUROC: how often one of class 1 scores more than one of class 0, none of them alike."""
     ranks = np.empty(len(score))
     ranks[np.argsort(score)] = np.arange(1, len(score) + 1)
@@ -60,21 +60,21 @@ def test_clusters_are_drawn_whole():
     """By a loop over the same draws, in which each cluster is repeated as often as it was drawn."""
     sums = np.random.default_rng(1).integers(1, 20, (7, 2)).astype(float)
     (interval,) = cluster_bootstrap(ratio, sums, resamples=150, confidence=0.9, seed=4)
-    drawn = []
+    ratios = []
     for times in np.random.default_rng(4).multinomial(7, np.full(7, 1 / 7), size=150):
         members = [cluster for cluster, often in enumerate(times) for _ in range(often)]
         assert len(members) == 7
-        drawn.append(sum(sums[member, 0] for member in members) / sum(sums[member, 1] for member in members))
+        ratios.append(sum(sums[member, 0] for member in members) / sum(sums[member, 1] for member in members))
     assert interval.value == pytest.approx(sums[:, 0].sum() / sums[:, 1].sum(), abs=1e-12)
-    assert (interval.low, interval.high) == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=1e-12)
-    assert interval.deviation == pytest.approx(np.std(drawn, ddof=1), abs=1e-12)
+    assert (interval.low, interval.high) == pytest.approx(np.quantile(ratios, [0.05, 0.95]), abs=1e-12)
+    assert interval.std == pytest.approx(np.std(ratios, ddof=1), abs=1e-12)
     assert interval.confidence == 0.9
 
 
 def test_clusters_cover_where_units_alone_would_not():
     """30 clusters of 20 units that share an effect: the mean is held about 19 times in 20, by units alone far less often.
 
-    The shares of 60 trials have standard errors of 3 and 6 points at most, and the bounds lie four of them away."""
+    The fractions of 60 trials have standard errors of 3 and 6 points at most, and the bounds lie four of them away."""
     generator = np.random.default_rng(0)
     held = {"clusters": 0, "units": 0}
     for trial in range(60):
@@ -92,7 +92,7 @@ def test_draws_without_a_value_are_left_out():
     """Only one of three clusters has what is below: 8 of 27 draws lack it, all others give 4/2."""
     sums = np.array([[4.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
     (interval,) = cluster_bootstrap(ratio, sums, resamples=100)
-    assert (interval.value, interval.low, interval.high, interval.deviation) == (2.0, 2.0, 2.0, 0.0)
+    assert (interval.value, interval.low, interval.high, interval.std) == (2.0, 2.0, 2.0, 0.0)
     assert cluster_bootstrap(ratio, np.zeros((3, 2)), resamples=100) == [None]
     with pytest.raises(ValueError, match=r"only \d of 2 draws"):
         for seed in range(50):

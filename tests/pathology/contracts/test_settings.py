@@ -1,14 +1,17 @@
 import pytest
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings_msi import ExtractFeatures, PrepareMsi, Tiling, TrainMsi
+from pathology.contracts.extraction.extract import ExtractFeaturesJob
+from pathology.contracts.extraction.tiling import Tiling
+from pathology.contracts.msi.prepare import PrepareMsiJob
+from pathology.contracts.msi.train import TrainMsi
 
 
 def test_strings_as_a_job_gets_them_are_read_back():
-    settings = PrepareMsi(slides="s3://bucket/slides", positive=("MSI-H", "dMMR"), manifest=None)
+    settings = PrepareMsiJob(slides="s3://bucket/slides", positive=("MSI-H", "dMMR"), manifest=None)
     strings = settings.as_strings()
     assert strings["positive"] == "MSI-H,dMMR"
     assert strings["manifest"] == "none"
-    assert PrepareMsi.parse(strings, "test") == settings
+    assert PrepareMsiJob.parse(strings, "test") == settings
 
 
 @pytest.mark.parametrize(
@@ -28,19 +31,19 @@ def test_wrong_values_are_named(values, said):
 
 
 def test_slides_must_be_a_uri():
-    with pytest.raises(RequestError, match=r"slides: '/data/slides' is no URI"):
-        PrepareMsi.parse({"slides": "/data/slides"}, "prepare")
+    with pytest.raises(RequestError, match=r"slides: '/data/slides' is not a valid URI"):
+        PrepareMsiJob.parse({"slides": "/data/slides"}, "prepare")
 
 
 def test_settings_hash_follows_what_changes_bytes_and_nothing_else():
     base = {"features": "s3://bucket/features"}
-    same = [ExtractFeatures(**base), ExtractFeatures(**base, batch_size=8), ExtractFeatures(**base, extraction_run="2")]
+    same = [ExtractFeaturesJob(**base), ExtractFeaturesJob(**base, batch_size=8), ExtractFeaturesJob(**base, extraction_run="2")]
     assert len({settings.hash("tiny", "0" * 64) for settings in same}) == 1
     other = [
         same[0].hash("tiny", "1" * 64),
         same[0].hash("other", "0" * 64),
-        ExtractFeatures(**base, mpp=0.25).hash("tiny", "0" * 64),
-        ExtractFeatures(**base, seed=1).hash("tiny", "0" * 64),
+        ExtractFeaturesJob(**base, mpp=0.25).hash("tiny", "0" * 64),
+        ExtractFeaturesJob(**base, seed=1).hash("tiny", "0" * 64),
     ]
     assert len({same[0].hash("tiny", "0" * 64), *other}) == 5
     assert Tiling().hash("tiny", "0" * 64) == same[0].hash("tiny", "0" * 64)

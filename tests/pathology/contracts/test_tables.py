@@ -1,6 +1,6 @@
 import pytest
+from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
 from pathology.contracts.errors import DataError
-from pathology.contracts.tables import CohortRow, SlideRow, read_cohort
 
 HEADER = "slide_id,patient_id,site,slide_uri,bytes,md5,mpp,label,split,fold"
 SLIDES_HEADER = "slide_id,status,reason,features,sha256,settings_hash,mpp,mpp_source,tiles,failed_tiles,seconds,reader"
@@ -25,18 +25,18 @@ def test_a_table_written_is_read_back_and_is_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         (["a,p1,AA,u,10,,,2,train,0"], "line 2: label"),
         (["a,p1,AA,u,10,,,1,train,"], "a train row has a fold"),
         (["a,p1,AA,u,10,,,1,valid,0"], "split"),
-        (["a,p1,AA,u,10,,,1,train,0", "a,p1,AA,u,10,,,1,train,0"], "slide a stands there twice"),
+        (["a,p1,AA,u,10,,,1,train,0", "a,p1,AA,u,10,,,1,train,0"], "slide a is duplicated"),
         (["a,p1,AA,u,10,,,1,train,0", "b,p1,AA,u,10,,,1,test,"], "patient p1 has two labels, splits or folds"),
         ([], "the cohort is empty"),
     ],
 )
-def test_a_wrong_cohort_is_refused_by_line(tmp_path, lines, said):
-    with pytest.raises(DataError, match=said):
+def test_a_wrong_cohort_is_refused_by_line(tmp_path, lines, message):
+    with pytest.raises(DataError, match=message):
         read_cohort(written(tmp_path, *lines))
 
 

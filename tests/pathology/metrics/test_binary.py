@@ -10,13 +10,13 @@ def scores(truth, probability, threshold=0.5, confidence=0.95):
 
 
 def test_nothing_called_positive():
-    found = scores([0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.2, 0.4])
-    intervals = found.intervals()
+    empty = scores([0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.2, 0.4])
+    intervals = empty.intervals()
     assert (intervals["precision"].value, intervals["precision"].low, intervals["precision"].high) == (0, 0, 1)
     assert intervals["f1"].value == 0
     assert intervals["sensitivity"].value == 0
     assert intervals["sensitivity"].high > 0.4  # two patients prove little
-    assert found.metrics(intervals).confusion_matrix == {"0": {"0": 3, "1": 0}, "1": {"0": 2, "1": 0}}
+    assert empty.metrics(intervals).confusion_matrix == {"0": {"0": 3, "1": 0}, "1": {"0": 2, "1": 0}}
 
 
 def test_a_wider_confidence_is_a_wider_interval():

@@ -16,7 +16,7 @@ def draw_nuclei():
 
     def draw(height, width, seed=0, largest=14):
         generator = np.random.default_rng(seed)
-        found = np.zeros((height, width), np.int32)
+        instance_map = np.zeros((height, width), np.int32)
         rows, columns = np.ogrid[:height, :width]
         for number in range(1, max(2, height * width // 400)):
             y, x = generator.uniform(0, height), generator.uniform(0, width)
@@ -24,7 +24,7 @@ def draw_nuclei():
             short, angle = long * generator.uniform(0.5, 1), generator.uniform(0, np.pi)
             along = (rows - y) * np.cos(angle) + (columns - x) * np.sin(angle)
             across = (columns - x) * np.cos(angle) - (rows - y) * np.sin(angle)
-            found[(along / long) ** 2 + (across / short) ** 2 <= 1] = 2 * number
-        return found
+            instance_map[(along / long) ** 2 + (across / short) ** 2 <= 1] = 2 * number
+        return instance_map
 
     return draw

@@ -10,12 +10,12 @@ from pathology.nuclei.targets import distance_maps
 
 def test_majority_ties_and_the_background_without_a_vote():
     # Nucleus 1: two px for class 2, one surer px for class 1. Nucleus 2: a tie, larger sum for class 2. Nucleus 3: all the same.
-    found = np.array([[1, 1, 1, 2, 2, 3, 0]])
+    instance_map = np.array([[1, 1, 1, 2, 2, 3, 0]])
     background = [0.6, 0.9, 0.0, 0.0, 0.0, 0.8, 0.0]
     first = [0.1, 0.0, 1.0, 0.6, 0.2, 0.1, 0.0]
     second = [0.3, 0.1, 0.0, 0.4, 0.8, 0.1, 1.0]
     probabilities = np.array([background, first, second])[:, None]
-    assert classify(found, probabilities).tolist() == [2, 2, 1]
+    assert classify(instance_map, probabilities).tolist() == [2, 2, 1]
 
 
 def test_no_nuclei_no_classes():
@@ -24,11 +24,11 @@ def test_no_nuclei_no_classes():
 
 def test_by_loop(draw_nuclei):
     generator = np.random.default_rng(0)
-    found = draw_nuclei(80, 80)
-    probabilities = generator.dirichlet(np.ones(7), size=found.shape).transpose(2, 0, 1).astype(np.float32)
-    result = classify(found, probabilities)
-    for number in np.unique(found)[1:]:
-        pixels = probabilities[1:, found == number].astype(float)
+    instance_map = draw_nuclei(80, 80)
+    probabilities = generator.dirichlet(np.ones(7), size=instance_map.shape).transpose(2, 0, 1).astype(np.float32)
+    result = classify(instance_map, probabilities)
+    for number in np.unique(instance_map)[1:]:
+        pixels = probabilities[1:, instance_map == number].astype(float)
         votes = np.bincount(pixels.argmax(0), minlength=6)
         best = max(range(6), key=lambda kind: (votes[kind], pixels[kind].sum()))
         assert result[number - 1] == best + 1
@@ -39,8 +39,8 @@ def test_true_maps_give_the_true_label_map(real_labels, classes):
     truth = real_labels[3].astype(np.int64)
     truth[..., 1] = np.minimum(truth[..., 1], classes)
     one_hot = (truth[..., 1] == np.arange(classes + 1)[:, None, None]).astype(np.float16)
-    found = truth[..., 0]
-    labels = label_map((found > 0).astype(np.float32), distance_maps(found), one_hot)
+    instance_map = truth[..., 0]
+    labels = label_map((instance_map > 0).astype(np.float32), distance_maps(instance_map), one_hot)
     assert labels.shape == (256, 256, 2)
     assert labels.dtype == np.int32
     np.testing.assert_array_equal(labels[..., 1] > 0, labels[..., 0] > 0)
@@ -88,9 +88,9 @@ def test_refused_labels(labels, words):
 
 
 def test_refused_class_maps():
-    found = np.ones((4, 4), np.int32)
+    instance_map = np.ones((4, 4), np.int32)
     for wrong in (np.zeros((3, 4, 5)), np.zeros((4, 4)), np.zeros((1, 4, 4))):
         with pytest.raises(DataError, match="class maps"):
-            classify(found, wrong)
+            classify(instance_map, wrong)
     with pytest.raises(DataError, match="class maps: hold NaN"):
-        classify(found, np.full((3, 4, 4), np.nan))
+        classify(instance_map, np.full((3, 4, 4), np.nan))

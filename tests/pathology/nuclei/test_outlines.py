@@ -108,9 +108,9 @@ def test_pieces_far_apart_are_one_feature():
 def test_a_nucleus_in_the_hole_of_another():
     instances = np.full((5, 5), 2, np.uint16)
     instances[2, 2] = 7
-    found = polygons(instances)
-    assert len(found[2][0]) == 2
-    assert found[7] == [[[(2, 2), (3, 2), (3, 3), (2, 3), (2, 2)]]]
+    outlines = polygons(instances)
+    assert len(outlines[2][0]) == 2
+    assert outlines[7] == [[[(2, 2), (3, 2), (3, 3), (2, 3), (2, 2)]]]
 
 
 def test_what_qupath_reads(real_labels):
@@ -123,10 +123,10 @@ def test_what_qupath_reads(real_labels):
         assert feature["properties"]["objectType"] == "detection"
         classification = feature["properties"]["classification"]
         assert tuple(classification["color"]) == colours[classification["name"]]
-        own = labels[..., 0] == number
-        assert classification["name"] == ["non_tumor", "tumor"][labels[own][0, 1] - 1]
+        mask = labels[..., 0] == number
+        assert classification["name"] == ["non_tumor", "tumor"][labels[mask][0, 1] - 1]
         corners = np.array(feature["geometry"]["coordinates"][0])
-        rows, columns = np.nonzero(own)
+        rows, columns = np.nonzero(mask)
         assert corners.min(0).tolist() == [1000 + columns.min(), 20.5 + rows.min()]
         assert corners.max(0).tolist() == [1001 + columns.max(), 21.5 + rows.max()]
 
@@ -177,7 +177,7 @@ def array_operations(labels):
 
 def test_all_nuclei_are_outlined_at_once():
     """Arrays of the whole map are gone through as often for 400 nuclei as for 16: time grows with the map, not with its square."""
-    features(discs(1), ["nucleus"])  # imports are no part of it
+    features(discs(1), ["nucleus"])  # imports are not part of it
     few, many = array_operations(discs(4)), array_operations(discs(20))
     assert (few[1], many[1]) == (16, 400)
     assert 0 < many[0] == few[0]

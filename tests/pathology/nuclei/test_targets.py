@@ -16,11 +16,11 @@ def by_loop(instances):
     maps = np.zeros((2, *instances.shape), np.float32)
     for number in set(instances.ravel().tolist()) - {0}:
         rows, columns = (values.tolist() for values in np.nonzero(instances == number))
-        for target, places in ((maps[0], columns), (maps[1], rows)):
-            centre = Fraction(sum(places), len(places))
-            before, after = centre - min(places), max(places) - centre
-            for row, column, place in zip(rows, columns, places, strict=True):
-                offset = place - centre
+        for target, coordinates in ((maps[0], columns), (maps[1], rows)):
+            centre = Fraction(sum(coordinates), len(coordinates))
+            before, after = centre - min(coordinates), max(coordinates) - centre
+            for row, column, coordinate in zip(rows, columns, coordinates, strict=True):
+                offset = coordinate - centre
                 if offset:
                     target[row, column] = offset / (before if offset < 0 else after)
     return maps
@@ -60,8 +60,8 @@ def test_every_nucleus_reaches_both_ends(draw_nuclei):
     maps = distance_maps(instances)
     assert (maps[:, instances == 0] == 0).all()
     for number in np.unique(instances)[1:]:
-        own = maps[:, instances == number]
-        for values in own:
+        inside = maps[:, instances == number]
+        for values in inside:
             assert (values.min(), values.max()) in {(-1, 1), (0, 0)}
 
 

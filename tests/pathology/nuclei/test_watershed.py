@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from pathology.contracts.errors import DataError, RequestError
 from pathology.metrics.panoptic import score
 from pathology.nuclei.targets import distance_maps
-from pathology.nuclei.watershed import Recipe, in_order, instances
+from pathology.nuclei.watershed import WatershedParams, in_order, instances
 from scipy import ndimage
 
 
-def true_maps(found):
-    return (found > 0).astype(np.float32), distance_maps(found)
+def true_maps(instance_map):
+    return (instance_map > 0).astype(np.float32), distance_maps(instance_map)
 
 
 def noisy(nucleus, distances, generator, amount):
@@ -26,7 +26,7 @@ def blurred(nucleus, distances, pixels):
 
 def mean_quality(real_labels, spoil):
     return np.mean([
-        score(found := labels[..., 0].astype(np.int32), instances(*spoil(*true_maps(found)))).pq for labels in real_labels
+        score(instance_map := labels[..., 0].astype(np.int32), instances(*spoil(*true_maps(instance_map)))).pq for labels in real_labels
     ])  # fmt: skip
 
 
@@ -50,28 +50,28 @@ def test_half_precision_will_do(real_labels):
 
 
 def test_what_lies_outside_nuclei_in_the_distance_maps_does_not_matter(real_labels):
-    found = real_labels[2, :, :, 0].astype(np.int32)
-    nucleus, distances = true_maps(found)
+    instance_map = real_labels[2, :, :, 0].astype(np.int32)
+    nucleus, distances = true_maps(instance_map)
     for wild in (-50, 50):
-        result = instances(nucleus, np.where(found > 0, distances, np.float32(wild)))
+        result = instances(nucleus, np.where(instance_map > 0, distances, np.float32(wild)))
         assert score(instances(nucleus, distances), result).pq >= 0.99  # not 1: holes that are filled take part
 
 
 def test_two_touching_discs_come_apart_where_they_touch():
     rows, columns = np.ogrid[:40, :60]
-    found = ((rows - 20) ** 2 + (columns - 20) ** 2 <= 100).astype(np.int32)
-    found[(rows - 20) ** 2 + (columns - 39) ** 2 <= 90] = 2
-    assert ndimage.label(found)[1] == 1
-    result = instances(*true_maps(found))
+    instance_map = ((rows - 20) ** 2 + (columns - 20) ** 2 <= 100).astype(np.int32)
+    instance_map[(rows - 20) ** 2 + (columns - 39) ** 2 <= 90] = 2
+    assert ndimage.label(instance_map)[1] == 1
+    result = instances(*true_maps(instance_map))
     assert result.max() == 2
-    assert score(found, result).sq > 0.95
+    assert score(instance_map, result).sq > 0.95
 
 
 def test_a_nucleus_without_a_marker_is_still_one():
-    found = np.zeros((20, 20), np.int32)
-    found[3, 2:14] = 1  # flat across: nothing rises there
-    found[10:16, 10:16] = 2
-    result = instances(*true_maps(found))
+    instance_map = np.zeros((20, 20), np.int32)
+    instance_map[3, 2:14] = 1  # flat across: nothing rises there
+    instance_map[10:16, 10:16] = 2
+    result = instances(*true_maps(instance_map))
     assert result[3, 2:14].tolist() == [1] * 12
     assert result.max() == 2
 
@@ -102,7 +102,7 @@ def test_numbers_follow_reading_order():
 def test_tiny_uniform_pictures(height, width, value):
     result = instances(np.full((height, width), value), np.zeros((2, height, width)))
     assert result.dtype == np.int32
-    assert (result == (value == 1 and height * width >= Recipe().smallest)).all()
+    assert (result == (value == 1 and height * width >= WatershedParams().smallest)).all()
 
 
 @given(st.integers(1, 90), st.integers(1, 70), st.integers(0, 10_000), st.integers(1, 3_000), st.floats(0, 0.4))
@@ -112,17 +112,17 @@ def test_bands_change_nothing_and_each_nucleus_is_one_piece(draw_nuclei, height,
     whole = instances(*maps)
     np.testing.assert_array_equal(instances(*maps, band_pixels=band_pixels), whole)
     for number in range(1, whole.max() + 1):
-        assert (whole == number).sum() >= Recipe().smallest
+        assert (whole == number).sum() >= WatershedParams().smallest
         assert ndimage.label(whole == number)[1] == 1
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 12, 25, 40, 59])
-def test_bands_hold_tall_clumps_beside_short_ones(rows_at_once):
-    found = np.zeros((60, 40), np.int32)
+def test_bands_hold_tall_components_beside_short_ones(rows_at_once):
+    instance_map = np.zeros((60, 40), np.int32)
     for number, (top, end, left) in enumerate([(0, 20, 0), (1, 8, 10), (4, 36, 20), (10, 14, 10), (22, 57, 0), (30, 34, 30)], 1):
-        found[top:end, left : left + 6] = number
-    result = instances(*true_maps(found), band_pixels=rows_at_once * 40)
-    np.testing.assert_array_equal(result, in_order(found))
+        instance_map[top:end, left : left + 6] = number
+    result = instances(*true_maps(instance_map), band_pixels=rows_at_once * 40)
+    np.testing.assert_array_equal(result, in_order(instance_map))
 
 
 GOOD = np.zeros((8, 8), np.float32)
@@ -154,6 +154,6 @@ def test_refusals(nucleus, distances, words):
 @pytest.mark.parametrize(
     "wrong", [{"threshold": 0}, {"threshold": 1}, {"smoothing": 0}, {"smoothing": 99}, {"smallest": 0}, {"largest_hole": -1}]
 )
-def test_recipes_check_themselves(wrong):
-    with pytest.raises(RequestError, match="watershed recipe"):
-        Recipe(**wrong)
+def test_parameters_check_themselves(wrong):
+    with pytest.raises(RequestError, match="watershed parameters"):
+        WatershedParams(**wrong)

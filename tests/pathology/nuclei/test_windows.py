@@ -13,8 +13,8 @@ from pathology.nuclei.watershed import instances
 from pathology.nuclei.windows import Windows, merge
 
 
-def maps_of(found):
-    return np.concatenate([(found > 0)[None].astype(np.float32), distance_maps(found)])
+def maps_of(instance_map):
+    return np.concatenate([(instance_map > 0)[None].astype(np.float32), distance_maps(instance_map)])
 
 
 def cut(maps, windows):
@@ -96,26 +96,26 @@ def test_a_nucleus_on_a_border_is_one_and_whole(x):
     """Windows meet at 160 px; what each sees of a nucleus is all it gets, as with a network."""
     windows = Windows(320, 320, 192, 64)
     assert [columns.start for _, columns in windows][:2] == [0, 128]
-    found = disc(320, 160, x, 10).astype(np.int32)
-    predicted = [maps_of(found[rows, columns]) for rows, columns in windows]
-    np.testing.assert_array_equal(nuclei(merge(windows, predicted)), found)
+    instance_map = disc(320, 160, x, 10).astype(np.int32)
+    predicted = [maps_of(instance_map[rows, columns]) for rows, columns in windows]
+    np.testing.assert_array_equal(nuclei(merge(windows, predicted)), instance_map)
 
 
 def test_a_nucleus_beyond_the_overlap_is_one_and_whole_where_maps_agree():
-    found = disc(400, 200, 201, 150).astype(np.int32)
+    instance_map = disc(400, 200, 201, 150).astype(np.int32)
     windows = Windows(400, 400, 128, 32)
-    maps = maps_of(found)
+    maps = maps_of(instance_map)
     result = nuclei(merge(windows, cut(maps, windows)))
     np.testing.assert_array_equal(result, nuclei(maps))
-    assert score(found, result).pq > 0.99
+    assert score(instance_map, result).pq > 0.99
 
 
 def test_a_nucleus_beyond_the_overlap_keeps_its_px_where_maps_disagree():
     """Every window gives the map of its own part, whose middle is elsewhere: no px is lost or counted twice, parts may be many."""
-    found = disc(400, 200, 201, 150).astype(np.int32)
+    instance_map = disc(400, 200, 201, 150).astype(np.int32)
     windows = Windows(400, 400, 128, 32)
-    result = nuclei(merge(windows, [maps_of(found[rows, columns]) for rows, columns in windows]))
-    np.testing.assert_array_equal(result > 0, found > 0)
+    result = nuclei(merge(windows, [maps_of(instance_map[rows, columns]) for rows, columns in windows]))
+    np.testing.assert_array_equal(result > 0, instance_map > 0)
     assert result.max() <= len(windows)
 
 
@@ -124,10 +124,10 @@ def test_real_nuclei_predicted_window_by_window(real_labels, side, overlap):
     """Four patches side by side; each window's maps are made from what it sees, cut nuclei included."""
     tiles = [labels[..., 0].astype(np.int32) for labels in real_labels[:4]]
     apart = [np.where(tile > 0, tile + 1000 * number, 0) for number, tile in enumerate(tiles)]
-    found = np.block([apart[:2], apart[2:]])[3:-2, :-5]
-    windows = Windows(*found.shape, side, overlap)
-    result = nuclei(merge(windows, (maps_of(found[rows, columns]) for rows, columns in windows)))
-    whole = nuclei(maps_of(found))
+    instance_map = np.block([apart[:2], apart[2:]])[3:-2, :-5]
+    windows = Windows(*instance_map.shape, side, overlap)
+    result = nuclei(merge(windows, (maps_of(instance_map[rows, columns]) for rows, columns in windows)))
+    whole = nuclei(maps_of(instance_map))
     assert whole.max() > 150
     assert result.max() == whole.max()
     assert score(whole, result).pq >= 0.99
@@ -135,16 +135,16 @@ def test_real_nuclei_predicted_window_by_window(real_labels, side, overlap):
 
 def test_real_nuclei_predicted_with_noise_of_each_windows_own(real_labels):
     generator = np.random.default_rng(0)
-    found = np.concatenate([real_labels[2, :, :, 0].astype(np.int32), real_labels[6, :, :, 0].astype(np.int32) + 1000])
-    found[found == 1000] = 0
-    windows = Windows(*found.shape, 128, 48)
+    instance_map = np.concatenate([real_labels[2, :, :, 0].astype(np.int32), real_labels[6, :, :, 0].astype(np.int32) + 1000])
+    instance_map[instance_map == 1000] = 0
+    windows = Windows(*instance_map.shape, 128, 48)
     predicted = []
     for rows, columns in windows:
-        maps = maps_of(found[rows, columns])
+        maps = maps_of(instance_map[rows, columns])
         maps += generator.normal(0, 0.15, maps.shape)
         maps[0] = maps[0].clip(0, 1)
         predicted.append(maps)
-    result = score(found, nuclei(merge(windows, predicted)))
+    result = score(instance_map, nuclei(merge(windows, predicted)))
     assert result.pq > 0.97
     assert result.fp <= 2
 

@@ -4,7 +4,7 @@ import base64
 from xml.etree import ElementTree
 
 import numpy as np
-from pathology.contracts.tables import PredictionRow
+from pathology.contracts.msi.evaluate import PatientPredictionRow
 from pathology.metrics.ranking import roc_curve
 
 GENERATOR = np.random.default_rng(0)
@@ -47,8 +47,8 @@ def test_the_most_confident_mistakes_come_first():
     from pathology.report.binary import confident_mistakes
 
     rows = [
-        PredictionRow(
-            patient_id=name, site="", slides=1, label=label, probability=score, fold_deviation=0, predicted=score >= 0.2
+        PatientPredictionRow(
+            patient_id=name, site="", slides=1, label=label, probability=score, fold_std=0, predicted=score >= 0.2
         )
         for name, label, score in [("a", 1, 0.02), ("b", 0, 0.9), ("c", 0, 0.1), ("d", 0, 0.3), ("e", 1, 0.19), ("f", 1, 0.8)]
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from pathology.commands.serve import serve
 from pathology.contracts.errors import RequestError
 from pathology.images import decode_image, resize_square
-from pathology.serving.bodies import MAXIMUM_BODY
+from pathology.serving.bodies import MAX_BODY
 from pathology.serving.logs import set_up
 
 LONG = 99
@@ -33,7 +33,7 @@ def media_type(accept):
 
 def output_fn(prediction, accept):
     long = prediction["sum"] == 224 * 224 * 3 * LONG
-    return json.dumps(prediction).encode().ljust(MAXIMUM_BODY + long if long else 0)
+    return json.dumps(prediction).encode().ljust(MAX_BODY + long if long else 0)
 
 
 if __name__ == "__main__":

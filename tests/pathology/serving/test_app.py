@@ -26,7 +26,7 @@ from endpoints import (
 )
 from PIL import Image
 
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 FAKE = Path(__file__).with_name("fake_server.py")
 
@@ -76,7 +76,7 @@ def test_a_port_that_is_taken_is_named_and_ends_it(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command = [sys.executable, str(FAKE), str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=MAX_WAIT_SECONDS)
     assert done.returncode == 3
     assert any(entry["level"] == "error" and f", {port})" in entry["event"] for entry in entries(done.stdout))
     assert "listening" not in done.stdout
@@ -103,7 +103,7 @@ def test_six_mib_are_read(server):
 
 
 def test_a_declared_size_alone_is_refused_at_once(server):
-    with socket.create_connection(("127.0.0.1", server.port), LONGEST) as wire:
+    with socket.create_connection(("127.0.0.1", server.port), MAX_WAIT_SECONDS) as wire:
         wire.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 99999999999\r\n\r\n")
         assert wire.recv(1000).startswith(b"HTTP/1.1 413 ")
 
@@ -137,7 +137,7 @@ def test_a_failure_of_the_model_is_a_500_that_tells_nothing_and_hits_nobody_else
     assert "secret" not in answers[-1].text
     (entry,) = [one for one in server.logged("request") if one["request"] == answers[-1].headers["X-Request-Id"]]
     assert entry["exception"] == "ValueError"
-    assert any(place.endswith("predict_fn") for place in entry["places"])
+    assert any(frame.endswith("predict_fn") for frame in entry["frames"])
 
 
 def test_an_answer_beyond_what_an_endpoint_may_send_is_refused(server):
@@ -148,7 +148,7 @@ def test_an_answer_beyond_what_an_endpoint_may_send_is_refused(server):
 
 def test_clients_that_go_away_leave_nothing_behind(server):
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", server.port), LONGEST) as wire:
+        with socket.create_connection(("127.0.0.1", server.port), MAX_WAIT_SECONDS) as wire:
             wire.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc")
     assert server.post(whole()).status_code == 200
 

@@ -28,15 +28,15 @@ def loop_of_its_own_time():
     return loop
 
 
-def run(predict, work, most=8, wait_ms=5.0, **in_bytes):
+def run(predict, work, max_items=8, wait_ms=5.0, **in_bytes):
     """Run ``work(batcher)`` on a started batcher; what it gave, and the batcher."""
 
     async def main():
-        batcher = Batcher(predict, most, wait_ms, **in_bytes)
+        batcher = Batcher(predict, max_items, wait_ms, **in_bytes)
         batcher.start()
-        found = await work(batcher)
+        result = await work(batcher)
         await batcher.close()
-        return found, batcher
+        return result, batcher
 
     with asyncio.Runner(loop_factory=loop_of_its_own_time) as runner:
         return runner.run(main())
@@ -53,9 +53,9 @@ def double(items):
     return [2 * item for item in items]
 
 
-def test_what_comes_together_goes_together_up_to_most():
-    found, batcher = run(double, together(range(20)))
-    assert found == [Answer(2 * item, 8 if item < 16 else 4) for item in range(20)]
+def test_what_comes_together_goes_together_up_to_max_items():
+    answers, batcher = run(double, together(range(20)))
+    assert answers == [Answer(2 * item, 8 if item < 16 else 4) for item in range(20)]
     assert batcher.sizes == {8: 2, 4: 1}
 
 
@@ -102,8 +102,8 @@ def test_while_the_model_works_the_next_batch_gathers_in_one_thread():
         go_on.set()
         return [await first, *await others]
 
-    found, batcher = run(slow, work, wait_ms=1)
-    assert [answer.value for answer in found] == list(range(6))
+    answers, batcher = run(slow, work, wait_ms=1)
+    assert [answer.value for answer in answers] == list(range(6))
     assert batcher.sizes == {1: 1, 5: 1}
     assert len(threads) == 1
 
@@ -114,15 +114,15 @@ def test_an_error_reaches_only_whose_it_is():
             raise DataError("no threes")
         return double(items)
 
-    found, batcher = run(picky, together(range(6)))
-    assert [type(answer) for answer in found] == [Answer, Answer, Answer, DataError, Answer, Answer]
-    assert [answer.value for answer in found if isinstance(answer, Answer)] == [0, 2, 4, 8, 10]
+    answers, batcher = run(picky, together(range(6)))
+    assert [type(answer) for answer in answers] == [Answer, Answer, Answer, DataError, Answer, Answer]
+    assert [answer.value for answer in answers if isinstance(answer, Answer)] == [0, 2, 4, 8, 10]
     assert batcher.sizes == {6: 1, 1: 6}
 
 
 def test_too_few_answers_are_nobodys_answer():
-    found, _ = run(lambda items: items[:-1], together(range(3)))
-    assert [type(answer) for answer in found] == [RuntimeError] * 3
+    answers, _ = run(lambda items: items[:-1], together(range(3)))
+    assert [type(answer) for answer in answers] == [RuntimeError] * 3
 
 
 def test_a_model_that_fails_on_everything_is_not_healthy_until_it_answers():
@@ -135,15 +135,15 @@ def test_a_model_that_fails_on_everything_is_not_healthy_until_it_answers():
 
     async def work(batcher):
         nonlocal broken
-        seen = [batcher.healthy]
+        states = [batcher.healthy]
         await together(range(4))(batcher)
-        seen.append(batcher.healthy)
+        states.append(batcher.healthy)
         broken = False
         await batcher.submit(1)
-        return [*seen, batcher.healthy]
+        return [*states, batcher.healthy]
 
-    found, batcher = run(predict, work)
-    assert found == [True, False, True]
+    healthy, batcher = run(predict, work)
+    assert healthy == [True, False, True]
     assert not batcher.healthy  # closed
 
 
@@ -159,7 +159,7 @@ def test_wrong_data_says_nothing_about_the_model():
 
 
 def test_who_went_away_is_not_computed():
-    seen = []
+    batches = []
 
     async def work(batcher):
         gone = asyncio.create_task(batcher.submit("gone"))
@@ -168,8 +168,8 @@ def test_who_went_away_is_not_computed():
         gone.cancel()
         return await stays
 
-    assert run(lambda items: seen.extend(items) or items, work, wait_ms=20)[0] == Answer("stays", 1)
-    assert seen == ["stays"]
+    assert run(lambda items: batches.extend(items) or items, work, wait_ms=20)[0] == Answer("stays", 1)
+    assert batches == ["stays"]
 
 
 def test_closing_answers_all_that_wait():
@@ -179,43 +179,43 @@ def test_closing_answers_all_that_wait():
         await batcher.close()
         return [task.result().value for task in waiting]
 
-    assert run(double, work, most=2)[0] == list(range(0, 18, 2))
+    assert run(double, work, max_items=2)[0] == list(range(0, 18, 2))
 
 
 def test_beyond_the_queue_one_is_told_at_once(monkeypatch):
-    monkeypatch.setattr(batching, "MOST_WAITING", 3)
-    found, _ = run(double, together(range(5)))
-    assert [type(answer) for answer in found] == [Answer] * 3 + [OverloadedError] * 2
+    monkeypatch.setattr(batching, "MAX_WAITING", 3)
+    answers, _ = run(double, together(range(5)))
+    assert [type(answer) for answer in answers] == [Answer] * 3 + [OverloadedError] * 2
 
 
-@pytest.mark.parametrize("most", [1, 3])
-def test_never_more_than_most(most):
-    _, batcher = run(double, together(range(10)), most=most)
-    assert max(batcher.sizes) == most
+@pytest.mark.parametrize("max_items", [1, 3])
+def test_never_more_than_max_items(max_items):
+    _, batcher = run(double, together(range(10)), max_items=max_items)
+    assert max(batcher.sizes) == max_items
 
 
-def in_bytes(sizes, most_bytes, most=8):
+def in_bytes(sizes, max_bytes, max_items=8):
     """The items of each batch, every item as large as its number says."""
-    seen = []
+    batches = []
 
     def predict(items):
-        seen.append(list(items))
+        batches.append(list(items))
         return items
 
-    found, _ = run(predict, together(sizes), most, size=lambda item: item, most_bytes=most_bytes)
-    assert [answer.value for answer in found] == list(sizes)
-    return seen
+    answers, _ = run(predict, together(sizes), max_items, size=lambda item: item, max_bytes=max_bytes)
+    assert [answer.value for answer in answers] == list(sizes)
+    return batches
 
 
 def test_a_batch_ends_before_it_is_too_large_and_a_larger_item_goes_alone():
     assert in_bytes([3, 3, 3, 3], 10) == [[3, 3, 3], [3]]
     assert in_bytes([1, 20, 1, 20, 20], 10) == [[1], [20], [1], [20], [20]]
     assert in_bytes([5, 5, 5], 10) == [[5, 5], [5]]
-    assert in_bytes([1] * 9, 10, most=4) == [[1] * 4, [1] * 4, [1]]
+    assert in_bytes([1] * 9, 10, max_items=4) == [[1] * 4, [1] * 4, [1]]
 
 
 def test_more_than_may_be_held_is_told_at_once_and_the_first_never(monkeypatch):
-    monkeypatch.setattr(batching, "MOST_HELD", 10)
+    monkeypatch.setattr(batching, "MAX_HELD", 10)
     batcher = Batcher(double, 8, 1.0)
     with batcher.holding(11), pytest.raises(OverloadedError), batcher.holding(1):
         pass

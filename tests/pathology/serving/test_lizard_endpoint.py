@@ -11,7 +11,7 @@ from endpoints import JPEG, PNG, assert_all_refused, assert_batched, assert_refu
 from nuclear_models import endpoint_root, picture
 from PIL import Image
 
-MOST_GROWTH = 900e6
+MAX_GROWTH = 900e6
 """bytes beyond a warm server's: 150 for each px of the one large picture that is worked on, and the others that wait or are read."""
 GEOJSON, NPY = ({**PNG, "Accept": kind} for kind in ("application/geo+json", "application/x-npy"))
 
@@ -19,10 +19,10 @@ GEOJSON, NPY = ({**PNG, "Accept": kind} for kind in ("application/geo+json", "ap
 @pytest.fixture(scope="module")
 def model():
     """The same in process."""
-    from pathology.models import serve_lizard
-    from pathology.models.archive import ADDITIONAL_MODEL
+    from pathology.artefact import ADDITIONAL_MODEL
+    from pathology.tasks.lizard import serving
 
-    return serve_lizard.model_fn(endpoint_root() / "model", endpoint_root() / ADDITIONAL_MODEL)
+    return serving.model_fn(endpoint_root() / "model", endpoint_root() / ADDITIONAL_MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ def rasterised(collection, height, width):
 
 @pytest.mark.parametrize(("height", "width"), [(256, 256), (260, 300), (32, 90)])
 def test_both_answers_are_those_of_the_model_in_process(server, model, height, width):
-    from pathology.models import serve_lizard
+    from pathology.tasks.lizard import serving
 
     body = encoded(picture(1, height, width))
-    (expected,) = serve_lizard.predict_fn([serve_lizard.input_fn(body)], model)
+    (expected,) = serving.predict_fn([serving.input_fn(body)], model)
     labels = label_map(server.post(body, NPY))
     assert labels.dtype == np.uint16 and np.array_equal(labels, expected.labels)
     answer = server.post(body, GEOJSON)
@@ -88,7 +88,7 @@ def test_the_content_type_follows_the_answer(server, accept, kind):
 
 
 def test_a_crowd_is_answered_together_as_one_by_one(server):
-    from pathology.models import serve_lizard
+    from pathology.tasks.lizard import serving
 
     pictures = [picture(seed, 96, 96) for seed in range(8)] + [picture(seed, 130, 270) for seed in range(2)]
     requests = [(encoded(one), NPY) for one in pictures] + [(encoded(one, "JPEG"), {**NPY, **JPEG}) for one in pictures[:2]]
@@ -98,7 +98,7 @@ def test_a_crowd_is_answered_together_as_one_by_one(server):
         assert one.shape == other.shape
         assert np.mean((one[..., 0] > 0) != (other[..., 0] > 0)) < 0.001  # sums depend on the batch, by their last bit
     assert len({labels.tobytes() for labels in alone}) == len(alone), "the answers tell the pictures apart"
-    assert_batched(server, answers, serve_lizard.BATCH)
+    assert_batched(server, answers, serving.BATCH)
 
 
 def test_each_refusal_is_a_4xx_and_one_line(server):
@@ -143,13 +143,13 @@ def test_pings_are_answered_while_a_large_picture_is_worked_on(server):
 @pytest.mark.slow
 def test_large_pictures_several_at_once_leave_the_memory_bounded(worn):
     """The most that it ever holds, against what it holds when it is warm."""
-    from pathology.models.serve_lizard import MOST_PIXELS
+    from pathology.tasks.lizard.serving import MAX_PIXELS
 
     worn.crowd([(encoded(picture(seed)), PNG) for seed in range(16)], 16)
     warm = worn.memory("VmRSS")
     assert_all_refused(worn, clients=16)
     print(f"warm {warm / 1e6:.0f} MB; refusals: {(worn.memory() - warm) / 1e6:.0f} MB more at most")
-    side = round(MOST_PIXELS**0.5)
+    side = round(MAX_PIXELS**0.5)
     large = [
         (encoded(picture(0, side, side, grain=32), compress_level=1), PNG),
         (encoded(Image.new("RGB", (side, side), "white"), "JPEG", progressive=True), {**JPEG, "Accept": NPY["Accept"]}),
@@ -158,10 +158,10 @@ def test_large_pictures_several_at_once_leave_the_memory_bounded(worn):
     answers = worn.crowd(large, len(large))
     statuses = [answer.status_code for answer in answers]
     print(f"{len(large)} large, {statuses}: {(worn.memory() - warm) / 1e6:.0f} MB more at most")
-    # A label map of so many px is more than an endpoint may send; that pixels are see-through is known when they are decoded.
+    # A label map of so many px is more than an endpoint may send; that pixels are transparent is known when they are decoded.
     assert statuses == [200, 413, 400]
     assert "send a smaller picture" in answers[1].json()["error"]
-    assert worn.memory() - warm < MOST_GROWTH
+    assert worn.memory() - warm < MAX_GROWTH
     print(f"{(worn.memory('VmRSS') - warm) / 1e6:.0f} MB after")
     assert worn.post(encoded(picture(5))).status_code == 200
 

@@ -23,14 +23,14 @@ def test_a_line_is_an_object_with_its_fields(lines):
     assert entry == {"level": "info", "event": "request", "status": 200, "ms": 1.5, "reason": "two\nlines"}
 
 
-def test_of_an_exception_there_are_its_type_and_places_and_not_its_text(lines):
+def test_of_an_exception_there_are_its_type_and_frames_and_not_its_text(lines):
     try:
         raise ValueError("Jane Doe, 1970")
     except ValueError as error:
         log("request", level=logging.ERROR, error=error)
     (entry,) = lines()
     assert entry["exception"] == "ValueError"
-    assert entry["places"][0].endswith("test_of_an_exception_there_are_its_type_and_places_and_not_its_text")
+    assert entry["frames"][0].endswith("test_of_an_exception_there_are_its_type_and_frames_and_not_its_text")
     assert "Jane" not in json.dumps(entry)
 
 

@@ -16,7 +16,7 @@ STORM = 16
 """Requests at one time."""
 DECODERS = 4
 """Pictures that are decoded at one time where it is deployed."""
-MOST_GROWTH = 200e6
+MAX_GROWTH = 200e6
 """bytes"""
 
 
@@ -69,9 +69,9 @@ def largest():
 
     As many as are decoded at one time and one that waits; of those with most bytes so many that not all may be held.
     """
-    from pathology.models.serve_mhist import MOST_PIXELS
+    from pathology.patches.serving import MAX_PIXELS
 
-    side = round(MOST_PIXELS**0.5)
+    side = round(MAX_PIXELS**0.5)
     ramp = np.add.outer(np.arange(side), np.arange(side)).astype(np.uint8)
     picture = Image.fromarray(np.stack([ramp, ramp.T, ramp[::-1]], axis=-1))
     noise = np.random.default_rng(0).integers(0, 256, (1440, 1440, 3), np.uint8)
@@ -110,16 +110,16 @@ def test_a_storm_leaves_the_memory_as_it_was(worn, bodies):
     mixed = [*(request for request, _ in large.values()), *map(refused, REFUSED)]
     assert {answer.status_code for answer in worn.crowd(mixed * 2, STORM)} <= {200, 400, 406, 413, 415, 503}
     print(f"warm {warm / 1e6:.0f} MB; {grown(worn, warm):.0f} MB more at most; {(worn.memory('VmRSS') - warm) / 1e6:.0f} after")
-    assert grown(worn, warm) * 1e6 < MOST_GROWTH
+    assert grown(worn, warm) * 1e6 < MAX_GROWTH
     probabilities([worn.post(body) for body in bodies[:5]])
 
 
 @pytest.mark.slow
 def test_sigterm_answers_what_is_in_flight_and_exits_with_0(worn, bodies):
-    from pathology.models.serve_mhist import MOST_PIXELS
+    from pathology.patches.serving import MAX_PIXELS
 
     alone = probabilities([worn.post(body) for body in bodies[:16]])
-    side = round(MOST_PIXELS**0.5)
+    side = round(MAX_PIXELS**0.5)
     large = encoded(Image.new("RGB", (side, side), "white"))
     answers = end_in_flight(worn, [(body, PNG) for body in [large, large, *bodies[:16]]])
     assert [json.loads(answer)["probability"] for answer in answers[2:]] == pytest.approx(alone, abs=BATCHED)

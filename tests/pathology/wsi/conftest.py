@@ -9,7 +9,7 @@ import tifffile
 
 from demo.slides import TILE, Look, paint, write_svs
 from tests.pathology.wsi import cucim_views
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +51,6 @@ def garbled(svs) -> tuple[Path, tuple[int, int]]:
 def cucim_process():
     """Calls functions in a process that loads cuCIM first, as pytest's own may hold torch already; skipped without cuCIM."""
     with get_context("spawn").Pool(1) as pool:
-        if not pool.apply_async(cucim_views.is_there).get(LONGEST):
+        if not pool.apply_async(cucim_views.is_there).get(MAX_WAIT_SECONDS):
             pytest.skip("cuCIM is not installed here")
-        yield lambda function, *arguments: pool.apply_async(function, arguments).get(LONGEST)
+        yield lambda function, *arguments: pool.apply_async(function, arguments).get(MAX_WAIT_SECONDS)

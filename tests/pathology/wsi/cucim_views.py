@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings_msi import Tiling
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.grid import make_grid
 from pathology.wsi.readers import load_cucim, open_slide
 from pathology.wsi.tiles import read_runs
@@ -18,21 +18,21 @@ def is_there() -> bool:
 
 def both_readers(path: Path, coarse: int = 224) -> dict[str, object]:
     """In how many regions all over the slide cuCIM and OpenSlide ``differ``."""
-    fast, judge = open_slide(path), open_slide(path, cucim=False)
+    fast, reference = open_slide(path), open_slide(path, cucim=False)
     differ = 0
     for level, size in enumerate(fast.levels):
         side = coarse // (4 if level else 1)
         for y in range(0, size.height - side + 1, side + 13):
             for x in range(0, size.width - side + 1, side + 7):
-                pair = [reader.read_region(x, y, side, side, level) for reader in (fast, judge)]
+                pair = [reader.read_region(x, y, side, side, level) for reader in (fast, reference)]
                 apart = np.abs(pair[0].astype(int) - pair[1])
                 differ += bool(apart.max() > 0) if level == 0 else bool(apart.mean() > 3)
-    return {"names": [fast.name, judge.name], "differ": differ, "mpp": fast.mpp.mpp}
+    return {"names": [fast.name, reference.name], "differ": differ, "mpp": fast.mpp.mpp}
 
 
 def damaged_tile(path: Path, x: int, y: int) -> dict[str, object]:
     """How regions across and beside the damaged TIFF tile at ``x``, ``y`` are answered."""
-    slide, judge = open_slide(path), open_slide(path, cucim=False)
+    slide, reference = open_slide(path), open_slide(path, cucim=False)
     refused = []
     for top in (y - 100, y + 100, y - 100):
         try:
@@ -41,13 +41,13 @@ def damaged_tile(path: Path, x: int, y: int) -> dict[str, object]:
         except DataError:
             refused.append(True)
     beside = (x - 500, y - 500, 224, 224, 0)
-    differs = int((slide.read_region(*beside) != judge.read_region(*beside)).sum())
+    differs = int((slide.read_region(*beside) != reference.read_region(*beside)).sum())
     silent = bool(np.asarray(slide._image.read_region(location=(x - 500, y - 100), size=(1200, 224), level=0)).any())
     return {"name": slide.name, "refused": refused, "beside_differs": differs, "silent_without_care": silent}
 
 
 def decoded_tiles(path: Path) -> dict[str, object]:
-    """How many TIFF tiles are decoded for a whole grid of tiles, and the ``most`` that one of them is."""
+    """How many TIFF tiles are decoded for a whole grid of tiles, and ``max_times``, how often one of them is at most."""
     slide, asked = open_slide(path), Counter()
     slide._store.clear()
     decode = slide._store._decode
@@ -60,4 +60,4 @@ def decoded_tiles(path: Path) -> dict[str, object]:
     tissue = np.ones((slide.levels[0].height // 16, slide.levels[0].width // 16), bool)
     grid = make_grid(slide, 0.5, tissue, 16.0, Tiling())
     good = sum(int(run.good.sum()) for run in read_runs(slide, grid, 64))
-    return {"name": slide.name, "lost": len(grid) - good, "tiles": len(asked), "most": max(asked.values())}
+    return {"name": slide.name, "lost": len(grid) - good, "tiles": len(asked), "max_times": max(asked.values())}

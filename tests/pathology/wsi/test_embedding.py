@@ -11,13 +11,13 @@ from pathology.wsi.embedding import embed_grid, fill
 from pathology.wsi.grid import Grid
 from pathology.wsi.tiles import Run
 
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 
 def grid_of(columns, rows, side=224.0):
     x, y = (axis.ravel() * int(side) for axis in np.meshgrid(np.arange(columns), np.arange(rows)))
-    places = np.stack([x, y], axis=1)
-    return Grid(places, places, np.ones(len(places), np.float32), 0, side, side, 224, len(places))
+    corners = np.stack([x, y], axis=1)
+    return Grid(corners, corners, np.ones(len(corners), np.float32), 0, side, side, 224, len(corners))
 
 
 class Numbered:
@@ -53,16 +53,16 @@ class Corners:
         return tiles[:, 0, 0].astype(np.float16)
 
 
-def test_features_stand_in_the_grids_order_whatever_the_batches():
+def test_features_are_in_the_grids_order_whatever_the_batches():
     grid = grid_of(9, 5)
     damaged = [(3, 0), (0, 2), (8, 4)]
     for size in (1, 7, 64):
         encoder = Corners(size)
-        found = embed_grid(Numbered(damaged), grid, encoder)
-        expected = [(x // 224 + 1, y // 224 + 1, 9) for x, y in grid.places if (x // 224, y // 224) not in damaged]
-        assert found.features.tolist() == [list(row) for row in expected]
-        assert found.features.dtype == np.float16
-        assert [tuple(grid.places[index] // 224) for index in found.good] == [(x - 1, y - 1) for x, y, _ in expected]
+        embedded = embed_grid(Numbered(damaged), grid, encoder)
+        expected = [(x // 224 + 1, y // 224 + 1, 9) for x, y in grid.level_coords if (x // 224, y // 224) not in damaged]
+        assert embedded.features.tolist() == [list(row) for row in expected]
+        assert embedded.features.dtype == np.float16
+        assert [tuple(grid.level_coords[index] // 224) for index in embedded.good] == [(x - 1, y - 1) for x, y, _ in expected]
         assert sum(encoder.batches) == 42
         assert set(encoder.batches[:-1]) <= {size}
 
@@ -91,15 +91,15 @@ def test_what_reading_takes_while_the_encoder_waits_is_counted(monkeypatch):
             may_read.notify_all()
 
     class Slow(Numbered):
-        def read_region(self, *place):
+        def read_region(self, *region):
             with may_read:
-                assert may_read.wait_for(lambda: waiting[0], LONGEST)
+                assert may_read.wait_for(lambda: waiting[0], MAX_WAIT_SECONDS)
                 clock.now += 1
-            return super().read_region(*place)
+            return super().read_region(*region)
 
     clock = Clock(monkeypatch, told)
-    found = embed_grid(Slow(), grid_of(1, 12), Corners(2))
-    assert found.waited == clock.now == 12
+    embedded = embed_grid(Slow(), grid_of(1, 12), Corners(2))
+    assert embedded.tile_stall_seconds == clock.now == 12
 
 
 def test_what_embedding_takes_is_not_counted_as_waiting(monkeypatch):
@@ -109,26 +109,26 @@ def test_what_embedding_takes_is_not_counted_as_waiting(monkeypatch):
             return super().embed(tiles)
 
     clock = Clock(monkeypatch)
-    found = embed_grid(Numbered(), grid_of(1, 12), Busy(2))
-    assert (found.waited, found.seconds) == (0, 30)
+    embedded = embed_grid(Numbered(), grid_of(1, 12), Busy(2))
+    assert (embedded.tile_stall_seconds, embedded.seconds) == (0, 30)
 
 
 def test_the_next_tiles_are_read_while_a_batch_is_embedded():
     read, more = [], threading.Condition()
 
     class Told(Numbered):
-        def read_region(self, *place):
+        def read_region(self, *region):
             with more:
-                read.append(place)
+                read.append(region)
                 more.notify_all()
-            return super().read_region(*place)
+            return super().read_region(*region)
 
     class Waits(Corners):
         def embed(self, tiles):
-            found = super().embed(tiles)
+            features = super().embed(tiles)
             with more:
-                assert more.wait_for(lambda: len(read) >= min(12, sum(self.batches) + 2), LONGEST)
-            return found
+                assert more.wait_for(lambda: len(read) >= min(12, sum(self.batches) + 2), MAX_WAIT_SECONDS)
+            return features
 
     encoder = Waits(2)
     embed_grid(Told(), grid_of(1, 12), encoder)

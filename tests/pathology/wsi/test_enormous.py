@@ -23,8 +23,8 @@ BOUNDED = """
 import resource, sys
 from pathlib import Path
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings_msi import Tiling
-from pathology.wsi.extraction import survey
+from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.extraction import plan_slide
 from pathology.wsi.readers import load_cucim
 
 load_cucim()
@@ -34,19 +34,19 @@ for path in map(Path, sys.argv[1:]):
     spent = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
     resource.setrlimit(resource.RLIMIT_CPU, (spent + 5, resource.RLIM_INFINITY))  # of this process's own work
     try:
-        survey(path, Tiling())
+        plan_slide(path, Tiling())
     except DataError as error:
         print("failed:", error, flush=True)
 """
 
-LARGEST = 2**31 - 1
+MAX_SIDE = 2**31 - 1
 
 SIZES = {
-    "both": (LARGEST, LARGEST, 256),
-    "wide": (LARGEST, 256, 256),
-    "unsigned": (2 * LARGEST + 1, 2 * LARGEST + 1, 256),
+    "both": (MAX_SIDE, MAX_SIDE, 256),
+    "wide": (MAX_SIDE, 256, 256),
+    "unsigned": (2 * MAX_SIDE + 1, 2 * MAX_SIDE + 1, 256),
     "one-tile-of-152881": (100_000, 100_000, 256),
-    "tile": (LARGEST, LARGEST, 2**31 - 16),
+    "tile": (MAX_SIDE, MAX_SIDE, 2**31 - 16),
     "tile-of-4-GB": (30_000, 30_000, 2**15),
 }
 

@@ -8,7 +8,7 @@ import pytest
 from colour_encoder import ColourEncoder
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings_msi import Tiling
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.extraction import extract_slide
 from pathology.wsi.features import read_features
 
@@ -32,15 +32,15 @@ class Recording(ColourEncoder):
 
 def test_features_carry_their_provenance(svs, tmp_path, encoder):
     target = tmp_path / "s.h5"
-    found = extract_slide(svs, "s", target, Tiling(), encoder)
-    read = read_features(target, "s", found.sha256)
-    assert len(read.features) == found.tiles > 10 and found.failed_tiles == 0
-    assert read.features.shape[1] == encoder.card.dimension
+    extracted = extract_slide(svs, "s", target, Tiling(), encoder)
+    read = read_features(target, "s", extracted.sha256)
+    assert len(read.features) == extracted.tiles > 10 and extracted.failed_tiles == 0
+    assert read.features.shape[1] == encoder.manifest.dimension
     attributes = read.attributes
     assert (attributes["encoder"], attributes["published"]) == ("colours", False)
-    assert (attributes["remark"], attributes["arithmetic"]) == (encoder.card.remark, encoder.arithmetic)
-    assert attributes["checkpoint_sha256"] == encoder.card.sha256
-    assert attributes["settings_hash"] == Tiling().hash(encoder.card.name, encoder.card.sha256)
+    assert (attributes["remark"], attributes["arithmetic"]) == (encoder.manifest.remark, encoder.arithmetic)
+    assert attributes["checkpoint_sha256"] == encoder.manifest.sha256
+    assert attributes["settings_hash"] == Tiling().hash(encoder.manifest.name, encoder.manifest.sha256)
     assert (attributes["mpp"], attributes["mpp_source"], attributes["tiles_failed"]) == (0.5, "vendor", 0)
     assert (read.grid["patch_size"], read.grid["patch_size_level0"], read.grid["overlap"]) == (224, 224, 0)
     assert read.grid["name"] == "s"
@@ -54,27 +54,27 @@ def test_twice_gives_the_same_bytes_whatever_the_batch(svs, tmp_path, encoder):
 def test_a_damaged_tile_is_counted_and_never_embedded(garbled, tmp_path):
     path, (x, y) = garbled
     recording = Recording()
-    found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(), recording)
-    assert 1 <= found.failed_tiles <= 4
-    read = read_features(tmp_path / "s.h5", "s", found.sha256)
-    assert len(recording.shown) == len(read.coords) == found.tiles
+    extracted = extract_slide(path, "s", tmp_path / "s.h5", Tiling(), recording)
+    assert 1 <= extracted.failed_tiles <= 4
+    read = read_features(tmp_path / "s.h5", "s", extracted.sha256)
+    assert len(recording.shown) == len(read.coords) == extracted.tiles
     assert all(tile.min(axis=2).max() > 60 for tile in recording.shown)
     touched = (np.abs(read.coords - (x, y) + (224 - 240) // 2) < (224 + 240) / 2 - 8).all(axis=1)
     assert not touched.any()
-    assert read.attributes["tiles_failed"] == found.failed_tiles
+    assert read.attributes["tiles_failed"] == extracted.failed_tiles
 
 
 def test_a_corrected_scale_changes_the_grid(svs, tmp_path, encoder):
-    found = extract_slide(svs, "s", tmp_path / "s.h5", Tiling(), encoder, cohort_mpp=0.25)
-    assert (found.scale.mpp, found.scale.source) == (0.25, "cohort")
+    extracted = extract_slide(svs, "s", tmp_path / "s.h5", Tiling(), encoder, cohort_mpp=0.25)
+    assert (extracted.scale.mpp, extracted.scale.source) == (0.25, "cohort")
     assert read_features(tmp_path / "s.h5", "s").grid["patch_size_level0"] == 448
 
 
 def test_glass_alone_is_empty_and_writes_nothing(tmp_path, encoder):
     path = tmp_path / "glass.tif"
     write_tiff(path, np.full((1000, 1000, 3), 243, np.uint8), resolution=(20000, 20000), resolutionunit="CENTIMETER")
-    found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(), encoder)
-    assert (found.tiles, found.sha256) == (0, "") and "at least 50% of tissue" in found.reason
+    extracted = extract_slide(path, "s", tmp_path / "s.h5", Tiling(), encoder)
+    assert (extracted.tiles, extracted.sha256) == (0, "") and "at least 50% of tissue" in extracted.reason
     assert not (tmp_path / "s.h5").exists()
 
 
@@ -84,8 +84,8 @@ def test_black_where_tissue_should_be_is_never_a_feature(tmp_path, painted):
     path = tmp_path / "black.tif"
     write_tiff(path, pixels, resolution=(20000, 20000), resolutionunit="CENTIMETER")
     recording = Recording()
-    found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(min_tissue=0), recording)
-    assert found.tiles > 0
+    extracted = extract_slide(path, "s", tmp_path / "s.h5", Tiling(min_tissue=0), recording)
+    assert extracted.tiles > 0
     assert all(tile.any() for tile in recording.shown)
 
 
@@ -94,23 +94,23 @@ def test_a_slide_without_scale_says_what_to_add(tmp_path, encoder, positions):
     write_tiff(path, positions)
     with pytest.raises(DataError, match="column 'mpp'"):
         extract_slide(path, "s", tmp_path / "s.h5", Tiling(), encoder)
-    found = extract_slide(path, "s", tmp_path / "s.h5", Tiling(default_mpp=0.5, min_tissue=0), encoder)
-    assert found.scale.source == "default"
+    extracted = extract_slide(path, "s", tmp_path / "s.h5", Tiling(default_mpp=0.5, min_tissue=0), encoder)
+    assert extracted.scale.source == "default"
 
 
 def test_a_real_slide(shared_data, tmp_path, encoder):
     path = shared_data / "slides" / "CMU-1-Small-Region.svs"
-    found = extract_slide(path, "cmu", tmp_path / "cmu.h5", Tiling(), encoder)
-    assert (found.tiles, found.failed_tiles, found.scale.mpp) == (47, 0, 0.499)
+    extracted = extract_slide(path, "cmu", tmp_path / "cmu.h5", Tiling(), encoder)
+    assert (extracted.tiles, extracted.failed_tiles, extracted.scale.mpp) == (47, 0, 0.499)
 
 
 def test_a_slide_leaves_an_outline_and_a_picture_also_when_it_is_empty(svs, tmp_path, encoder):
-    found = extract_slide(svs, "s", tmp_path / "s.h5", Tiling(max_tiles=5), encoder)
-    pieces = json.loads(found.outline)["features"]
+    extracted = extract_slide(svs, "s", tmp_path / "s.h5", Tiling(max_tiles=5), encoder)
+    pieces = json.loads(extracted.outline)["features"]
     assert pieces and {piece["properties"]["classification"]["name"] for piece in pieces} == {"Tissue"}
     corners = np.concatenate([np.array(ring) for piece in pieces for ring in piece["geometry"]["coordinates"]])
     assert (corners >= 0).all() and corners.max() > 800, "in level-0 px"
-    picture = cv2.imdecode(np.frombuffer(found.overlay, np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(extracted.overlay, np.uint8), cv2.IMREAD_COLOR)
     assert max(picture.shape) >= 800
     path = tmp_path / "glass.tif"
     write_tiff(path, np.full((1000, 1000, 3), 243, np.uint8), resolution=(20000, 20000), resolutionunit="CENTIMETER")

@@ -26,13 +26,13 @@ def written(tmp_path):
 
 def test_what_is_written_is_read(written):
     path, digest = written
-    found = read_features(path, "s1", digest)
+    read = read_features(path, "s1", digest)
     features, coords, fraction = arrays()
-    assert found.features.dtype == np.float16 and np.array_equal(found.features, features)
-    assert found.coords.dtype == np.int64 and np.array_equal(found.coords, coords)
-    assert found.tissue_fraction.dtype == np.float32 and np.array_equal(found.tissue_fraction, fraction)
-    assert found.attributes == {"schema_version": 1, "encoder": "e", "published": False, "mpp": 0.5}
-    assert found.grid == {"name": "s1"}
+    assert read.features.dtype == np.float16 and np.array_equal(read.features, features)
+    assert read.coords.dtype == np.int64 and np.array_equal(read.coords, coords)
+    assert read.tissue_fraction.dtype == np.float32 and np.array_equal(read.tissue_fraction, fraction)
+    assert read.attributes == {"schema_version": 1, "encoder": "e", "published": False, "mpp": 0.5}
+    assert read.grid == {"name": "s1"}
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -80,11 +80,11 @@ def test_a_refused_write_leaves_what_was_there_and_nothing_beside(tmp_path, writ
     assert [entry.name for entry in tmp_path.iterdir()] == ["s1.h5"]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_a_part_of_a_file_is_refused(written, share):
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.5, 0.99])
+def test_a_part_of_a_file_is_refused(written, fraction):
     path, _ = written
     content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
+    path.write_bytes(content[: int(len(content) * fraction)])
     with pytest.raises(DataError, match="slide s1: "):
         read_features(path, "s1")
 

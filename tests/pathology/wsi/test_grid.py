@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pathology.contracts.settings_msi import Tiling
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.grid import choose_level, make_grid, tissue_fractions, whole_side
 from pathology.wsi.readers import Level
 
@@ -54,10 +54,10 @@ def test_tiles_with_too_little_tissue_are_left_out():
     slide = Slide(2240, 2240)
     tissue = np.zeros((224, 224), bool)
     tissue[:, :78] = True  # 780 px: three columns and 108 of the fourth's 224
-    for least, columns in ((0.45, {0, 224, 448, 672}), (0.5, {0, 224, 448})):
-        grid = make_grid(slide, 0.5, tissue, 10.0, Tiling(min_tissue=least))
+    for min_tissue, columns in ((0.45, {0, 224, 448, 672}), (0.5, {0, 224, 448})):
+        grid = make_grid(slide, 0.5, tissue, 10.0, Tiling(min_tissue=min_tissue))
         assert set(grid.coords[:, 0]) == columns
-        assert grid.tissue_fraction.min() == pytest.approx(108 / 224 if least < 0.5 else 1, abs=1e-5)
+        assert grid.tissue_fraction.min() == pytest.approx(108 / 224 if min_tissue < 0.5 else 1, abs=1e-5)
     assert len(make_grid(slide, 0.5, np.zeros((224, 224), bool), 10.0, Tiling(min_tissue=0.0))) == 0
 
 

@@ -4,19 +4,19 @@ import pytest
 from pathology.contracts.errors import DataError
 from pathology.wsi.mpp import Scale, choose_scale, isotropic
 
-OWN = Scale(0.499, "vendor")
+FROM_FILE = Scale(0.499, "vendor")
 
 
 @pytest.mark.parametrize(
-    ("own", "cohort", "default", "expected"),
+    ("file_scale", "cohort", "default", "expected"),
     [
-        (OWN, 0.25, 0.4, Scale(0.25, "cohort")),
-        (OWN, None, 0.4, OWN),
+        (FROM_FILE, 0.25, 0.4, Scale(0.25, "cohort")),
+        (FROM_FILE, None, 0.4, FROM_FILE),
         (None, None, 0.4, Scale(0.4, "default")),
     ],
 )
-def test_the_cohorts_column_corrects_and_the_default_comes_last(own, cohort, default, expected):
-    assert choose_scale(own, cohort, default, 0.5) == expected
+def test_the_cohorts_column_corrects_and_the_default_comes_last(file_scale, cohort, default, expected):
+    assert choose_scale(file_scale, cohort, default, 0.5) == expected
 
 
 def test_without_any_scale_the_reason_says_what_to_add():

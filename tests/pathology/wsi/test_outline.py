@@ -6,7 +6,7 @@ import uuid
 import cv2
 import numpy as np
 import pytest
-from pathology.contracts.settings_msi import Tiling
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.grid import make_grid
 from pathology.wsi.outline import LEFT_OUT, TILES, TISSUE, outline, overlay, signed_area, tissue_geojson
 from pathology.wsi.readers import Level, open_slide
@@ -46,12 +46,12 @@ class Slide:
         self.levels = (Level(side, side, 1.0),)
 
 
-def picture(tissue, tiling, *, longest_side=2000, unknown=None, sampled=True):
+def picture(tissue, tiling, *, max_side=2000, unknown=None, sampled=True):
     """The overlay of grey px under ``tissue``, one px of it 8 of a square slide's: (H, W, 3) in red, green, blue."""
     slide, none = Slide(8 * len(tissue)), np.zeros(tissue.shape, bool)
     grid, full = (make_grid(slide, 0.5, tissue, 8.0, t) for t in (tiling, tiling.model_copy(update={"max_tiles": 0})))
     thumbnail = Thumbnail(np.full((*tissue.shape, 3), 230, np.uint8), none if unknown is None else unknown, 8.0)
-    content = overlay(thumbnail, tissue, grid, 0.5, before_sampling=full if sampled else None, longest_side=longest_side)
+    content = overlay(thumbnail, tissue, grid, 0.5, before_sampling=full if sampled else None, max_side=max_side)
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB), grid, full
 
 
@@ -131,8 +131,8 @@ def test_the_picture_shows_outline_and_tiles():
     tissue[100:400, 100:400] = True
     shown, grid, _ = picture(tissue, Tiling())
     assert shown.shape[:2] == (800 + 44, 800)  # enlarged by 1.6, and the strip
-    for place in (100, 400):
-        assert near(shown[400, round(place * 1.6) - 2 : round(place * 1.6) + 3], TISSUE).any()
+    for edge in (100, 400):
+        assert near(shown[400, round(edge * 1.6) - 2 : round(edge * 1.6) + 3], TISSUE).any()
     x, y = (grid.coords[len(grid) // 2] / 8 * 1.6).round().astype(int)
     assert near(shown[y - 1 : y + 2, x + 15], TILES, 90).any()
     assert near(shown[y + 20, x + 20], (230, 230, 230), 8)
@@ -158,12 +158,12 @@ def test_sampled_tiles_stand_out_from_those_left_out():
 def test_the_picture_is_bounded_and_the_same_every_time(side):
     tissue = np.zeros((side, side), bool)
     tissue[200:800, 200:1200] = True
-    first, again = (picture(tissue, Tiling(), longest_side=1000)[0] for _ in range(2))
+    first, again = (picture(tissue, Tiling(), max_side=1000)[0] for _ in range(2))
     assert first.shape[:2] == (1044, 1000) and np.array_equal(first, again)
 
 
 def test_tiles_too_small_for_a_frame_are_tinted():
-    shown, grid, _ = picture(np.ones((800, 800), bool), Tiling(tile_size=32), longest_side=200, sampled=False)
+    shown, grid, _ = picture(np.ones((800, 800), bool), Tiling(tile_size=32), max_side=200, sampled=False)
     assert grid.side_level0 / 8 / 4 < 2 and len(grid) > 1000
     red, _, blue = shown[40:160, 40:160].reshape(-1, 3).mean(axis=0)
     assert 10 < blue - red < 60

@@ -1,4 +1,4 @@
-"""Both readers behind one protocol, and a clear verdict for every file that is no good slide."""
+"""Both readers behind one protocol, and a clear verdict for every file that is not a good slide."""
 
 import json
 import subprocess
@@ -10,10 +10,9 @@ import pytest
 import tifffile
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
+from pathology.wsi.black import MAX_BLACK_FRACTION, MAX_BLACK_PIXELS
 from pathology.wsi.mpp import Scale
 from pathology.wsi.readers import (
-    BLACK_SHARE,
-    MOST_BLACK,
     CucimReader,
     Level,
     kept_bytes,
@@ -27,12 +26,12 @@ from tests.pathology.wsi.cucim_views import both_readers, damaged_tile, decoded_
 
 
 def test_on_a_real_slide_both_readers_give_the_same_tiles(shared_data, cucim_process):
-    found = cucim_process(both_readers, shared_data / "slides" / "CMU-1-Small-Region.svs")
-    assert found == {"names": ["cucim", "openslide"], "differ": 0, "mpp": 0.499}
+    seen = cucim_process(both_readers, shared_data / "slides" / "CMU-1-Small-Region.svs")
+    assert seen == {"names": ["cucim", "openslide"], "differ": 0, "mpp": 0.499}
 
 
 def test_on_a_painted_pyramid_both_readers_give_the_same_tiles(svs, cucim_process):
-    # Below level 0 OpenSlide takes its place in whole level-0 px, and blends the px beside by that fraction.
+    # Below level 0 OpenSlide takes locations in whole level-0 px, and blends the px beside by that fraction.
     assert cucim_process(both_readers, svs) == {"names": ["cucim", "openslide"], "differ": 0, "mpp": 0.5}
 
 
@@ -69,9 +68,9 @@ def test_a_slide_without_scale_has_none(tmp_path, positions):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("not-a-tiff.svs", "no slide format that OpenSlide knows"), ("unopenable.tiff", "compression: 52479")],
+    [("not-a-tiff.svs", "not a slide format that OpenSlide knows"), ("unopenable.tiff", "compression: 52479")],
 )
-def test_files_that_are_no_slide_say_so(shared_data, name, words):
+def test_files_that_are_not_slides_say_so(shared_data, name, words):
     with pytest.raises(DataError, match=f"{name}: .*{words}"):
         open_slide(shared_data / "slides" / name)
 
@@ -87,7 +86,7 @@ def test_a_tile_that_cannot_be_decoded_raises_and_the_next_is_read(shared_data, 
     assert slide.read_region(x - 240, y, 240, 240, 0).std() > 5
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"II*\0" + bytes(100)])
+@pytest.mark.parametrize("content", [b"", b"<html>not seen</html>", b"II*\0" + bytes(100)])
 def test_what_a_failed_download_leaves_is_refused(tmp_path, content):
     path = tmp_path / "x.svs"
     path.write_bytes(content)
@@ -95,10 +94,10 @@ def test_what_a_failed_download_leaves_is_refused(tmp_path, content):
         open_slide(path)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.99])
-def test_half_a_slide_is_refused(svs, share):
+@pytest.mark.parametrize("fraction", [0.5, 0.99])
+def test_half_a_slide_is_refused(svs, fraction):
     content = svs.read_bytes()
-    svs.write_bytes(content[: int(len(content) * share)])
+    svs.write_bytes(content[: int(len(content) * fraction)])
     with pytest.raises(DataError, match="truncated"):
         open_slide(svs)
 
@@ -107,7 +106,7 @@ def test_half_a_slide_is_refused(svs, share):
 def test_what_cucim_answers_in_black_is_read_again_by_openslide(side):
     """What is answered for each TIFF tile of a row, and what comes out: 90 is cuCIM's, 200 OpenSlide's."""
 
-    class Judge:
+    class Reference:
         asked = 0
 
         def read_region(self, x, y, width, height, level):
@@ -119,23 +118,27 @@ def test_what_cucim_answers_in_black_is_read_again_by_openslide(side):
         pixels[:black] = 0
         return pixels.reshape(side, side, 3)
 
-    most = min(MOST_BLACK, int(side * side * BLACK_SHARE))
-    kept = tile(most).mean()
+    limit = min(MAX_BLACK_PIXELS, int(side * side * MAX_BLACK_FRACTION))
+    kept = tile(limit).mean()
     for tiles, seen in (
         ([tile()] * 5, [90] * 5),
-        ([tile(), tile(most), tile()], [90, kept, 90]),
-        ([tile(), tile(most + 1), tile()], [90, 200, 90]),
-        ([tile(most), tile(), tile(1)], [200, 90, 200]),  # together they are more than one may have
+        ([tile(), tile(limit), tile()], [90, kept, 90]),
+        ([tile(), tile(limit + 1), tile()], [90, 200, 90]),
+        ([tile(limit), tile(), tile(1)], [200, 90, 200]),  # together they are more than one may have
         ([tile(side * side)] * 3, [200] * 3),
         ([tile()] * 40 + [tile(576)], [90] * 40 + [200]),  # a corner of 24 px, 0.03 % of what was read at once
     ):
         reader = CucimReader.__new__(CucimReader)
-        reader._judge, reader.levels, reader._tiles = Judge(), (Level(side * len(tiles), side, 1.0),), [(side, side)]
+        reader._reference_reader, reader.levels, reader._tiles = (
+            Reference(),
+            (Level(side * len(tiles), side, 1.0),),
+            [(side, side)],
+        )
         row = np.hstack(tiles)
-        reader._answer = lambda *place, row=row: row
+        reader._cucim_pixels = lambda *region, row=row: row
         strip = reader._decode(0, 0, 0, len(tiles))
         assert [part.mean() for part in np.hsplit(strip.pixels, len(tiles))] == seen
-        assert reader._judge.asked == seen.count(200) and not strip.bad
+        assert reader._reference_reader.asked == seen.count(200) and not strip.bad
 
 
 CACHES = """
@@ -165,8 +168,8 @@ def test_every_tiff_tile_is_decoded_once_however_large(tmp_path, painted, tile, 
     with tifffile.TiffWriter(tmp_path / "slide.tif") as tiff:
         tiff.write(pixels, tile=(tile, tile), photometric="rgb", compression="jpeg", resolution=(20000, 20000), resolutionunit=3)
     across, down = -(-pixels.shape[1] // 224) * 224 // tile, -(-pixels.shape[0] // 224) * 224 // tile
-    found = cucim_process(decoded_tiles, tmp_path / "slide.tif")
-    assert found == {"name": "cucim", "lost": 0, "tiles": across * down, "most": 1}
+    seen = cucim_process(decoded_tiles, tmp_path / "slide.tif")
+    assert seen == {"name": "cucim", "lost": 0, "tiles": across * down, "max_times": 1}
 
 
 def test_what_is_kept_follows_the_tiles_and_is_bounded():
@@ -193,8 +196,8 @@ def test_a_tile_that_cucim_answers_with_some_picture_is_refused_every_time(svs, 
     content = bytearray(svs.read_bytes())
     content[offset : offset + length] = DAMAGE[damage](bytes(content[offset : offset + length]))[:length]
     svs.write_bytes(content)
-    found = cucim_process(damaged_tile, svs, column * TILE, row * TILE)
-    assert found == {"name": "cucim", "refused": [True, True, True], "beside_differs": 0, "silent_without_care": True}
+    seen = cucim_process(damaged_tile, svs, column * TILE, row * TILE)
+    assert seen == {"name": "cucim", "refused": [True, True, True], "beside_differs": 0, "silent_without_care": True}
 
 
 def test_downsamples_are_whole_where_sizes_are_rounded_quotients():

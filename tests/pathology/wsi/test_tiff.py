@@ -35,10 +35,10 @@ def test_big_and_big_endian_tiffs(tmp_path, big, order):
     assert (only.width, only.height, only.mpp) == (700, 600, None)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
-def test_a_truncated_file_is_refused(tiff, share):
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tiff, fraction):
     content = tiff.read_bytes()
-    tiff.write_bytes(content[: int(len(content) * share)])
+    tiff.write_bytes(content[: int(len(content) * fraction)])
     with pytest.raises(DataError, match=r"a\.tif: truncated"):
         read_directories(tiff)
 
@@ -47,9 +47,9 @@ def test_a_tile_that_wraps_around_is_outside(tmp_path):
     path = tmp_path / "c.tif"
     tifffile.imwrite(path, PIXELS, tile=(256, 256), bigtiff=True, photometric="rgb")
     with tifffile.TiffFile(path) as file:
-        place = file.pages[0].tags["TileOffsets"].valueoffset
+        offset = file.pages[0].tags["TileOffsets"].valueoffset
     content = bytearray(path.read_bytes())
-    struct.pack_into("<Q", content, place, 2**64 - 8)
+    struct.pack_into("<Q", content, offset, 2**64 - 8)
     path.write_bytes(content)
     with pytest.raises(DataError, match="1 of 9 tiles lie outside"):
         read_directories(path)

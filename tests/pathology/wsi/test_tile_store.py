@@ -1,4 +1,4 @@
-"""Regions out of TIFF tiles: the right px from any place, each tile decoded once, bad ones refused, whatever the threads do."""
+"""Regions out of TIFF tiles: the right px from anywhere, each tile decoded once, bad ones refused, whatever the threads do."""
 
 import threading
 from collections import Counter
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pathology.contracts.errors import DataError
 from pathology.wsi.tile_store import Strip, TileStore
 
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 LEVELS, TILES = [(1000, 700), (250, 175)], [(64, 48), (32, 32)]
 PICTURES = [
@@ -33,8 +33,8 @@ class Decoder:
         return Strip(PICTURES[level][row * down : (row + 1) * down, first * across : last * across], bad)
 
 
-def store(decoder, most_bytes=2**30):
-    return TileStore(LEVELS, TILES, decoder, most_bytes)
+def store(decoder, max_bytes=2**30):
+    return TileStore(LEVELS, TILES, decoder, max_bytes)
 
 
 RIM = 1200
@@ -47,16 +47,16 @@ def cut(level, x, y, width, height):
 
 
 @given(
-    places=st.lists(
+    corners=st.lists(
         st.tuples(st.integers(0, 1), st.integers(-90, 1050), st.integers(-90, 750), st.integers(1, 300), st.integers(1, 200)),
         min_size=1,
         max_size=6,
     ),
-    most_bytes=st.sampled_from([0, 30_000, 2**30]),
+    max_bytes=st.sampled_from([0, 30_000, 2**30]),
 )
-def test_a_region_is_what_the_slide_has_there(places, most_bytes):
-    kept = store(Decoder(), most_bytes)
-    for level, x, y, width, height in places:
+def test_a_region_is_what_the_slide_has_there(corners, max_bytes):
+    kept = store(Decoder(), max_bytes)
+    for level, x, y, width, height in corners:
         assert np.array_equal(kept.region(x, y, width, height, level), cut(level, x, y, width, height))
 
 
@@ -103,10 +103,10 @@ def test_a_bad_tile_is_refused_where_it_is_touched_only():
 def test_many_threads_decode_nothing_twice():
     decoder, generator = Decoder(), np.random.default_rng(3)
     kept = store(decoder)
-    places = [(int(x), int(y), 150, 90, 0) for x, y in generator.integers(0, (850, 610), (400, 2))]
+    wanted = [(int(x), int(y), 150, 90, 0) for x, y in generator.integers(0, (850, 610), (400, 2))]
     with ThreadPoolExecutor(8) as pool:
-        regions = list(pool.map(lambda place: kept.region(*place), places))
-    assert all(np.array_equal(region, cut(0, *place[:4])) for place, region in zip(places, regions, strict=True))
+        regions = list(pool.map(lambda region: kept.region(*region), wanted))
+    assert all(np.array_equal(pixels, cut(0, *region[:4])) for region, pixels in zip(wanted, regions, strict=True))
     assert set(decoder.asked.values()) == {1}
 
 
@@ -119,7 +119,7 @@ class Told(Future):
 
     def result(self, timeout=None):
         self.asked.set()
-        return super().result(LONGEST)
+        return super().result(MAX_WAIT_SECONDS)
 
 
 def test_who_waits_for_a_decoding_that_fails_is_told_and_the_next_may_try():
@@ -129,16 +129,16 @@ def test_who_waits_for_a_decoding_that_fails_is_told_and_the_next_may_try():
         if not begun.is_set():
             kept._kept[level, row, first].strip = strip
             begun.set()
-            assert strip.asked.wait(LONGEST)
+            assert strip.asked.wait(MAX_WAIT_SECONDS)
             raise MemoryError("no room")
         return decoder(level, row, first, last)
 
     kept = store(failing)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(kept.region, 0, 0, 200, 90, 0)  # fails in its first row of tiles, and never comes to the second
-        assert begun.wait(LONGEST)
+        assert begun.wait(MAX_WAIT_SECONDS)
         second = pool.submit(kept.region, 64, 0, 100, 40, 0)
         for waiting in (first, second):
             with pytest.raises(MemoryError, match="no room"):
-                waiting.result(LONGEST)
+                waiting.result(MAX_WAIT_SECONDS)
     assert np.array_equal(kept.region(0, 0, 200, 90, 0), cut(0, 0, 0, 200, 90))

@@ -19,11 +19,11 @@ from pathology.wsi.thumbnail import read_thumbnail
 
 from tests.made import made_once
 from tests.pathology.wsi.zoo import CASES, KINDS, READERS, REAL, SPOILT, SPOT, VERDICTS, make_zoo, real_files
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 
 def marked(cases):
-    """Cases as parameters; one with a fault has to fail until it is mended."""
+    """Cases as parameters; one with a fault has to fail until it is fixed."""
     return [
         pytest.param(
             case,
@@ -69,7 +69,7 @@ def test_every_animal_gets_its_verdict(case, reader, verdicts, zoo):
 @pytest.mark.parametrize("case", marked(case for case in CASES if case.status == "ok"))
 def test_what_is_embedded_is_what_the_whole_slide_shows_there(case, reader, verdicts, zoo):
     verdict = verdicts[reader][case.name]
-    whole, own = (
+    whole, damaged = (
         {tuple(corner): feature.astype(float) for corner, feature in zip(read.coords.tolist(), read.features, strict=True)}
         for name in (f"{case.kind}-good.{KINDS[case.kind]}", case.name)
         for read in [read_features(zoo / reader / f"{name}.h5", name)]
@@ -77,14 +77,14 @@ def test_what_is_embedded_is_what_the_whole_slide_shows_there(case, reader, verd
     touched = {
         corner
         for corner in whole
-        if all(first - 224 < place < beyond for place, first, beyond in zip(corner, *SPOILT, strict=True))
+        if all(first - 224 < value < beyond for value, first, beyond in zip(corner, *SPOILT, strict=True))
     }
     assert len(touched) >= 3
-    compared = (whole.keys() & own.keys()) - (touched if case.spoilt == "glass" else set())
+    compared = (whole.keys() & damaged.keys()) - (touched if case.spoilt == "glass" else set())
     assert len(compared) >= 8
-    assert max(np.abs(whole[corner] - own[corner]).max() for corner in compared) < 0.02
+    assert max(np.abs(whole[corner] - damaged[corner]).max() for corner in compared) < 0.02
     if case.spoilt == "lost":
-        assert whole.keys() - own.keys() == touched
+        assert whole.keys() - damaged.keys() == touched
         assert len(touched) == verdict["failed"]
 
 
@@ -125,7 +125,7 @@ def test_a_tile_that_cannot_be_decoded_can_be_asked_for_again(zoo, verdicts):
         pytest.skip("cuCIM is not installed here")
     names = ["deflate-zeroed.tif", "jpeg2000-zeroed.svs"]
     command = [sys.executable, "-c", AGAIN, *map(str, SPOT), *(str(zoo / name) for name in names)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LONGEST, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=MAX_WAIT_SECONDS, check=True)
     assert done.stdout.splitlines() == [f"{name} refused" for name in names for _ in range(2)]
 
 
@@ -133,7 +133,7 @@ def test_a_large_slide_of_which_nothing_can_be_read_is_given_up_soon():
     class Unreadable:
         name, mpp, levels, asked = "none", None, (Level(40_000, 40_000, 1.0),), 0
 
-        def read_region(self, *place):
+        def read_region(self, *region):
             self.asked += 1
             if self.asked > 20_000:
                 pytest.fail("20,000 regions were asked for in vain")
@@ -164,7 +164,7 @@ def test_a_slide_that_may_not_be_read_is_a_failed_slide(tmp_path, monkeypatch, s
         open_slide(path)
 
 
-def test_a_folder_and_a_missing_file_are_no_slides(tmp_path):
+def test_a_folder_and_a_missing_file_are_not_slides(tmp_path):
     (tmp_path / "folder.svs").mkdir()
     for name in ("folder.svs", "missing.svs"):
         with pytest.raises(DataError, match=f"{name}: there is no such slide"):

@@ -12,13 +12,13 @@ import tifffile
 from colour_encoder import ColourEncoder
 from made_slides import table_entry, tile_bytes, write_kind
 from pathology.contracts.errors import DataError
-from pathology.contracts.settings_msi import Tiling
+from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi import extraction
 from pathology.wsi.readers import load_cucim, open_slide
 
 from demo.slides import Look, paint
 from tests.made import REPOSITORY
-from tests.waiting import LONGEST
+from tests.waiting import MAX_WAIT_SECONDS
 
 SIDE = 1200
 SPOT = (850, 350)
@@ -53,16 +53,16 @@ def untouched(path, pixels):
     """As it is written."""
 
 
-def cut(share):
+def cut(fraction):
     def make(path, pixels):
         content = path.read_bytes()
-        path.write_bytes(content[: int(len(content) * share)])
+        path.write_bytes(content[: int(len(content) * fraction)])
 
     return make
 
 
 def overwritten(value, page=0, keep=0.0):
-    """One tile's bytes from the share ``keep`` on replaced by ``value``, or by noise."""
+    """One tile's bytes from the fraction ``keep`` on replaced by ``value``, or by noise."""
 
     def make(path, pixels):
         offset, length = tile_bytes(path, *(SPOT if page == 0 else (100, 100)), page)
@@ -79,9 +79,9 @@ def unlisted(tag):
     """One tile's entry in the table ``tag`` set to 0."""
 
     def make(path, pixels):
-        place, size = table_entry(path, *SPOT, tag)
+        offset, size = table_entry(path, *SPOT, tag)
         content = bytearray(path.read_bytes())
-        content[place : place + size] = bytes(size)
+        content[offset : offset + size] = bytes(size)
         path.write_bytes(content)
 
     return make
@@ -132,13 +132,13 @@ CASES = [
     Case("jpeg2000-tail.svs", "jpeg2000", overwritten(None, keep=0.5), "ok", spoilt="lost", fault=NO_CHECKSUM),
     Case("deflate-tail.tif", "deflate", overwritten(0x55, keep=0.5), "ok", spoilt="lost", fault=NO_CHECKSUM),
     Case("plain-zeroed.tif", "plain", overwritten(0), "ok", spoilt="lost"),
-    Case("empty.svs", "", stub(b""), "failed", "no slide format"),
-    Case("page.svs", "", stub(b"<html><body>404 Not Found</body></html>"), "failed", "no slide format"),
-    Case("page.tif", "", stub(b"<html><body>404 Not Found</body></html>"), "failed", "no slide format"),
+    Case("empty.svs", "", stub(b""), "failed", "not a slide format"),
+    Case("page.svs", "", stub(b"<html><body>404 Not Found</body></html>"), "failed", "not a slide format"),
+    Case("page.tif", "", stub(b"<html><body>404 Not Found</body></html>"), "failed", "not a slide format"),
     Case("header.svs", "", stub(b"II*\0"), "failed", "without any image"),
     Case("header-zeros.svs", "", stub(b"II*\0" + bytes(508)), "failed", "without any image"),
     Case("header-first.svs", "jpeg", cut(0.002), "failed", "truncated"),
-    Case("noise.svs", "", stub(np.random.default_rng(0).bytes(5000)), "failed", "no slide format"),
+    Case("noise.svs", "", stub(np.random.default_rng(0).bytes(5000)), "failed", "not a slide format"),
     Case("no-scale.svs", "", without_scale, "failed", "column 'mpp'"),
     Case("no-scale.tif", "", without_scale, "failed", "column 'mpp'"),
     Case("glass.svs", "", glass, "empty", "at least 50% of tissue"),
@@ -147,7 +147,7 @@ CASES = [
 REAL = {
     "CMU-1-Small-Region.svs": ("ok", ""),
     "corrupt-tile.svs": ("failed", "nothing of it can be read"),
-    "not-a-tiff.svs": ("failed", "no slide format"),
+    "not-a-tiff.svs": ("failed", "not a slide format"),
     "unopenable.tiff": ("failed", "compression: 52479"),
 }
 """Of ../shared/data/slides: the status, and words of its reason."""
@@ -174,25 +174,25 @@ def make_zoo(folder: Path) -> None:
         case.make(path, pixels)
     with get_context("spawn").Pool(1) as pool:  # a process that loads cuCIM first: this one may hold torch already
         paths = [*(folder / case.name for case in CASES), *real_files()]
-        found = pool.apply_async(judge, [folder, paths]).get(LONGEST)
-    (folder / VERDICTS).write_text(json.dumps(found))
+        verdicts = pool.apply_async(verdicts_by_reader, [folder, paths]).get(MAX_WAIT_SECONDS)
+    (folder / VERDICTS).write_text(json.dumps(verdicts))
 
 
-def judge(folder: Path, paths: list[Path]) -> dict[str, dict[str, dict] | None]:
+def verdicts_by_reader(folder: Path, paths: list[Path]) -> dict[str, dict[str, dict] | None]:
     """By reader and name what came of each file; None for a reader that is not installed. Features lie in a folder for each."""
-    found = {}
+    verdicts = {}
     for reader in READERS:
         if reader == "cucim" and load_cucim() is None:
-            found[reader] = None
+            verdicts[reader] = None
             continue
         extraction.open_slide = partial(open_slide, cucim=reader == "cucim")
         (folder / reader).mkdir()
-        found[reader] = {path.name: verdict(path, folder / reader / f"{path.name}.h5") for path in paths}
-    return found
+        verdicts[reader] = {path.name: verdict(path, folder / reader / f"{path.name}.h5") for path in paths}
+    return verdicts
 
 
 class Watching(ColourEncoder):
-    """Remembers the share of black px in the blackest tile that it was shown."""
+    """Remembers the fraction of black px in the blackest tile that it was shown."""
 
     blackest = 0.0
 

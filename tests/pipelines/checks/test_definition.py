@@ -9,19 +9,19 @@ from pipelines.checks.expressions import all_steps
 from pipelines.local.definition import problems
 
 
-def found(built, plant):
-    definition = copy.deepcopy(built.definition)
+def problems_of(compiled, plant):
+    definition = copy.deepcopy(compiled.definition)
     steps = {step["Name"]: step for step in all_steps(definition)}
     plant(definition, steps)
-    return [str(problem) for problem in check(built.name, definition)]
+    return [str(problem) for problem in check(compiled.name, definition)]
 
 
 def set_in(name, *path, value):
     def plant(_, steps):
-        place = steps[name]
+        node = steps[name]
         for key in path[:-1]:
-            place = place[key]
-        place[path[-1]] = value
+            node = node[key]
+        node[path[-1]] = value
 
     return plant
 
@@ -34,7 +34,7 @@ FAULTS = {
     "wrong type": (set_in(*TRAIN, "ResourceConfig", "VolumeSizeInGB", value="30"), "TrainMsi: Invalid type for parameter"),
     "instance type": (
         set_in(*TRAIN, "ResourceConfig", "InstanceType", value="ml.g99.huge"),
-        "TrainMsi: ResourceConfig.InstanceType: 'ml.g99.huge' is none of the service's values",
+        "TrainMsi: ResourceConfig.InstanceType: 'ml.g99.huge' is not one of the service's values",
     ),
     "default instance type": (
         lambda d, _: next(p for p in d["Parameters"] if p["Name"] == "TrainInstanceType").update(DefaultValue="ml.g99.huge"),
@@ -75,12 +75,19 @@ FAULTS = {
     ),
     "unknown parameter": (
         set_in(*TRAIN, "HyperParameters", "epochs", value={"Get": "Parameters.Epoch"}),
-        "Parameters.Epoch is no parameter",
+        "Parameters.Epoch is not a valid parameter",
     ),
-    "unknown variable": (set_in(*PREPARE, "Environment", "X", value={"Get": "Execution.Id"}), "Execution.Id is no variable"),
+    "parameter that nothing reads": (
+        set_in(*TRAIN, "HyperParameters", "epochs", value="7"),
+        "parameter Epochs: no step reads it",
+    ),
+    "unknown variable": (
+        set_in(*PREPARE, "Environment", "X", value={"Get": "Execution.Id"}),
+        "Execution.Id is not a valid variable",
+    ),
     "unknown step": (
         set_in(*TRAIN, "InputDataConfig", 4, "DataSource", "S3DataSource", "S3Uri", value={"Get": "Steps.Prepare.Outputs"}),
-        "refers to step Prepare, which there is not",
+        "refers to unknown step Prepare",
     ),
     "unknown output": (
         set_in(
@@ -97,7 +104,7 @@ FAULTS = {
     "unknown property file": (lambda _, s: s["EvaluateMsi"].pop("PropertyFiles"), "EvaluateMsi has no property file"),
     "property file without output": (
         lambda _, s: s["EvaluateMsi"]["PropertyFiles"][0].update(OutputName="evaluations"),
-        "lies in output 'evaluations', which there is not",
+        "lies in unknown output 'evaluations'",
     ),
     "two of a name": (lambda d, s: d["Steps"].append(s["PrepareMsi"]), "PrepareMsi: 2 steps have this name"),
     "cycle": (set_in("PrepareMsi", "DependsOn", value=["TrainMsi"]), "these steps wait for each other"),
@@ -142,18 +149,18 @@ FAULTS = {
 }
 
 
-def test_the_real_definitions_run_here(built, built_here):
+def test_the_real_definitions_run_here(compiled, compiled_local):
     """The one for example.yaml as well as the local one."""
-    assert [list(problems(one.definition)) for one in (built, built_here)] == [[], []]
+    assert [list(problems(one.definition)) for one in (compiled, compiled_local)] == [[], []]
 
 
-def test_the_real_definitions_have_no_problem(built, built_here):
-    assert check(built.name, built.definition) == []
-    assert check(built_here.name, built_here.definition) == []
+def test_the_real_definitions_have_no_problem(compiled, compiled_local):
+    assert check(compiled.name, compiled.definition) == []
+    assert check(compiled_local.name, compiled_local.definition) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_found(built, fault):
-    plant, said = FAULTS[fault]
-    said_of = found(built, plant)
-    assert any(said in problem for problem in said_of), said_of
+def test_a_planted_fault_is_found(compiled, fault):
+    plant, message = FAULTS[fault]
+    messages = problems_of(compiled, plant)
+    assert any(message in problem for problem in messages), messages

@@ -22,7 +22,7 @@ def test_connected_steps_can(definition, selected):
 
 
 @pytest.mark.parametrize(
-    ("selected", "said"),
+    ("selected", "message"),
     [
         ([], "an empty selection"),
         (["TrainMSI"], "TrainMSI: the pipeline's steps are PrepareMsi, "),
@@ -32,8 +32,8 @@ def test_connected_steps_can(definition, selected):
         (["PrepareMsi", "TrainMsi"], "ExtractFeatures, CollectFeatures, StageFeatures lies between"),
     ],
 )
-def test_others_cannot(definition, selected, said):
-    assert said in next(selection_problems(definition, selected))
+def test_others_cannot(definition, selected, message):
+    assert message in next(selection_problems(definition, selected))
 
 
 def test_steps_side_by_side_are_not_connected():

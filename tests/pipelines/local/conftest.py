@@ -10,13 +10,13 @@ from pathology.contracts.code import Code
 from pathology.contracts.uris import Uri
 
 from pipelines.local.client import LocalSageMaker
-from tests.waiting import LONGEST, until
+from tests.waiting import MAX_WAIT_SECONDS, until
 
 CODE_URI = "s3://local/code/test.tar.gz"
 COMMON = (
     f"""
 import json, os, sys, time
-LONGEST = {LONGEST}
+MAX_WAIT_SECONDS = {MAX_WAIT_SECONDS}
 """
     + """
 from pathlib import Path
@@ -34,14 +34,14 @@ else:
     INPUT, OUTPUT = ROOT / "input" / "data", ROOT / "model"
 
 def until(condition):
-    deadline = time.monotonic() + LONGEST
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     while not condition():
         if time.monotonic() > deadline: sys.exit(9)
         time.sleep(0.01)
 
 def sleep():
     "Longer than any test waits: whoever sleeps so is killed."
-    time.sleep(2 * LONGEST)
+    time.sleep(2 * MAX_WAIT_SECONDS)
 """
 )
 COMMANDS = {
@@ -63,7 +63,7 @@ COMMANDS = {
     "uri = CONFIG['ProcessingOutputConfig']['Outputs'][0]['S3Output']['S3Uri']\n"
     "target = Path(os.environ['PATHOLOGY_URI_ROOT']) / 's3' / uri.removeprefix('s3://') / 'value.json'\n"
     "if seen < int(os.environ['TIMES']): target.mkdir(parents=True, exist_ok=True)\nelse: target.rmdir()\n",
-    "work": "import subprocess\nworker = subprocess.Popen([sys.executable, '-c', f'import time; time.sleep({2 * LONGEST})'])\n"
+    "work": "import subprocess\nworker = subprocess.Popen([sys.executable, '-c', f'import time; time.sleep({2 * MAX_WAIT_SECONDS})'])\n"
     "print('working with 1 worker', flush=True)\n"
     "(ROOT / 'beside').write_text(f'{os.getpid()} {worker.pid}')\n(ROOT / 'beside').rename(ROOT / 'pids')\nsleep()\n",
     "meet": "here = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'meeting'\nhere.mkdir(exist_ok=True)\n"
@@ -80,7 +80,7 @@ COMMANDS = {
     "(OUTPUT / 'out' / 'seen.json').write_text(json.dumps(seen))\n",
     "deaf": "import signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "subprocess.Popen([sys.executable, '-c', 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); '"
-    " f'time.sleep({2 * LONGEST})', os.environ['PATHOLOGY_ROOT']])\n(ROOT / 'started').touch()\nsleep()\n",
+    " f'time.sleep({2 * MAX_WAIT_SECONDS})', os.environ['PATHOLOGY_ROOT']])\n(ROOT / 'started').touch()\nsleep()\n",
     "once": "mark = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'ran' / os.environ['WHO']\nmark.parent.mkdir(exist_ok=True)\n"
     "with mark.open('a') as file: file.write('x')\n"
     "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
@@ -97,9 +97,9 @@ COMMANDS = {
     "host": "print(f'I am {HOST}')\n",
     "evaluate": "interval = {'value': 0.9, 'low': 0.8, 'high': 0.97}\n"
     "names = ('auroc', 'balanced_accuracy', 'sensitivity', 'specificity')\n"
-    "own = {'n': 7, 'positives': 3, 'confidence': 0.95, 'intervals': dict.fromkeys(names, interval), 'cautions': ['few patients']}\n"
+    "block = {'n': 7, 'positives': 3, 'confidence': 0.95, 'intervals': dict.fromkeys(names, interval), 'task': 'msi', 'warnings': ['few patients']}\n"
     "studio = {'auc': {'value': 0.9, 'standard_deviation': 0.05}}\nprint('scored')\n"
-    "(OUTPUT / 'evaluation' / 'evaluation.json').write_text(json.dumps({'binary_classification_metrics': studio, 'pathology': own}))\n",
+    "(OUTPUT / 'evaluation' / 'evaluation.json').write_text(json.dumps({'binary_classification_metrics': studio, 'pathology': block}))\n",
     "sleep": "(ROOT / 'started').touch()\nprint('sleeping', flush=True)\nsleep()\n",
 }
 

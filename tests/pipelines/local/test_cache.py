@@ -120,6 +120,6 @@ def test_durations(text, seconds):
     assert duration(text).total_seconds() == seconds
 
 
-def test_what_is_no_duration_is_refused():
+def test_an_invalid_duration_is_refused():
     with pytest.raises(RequestError, match="P30D"):
         duration("soon")

@@ -70,8 +70,8 @@ def state_of(pid):
 
 def wait_for_pids(account):
     until(lambda: list(account.root.glob("executions/*/jobs/*/*/pids")), "a job that started")
-    (found,) = account.root.glob("executions/*/jobs/*/*/pids")
-    return [int(word) for word in found.read_text().split()]
+    (path,) = account.root.glob("executions/*/jobs/*/*/pids")
+    return [int(word) for word in path.read_text().split()]
 
 
 def test_a_failure_gives_the_jobs_own_words_and_starts_nothing_after(account, make):

@@ -15,7 +15,9 @@ def change_input(step):
 
 FAULTS = {
     "a step of type 'Tuning' is not one of": lambda step, whole: step.update(Type="Tuning"),
-    "refers to step B": lambda step, whole: change_input(step).update(S3Uri={"Get": "Steps.B.ModelArtifacts.S3ModelArtifacts"}),
+    "refers to unknown step B": lambda step, whole: change_input(step).update(
+        S3Uri={"Get": "Steps.B.ModelArtifacts.S3ModelArtifacts"}
+    ),
     "Std:Sum is not known here": lambda step, whole: step["Arguments"]["Environment"].update(A={"Std:Sum": [1, 2]}),
     "Std:JsonGet with S3Uri": lambda step, whole: step["Arguments"]["Environment"].update(
         A={"Std:JsonGet": {"S3Uri": "x", "Path": "a"}}
@@ -48,12 +50,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("said", FAULTS)
-def test_what_cannot_run_here_is_refused_by_name(account, make, said):
+@pytest.mark.parametrize("message", FAULTS)
+def test_what_cannot_run_here_is_refused_by_name(account, make, message):
     step = make.processing("A", "write")
     whole = {"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "Steps": [step]}
-    FAULTS[said](step, whole)
-    with pytest.raises(ClientError, match=said) as refused:
+    FAULTS[message](step, whole)
+    with pytest.raises(ClientError, match=message) as refused:
         account.client.create_pipeline(PipelineName="p", PipelineDefinition=json.dumps(whole), RoleArn=ROLE)
     assert refused.value.response["Error"]["Code"] == "ValidationException"
     assert account.client.list_pipelines()["PipelineSummaries"] == []

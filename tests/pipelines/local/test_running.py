@@ -67,16 +67,16 @@ def test_steps_that_do_not_wait_for_each_other_run_at_once(account, make):
     assert execution["PipelineExecutionStatus"] == "Succeeded"
 
 
-@pytest.mark.parametrize("most", [1, 3])
-def test_no_more_steps_run_at_once_than_asked(account, make, most):
+@pytest.mark.parametrize("limit", [1, 3])
+def test_no_more_steps_run_at_once_than_asked(account, make, limit):
     account.pipeline(*(make.processing(f"Step{n}", "write") for n in range(4)))
     arn = account.client.start_pipeline_execution(
-        PipelineName="test", ParallelismConfiguration={"MaxParallelExecutionSteps": most}
+        PipelineName="test", ParallelismConfiguration={"MaxParallelExecutionSteps": limit}
     )["PipelineExecutionArn"]
     assert account.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
     times = [(step["StartTime"], step["EndTime"]) for step in account.steps(arn).values()]
     assert len(times) == 4
-    assert max(sum(start <= now < end for start, end in times) for now, _ in times) <= most
+    assert max(sum(start <= now < end for start, end in times) for now, _ in times) <= limit
 
 
 def test_hosts_run_at_once_and_share_sharded_input(account, make):
@@ -165,7 +165,7 @@ def test_two_executions_at_once_do_not_meet(account, make):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"Other": "1"}, "not defined"),
         ({"Count": "many"}, "not of type Integer"),
@@ -174,7 +174,7 @@ def test_two_executions_at_once_do_not_meet(account, make):
         ({"Rate": "nan"}, "not of type Float"),
     ],
 )
-def test_parameters_are_refused_as_the_service_does(account, make, given, said):
+def test_parameters_are_refused_as_the_service_does(account, make, given, message):
     parameters = [
         {"Name": "Count", "Type": "Integer", "DefaultValue": 1},
         {"Name": "Kind", "Type": "String", "DefaultValue": "a", "EnumValues": ["a", "b"]},
@@ -182,7 +182,7 @@ def test_parameters_are_refused_as_the_service_does(account, make, given, said):
         {"Name": "Rate", "Type": "Float", "DefaultValue": 0.1},
     ]
     account.pipeline(make.processing("First", "write"), parameters=parameters)
-    with pytest.raises(ClientError, match=said):
+    with pytest.raises(ClientError, match=message):
         account.start(**given)
     assert account.client.list_pipeline_executions(PipelineName="test")["PipelineExecutionSummaries"] == []
 
@@ -278,11 +278,11 @@ def test_a_condition_on_a_parameter_that_does_not_hold_goes_the_other_way(accoun
     assert execution["PipelineExecutionStatus"] == "Failed"
 
 
-def test_a_metric_that_is_no_number_fails_the_gate_in_words(account, make):
+def test_a_metric_that_is_not_a_number_fails_the_gate_in_words(account, make):
     steps, parameters = gate(make, "nan")
     account.pipeline(*steps, parameters=parameters)
     execution, ran = account.run()
-    assert "is no number" in execution["FailureReason"]
+    assert "is not a valid number" in execution["FailureReason"]
     assert not {"Register", "Below"} & set(ran)
 
 

@@ -82,7 +82,7 @@ def test_only_the_selected_step_runs_and_says_where_the_rest_is_from(account, ch
 
 
 @pytest.mark.parametrize(
-    ("steps", "with_source", "said"),
+    ("steps", "with_source", "message"),
     [
         (["Second"], False, "Invalid SourcePipelineExecutionArn: null"),
         (["Third"], True, "Third stands behind Check"),
@@ -91,8 +91,8 @@ def test_only_the_selected_step_runs_and_says_where_the_rest_is_from(account, ch
         ([], True, "an empty selection"),
     ],
 )
-def test_a_selection_that_cannot_run_starts_nothing(account, chain, steps, with_source, said):
-    with pytest.raises(ClientError, match=said):
+def test_a_selection_that_cannot_run_starts_nothing(account, chain, steps, with_source, message):
+    with pytest.raises(ClientError, match=message):
         select(account, *steps, source=chain if with_source else None)
     assert len(account.client.list_pipeline_executions(PipelineName=PIPELINE)["PipelineExecutionSummaries"]) == 1
 
@@ -105,7 +105,7 @@ def test_a_source_without_the_result_or_of_another_pipeline_is_refused(account, 
         select(account, "Second", source=failed)
     account.pipeline(make.processing("First", "once", environment={"WHO": "x"}), name="other")
     other = account.wait(account.start("other"))["PipelineExecutionArn"]
-    with pytest.raises(ClientError, match="is no execution of pathology-msi"):
+    with pytest.raises(ClientError, match="is not a valid execution of pathology-msi"):
         select(account, "Second", source=other)
 
 
@@ -136,16 +136,16 @@ def test_start_only_can_name_its_source(account, chain, here):
 
 
 @pytest.mark.parametrize(
-    ("only", "said"),
+    ("only", "message"),
     [
         ("Third", "--only: Third stands behind Check"),
         ("First,Check", "--only: Second lies between the selected steps: select it too"),
         ("Nothing", "--only: Nothing: the pipeline's steps are First, Second, Check, Third, Below"),
     ],
 )
-def test_start_only_refuses_before_any_call(chain, here, only, said):
+def test_start_only_refuses_before_any_call(chain, here, only, message):
     done = here("start", *TASK, "--only", only)
-    assert (done.code, said in done.err) == (2, True)
+    assert (done.code, message in done.err) == (2, True)
     assert len(json.loads(here("executions", *TASK, "--json").out)) == 1
 
 

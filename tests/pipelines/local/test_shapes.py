@@ -23,10 +23,10 @@ def faults(value, shape, where="answer"):
     kind = shape.type_name
     if kind == "structure":
         if not isinstance(value, dict):
-            return [f"{where} is no structure"]
-        found = [f"{where}.{key} is not in the model" for key in value if key not in shape.members]
-        found += [f"{where}.{key} is missing" for key in shape.required_members if key not in value]
-        return found + [
+            return [f"{where} is not a structure"]
+        problems = [f"{where}.{key} is not in the model" for key in value if key not in shape.members]
+        problems += [f"{where}.{key} is missing" for key in shape.required_members if key not in value]
+        return problems + [
             f for key, item in value.items() if key in shape.members for f in faults(item, shape.members[key], f"{where}.{key}")
         ]
     if kind == "list":

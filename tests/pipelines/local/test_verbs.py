@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pathology.contracts.uris import Uri
 
-from tests.waiting import LONGEST, until
+from tests.waiting import MAX_WAIT_SECONDS, until
 
 TASK = ("--task", "msi")
 PIPELINE = "pathology-msi"
@@ -52,7 +52,7 @@ def test_a_job_killed_mid_run_is_shown_in_its_own_words_and_retried_from_there(a
     watching = verb("watch", *TASK)
     (leader,) = account.leaders()
     os.kill(leader, signal.SIGKILL)
-    out, err = watching.communicate(timeout=LONGEST)
+    out, err = watching.communicate(timeout=MAX_WAIT_SECONDS)
     assert watching.returncode == 1, err
     assert "Dies failed: AlgorithmError: asleep, exit code: 137 (SIGKILL)" in out
     log = next(line.removeprefix("  log: ") for line in out.splitlines() if line.startswith("  log: "))
@@ -60,7 +60,7 @@ def test_a_job_killed_mid_run_is_shown_in_its_own_words_and_retried_from_there(a
     assert "After" not in out
     (account.root / "healed").touch()
     retried = verb("retry", *TASK)
-    out, err = retried.communicate(timeout=LONGEST)
+    out, err = retried.communicate(timeout=MAX_WAIT_SECONDS)
     assert retried.returncode == 0, err
     assert out.splitlines()[-1] == "execution Succeeded"
     assert (ran(account, "before"), ran(account, "after")) == ("x", "x")
@@ -119,11 +119,11 @@ def test_logs_are_followed_from_before_the_step_starts_until_it_has_ended(accoun
     assert first == "line 0\n"
     assert following.poll() is None, "it was shown before the job had ended"
     (account.root / "go").touch()
-    out, err = following.communicate(timeout=LONGEST)
+    out, err = following.communicate(timeout=MAX_WAIT_SECONDS)
     assert following.returncode == 0, err
     assert out == "line 1\nline 2 without an end\n"
     assert here("logs", "Talks", *TASK).out == first + out
-    assert "error: Nobody is no step of the execution: it has Waits, Talks" in here("logs", "Nobody", *TASK).err
+    assert "error: Nobody is not a valid step of the execution: it has Waits, Talks" in here("logs", "Nobody", *TASK).err
 
 
 def test_each_host_is_named_in_a_log_of_several(account, make, here):
@@ -194,14 +194,14 @@ def test_tables_fit_80_columns_however_long_the_words(account, make, here):
     from rich.console import Console
 
     from pipelines.config import LOCAL
-    from pipelines.service.executions import look
+    from pipelines.service.executions import get_state
     from pipelines.service.session import open_session
     from pipelines.tables import steps_table
 
     long = "A" * 64
     account.pipeline(make.processing(long, "fail"), name=PIPELINE)
     here("start", *TASK, "--name", "n" * 82)
-    state = look(open_session(LOCAL), json.loads(here("executions", *TASK, "--json").out)[0]["arn"])
+    state = get_state(open_session(LOCAL), json.loads(here("executions", *TASK, "--json").out)[0]["arn"])
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(steps_table(state.steps))
     text = console.export_text() + here("executions", *TASK).out
@@ -256,9 +256,9 @@ def test_metrics_is_a_table_with_intervals(account, make, here):
     here("start", *TASK)
     lines = here("metrics", *TASK).out.splitlines()
     assert lines[0].split() == ["Score", "Value", "SD", "95%", "interval"]
-    assert ["auroc", "0.900", "0.050", "0.800", "to", "0.970"] in [line.split() for line in lines]
+    assert ["AUROC", "0.900", "0.050", "0.800", "to", "0.970"] in [line.split() for line in lines]
     assert "n = 7, 3 of them positive" in lines
-    assert "caution: few patients" in lines
+    assert "warning: few patients" in lines
     gone = Uri.parse(json.loads(here("show", *TASK, "--json").out)["outputs"]["First"]["evaluation"] + "/evaluation.json")
     gone.under(account.root).unlink()
     missing = here("metrics", *TASK)

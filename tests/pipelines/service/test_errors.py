@@ -18,7 +18,7 @@ def answered(code, message="", operation="CreatePipeline", status=400):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected"),
     [
         (aws.NoRegionError(), "no AWS region is set"),
         (aws.NoCredentialsError(), "no usable AWS credentials"),
@@ -51,9 +51,9 @@ def answered(code, message="", operation="CreatePipeline", status=400):
         ),
     ],
 )
-def test_an_error_is_one_line_that_says_what_to_do(error, said):
+def test_an_error_is_one_line_that_says_what_to_do(error, expected):
     line = explain(error)
-    assert said in line
+    assert expected in line
     assert "\n" not in line
 
 
@@ -79,5 +79,5 @@ def test_a_permission_is_found_in_a_steps_reason_and_in_quotes():
         (aws.NoCredentialsError(), False),
     ],
 )
-def test_what_a_later_try_may_mend(error, passing):
+def test_what_a_later_try_may_fix(error, passing):
     assert is_passing(error) is passing

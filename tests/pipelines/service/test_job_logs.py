@@ -1,8 +1,8 @@
-"""Where a person reads a job's log, in each of AWS's partitions; and that a look that fails in the middle loses nothing."""
+"""Where a person reads a job's log, in each of AWS's partitions; and that a call that fails in the middle loses nothing."""
 
 import pytest
 
-from pipelines.service.job_logs import JobLog, log_place
+from pipelines.service.job_logs import JobLog, log_location
 from pipelines.service.session import Session
 
 JOB = "arn:aws:sagemaker:eu-central-1:111122223333:training-job/pipelines-abc-TrainMsi-1"
@@ -22,9 +22,9 @@ JOB = "arn:aws:sagemaker:eu-central-1:111122223333:training-job/pipelines-abc-Tr
 )
 def test_the_console_of_the_partition(example, partition, region, start):
     job = JOB.replace("arn:aws:", f"arn:{partition}:").replace("eu-central-1", region)
-    place = log_place(Session(example, None, None, None), job)
-    assert place.startswith(start)
-    assert place.endswith("$252Faws$252Fsagemaker$252FTrainingJobs$3FlogStreamNameFilter$3Dpipelines-abc-TrainMsi-1$252F")
+    location = log_location(Session(example, None, None, None), job)
+    assert location.startswith(start)
+    assert location.endswith("$252Faws$252Fsagemaker$252FTrainingJobs$3FlogStreamNameFilter$3Dpipelines-abc-TrainMsi-1$252F")
 
 
 class Flaky:
@@ -45,9 +45,9 @@ class Flaky:
         return {"events": events, "nextForwardToken": str(min(page + 1, 2))}
 
 
-def test_a_look_that_fails_in_the_middle_loses_nothing(example):
+def test_a_call_that_fails_in_the_middle_loses_nothing(example):
     log = JobLog(Session(example, None, None, Flaky()), JOB)
     with pytest.raises(ConnectionError):
-        log.news()
-    assert log.news() == [{"host": "algo-1", "message": f"page {page}", "timestamp": page} for page in (0, 1)]
-    assert log.news() == []
+        log.new_events()
+    assert log.new_events() == [{"host": "algo-1", "message": f"page {page}", "timestamp": page} for page in (0, 1)]
+    assert log.new_events() == []

@@ -11,24 +11,24 @@ from pipelines.service import results
 FOLDER = Uri.parse("s3://local/runs/EvaluateLizard/evaluation")
 
 
-def said(tmp_path, monkeypatch, intervals):
+def summary_lines(tmp_path, monkeypatch, task, intervals):
     """Lines on an execution whose evaluation has these ``intervals``."""
     store = FolderStore(tmp_path)
-    own = {"confidence": 0.95, "intervals": intervals, "cautions": ["few source images"]}
-    store.write(FOLDER / results.EVALUATION, json.dumps({"pathology": own}).encode())
+    block = {"task": task, "confidence": 0.95, "intervals": intervals, "warnings": ["few source images"]}
+    store.write(FOLDER / results.EVALUATION, json.dumps({"pathology": block}).encode())
     monkeypatch.setattr(results, "evaluation_folder", lambda session, state: FOLDER)
     return list(results.summary(SimpleNamespace(store=store), SimpleNamespace(steps=())))
 
 
 def test_scores_of_nuclei_in_the_order_that_they_are_read(tmp_path, monkeypatch):
     names = ("bpq", "dice", "aji", "detection_f1", "mpq", "mpq_plus", "r2")
-    lines = said(tmp_path, monkeypatch, {name: {"value": 0.6, "low": 0.5, "high": 0.7} for name in names})
+    lines = summary_lines(tmp_path, monkeypatch, "lizard", {name: {"value": 0.6, "low": 0.5, "high": 0.7} for name in names})
     assert lines[:-2] == [
         f"{name}: 0.600 (95% interval 0.500 to 0.700)" for name in ("bPQ", "detection F1", "Dice", "mPQ", "mPQ+", "R²")
     ]
-    assert lines[-2] == "caution: few source images" and lines[-1].endswith("report.html")
+    assert lines[-2] == "warning: few source images" and lines[-1].endswith("report.html")
 
 
 def test_scores_of_a_classifier_are_its_own(tmp_path, monkeypatch):
-    lines = said(tmp_path, monkeypatch, {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}})
-    assert [line.partition(":")[0] for line in lines] == ["AUROC", "caution", "report"]
+    lines = summary_lines(tmp_path, monkeypatch, "msi", {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}})
+    assert [line.partition(":")[0] for line in lines] == ["AUROC", "warning", "report"]

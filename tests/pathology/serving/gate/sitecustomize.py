@@ -1,7 +1,7 @@
 """Python runs this first in a served endpoint that a test has started; see endpoints.Server.
 
 In the folder GATE the files ``read`` and ``begun`` get a byte for each picture that is decoded and for each batch that the model
-begins. While there is a file ``hold`` the model does not go on. With GATE_CORES the machine has so many.
+begins. While there is a file ``hold`` the model waits. With GATE_CORES the machine has so many.
 """
 
 import os
@@ -24,10 +24,10 @@ def gated(self, function, /, *arguments, **named):
             note("begun")
             while (FOLDER / "hold").exists():
                 time.sleep(0.01)
-        found = function(*arguments, **named)
+        result = function(*arguments, **named)
         if self._thread_name_prefix == "decode":
             note("read")
-        return found
+        return result
 
     return submit(self, work)
 

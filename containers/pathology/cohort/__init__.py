@@ -1,0 +1,1 @@
+"""Slides, labels and splits: who is in a cohort."""

@@ -1,0 +1,83 @@
+"""cohort.csv and slides.csv: the cohort's slides, and what became of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.tables import OptionalFloat, OptionalInt, Row
+
+SlideId = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._ -]{0,199}\z")]
+
+
+class CohortRow(Row):
+    """One labelled slide: where it is, whose it is, what its patient's label is, and on which side of the split."""
+
+    slide_id: SlideId
+    patient_id: Annotated[str, Field(min_length=1)]
+    site: str
+    slide_uri: str
+    bytes: Annotated[int, Field(ge=0)]
+    md5: Annotated[str, Field(pattern=r"\A([0-9a-f]{32})?\z")]
+    mpp: OptionalFloat
+    label: Annotated[int, Field(ge=0, le=1)]
+    split: Literal["train", "test"]
+    fold: OptionalInt
+
+    @model_validator(mode="after")
+    def _fold_goes_with_train(self) -> Self:
+        if (self.split == "train") != (self.fold is not None):
+            raise ValueError("a train row has a fold and a test row has none")
+        return self
+
+
+class SlideRow(Row):
+    """What became of one slide of the cohort. ``features`` and what follows are empty unless ``status`` is ok."""
+
+    slide_id: SlideId
+    status: Literal["ok", "empty", "failed"]
+    reason: str
+    features: str
+    sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")]
+    settings_hash: str
+    mpp: OptionalFloat
+    mpp_source: str
+    tiles: OptionalInt
+    failed_tiles: OptionalInt
+    seconds: OptionalFloat
+    reader: str
+
+    @property
+    def feature_file(self) -> str:
+        """The slide's file below the features' folder, and below the folder where training reads: ``<settings_hash>/<slide_id>.h5``.
+
+        Raises:
+            DataError: when the settings hash could name another folder.
+        """
+        if not self.settings_hash.isalnum():
+            raise DataError(f"slide {self.slide_id}: {self.settings_hash!r} is not a settings hash: collect the features again")
+        return f"{self.settings_hash}/{self.slide_id}.h5"
+
+
+def read_cohort(path: Path) -> list[CohortRow]:
+    """Read and check a cohort: every slide once, every patient on one side, in one fold, with one label.
+
+    Raises:
+        DataError: naming the slide or the patient.
+    """
+    rows = CohortRow.read(path)
+    if not rows:
+        raise DataError(f"{path}: the cohort is empty")
+    seen: set[str] = set()
+    patients: dict[str, tuple[int, str, int | None]] = {}
+    for row in rows:
+        if row.slide_id in seen:
+            raise DataError(f"{path}: slide {row.slide_id} is duplicated")
+        seen.add(row.slide_id)
+        assignment = (row.label, row.split, row.fold)
+        if patients.setdefault(row.patient_id, assignment) != assignment:
+            raise DataError(f"{path}: patient {row.patient_id} has two labels, splits or folds")
+    return rows

@@ -1,0 +1,1 @@
+"""What extraction and collection agree on: tiling belongs to no single task."""

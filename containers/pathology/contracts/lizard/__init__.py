@@ -1,0 +1,1 @@
+"""What authoring and lizard's jobs agree on, by step."""

@@ -1,0 +1,1 @@
+"""What authoring and mhist's jobs agree on, by step."""

@@ -1,0 +1,1 @@
+"""What authoring and msi's jobs agree on, by step."""

@@ -1,1 +1,0 @@
-"""Cohorts out of what people have: manifests, folders of slides, label tables."""

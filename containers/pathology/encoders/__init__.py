@@ -1,0 +1,1 @@
+"""Any tile encoder by its manifest and hash, adapters in it, and embeddings kept."""

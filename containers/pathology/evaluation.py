@@ -1,0 +1,78 @@
+"""The frame of every evaluate command: the packaged model loaded as it serves, its identity, the three files that come of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from pathology.artefact import EncoderIdentity, LoadedModel, unpack
+from pathology.contracts.code import closure
+from pathology.contracts.evaluation import EncoderReport, EvaluationBlock, Resampling
+from pathology.contracts.hashes import sha256_of
+from pathology.contracts.storage import atomic_write
+from pathology.job import Job
+from pathology.report.warnings import other_code, permuted_labels, placeholder_encoder
+
+
+class Evaluation(Protocol):
+    """evaluation.json of any task."""
+
+    @property
+    def pathology(self) -> EvaluationBlock: ...
+    def to_json(self) -> bytes: ...
+
+
+def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> Any:
+    """The model in the job's input ``model``, loaded by its task's ``serving`` module as an endpoint loads it.
+
+    Raises:
+        DataError: when the archive or the encoder is not whole, or they do not belong together.
+    """
+    with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
+        unpack(job.file("model", ".tar.gz"), Path(folder))
+        return serving.model_fn(folder, *encoder)
+
+
+def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str, str]:
+    """The fields of :class:`pathology.contracts.evaluation.ModelIdentity`."""
+    return {
+        "archive_sha256": sha256_of(job.file("model", ".tar.gz")),
+        "config_sha256": model.sha256,
+        "version": model.version,
+        "serving_code": model.config.serving_code,
+        "evaluated_with_code": closure(serving.__name__).hash,
+    }
+
+
+def encoder_report(encoder: EncoderIdentity) -> EncoderReport:
+    """What evaluation.json says of the encoder."""
+    return EncoderReport(**encoder.model_dump(include=set(EncoderReport.model_fields)))
+
+
+def resampling(settings: Resampling) -> dict[str, Any]:
+    """The settings' number of draws, level and seed, under the names that scores and evaluation.json have."""
+    return settings.model_dump(include=set(Resampling.model_fields))
+
+
+def all_warnings(model: LoadedModel[Any], serving: ModuleType, task_warnings: Iterable[str], about: str) -> list[str]:
+    """What a reader must know first: of the encoder and the labels, then ``task_warnings``, and of the code."""
+    config = model.config
+    return [
+        *placeholder_encoder(encoder_report(config.encoder), about),
+        *permuted_labels(config.training),
+        *task_warnings,
+        *other_code(closure(serving.__name__).hash, config.serving_code),
+    ]
+
+
+def write_evaluation(job: Job, evaluation: Evaluation, predictions: bytes, report: str) -> None:
+    """Write predictions.csv, report.html and last evaluation.json to the output ``evaluation``; print the warnings."""
+    output = job.output("evaluation")
+    atomic_write(output / "predictions.csv", predictions)
+    atomic_write(output / "report.html", report.encode())
+    atomic_write(output / "evaluation.json", evaluation.to_json())
+    for warning in evaluation.pathology.warnings:
+        print(f"warning: {warning}")

@@ -1,1 +1,0 @@
-"""Encoders, heads, artefacts and the functions that serve them."""

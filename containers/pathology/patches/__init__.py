@@ -1,0 +1,1 @@
+"""Patch classification for any table: files, embeddings, head, probe and fine-tuning."""

@@ -1,0 +1,213 @@
+"""Learning a patch classifier in the way that ``fine_tuning`` says: a probe on embeddings, or the encoder in the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from pathology.artefact import EncoderIdentity, library_versions
+from pathology.contracts.encoder import EncoderManifest
+from pathology.contracts.fine_tuning import FineTuning
+from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
+from pathology.contracts.settings import Settings
+from pathology.encoders.embedding_cache import embed_all, embed_patches
+from pathology.encoders.encoder import load_encoder
+from pathology.encoders.manifest import find_staged
+from pathology.job import Job
+from pathology.metrics.ranking import auroc, youden_threshold
+from pathology.patches.artefact import PatchConfig, Validation, pack_weights
+from pathology.patches.batches import LabelledPatches
+from pathology.patches.classifier import PatchClassifier, serving_encoder
+from pathology.patches.dataset import Patches
+from pathology.patches.head import Head
+from pathology.patches.probe import cross_entropy, fit_probe
+from pathology.patches.training import train
+from pathology.training.checkpoints import checkpoint_key
+from pathology.training.epochs import EpochSettings, World
+
+LIBRARIES = ("lightning", "numpy", "peft", "safetensors", "scikit-learn", "timm", "torch")
+
+
+class PatchSettings(EpochSettings, Protocol):
+    """What training a patch classifier is told; all are read only. See a task's own settings for what they mean."""
+
+    @property
+    def fine_tuning(self) -> FineTuning: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def blocks(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the split: patches, hard ``labels`` (n,), and ``targets`` (n,) in 0 to 1 as the model learns them."""
+
+    patches: Patches
+    labels: np.ndarray
+    targets: np.ndarray
+
+    @property
+    def hashes(self) -> list[str]:
+        """The files' sha256, in the patches' order."""
+        return [row.sha256 for row in self.patches.rows]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What training gives: the head, the encoder's trained tensors, where they are from, and validation's probabilities."""
+
+    head: Head
+    encoder_weights: dict[str, torch.Tensor]
+    epoch: int
+    probabilities: np.ndarray
+
+
+def left_to_the_first(job: Job, settings: PatchSettings) -> bool:
+    """Whether this process has nothing to do: a probe, or hosts that nothing joins, train in the first one alone. It says so."""
+    world = World.current()
+    alone = settings.fine_tuning == "linear" or world.size == 1
+    if alone and (job.rank > 0 or world.rank > 0):
+        print(f"{job.host}: fine-tuning {settings.fine_tuning} trains on one device here; the first process does it")
+        return True
+    return False
+
+
+def find_job_encoder(job: Job) -> tuple[Path, EncoderManifest]:
+    """The encoder in the job's ``models``: the one that the input ``encoder`` names, where it has that."""
+    return find_staged(job.input("models"), job.input("encoder") if job.has_input("encoder") else None)
+
+
+def learn(
+    job: Job,
+    command: str,
+    side: Side,
+    validation: Side,
+    settings: PatchSettings,
+    inputs: Mapping[str, str],
+) -> Learnt:
+    """Train on ``side`` in the way that ``fine_tuning`` says; ``inputs`` are the sha256 of what is learnt from, by name.
+
+    All processes of torchrun call this; the first has validation's probabilities, those of the model as it will serve.
+
+    Raises:
+        RequestError: for a batch size that cannot be shared, or a precision that the GPU has not.
+        DataError: for a patch that cannot be read, or a validation loss that was never a number.
+    """
+    folder, manifest = find_job_encoder(job)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if settings.fine_tuning == "linear":
+        return _probe(side, validation, settings, folder, device, job.checkpoints)
+    assert isinstance(settings, Settings)
+    key = checkpoint_key(command, settings, inputs, manifest.sha256, World.current().size)
+    return _fine_tune(side, validation, settings, folder, device, job.checkpoints / key)
+
+
+def _probe(
+    side: Side, validation: Side, settings: PatchSettings, encoder: Path, device: torch.device, checkpoints: Path
+) -> Learnt:
+    """Embeddings once, then scikit-learn in seconds."""
+    precision = "float16" if settings.precision == "auto" else settings.precision
+    loaded = load_encoder(encoder, device, precision)
+    embeddings = embed_patches(loaded, side.patches, side.hashes, checkpoints)
+    validated = embed_patches(loaded, validation.patches, validation.hashes, checkpoints)
+    probe = fit_probe(embeddings, side.targets, validated, validation.targets)
+    print(metric_line(TRAINING_LOSS, probe.training_loss))
+    print(f"inverse penalty {probe.inverse_penalty:g} has the least validation loss")
+    return Learnt(probe.head, {}, 0, probe.head.probabilities(validated))
+
+
+def _fine_tune(
+    side: Side, validation: Side, settings: PatchSettings, encoder: Path, device: torch.device, folder: Path
+) -> Learnt:
+    """The encoder in the loop."""
+    loaded = load_encoder(encoder, "cpu", "float32")
+    classifier = PatchClassifier(
+        loaded.manifest, loaded.model, settings.fine_tuning, settings.rank, settings.blocks, settings.seed
+    )
+    best = train(
+        classifier,
+        LabelledPatches(side.patches, side.targets),
+        LabelledPatches(validation.patches, validation.targets),
+        settings,
+        folder,
+        World.current().workers(device),
+    )
+    head = Head.of(classifier.head_state(), loaded.manifest.dimension, "the trained head")
+    if World.current().rank > 0:
+        return Learnt(head, {}, best.epoch, np.zeros(0))
+    weights = {name: value.cpu().clone() for name, value in classifier.encoder_state().items()}
+    serving = serving_encoder(classifier, device)
+    embeddings = embed_all(serving, validation.patches, range(len(validation.labels)), serving.batch(0))
+    return Learnt(head, weights, best.epoch, head.probabilities(embeddings))
+
+
+C = TypeVar("C", bound=PatchConfig)
+
+
+def describe_model(
+    kind: type[C],
+    learnt: Learnt,
+    validation: Side,
+    settings: PatchSettings,
+    *,
+    manifest: EncoderManifest,
+    labels: tuple[str, str],
+    inputs: Mapping[str, str],
+    serving_code: str,
+) -> tuple[C, dict[str, bytes]]:
+    """config.json of what was ``learnt``, its threshold chosen on validation, and the artefact's files by name.
+
+    Prints the metrics of the model as packed, which SageMaker keeps as final.
+    """
+    assert isinstance(settings, Settings)
+    threshold = youden_threshold(validation.labels, learnt.probabilities)
+    files, head, encoder_weights = pack_weights(learnt.head, learnt.encoder_weights)
+    config = kind(
+        labels=labels,
+        threshold=threshold,
+        pixels=manifest.pixels,
+        mean=manifest.mean,
+        std=manifest.std,
+        encoder=EncoderIdentity.of(manifest),
+        fine_tuning=settings.fine_tuning,
+        rank=settings.rank,
+        blocks=settings.blocks,
+        head=head,
+        encoder_weights=encoder_weights,
+        validation=report_validation(validation, learnt, threshold),
+        training=settings.as_strings(),
+        inputs=dict(inputs),
+        serving_code=serving_code,
+        versions=library_versions(*LIBRARIES),
+    )
+    return config, files
+
+
+def report_validation(validation: Side, learnt: Learnt, threshold: float) -> Validation:
+    """Print the metrics of the model as packed, which SageMaker keeps as final, and give them."""
+    labels, probabilities = validation.labels, learnt.probabilities
+    report = Validation(
+        patches=len(labels),
+        positives=int(labels.sum()),
+        loss=cross_entropy(probabilities, validation.targets),
+        accuracy=float(np.mean((probabilities >= threshold) == (labels == 1))),
+        auroc=auroc(labels, probabilities),
+        epoch=learnt.epoch,
+    )
+    print(metric_line(VALIDATION_LOSS, report.loss))
+    print(metric_line(VALIDATION_ACCURACY, report.accuracy))
+    print(metric_line(VALIDATION_AUROC, report.auroc))
+    print(f"threshold {threshold:.4f}, weights of epoch {learnt.epoch}" if learnt.epoch else f"threshold {threshold:.4f}")
+    return report
+
+
+def permuted(count: int, seed: Sequence[int]) -> np.ndarray:
+    """A permutation of ``count`` labels: a negative control; what is learnt from these must not hold on the test patches."""
+    order: Any = np.random.default_rng(tuple(seed)).permutation(count)
+    return np.asarray(order)

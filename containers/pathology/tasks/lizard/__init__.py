@@ -1,0 +1,1 @@
+"""Nuclear instances and their classes: a decoder on the encoder."""

@@ -1,0 +1,1 @@
+"""HP against SSA: a classifier of polyp patches."""

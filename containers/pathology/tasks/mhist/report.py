@@ -1,0 +1,57 @@
+"""report.html of mhist: what was tested, how sure the answer is, how it stands to published work, and its mistakes as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pathology.contracts.mhist.evaluate import MhistEvaluation, MhistPredictionRow
+from pathology.report.binary import confident_mistakes, fill
+from pathology.report.page import png_uri
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+MISTAKES_SHOWN = 12
+"""Pictures of some 100 kB each, which a page of 2 MB can carry."""
+
+MEASURE_NAMES = {"balanced_accuracy": "Balanced accuracy", "accuracy": "Accuracy", "auroc": "AUROC"}
+FINE_TUNING_WORDS = {
+    "linear": "a linear probe on the frozen encoder",
+    "lora": "a linear head, trained together with low-rank adapters in the encoder",
+    "last-blocks": "a linear head, trained together with the encoder's last blocks",
+    "full": "a linear head, trained together with the whole encoder",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A patch called wrong, and its picture as a ``data:`` URI."""
+
+    row: MhistPredictionRow
+    picture: str
+
+
+def render(evaluation: MhistEvaluation, predictions: Sequence[MhistPredictionRow], picture: Callable[[str], np.ndarray]) -> str:
+    """The page: text, tables and figures of ``evaluation``, drawn from ``predictions``.
+
+    ``picture`` gives an image's pixels by name, (H, W, 3) uint8 RGB; it is asked for the mistakes shown only.
+    """
+    block = evaluation.pathology
+    mistakes = confident_mistakes(sorted(predictions, key=lambda row: row.image), block.threshold)
+    return fill(
+        TEMPLATE,
+        block,
+        evaluation.binary_classification_metrics,
+        predictions,
+        labels=block.model.labels,
+        unit=("patch", "patches"),
+        task={
+            "mistakes": [Mistake(row, png_uri(picture(row.image))) for row in mistakes[:MISTAKES_SHOWN]],
+            "mistake_count": len(mistakes),
+            "measure_names": MEASURE_NAMES,
+            "fine_tuned": FINE_TUNING_WORDS[block.model.fine_tuning],
+        },
+    )

@@ -1,0 +1,1 @@
+"""Microsatellite status per patient: attention MIL on features of whole slides."""

@@ -1,0 +1,92 @@
+"""The msi model artefact: ``config.json``, ``fold-<k>.safetensors`` and ``code/`` that serves them; no pickle, all by hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from pathology.artefact import LoadedModel, ModelConfig, Part, Weights, misfit, pack_tensors, read_config, read_tensors
+from pathology.tasks.msi.model import GatedAttention
+
+
+class FoldWeights(Weights):
+    """One model of the ensemble: its file, and how it did on the patients it had not seen."""
+
+    fold: int
+    epoch: int
+    validation_loss: float
+
+
+class OutOfFold(Part):
+    """How the cross-validation ended: patients, positives, AUROC with its interval; optimistic, as epochs were chosen on it."""
+
+    patients: int
+    positives: int
+    auroc: float
+    low: float
+    high: float
+
+
+class MsiConfig(ModelConfig):
+    """config.json. ``threshold`` is on the ensemble's mean probability; ``labels`` name class 0 and class 1.
+
+    ``settings_hash`` and ``tiling`` are those of the features that it was trained on, and takes.
+    """
+
+    task: Literal["msi"] = "msi"
+    labels: tuple[str, str]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    settings_hash: str
+    tiling: dict[str, str | int | float | bool]
+    hidden_size: Annotated[int, Field(ge=1)]
+    folds: Annotated[tuple[FoldWeights, ...], Field(min_length=1)]
+    out_of_fold: OutOfFold
+
+
+@dataclass(frozen=True)
+class Ensemble(LoadedModel[MsiConfig]):
+    """A loaded ensemble, a model a fold."""
+
+    models: tuple[GatedAttention, ...]
+
+
+def fold_file(fold: int, epoch: int, validation_loss: float, weights: Mapping[str, Tensor]) -> tuple[FoldWeights, bytes]:
+    """A fold's entry in the configuration, and its file."""
+    sha256, content = pack_tensors(weights)
+    file = f"fold-{fold}.safetensors"
+    return FoldWeights(fold=fold, file=file, sha256=sha256, epoch=epoch, validation_loss=validation_loss), content
+
+
+def load_ensemble(folder: Path) -> Ensemble:
+    """Load an ensemble from its folder; unpack a ``model.tar.gz`` with :func:`pathology.artefact.unpack` first.
+
+    Raises:
+        DataError: for a missing configuration or one of another version, or weights that are gone, changed or of another shape.
+    """
+    config, sha256 = read_config(folder, MsiConfig)
+    return Ensemble(config, sha256, tuple(_model(folder, config, fold) for fold in config.folds))
+
+
+def _model(folder: Path, config: MsiConfig, fold: FoldWeights) -> GatedAttention:
+    weights = read_tensors(folder, fold.file, fold.sha256)
+    model = GatedAttention(config.encoder.dimension, config.hidden_size, 0.0)
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise misfit(fold.file, error) from None
+    return model.eval().requires_grad_(False)
+
+
+def tiling_attributes(attributes: Mapping[str, Any], grid: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """What of a feature file's attributes says how tiles were cut: the same for every slide of one settings hash."""
+    wanted = {
+        "tile_mpp": attributes.get("tile_mpp"),
+        "tile_size": grid.get("patch_size"),
+        "arithmetic": attributes.get("arithmetic"),
+    }
+    return {name: value for name, value in wanted.items() if value is not None}

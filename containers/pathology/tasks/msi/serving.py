@@ -1,0 +1,144 @@
+"""Serving the msi ensemble: the four functions of SageMaker's toolkit. Evaluation calls exactly these.
+
+A request is one patient: ``{"slides": [{"slide_id": …, "features": "s3://…/x.h5", "sha256": …}]}``; features come from the
+extraction step, with the encoder and the settings that the model was trained with.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pathology.contracts.cohort import SlideId
+from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.hashes import Sha256
+from pathology.contracts.media import JSON
+from pathology.contracts.settings import explain
+from pathology.contracts.uris import Uri, UriText
+from pathology.serving.accept import agree
+from pathology.storage import open_store
+from pathology.tasks.msi.artefact import Ensemble, load_ensemble
+from pathology.tasks.msi.dataset import check_origin
+from pathology.wsi.features import read_features
+
+MAX_SLIDES = 64
+MAX_BODY = 2**20
+"""A slide's line is some 400 bytes."""
+
+
+class SlideFeatures(BaseModel):
+    """Where a slide's features lie, and the hash they must have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slide_id: SlideId
+    features: UriText
+    sha256: Sha256
+
+
+class PatientRequest(BaseModel):
+    """All slides of one patient."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slides: Annotated[tuple[SlideFeatures, ...], Field(min_length=1, max_length=MAX_SLIDES)]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One patient: the ensemble's mean probability, the folds' own, and the model that said so."""
+
+    probability: float
+    fold_probabilities: tuple[float, ...]
+    ensemble: Ensemble
+
+
+def model_fn(model_dir: str | Path) -> Ensemble:
+    """Load the unpacked artefact.
+
+    Raises:
+        DataError: when it is not whole.
+    """
+    ensemble = load_ensemble(Path(model_dir))
+    if torch.cuda.is_available():
+        for model in ensemble.models:
+            model.cuda()
+    return ensemble
+
+
+def input_fn(body: bytes | str, content_type: str = JSON) -> PatientRequest:
+    """Parse a request.
+
+    Raises:
+        RequestError: for another content type, too large a body, or JSON that is not a request.
+    """
+    if content_type.partition(";")[0].strip().lower() != JSON:
+        raise RequestError(f"content type {content_type!r}: send {JSON}")
+    if len(body) > MAX_BODY:
+        raise RequestError(f"the request has {len(body):,} bytes, at most {MAX_BODY:,} are read")
+    try:
+        request = PatientRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestError(explain(error, "request")) from None
+    if len({slide.slide_id for slide in request.slides}) < len(request.slides):
+        raise RequestError("request: a slide is duplicated")
+    return request
+
+
+def predict_fn(request: PatientRequest, ensemble: Ensemble) -> Prediction:
+    """Fetch and check the patient's features, pool all tiles in one bag, average the folds' probabilities.
+
+    Raises:
+        DataError: naming the slide whose features are gone, changed, or not made as the model's were.
+    """
+    store = open_store()
+    bags = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, slide in enumerate(request.slides):
+            path = Path(folder) / f"{number}.h5"
+            try:
+                store.download(Uri.parse(slide.features), path)
+            except DataError as error:
+                raise DataError(f"slide {slide.slide_id}: its feature file is gone ({error}): extract it again") from None
+            features = read_features(path, slide.slide_id, slide.sha256)
+            check_origin(features, slide.slide_id, ensemble.config.encoder, ensemble.config.settings_hash)
+            bags.append(features.features)
+            path.unlink()
+    tiles = torch.from_numpy(np.concatenate(bags))
+    folds = tuple(model.probability(tiles) for model in ensemble.models)
+    return Prediction(float(np.mean(folds)), folds, ensemble)
+
+
+def media_type(accept: str) -> str:
+    """The content type of the answer to a request with this Accept header: JSON.
+
+    Raises:
+        RequestError: when the caller wants another.
+    """
+    return agree(accept, (JSON,))
+
+
+def output_fn(prediction: Prediction, accept: str = JSON) -> bytes:
+    """The answer as JSON.
+
+    Raises:
+        RequestError: when the caller wants another type.
+    """
+    media_type(accept)
+    config = prediction.ensemble.config
+    answer: dict[str, Any] = {
+        "probability": prediction.probability,
+        "label": config.labels[int(prediction.probability >= config.threshold)],
+        "threshold": config.threshold,
+        "fold_probabilities": list(prediction.fold_probabilities),
+        "encoder": config.encoder.model_dump(),
+        "model": {"task": config.task, "sha256": prediction.ensemble.sha256, "format_version": config.format_version},
+    }
+    return json.dumps(answer, allow_nan=False).encode()

@@ -1,0 +1,1 @@
+"""Training by epochs with Lightning for any task: batches, checkpoints, augmentation."""

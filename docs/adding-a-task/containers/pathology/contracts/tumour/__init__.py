@@ -1,0 +1,1 @@
+"""What authoring and tumour's jobs agree on, by step."""

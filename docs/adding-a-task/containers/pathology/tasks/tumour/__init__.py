@@ -1,0 +1,1 @@
+"""Normal tissue against tumour: a classifier of patches."""

@@ -1,0 +1,104 @@
+"""The tumour pipeline: a table of patches → a classifier on the encoder → normal tissue or tumour."""
+
+from __future__ import annotations
+
+from pathology.contracts.log_lines import CLASSIFIER_METRICS
+from pathology.contracts.media import IMAGES
+from pathology.contracts.tumour.evaluate import EvaluateTumour
+from pathology.contracts.tumour.prepare import PrepareTumour
+from pathology.contracts.tumour.train import TrainTumour
+
+from pipelines.graphs.parameters import RunParameters
+from pipelines.graphs.staging import stage
+from pipelines.tasks.tumour import TumourTask
+from steps.environment import Environment
+from steps.gate import quality_gate
+from steps.jobs import RUNS, processing, training
+from steps.placement import Mount
+from steps.register import register
+from steps.sdk import Join, Parameter, Step
+
+AUROC = "binary_classification_metrics.auc.value"
+
+
+def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
+    """Prepare → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
+    run = RunParameters(task)
+
+    prepared = processing(
+        "PrepareTumour",
+        env,
+        "prepare_tumour",
+        task.prepare.resources,
+        instance_type=run["PrepareInstanceType"],
+        inputs={"table": run["TableUri"], "images": run["ImagesUri"]},
+        outputs=["patches", "images"],
+        hyperparameters=run.hyperparameters(PrepareTumour, task.prepare.hyperparameters),
+        environment={"DATASET_VERSION": run["DatasetVersion"]},
+        cached=True,
+        description="Checks the table and every patch; sets a validation split apart from train; writes patches.csv.",
+    )
+    staged = stage(
+        "StageTumour",
+        task,
+        env,
+        run,
+        prepared["patches"],
+        {"training": task.train.training, "models": task.train.models},
+        in_s3=(f"s3://{env.bucket}/{RUNS}", "where PrepareTumour writes"),
+        copies="the patches that patches.csv names",
+    )
+    model = training(
+        "TrainTumour",
+        env,
+        "train_tumour",
+        task.train.resources,
+        instance_type=run["TrainInstanceType"],
+        instance_count=run["TrainInstanceCount"],
+        channels={
+            "training": Mount(task.train.training) if staged else prepared["images"],
+            "models": Mount(task.train.models) if staged else run["EncoderUri"],
+            "patches": prepared["patches"],
+            **({"encoder": Join(on="/", values=[run["EncoderUri"], "encoder.json"])} if staged else {}),
+        },
+        hyperparameters=run.hyperparameters(TrainTumour, task.train.hyperparameters),
+        metrics=CLASSIFIER_METRICS,
+        distributed=True,
+        cached=True,
+        after=[staged] if staged else [],
+        description="A patch classifier on the encoder.",
+    )
+    scores = processing(
+        "EvaluateTumour",
+        env,
+        "evaluate_tumour",
+        task.evaluate.resources,
+        instance_type=run["EvaluateInstanceType"],
+        inputs={
+            "model": model.artefact,
+            "models": run["EncoderUri"],
+            "patches": prepared["patches"],
+            "images": prepared["images"],
+        },
+        outputs=["evaluation"],
+        report=("evaluation", "evaluation.json"),
+        hyperparameters=run.hyperparameters(EvaluateTumour, task.evaluate.hyperparameters),
+        cached=True,
+        description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
+    )
+    version = register(
+        "RegisterTumour",
+        env,
+        task.register_as,
+        model,
+        scores,
+        run["ModelApprovalStatus"],
+        {"task": "tumour", "encoder": run["EncoderUri"], "fine-tuning": run["FineTuning"]},
+        task.description,
+        accepts=IMAGES,
+        sources={"encoder": run["EncoderUri"]},
+    )
+    gate = quality_gate("CheckTumour", "AUROC", scores, AUROC, run["MinAuroc"], then=version, below="TumourBelowThreshold")
+
+    jobs = [prepared, *([staged] if staged else []), model, scores]
+    return run.all(), [*(job.step for job in jobs), gate]

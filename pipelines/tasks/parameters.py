@@ -1,0 +1,92 @@
+"""The parameters of a task's pipeline, as its settings and sections declare them. Imports no SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pathology.contracts.errors import RequestError
+from pathology.contracts.settings import as_string, parameter_of
+
+from pipelines.tasks.sections import InstanceParameters, SectionField, Task
+
+SWITCH = ("true", "false")
+_DATA, _MACHINES, _REST = range(3)
+"""The order of Studio's form: what is read, what it runs on, all else; within each the order of the sections."""
+_FIRST, _LAST = ("dataset", "prepare"), ("gate", "register_as")
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One parameter: its type as the service has it, its default from the YAML, its choices, and where it was declared."""
+
+    name: str
+    type: Literal["String", "Integer", "Float"]
+    default: str | int | float
+    choices: tuple[str, ...]
+    declared: str
+
+
+def parameters(task: Task) -> list[ParameterSpec]:
+    """Every parameter of a task, in the order of Studio's form. One that several settings declare stands where the last does.
+
+    Raises:
+        RequestError: when settings that share a parameter have different values.
+    """
+    between = [name for name in type(task).model_fields if name not in (*_FIRST, *_LAST)]
+    sections = [*_FIRST, *between, *_LAST]
+    ordered = sorted(_declared(task), key=lambda entry: (entry[0], sections.index(entry[1].declared.partition(".")[0])))
+    by_name: dict[str, ParameterSpec] = {}
+    for _, parameter in ordered:
+        other = by_name.pop(parameter.name, parameter)
+        if other.default != parameter.default:
+            raise RequestError(
+                f"{other.declared} is {other.default} and {parameter.declared} is {parameter.default}, and both are the parameter "
+                f"{parameter.name}: give both the same value"
+            )
+        by_name[parameter.name] = parameter
+    return list(by_name.values())
+
+
+def data_parameters(kind: type[Task]) -> tuple[str, ...]:
+    """The parameters that name what a person put there, in the order of Studio's form."""
+    fields = [field for field in kind.fields() if field.uri and field.uri.data]
+    return tuple(name for field in fields if (name := parameter_of(field.owner, field.path[-1])))
+
+
+def _declared(task: Task) -> Iterator[tuple[int, ParameterSpec]]:
+    for field in task.fields():
+        name = parameter_of(field.owner, field.path[-1])
+        if name is not None:
+            group = _DATA if field.uri or field.section in ("dataset", "prepare", "encoder") else _REST
+            yield group, _parameter(name, field, field.value(task))
+    for section, declared in type(task).model_fields.items():
+        marks = [mark for mark in declared.metadata if isinstance(mark, InstanceParameters)]
+        for mark in marks:
+            resources, title = getattr(task, section).resources, section.capitalize()
+            where = f"{section}.resources"
+            yield _MACHINES, ParameterSpec(f"{title}InstanceType", "String", resources.instance_type, (), where)
+            if mark.count:
+                yield _MACHINES, ParameterSpec(f"{title}InstanceCount", "Integer", resources.instance_count, (), where)
+
+
+def _parameter(name: str, field: SectionField, value: Any) -> ParameterSpec:
+    declared = ".".join(field.path)
+    kind = _plain(field.field.annotation)
+    made = ParameterSpec(name, "String", as_string(value), (), declared)
+    if kind is bool:
+        return replace(made, choices=SWITCH)
+    if kind is int:
+        return replace(made, type="Integer", default=int(value))
+    if kind is float:
+        return replace(made, type="Float", default=float(value))
+    return replace(made, choices=get_args(kind) if get_origin(kind) is Literal else ())
+
+
+def _plain(annotation: Any) -> Any:
+    """A field's type without ``None``."""
+    if get_origin(annotation) in (Union, UnionType):
+        (annotation,) = (choice for choice in get_args(annotation) if choice is not type(None))
+    return annotation

@@ -1,0 +1,78 @@
+"""What the project knows of a task, in one place: every list of tasks, commands, scores and demos is read from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pathology.contracts.errors import RequestError
+from pathology.contracts.settings import Settings
+
+from pipelines.tasks import TRAIN
+from pipelines.tasks.sections import Task
+
+
+@dataclass(frozen=True)
+class PipelineSpec:
+    """One pipeline of a task: the function that draws its graph, what its YAML may say, what its commands are told.
+
+    ``graph`` is ``module:function``, imported when a pipeline is built, since it imports the SDK. ``commands`` maps each to the class
+    that its job parses its hyperparameters with.
+    """
+
+    graph: str
+    model: type[Task]
+    commands: Mapping[str, type[Settings]]
+
+    def draw(self) -> Callable[..., Any]:
+        """The graph's function."""
+        return resolve(self.graph)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a run on a laptop needs: how data are made, and what it changes.
+
+    ``make`` is ``module:function``, called with the folder to fill; ``data`` says where in it each parameter's data lie. ``own`` is a
+    person's data by parameter: the name to give it by, and whether it is a folder. ``settings`` are values of parameters.
+    """
+
+    make: str
+    data: Mapping[str, str]
+    own: Mapping[str, tuple[str, bool]]
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task. ``titles`` are its measures as people write them, by their names in evaluation.json, the ``headline`` ones first."""
+
+    name: str
+    pipelines: Mapping[str, PipelineSpec]
+    headline: tuple[str, ...]
+    titles: Mapping[str, str]
+    demo: Demo
+
+    def pipeline(self, kind: str = TRAIN) -> PipelineSpec:
+        """Its pipeline of a kind.
+
+        Raises:
+            RequestError: when it has none of that kind.
+        """
+        if kind not in self.pipelines:
+            raise RequestError(f"task {self.name} has no pipeline {kind!r}: choose one of {', '.join(self.pipelines)}")
+        return self.pipelines[kind]
+
+    def definition(self, folder: Path, kind: str = TRAIN) -> Path:
+        """Where the pipeline's definition lies in ``folder``, without suffix: ``.yaml`` as written, ``.json`` as rendered."""
+        return folder / (self.name if kind == TRAIN else f"{self.name}-{kind}")
+
+
+def resolve(reference: str) -> Callable[..., Any]:
+    """The function that ``module:function`` names."""
+    module, _, name = reference.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function

@@ -1,0 +1,101 @@
+"""Parameters follow from the settings that declare them: types, defaults, choices, and the order of Studio's form."""
+
+import pytest
+from pathology.contracts.errors import RequestError
+
+from pipelines.config import LOCAL, load_task
+from pipelines.tasks import NAMES, task_spec
+from pipelines.tasks.parameters import ParameterSpec, data_parameters, parameters
+
+FORM = {
+    "msi": (
+        *("SlidesUri", "ManifestUri", "LabelsUri", "DatasetVersion", "TestFraction", "EncoderUri", "FeaturesUri"),
+        *("PrepareInstanceType", "ExtractInstanceType", "ExtractInstanceCount", "TrainInstanceType", "EvaluateInstanceType"),
+        *("TilesPerSlide", "Precision", "ExtractionRun", "MaxFailedFraction"),
+        *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "MinAuroc", "ModelApprovalStatus"),
+    ),
+    "mhist": (
+        *("AnnotationsUri", "ImagesUri", "DatasetVersion", "PublishedCounts", "ValidationFraction", "EncoderUri"),
+        *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
+        *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
+        *("MinAuroc", "ModelApprovalStatus"),
+    ),
+    "lizard": (
+        *("DatasetUri", "DatasetVersion", "Classes", "Fold", "PublishedCounts", "EncoderUri"),
+        *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
+        *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "Width", "Balance", "Seed"),
+        *("MinBpq", "ModelApprovalStatus"),
+    ),
+}
+"""What is read, what it runs on, how it is learnt; last the gate and the status."""
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_the_form_has_its_order(task):
+    assert tuple(parameter.name for parameter in parameters(load_task(task, LOCAL))) == FORM[task]
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("msi", ParameterSpec("Epochs", "Integer", 20, (), "train.hyperparameters.epochs")),
+        ("msi", ParameterSpec("TilesPerBag", "Integer", 3000, (), "train.hyperparameters.max_tiles")),
+        ("msi", ParameterSpec("TestFraction", "Float", 0.25, (), "prepare.hyperparameters.test_fraction")),
+        (
+            "msi",
+            ParameterSpec(
+                "Precision", "String", "float16", ("float32", "float16", "bfloat16"), "extract.hyperparameters.precision"
+            ),
+        ),
+        ("msi", ParameterSpec("ExtractInstanceCount", "Integer", 4, (), "extract.resources")),
+        ("mhist", ParameterSpec("SoftLabels", "String", "false", ("true", "false"), "train.hyperparameters.soft_labels")),
+        (
+            "lizard",
+            ParameterSpec(
+                "Classes",
+                "String",
+                "neutrophil,epithelial,lymphocyte,plasma,eosinophil,connective",
+                (),
+                "prepare.hyperparameters.classes",
+            ),
+        ),
+        ("lizard", ParameterSpec("MinBpq", "Float", 0.5, (), "gate.min_bpq")),
+    ],
+)
+def test_a_parameter_is_what_its_setting_says(task, expected):
+    assert expected in parameters(load_task(task, LOCAL))
+
+
+def test_an_optional_uri_that_is_left_out_is_none_in_the_form():
+    task = load_task("msi", LOCAL)
+    without = task.model_copy(update={"dataset": task.dataset.model_copy(update={"manifest": None})})
+    (manifest,) = (parameter for parameter in parameters(without) if parameter.name == "ManifestUri")
+    assert (manifest.type, manifest.default) == ("String", "none")
+
+
+def test_settings_that_share_a_parameter_and_differ_are_refused():
+    task = load_task("mhist", LOCAL)
+    settings = task.prepare.hyperparameters.model_copy(update={"seed": 3})
+    differing = task.model_copy(update={"prepare": task.prepare.model_copy(update={"hyperparameters": settings})})
+    with pytest.raises(RequestError, match="prepare.hyperparameters.seed is 3 and train.hyperparameters.seed is 0, .* Seed"):
+        parameters(differing)
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("msi", {"SlidesUri", "ManifestUri", "LabelsUri", "EncoderUri"}),
+        ("mhist", {"AnnotationsUri", "ImagesUri", "EncoderUri"}),
+        ("lizard", {"DatasetUri", "EncoderUri"}),
+    ],
+)
+def test_the_fingerprint_covers_all_that_a_person_put_there(task, names):
+    """Where the pipeline itself writes, such as features, is no part of it."""
+    model = task_spec(task).pipeline().model
+    assert set(data_parameters(model)) == names
+    assert len(list(load_task(task, LOCAL).data())) == len(names)
+
+
+def test_a_kind_of_pipeline_that_a_task_has_not_is_refused():
+    with pytest.raises(RequestError, match="task msi has no pipeline 'external': choose one of train"):
+        task_spec("msi").pipeline("external")

@@ -104,7 +104,6 @@ def slide_row(slide_id: str, status: str = "ok", features: str = "", sha256: str
             "mpp_source": "aperio",
             "tiles": tiles,
             "failed_tiles": 0,
-            "seconds": 1.0,
             "reader": "cucim",
         }
     )

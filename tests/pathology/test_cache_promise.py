@@ -31,7 +31,7 @@ contracts/errors.py                 xx     xxx xxx   xxx    xx
 contracts/uris.py                   xx     xxx xxx   xxx    xx
 contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
-contracts/strict_json.py            xx     .xx .xx   xxx    x.
+contracts/strict_json.py            xx     xxx .xx   xxx    x.
 contracts/hashes.py                 xx     .xx xxx   xxx    x.
 contracts/code.py                   ..     .xx .xx   .xx    ..
 contracts/blank.py                  ..     .xx .xx   .xx    ..
@@ -45,6 +45,8 @@ contracts/fine_tuning.py            ..     ... .xx   .xx    ..
 contracts/staging.py                .x     ... x..   x..    x.
 contracts/patches.py                ..     ... xxx   ...    ..
 contracts/cohort.py                 xx     xxx ...   ...    ..
+contracts/cohort_flow.py            .x     x.x ...   ...    ..
+contracts/identifiers.py            ..     x.. ...   ...    ..
 contracts/extraction/tiling.py      xx     ... ...   ...    ..
 contracts/extraction/extract.py     x.     ... ...   ...    ..
 contracts/extraction/collect.py     .x     ... ...   ...    ..
@@ -60,6 +62,10 @@ contracts/lizard/prepare.py         ..     ... ...   x..    ..
 contracts/lizard/train.py           ..     ... ...   .x.    ..
 contracts/lizard/evaluate.py        ..     ... ...   ..x    ..
 
+cohort/columns.py                   ..     x.. ...   ...    ..
+cohort/earlier.py                   ..     x.. ...   ...    ..
+cohort/nearest.py                   ..     x.. ...   ...    ..
+cohort/table.py                     ..     x.. ...   ...    ..
 cohort/slides.py                    ..     x.. ...   ...    ..
 cohort/labels.py                    ..     x.. ...   ...    ..
 cohort/tcga.py                      ..     x.. ...   ...    ..

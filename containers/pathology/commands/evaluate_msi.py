@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
+from pathology.contracts.cohort_flow import CohortFlow, read_flow, with_tissue
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Bounds
 from pathology.contracts.hashes import sha256_of
@@ -38,8 +39,10 @@ def main(job: Job) -> None:
     tables = {"cohort": job.file("cohort", ".csv"), "slides": job.file("slides", ".csv")}
     model: Ensemble = load_packaged(job, serving)
 
-    test = [row for row in read_cohort(tables["cohort"]) if row.split == "test"]
-    slides = SlideRow.read(tables["slides"])
+    cohort, slides = read_cohort(tables["cohort"]), SlideRow.read(tables["slides"])
+    flow, cohort_warnings = read_flow(tables["cohort"], cohort)
+    flow = with_tissue(flow, cohort, slides)
+    test = [row for row in cohort if row.split == "test"]
     patients, lost = patients_of(test, slides)
     not_evaluable = [_not_evaluable(patient, test, slides) for patient in lost]
     for patient in not_evaluable:
@@ -51,7 +54,7 @@ def main(job: Job) -> None:
     intervals = scores.intervals()
     evaluation = MsiEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, not_evaluable, model, tables),
+        pathology=_block(job, scores, intervals, predictions, not_evaluable, model, tables, flow, cohort_warnings),
     )
     write_evaluation(job, evaluation, PatientPredictionRow.table(predictions), render(evaluation, predictions))
     print(f"AUROC {intervals['auroc']}, {len(predictions)} patients, {int(scores.truth.sum())} positive")
@@ -98,6 +101,8 @@ def _block(
     not_evaluable: list[NotEvaluable],
     model: Ensemble,
     tables: dict[str, Path],
+    flow: CohortFlow,
+    cohort_warnings: list[str],
 ) -> MsiBlock:
     config = model.config
     data = {f"{name}_sha256": sha256_of(path) for name, path in tables.items()}
@@ -108,6 +113,7 @@ def _block(
         slides=sum(row.slides for row in predictions),
         not_evaluable=not_evaluable,
         sites=scores.by_site(row.site for row in predictions),
+        flow=flow,
         model=EnsembleIdentity(
             **identity(job, model, serving),
             folds=len(config.folds),
@@ -117,8 +123,24 @@ def _block(
         ),
         encoder=encoder_report(config.encoder),
         data=data,
-        warnings=all_warnings(model, serving, task_warnings(scores, len(not_evaluable), trained_here), "patients"),
+        warnings=all_warnings(
+            model,
+            serving,
+            [*task_warnings(scores, len(not_evaluable), trained_here), *_about_the_cohort(cohort_warnings, flow)],
+            "patients",
+        ),
     )
+
+
+def _about_the_cohort(warnings: list[str], flow: CohortFlow) -> list[str]:
+    """What Prepare warned of, and slides that were lost though they were meant to be used."""
+    said = [f"Of the cohort: {warning}." for warning in warnings]
+    if flow.unexpected:
+        said.append(
+            f"{flow.unexpected} slides were lost though they were meant to be used ({flow.unexpected_fraction:.1%}): the cohort flow "
+            "below says which and why."
+        )
+    return said
 
 
 def task_warnings(scores: Scores, lost: int, trained_here: bool) -> list[str]:

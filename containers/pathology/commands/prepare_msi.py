@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathology.cohort.cohort import describe, make_cohort
+from pathology.cohort.cohort import Cohort, describe, make_cohort
+from pathology.cohort.earlier import read_places
 from pathology.cohort.labels import read_labels
 from pathology.cohort.slides import find_slides
 from pathology.contracts.cohort import CohortRow
@@ -13,16 +14,24 @@ from pathology.job import Job, run
 from pathology.storage import open_store
 
 
-def main(job: Job) -> None:
-    """Find slides, join labels, split by patient; every fault of the data is found here."""
+def find_cohort(job: Job) -> Cohort:
+    """Find slides, join labels, split by patient; what is wrong with the data is in the cohort's ``problems``."""
     settings = job.hyperparameters(PrepareMsiJob)
+    store = open_store()
     labels = read_labels(job.file("labels"), settings)
-    slides = find_slides(open_store(), Uri.parse(settings.slides), Uri.parse(settings.manifest) if settings.manifest else None)
-    cohort = make_cohort(slides, labels, settings)
+    slides = find_slides(store, Uri.parse(settings.slides), Uri.parse(settings.manifest) if settings.manifest else None)
+    earlier = read_places(store, Uri.parse(settings.earlier_cohort)) if settings.earlier_cohort else None
+    return make_cohort(slides, labels, settings, earlier)
+
+
+def main(job: Job) -> None:
+    """Make the cohort, or end with every problem of the data in one line."""
+    cohort = find_cohort(job)
+    print(describe(cohort))
+    cohort.check()
     folder = job.output("cohort")
     atomic_write(folder / "cohort.json", cohort.summary_json())
     atomic_write(folder / "cohort.csv", CohortRow.table(cohort.rows))
-    print(describe(cohort))
 
 
 if __name__ == "__main__":

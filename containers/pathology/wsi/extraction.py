@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.embedding import Progress, embed_grid
-from pathology.wsi.features import Attribute, write_features
+from pathology.wsi.features import Attribute, content_sha256, write_features
 from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.mpp import Scale, choose_scale
 from pathology.wsi.outline import overlay, tissue_geojson
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extracted:
-    """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so; ``outline`` of
-    the tissue as GeoJSON and ``overlay``, a JPEG to look at. The encoder
+    """What came of a slide: ``sha256`` of its feature file and ``content_sha256`` of its arrays, empty where it had no tissue and
+    ``reason`` says so; ``outline`` of the tissue as GeoJSON and ``overlay``, a JPEG to look at. The encoder
     stalled for ``tile_stall_seconds`` on tiles."""
 
     scale: Scale
@@ -36,6 +36,7 @@ class Extracted:
     overlay: bytes
     reason: str = ""
     tile_stall_seconds: float = 0.0
+    content_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,16 @@ def extract_slide(
         grid=_grid_attributes(slide_id, plan),
         feats=tiling.feats,
     )
-    return Extracted(plan.scale, slide.name, len(good), failed, digest, *pictures, tile_stall_seconds=embedded.tile_stall_seconds)
+    return Extracted(
+        plan.scale,
+        slide.name,
+        len(good),
+        failed,
+        digest,
+        *pictures,
+        tile_stall_seconds=embedded.tile_stall_seconds,
+        content_sha256=content_sha256(embedded.features, grid.coords[good]),
+    )
 
 
 def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:

@@ -30,6 +30,14 @@ _DATASETS: dict[str, tuple[np.dtype[Any], int]] = {
 }
 
 
+def content_sha256(features: np.ndarray, coords: np.ndarray) -> str:
+    """The sha256 of a slide's features and coordinates as they are stored, whatever the slide is called."""
+    digest = hashlib.sha256()
+    for name, array in (("features", features), ("coords", coords)):
+        digest.update(np.ascontiguousarray(array, dtype=_DATASETS[name][0]).tobytes())
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True)
 class Features:
     """A slide's ``features`` (N, D) float16, ``coords`` (N, 2) int64 level-0 px, ``tissue_fraction`` (N,) float32.

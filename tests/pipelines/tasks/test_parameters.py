@@ -9,9 +9,12 @@ from pipelines.tasks.parameters import ParameterSpec, data_parameters, parameter
 
 FORM = {
     "msi": (
-        *("SlidesUri", "ManifestUri", "LabelsUri", "DatasetVersion", "TestFraction", "EncoderUri", "FeaturesUri"),
+        *("SlidesUri", "ManifestUri", "LabelsUri", "DatasetVersion"),
+        *("PatientColumn", "SlideColumn", "LabelColumn", "Sheet", "Project", "Positive", "Negative", "OneSlidePerPatient"),
+        *("SlideKinds", "Split", "SplitSeed", "SplitColumn", "TestValues", "EarlierCohortUri", "TestFraction", "Folds"),
+        *("EncoderUri", "FeaturesUri"),
         *("PrepareInstanceType", "ExtractInstanceType", "ExtractInstanceCount", "TrainInstanceType", "EvaluateInstanceType"),
-        *("TilesPerSlide", "Precision", "ExtractionRun", "MaxFailedFraction"),
+        *("TilesPerSlide", "Precision", "DefaultMpp", "ExtractionRun", "MaxLeftOutFraction"),
         *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "MinAuroc", "ModelApprovalStatus"),
     ),
     "mhist": (

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pathology.contracts.cohort_flow import CohortFlow
 from pathology.contracts.evaluation import (
     BinaryBlock,
     BinaryClassificationMetrics,
@@ -54,12 +55,13 @@ class EnsembleIdentity(ModelIdentity):
 
 
 class MsiBlock(BinaryBlock):
-    """``n`` test patients with ``slides`` in all; ``not_evaluable`` are in no number."""
+    """``n`` test patients with ``slides`` in all; ``not_evaluable`` are in no number; ``flow`` is the whole cohort's."""
 
     task: Literal["msi"]
     slides: Count
     not_evaluable: list[NotEvaluable]
     sites: list[SiteRow]
+    flow: CohortFlow
     model: EnsembleIdentity
 
 

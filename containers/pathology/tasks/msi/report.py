@@ -11,6 +11,8 @@ from pathology.report.binary import confident_mistakes, fill
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 MISTAKES_SHOWN = 10
+NAMES_SHOWN = 20
+"""Slides of each loss that the cohort flow names."""
 
 
 def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow]) -> str:
@@ -24,5 +26,5 @@ def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow
         predictions,
         labels=block.model.labels,
         unit=("patient", "patients"),
-        task={"mistakes": mistakes[:MISTAKES_SHOWN], "mistake_count": len(mistakes)},
+        task={"mistakes": mistakes[:MISTAKES_SHOWN], "mistake_count": len(mistakes), "names_shown": NAMES_SHOWN},
     )

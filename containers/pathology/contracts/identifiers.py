@@ -20,8 +20,10 @@ _HYPHEN = str.maketrans(dict.fromkeys(HYPHENS, "-"))
 
 # Letters of other scripts that look like a Latin one, from UTS #39's confusables: Cyrillic, then Greek, in both cases.
 _LOOK_ALIKES = str.maketrans(
-    "АВЕЅІЈКМНОРСТХУԚԜаеѕіјорсхуԛԝһԁӏ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρικα",
-    "ABESIJKMHOPCTXYQWaesijopcxyqwhdl" + "ABEZHIKMNOPTYXovpika",
+    dict(zip("АВЕЅІЈКМНОРСТХУԚԜ", "ABESIJKMHOPCTXYQW", strict=True))
+    | dict(zip("аеѕіјорсхуԛԝһԁӏ", "aesijopcxyqwhdl", strict=True))
+    | dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True))
+    | dict(zip("ονρικα", "ovpika", strict=True))
 )
 
 _EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "LATIN"})

@@ -53,6 +53,7 @@ def slide_row(sidecar: Sidecar, layout: FeatureLayout) -> SlideRow:
         **{name: getattr(sidecar, name) for name in same},
         features=features,
         sha256=sidecar.sha256,
+        content_sha256=sidecar.content_sha256,
         reader=sidecar.reader,
     )
 

@@ -35,13 +35,17 @@ class CohortRow(Row):
 
 
 class SlideRow(Row):
-    """What became of one slide of the cohort. ``features`` and what follows are empty unless ``status`` is ok."""
+    """What became of one slide of the cohort. ``features`` and what follows are empty unless ``status`` is ok.
+
+    ``sha256`` is the feature file's, ``content_sha256`` that of the features alone: the same slide under another name has the same.
+    """
 
     slide_id: SlideId
     status: Literal["ok", "empty", "failed"]
     reason: str
     features: str
     sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")]
+    content_sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")]
     settings_hash: str
     mpp: OptionalFloat
     mpp_source: str

@@ -106,3 +106,12 @@ def test_a_list_of_another_version_is_refused():
     content = json.loads(learnt(patient("p1")).pack()[1]) | {"version": 2}
     with pytest.raises(DataError, match="version"):
         LearnedFrom.from_json(json.dumps(content).encode(), "the list")
+
+
+@pytest.mark.parametrize("task", ["msi", "mhist", "lizard"])
+def test_an_endpoint_has_nothing_to_do_with_the_list(task):
+    from pathology.serving.code import endpoint_code
+
+    files = endpoint_code(f"pathology.tasks.{task}.serving").files
+    assert "pathology/artefact.py" in files
+    assert not [name for name in files if "learned_from" in name or "identifiers" in name]

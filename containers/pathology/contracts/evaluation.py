@@ -165,7 +165,7 @@ class ModelIdentity(StrictJson):
 class Seen(StrictJson):
     """How many of the ``test_items``, counted in ``unit``, the model has learnt from, and the names of the first few of them.
 
-    ``seen`` is null where nobody knows: the model's artefact keeps no list of what it learnt from.
+    ``seen`` is null where it is not known: the model's artefact keeps no list of what it learnt from.
     """
 
     unit: str

@@ -11,10 +11,10 @@ FEW = 20
 
 
 def seen_items(seen: Seen) -> list[str]:
-    """Said when the model has learnt from test items, or when nobody knows."""
+    """Said when the model has learnt from test items, or when it is not known."""
     if seen.seen is None:
         return [
-            f"Nobody knows whether the model has learnt from these {seen.test_items:,} test {seen.unit}: its artefact keeps no list of "
+            f"It is not known whether the model has learnt from these {seen.test_items:,} test {seen.unit}: its artefact keeps no list of "
             "what it learnt from. Train again to have one, or make sure by other means."
         ]
     if not seen.seen:

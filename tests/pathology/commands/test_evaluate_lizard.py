@@ -285,7 +285,7 @@ def test_a_model_without_a_list_is_unknown_and_says_so(lizard, tmp_path):
     evaluation, _, log = lizard.evaluate(tmp_path / "job", seeing=False, model=older)
     seen, warning = evaluation["pathology"]["seen"], evaluation["pathology"]["warnings"][0]
     assert seen == {"unit": "patches", "test_items": 18, "seen": None, "names": []}
-    assert warning.startswith("Nobody knows whether the model has learnt from these 18 test patches")
+    assert warning.startswith("It is not known whether the model has learnt from these 18 test patches")
     assert "seen in training: unknown of 18 test patches" in log
     assert warning in Page((tmp_path / "job" / "evaluation" / "report.html").read_text()).text
 

@@ -293,7 +293,7 @@ def test_a_model_without_a_list_is_unknown_and_says_so(evaluated, mhist, tmp_pat
     evaluation, predictions, log = mhist.evaluate(tmp_path / "job", table, older)
     seen, warning = evaluation["pathology"]["seen"], evaluation["pathology"]["warnings"][0]
     assert seen == {"unit": "patches", "test_items": 16, "seen": None, "names": []}
-    assert warning.startswith("Nobody knows whether the model has learnt from these 16 test patches")
+    assert warning.startswith("It is not known whether the model has learnt from these 16 test patches")
     assert "seen in training: unknown of 16 test patches" in log and f"warning: {warning}" in log
     assert predictions == evaluated[2][:16]  # what it answers has nothing to do with the list
     report = (tmp_path / "job" / "evaluation" / "report.html").read_text()

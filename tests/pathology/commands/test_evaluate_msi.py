@@ -213,7 +213,7 @@ def test_a_model_without_a_list_is_unknown_and_says_so(evaluated, run, tmp_path)
     )
     seen, warning = evaluation["pathology"]["seen"], evaluation["pathology"]["warnings"][0]
     assert seen == {"unit": "patients", "test_items": 40, "seen": None, "names": []}
-    assert warning.startswith("Nobody knows whether the model has learnt from these 40 test patients")
+    assert warning.startswith("It is not known whether the model has learnt from these 40 test patients")
     assert "seen in training: unknown of 40 test patients" in log and f"warning: {warning}" in log
     assert warning in Page((tmp_path / "job" / "evaluation" / "report.html").read_text()).text
     assert predictions == evaluated[2]

@@ -29,6 +29,7 @@ from pathology.job import OPT_ML, ROOT_VARIABLE
 FORMAT_VERSION = 2
 """1 had other names in config.json and, for msi, in the weights."""
 CONFIG = "config.json"
+LEARNED_FROM = "learned-from.json"
 ENCODER_VARIABLE = "PATHOLOGY_ENCODER"
 ADDITIONAL_MODEL = "additional-model-data-sources/encoder"
 """Below /opt/ml: where an endpoint finds the encoder that the model version names."""
@@ -76,13 +77,15 @@ class Weights(Part):
 class ModelConfig(Part):
     """config.json of any model: the encoder, the settings it was ``training`` with, the sha256 of its ``inputs`` by name.
 
-    ``serving_code`` is the hash of the code that serves it, ``versions`` those of the libraries that trained it.
+    ``serving_code`` is the hash of the code that serves it, ``versions`` those of the libraries that trained it. ``learned_from`` is
+    the sha256 of learned-from.json, which serving does not read; None in artefacts of before there was one.
     """
 
     format_version: Literal[2] = 2
     encoder: EncoderIdentity
     training: dict[str, str]
     inputs: dict[str, Sha256]
+    learned_from: Sha256 | None = None
     serving_code: str
     versions: dict[str, str]
 

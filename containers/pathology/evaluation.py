@@ -10,11 +10,16 @@ from typing import Any, Protocol
 
 from pathology.artefact import EncoderIdentity, LoadedModel, unpack
 from pathology.contracts.code import closure
-from pathology.contracts.evaluation import EncoderReport, EvaluationBlock, Resampling
+from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation import EncoderReport, EvaluationBlock, EvaluationSettings, Resampling, Seen
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job
-from pathology.report.warnings import other_code, permuted_labels, placeholder_encoder
+from pathology.learned_from import Item, LearnedFrom, read_learned_from
+from pathology.report.warnings import named, other_code, permuted_labels, placeholder_encoder, seen_items
+
+MAX_NAMED = 5
+"""Test items that a model has seen, before they are only counted."""
 
 
 class Evaluation(Protocol):
@@ -25,15 +30,39 @@ class Evaluation(Protocol):
     def to_json(self) -> bytes: ...
 
 
-def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> Any:
-    """The model in the job's input ``model``, loaded by its task's ``serving`` module as an endpoint loads it.
+def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> tuple[Any, LearnedFrom | None]:
+    """The model in the job's input ``model``, loaded by its task's ``serving`` module as an endpoint loads it, and what it learnt
+    from where its artefact says so.
 
     Raises:
         DataError: when the archive or the encoder is not whole, or they do not belong together.
     """
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
         unpack(job.file("model", ".tar.gz"), Path(folder))
-        return serving.model_fn(folder, *encoder)
+        model = serving.model_fn(folder, *encoder)
+        return model, read_learned_from(Path(folder), model.config)
+
+
+def check_seen(learned_from: LearnedFrom | None, items: Iterable[Item], unit: str, settings: EvaluationSettings) -> Seen:
+    """How many of the test ``items``, counted in ``unit``, the model has learnt from; asked before they are predicted.
+
+    Raises:
+        DataError: when there are any, unless ``settings`` allow them.
+    """
+    items = list(items)
+    names = None if learned_from is None else learned_from.seen(items)
+    seen = Seen(
+        unit=unit,
+        test_items=len(items),
+        seen=None if names is None else len(names),
+        names=sorted(names or [])[:MAX_NAMED],
+    )
+    if seen.seen and not settings.allow_seen:
+        raise DataError(
+            f"the model has learnt from {seen.seen:,} of the {len(items):,} test {unit} ({named(seen)}): evaluate it on others, or set "
+            "'allow-seen' to true (parameter AllowSeen) to have a number that flatters, and a warning"
+        )
+    return seen
 
 
 def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str, str]:
@@ -57,10 +86,11 @@ def resampling(settings: Resampling) -> dict[str, Any]:
     return settings.model_dump(include=set(Resampling.model_fields))
 
 
-def all_warnings(model: LoadedModel[Any], serving: ModuleType, task_warnings: Iterable[str], about: str) -> list[str]:
-    """What a reader must know first: of the encoder and the labels, then ``task_warnings``, and of the code."""
+def all_warnings(model: LoadedModel[Any], serving: ModuleType, seen: Seen, task_warnings: Iterable[str], about: str) -> list[str]:
+    """What a reader must know first: of what the model has ``seen``, of encoder and labels, then ``task_warnings``, and of the code."""
     config = model.config
     return [
+        *seen_items(seen),
         *placeholder_encoder(encoder_report(config.encoder), about),
         *permuted_labels(config.training),
         *task_warnings,
@@ -74,5 +104,7 @@ def write_evaluation(job: Job, evaluation: Evaluation, predictions: bytes, repor
     atomic_write(output / "predictions.csv", predictions)
     atomic_write(output / "report.html", report.encode())
     atomic_write(output / "evaluation.json", evaluation.to_json())
+    seen = evaluation.pathology.seen
+    print(f"seen in training: {'unknown' if seen.seen is None else seen.seen} of {seen.test_items} test {seen.unit}")
     for warning in evaluation.pathology.warnings:
         print(f"warning: {warning}")

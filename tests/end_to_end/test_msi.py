@@ -100,6 +100,7 @@ def test_every_number_is_of_this_cohort(laptop):
     block = evaluation["pathology"]
     assert block["n"] + len(block["not_evaluable"]) == sum(row["split"] == "test" for row in rows)
     assert block["n"] > 0
+    assert block["seen"] == {"unit": "patients", "test_items": block["n"], "seen": 0, "names": []}
     assert evaluation["pathology"]["encoder"]["published"] is False
 
 

@@ -48,12 +48,13 @@ def collect(rows: list[CohortRow], layout: FeatureLayout, store: Store) -> list[
 
 def slide_row(sidecar: Sidecar, layout: FeatureLayout) -> SlideRow:
     """The table's row of a sidecar."""
-    same = ("slide_id", "status", "reason", "settings_hash", "mpp", "mpp_source", "tiles", "failed_tiles", "content_sha256")
+    same = ("slide_id", "status", "reason", "settings_hash", "mpp", "mpp_source", "tiles", "failed_tiles")
     features = str(layout.features(sidecar.slide_id)) if sidecar.status == "ok" else ""
     return SlideRow(
         **{name: getattr(sidecar, name) for name in same},
         features=features,
         sha256=sidecar.sha256,
+        content_sha256=sidecar.content_sha256,
         reader=sidecar.reader,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds, Measure, compare
+from pathology.contracts.evaluation import Bounds, Measure, Seen, compare
 from pathology.contracts.intervals import Interval
 from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
@@ -24,14 +24,15 @@ from pathology.contracts.lizard.evaluate import (
     NucleiScoreRow,
     NucleiValidation,
 )
-from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, NucleiDataset, NucleiPatchRow
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, NucleiDataset
+from pathology.evaluation import all_warnings, check_seen, encoder_report, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.panoptic import Detection, detect
-from pathology.report.warnings import FEW, copies_of_training, other_table
+from pathology.report.warnings import FEW
 from pathology.tasks.lizard import serving
 from pathology.tasks.lizard.artefact import LizardConfig, LizardModel
 from pathology.tasks.lizard.dataset import Nuclei, read_prepared
+from pathology.tasks.lizard.learned_from import items
 from pathology.tasks.lizard.report import Example, render
 from pathology.tasks.lizard.scores import ClassScores, NucleiScores, matched_classification, patch_rows
 
@@ -51,12 +52,14 @@ def main(job: Job) -> None:
     patches, dataset = read_prepared(job.input("patches"))
     test = sorted((row for row in patches if row.split == "test"), key=lambda row: row.name)
     nuclei = Nuclei(job.input("dataset"), test, dataset)
-    model: LizardModel = load_packaged(job, serving, job.input("models"))
+    model: LizardModel
+    model, learned_from = load_packaged(job, serving, job.input("models"))
     check_classes(model.config, dataset)
+    seen = check_seen(learned_from, items(nuclei), "patches", settings)
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
         maps = spool(Path(folder) / "predicted.npy", nuclei, dataset, model)
         predicted = score(nuclei, maps, dataset.classes)
-        evaluation = evaluate(predicted, patches, dataset, model, identity(job, model, serving), settings)
+        evaluation = evaluate(predicted, seen, dataset, model, identity(job, model, serving), settings)
         page = render(evaluation, predicted.rows, lambda name: example(name, nuclei, maps))
     write_evaluation(job, evaluation, NucleiScoreRow.table(predicted.rows), page)
     block = evaluation.pathology
@@ -111,7 +114,7 @@ def example(name: str, nuclei: Nuclei, maps: np.ndarray) -> Example:
 
 def evaluate(
     predicted: Predicted,
-    patches: Sequence[NucleiPatchRow],
+    seen: Seen,
     dataset: NucleiDataset,
     model: LizardModel,
     model_identity: Mapping[str, str],
@@ -128,6 +131,7 @@ def evaluate(
     block = LizardBlock(
         task="lizard",
         n=scores.patches,
+        seen=seen,
         sources=scores.sources,
         nuclei=sum(row.true for row in rows),
         predicted=sum(row.predicted for row in rows),
@@ -142,21 +146,16 @@ def evaluate(
             **model_identity,
             classes=config.classes,
             fine_tuning=config.fine_tuning,
-            trained_on_these_patches=trained_here(config, dataset),
+            trained_on_these_patches=config.inputs.get("patches") == dataset.patches_sha256,
             validation=NucleiValidation(**config.validation.model_dump(include=set(NucleiValidation.model_fields))),
         ),
         encoder=encoder_report(config.encoder),
         data={name: getattr(dataset, name) for name in ("patches_sha256", "images_sha256", "labels_sha256")},
-        warnings=all_warnings(model, serving, task_warnings(config, scores, patches, dataset), "pathology"),
+        warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset), "pathology"),
     )
     return LizardEvaluation(
         multiclass_classification_metrics=studio(predicted.detections, predicted.sources, settings), pathology=block
     )
-
-
-def trained_here(config: LizardConfig, dataset: NucleiDataset) -> bool:
-    """Whether the model was trained from this very table of patches, so that its split holds."""
-    return config.inputs.get("patches") == dataset.patches_sha256
 
 
 def is_published(dataset: NucleiDataset, test: int) -> bool:
@@ -210,9 +209,7 @@ def studio(detections: Sequence[Detection], sources: Sequence[str], settings: Ev
     )
 
 
-def task_warnings(
-    config: LizardConfig, scores: NucleiScores, patches: Sequence[NucleiPatchRow], dataset: NucleiDataset
-) -> list[str]:
+def task_warnings(scores: NucleiScores, dataset: NucleiDataset) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     warnings = []
     if scores.sources < FEW:
@@ -226,10 +223,7 @@ def task_warnings(
             f"These {scores.patches:,} test patches are not the {PUBLISHED['test']:,} of Lizard's fold 0 with its six classes: the "
             "published numbers are of another test and stand here for orientation only."
         )
-    sides = {row.name: row.split for row in patches}
-    groups = [[sides[name] for name in names] for names in dataset.identical]
-    copies = sum(group.count("test") for group in groups if set(group) != {"test"})
-    return warnings + copies_of_training(copies, "pixels") + other_table(trained_here(config, dataset), "patches", "patches")
+    return warnings
 
 
 def rare_classes(scores: NucleiScores) -> list[str]:

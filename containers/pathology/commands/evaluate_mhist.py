@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pathology.contracts.evaluation import compare
+from pathology.contracts.evaluation import Seen, compare
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.mhist.evaluate import (
@@ -19,15 +19,16 @@ from pathology.contracts.mhist.evaluate import (
     MhistPredictionRow,
     ValidationReport,
 )
-from pathology.contracts.mhist.patches import PUBLISHED, MhistPatchRow
+from pathology.contracts.mhist.patches import PUBLISHED
 from pathology.contracts.patches import TABLE
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, check_seen, encoder_report, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
 from pathology.patches.dataset import read_patch
-from pathology.patches.evaluation import copies, predict
-from pathology.report.warnings import copies_of_training, other_table, small
+from pathology.patches.evaluation import predict
+from pathology.patches.learned_from import items
+from pathology.report.warnings import small
 from pathology.tasks.mhist import serving
 from pathology.tasks.mhist.agreement import by_agreement
 from pathology.tasks.mhist.artefact import MhistConfig
@@ -39,9 +40,10 @@ def main(job: Job) -> None:
     """Predict every test patch, score them, write evaluation.json, predictions.csv and report.html."""
     settings = job.hyperparameters(EvaluateMhist)
     table, images = job.file("patches", TABLE), job.input("images")
-    model: PatchModel[MhistConfig] = load_packaged(job, serving, job.input("models"))
-    patches = read_patches(table)
-    test = sorted((row for row in patches if row.split == "test"), key=lambda row: row.image)
+    model: PatchModel[MhistConfig]
+    model, learned_from = load_packaged(job, serving, job.input("models"))
+    test = sorted((row for row in read_patches(table) if row.split == "test"), key=lambda row: row.image)
+    seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [
         MhistPredictionRow(**prediction, votes=row.votes)
         for row, prediction in zip(test, predict(test, images, model, serving), strict=True)
@@ -50,7 +52,7 @@ def main(job: Job) -> None:
     intervals = scores.intervals()
     evaluation = MhistEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, patches, model, table),
+        pathology=_block(job, scores, intervals, predictions, seen, model, table),
     )
     rows = {row.image: row for row in test}
     page = render(evaluation, predictions, lambda image: read_patch(images, rows[image], model.config.pixels))
@@ -64,15 +66,15 @@ def _block(
     scores: Scores,
     intervals: dict[str, Interval],
     predictions: Sequence[MhistPredictionRow],
-    patches: Sequence[MhistPatchRow],
+    seen: Seen,
     model: PatchModel[MhistConfig],
     table: Path,
 ) -> MhistBlock:
     config, table_sha256 = model.config, sha256_of(table)
-    trained_here = table_sha256 == config.inputs.get("patches")
     return MhistBlock(
         **scores.block(intervals),
         task="mhist",
+        seen=seen,
         agreement=by_agreement(scores.truth, np.array([row.votes for row in predictions]), scores.predicted, scores.confidence),
         published=compare(PUBLISHED_RESULTS, intervals),
         published_partition=len(predictions) == PUBLISHED["test"],
@@ -80,16 +82,16 @@ def _block(
             **identity(job, model, serving),
             labels=config.labels,
             fine_tuning=config.fine_tuning,
-            trained_on_these_patches=trained_here,
+            trained_on_these_patches=table_sha256 == config.inputs.get("patches"),
             validation=ValidationReport(**config.validation.model_dump(include=set(ValidationReport.model_fields))),
         ),
         encoder=encoder_report(config.encoder),
         data={"patches_sha256": table_sha256},
-        warnings=all_warnings(model, serving, task_warnings(scores, patches, trained_here), "pathology"),
+        warnings=all_warnings(model, serving, seen, task_warnings(scores), "pathology"),
     )
 
 
-def task_warnings(scores: Scores, patches: Sequence[MhistPatchRow], trained_here: bool) -> list[str]:
+def task_warnings(scores: Scores) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     positives, n = int(scores.truth.sum()), len(scores.truth)
     warnings = small(positives, n - positives, "patches")
@@ -98,7 +100,7 @@ def task_warnings(scores: Scores, patches: Sequence[MhistPatchRow], trained_here
             f"The test set holds {n:,} patches and MHIST's own {PUBLISHED['test']:,}: the published numbers are of another test "
             "and stand here for orientation only."
         )
-    return warnings + copies_of_training(copies(patches), "bytes") + other_table(trained_here, "patches", "patches")
+    return warnings
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
 from pathology.contracts.cohort_flow import CohortFlow, read_flow, with_tissue
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds
+from pathology.contracts.evaluation import Bounds, Seen
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.msi.evaluate import (
@@ -23,13 +23,14 @@ from pathology.contracts.msi.evaluate import (
     NotEvaluable,
     PatientPredictionRow,
 )
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, check_seen, encoder_report, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
-from pathology.report.warnings import other_table, small
+from pathology.report.warnings import small
 from pathology.tasks.msi import serving
 from pathology.tasks.msi.artefact import Ensemble
 from pathology.tasks.msi.dataset import Patient, patients_of
+from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.report import render
 
 
@@ -37,13 +38,15 @@ def main(job: Job) -> None:
     """Predict every test patient, score them, write evaluation.json, predictions.csv and report.html."""
     settings = job.hyperparameters(EvaluateMsi)
     tables = {"cohort": job.file("cohort", ".csv"), "slides": job.file("slides", ".csv")}
-    model: Ensemble = load_packaged(job, serving)
+    model: Ensemble
+    model, learned_from = load_packaged(job, serving)
 
     cohort, slides = read_cohort(tables["cohort"]), SlideRow.read(tables["slides"])
     flow, cohort_warnings = read_flow(tables["cohort"], cohort)
     flow = with_tissue(flow, cohort, slides)
     test = [row for row in cohort if row.split == "test"]
     patients, lost = patients_of(test, slides)
+    seen = check_seen(learned_from, items(patients), "patients", settings)
     not_evaluable = [_not_evaluable(patient, test, slides) for patient in lost]
     for patient in not_evaluable:
         print(f"not evaluable: patient {patient.patient_id}, {patient.reason}")
@@ -54,7 +57,7 @@ def main(job: Job) -> None:
     intervals = scores.intervals()
     evaluation = MsiEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, not_evaluable, model, tables, flow, cohort_warnings),
+        pathology=_block(job, scores, intervals, predictions, not_evaluable, seen, model, tables, flow, cohort_warnings),
     )
     write_evaluation(job, evaluation, PatientPredictionRow.table(predictions), render(evaluation, predictions))
     print(f"AUROC {intervals['auroc']}, {len(predictions)} patients, {int(scores.truth.sum())} positive")
@@ -99,6 +102,7 @@ def _block(
     intervals: dict[str, Interval],
     predictions: Sequence[PatientPredictionRow],
     not_evaluable: list[NotEvaluable],
+    seen: Seen,
     model: Ensemble,
     tables: dict[str, Path],
     flow: CohortFlow,
@@ -106,10 +110,10 @@ def _block(
 ) -> MsiBlock:
     config = model.config
     data = {f"{name}_sha256": sha256_of(path) for name, path in tables.items()}
-    trained_here = data["cohort_sha256"] == config.inputs.get("cohort")
     return MsiBlock(
         **scores.block(intervals),
         task="msi",
+        seen=seen,
         slides=sum(row.slides for row in predictions),
         not_evaluable=not_evaluable,
         sites=scores.by_site(row.site for row in predictions),
@@ -118,7 +122,7 @@ def _block(
             **identity(job, model, serving),
             folds=len(config.folds),
             labels=config.labels,
-            trained_on_this_cohort=trained_here,
+            trained_on_this_cohort=data["cohort_sha256"] == config.inputs.get("cohort"),
             out_of_fold_auroc=Bounds(value=config.out_of_fold.auroc, low=config.out_of_fold.low, high=config.out_of_fold.high),
         ),
         encoder=encoder_report(config.encoder),
@@ -126,7 +130,8 @@ def _block(
         warnings=all_warnings(
             model,
             serving,
-            [*task_warnings(scores, len(not_evaluable), trained_here), *_about_the_cohort(cohort_warnings, flow)],
+            seen,
+            [*task_warnings(scores, len(not_evaluable)), *_about_the_cohort(cohort_warnings, flow)],
             "patients",
         ),
     )
@@ -143,13 +148,13 @@ def _about_the_cohort(warnings: list[str], flow: CohortFlow) -> list[str]:
     return said
 
 
-def task_warnings(scores: Scores, lost: int, trained_here: bool) -> list[str]:
+def task_warnings(scores: Scores, lost: int) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     positives = int(scores.truth.sum())
     warnings = small(positives, len(scores.truth) - positives, "patients")
     if lost:
         warnings.append(f"{lost} test patients have no slide that could be evaluated; they are listed and in no number.")
-    return warnings + other_table(trained_here, "cohort", "patients")
+    return warnings
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ class CohortRow(Row):
 class SlideRow(Row):
     """What became of one slide of the cohort. ``features`` and what follows are empty unless ``status`` is ok.
 
-    ``content_sha256`` is of the features and coordinates alone: the same for the same slide under another name. Nothing here is
-    decided by a clock: the table is named by its content.
+    ``sha256`` is the feature file's, ``content_sha256`` that of features and coordinates alone: the same slide under another name has
+    the same. Nothing here is decided by a clock: the table is named by its content.
     """
 
     slide_id: SlideId
@@ -50,13 +50,13 @@ class SlideRow(Row):
     reason: str
     features: str
     sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")]
+    content_sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")]
     settings_hash: str
     mpp: OptionalFloat
     mpp_source: str
     tiles: OptionalInt
     failed_tiles: OptionalInt
     reader: str
-    content_sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")] = ""
 
     @property
     def feature_file(self) -> str:

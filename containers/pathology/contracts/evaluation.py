@@ -162,14 +162,28 @@ class ModelIdentity(StrictJson):
     evaluated_with_code: str
 
 
+class Seen(StrictJson):
+    """How many of the ``test_items``, counted in ``unit``, the model has learnt from, and the names of the first few of them.
+
+    ``seen`` is null where it is not known: the model's artefact keeps no list of what it learnt from.
+    """
+
+    unit: str
+    test_items: Count
+    seen: Count | None
+    names: list[str]
+
+
 class EvaluationBlock(StrictJson):
     """What a pathologist and an auditor ask for beside Studio's numbers, for any task.
 
-    ``n`` test items; ``intervals`` by measure, from ``resamples`` draws seeded with ``seed`` at the level ``confidence``. ``data`` are
-    the sha256 of what was read, by name. ``warnings`` say what a reader must know first, most important first.
+    ``n`` test items, of which the model may have ``seen`` some; ``intervals`` by measure, from ``resamples`` draws seeded with
+    ``seed`` at the level ``confidence``. ``data`` are the sha256 of what was read, by name. ``warnings`` say what a reader must know
+    first, most important first.
     """
 
     n: Count
+    seen: Seen
     confidence: float
     resamples: Count
     seed: Count
@@ -194,3 +208,11 @@ class Resampling(Settings):
     resamples: int = setting(2000, "Bootstrap draws of the test items.", ge=100, le=100_000)
     confidence: float = setting(0.95, "Level of the intervals.", gt=0.5, lt=1)
     seed: Seed = setting(0, "Seed of the draws.")
+
+
+class EvaluationSettings(Resampling):
+    """What every evaluation is told."""
+
+    allow_seen: bool = setting(
+        False, "Evaluate even if the model has learnt from some of the test items; the report then warns.", parameter=True
+    )

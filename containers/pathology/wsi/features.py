@@ -30,14 +30,6 @@ _DATASETS: dict[str, tuple[np.dtype[Any], int]] = {
 }
 
 
-def content_sha256(features: np.ndarray, coords: np.ndarray) -> str:
-    """The sha256 of a slide's features and coordinates as they are stored, whatever the slide is called."""
-    digest = hashlib.sha256()
-    for name, array in (("features", features), ("coords", coords)):
-        digest.update(np.ascontiguousarray(array, dtype=_DATASETS[name][0]).tobytes())
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class Features:
     """A slide's ``features`` (N, D) float16, ``coords`` (N, 2) int64 level-0 px, ``tissue_fraction`` (N,) float32.
@@ -78,6 +70,15 @@ def write_features(
     digest = hashlib.sha256(content).hexdigest()
     atomic_write(path, content, check=lambda written: read_features(written, path.stem, digest))
     return digest
+
+
+def content_sha256(features: np.ndarray, coords: np.ndarray) -> str:
+    """What a slide's features are whatever the slide is called: sha256 of ``features`` (N, D) as float16, then of ``coords`` (N, 2)
+    as int64, row by row. The file's own hash covers the slide's name too."""
+    digest = hashlib.sha256()
+    for name, array in (("features", features), ("coords", coords)):
+        digest.update(np.ascontiguousarray(array, dtype=_DATASETS[name][0]).tobytes())
+    return digest.hexdigest()
 
 
 def _check_arrays(arrays: Mapping[str, np.ndarray], name: str) -> None:

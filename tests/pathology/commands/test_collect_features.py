@@ -23,6 +23,7 @@ def finish_slide(jobs, row, *, status="ok", reason=""):
     sidecar = Sidecar(
         slide_id=row.slide_id, status=status, reason=reason, settings_hash=jobs.features.name, slide_uri=row.slide_uri,
         bytes=row.bytes, md5=row.md5, cohort_mpp=row.mpp, mpp=0.5, mpp_source="vendor", sha256=digest, reader="openslide",
+        content_sha256="c" * 64 if status == "ok" else "",
         tiles=3 if status == "ok" else 0, failed_tiles=0, seconds=1.5,
     )  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,10 @@ def test_the_table_lies_where_its_content_says_and_collected_json_names_it(jobs)
     assert [row.slide_id for row in rows] == [row.slide_id for row in jobs.cohort]
     assert rows[0].features == f"{FEATURES}/{jobs.features.name}/s00.h5"
     assert rows[0].sha256 == hashlib.sha256((jobs.features / "s00.h5").read_bytes()).hexdigest()
-    assert (rows[5].status, rows[5].reason, rows[5].features, rows[5].sha256) == ("failed", "no scale", "", "")
+    assert rows[0].content_sha256 == "c" * 64
+    failed = rows[5]
+    assert (failed.status, failed.reason) == ("failed", "no scale")
+    assert (failed.features, failed.sha256, failed.content_sha256) == ("", "", "")
     assert "12 slides: 11 ok, 0 empty, 1 failed; 33 tiles" in output
     assert jobs.collect("collect-2", max_left_out_fraction=0.1)[0] == 0
     again = jobs.root("collect-2") / "processing/output/slides"
@@ -108,7 +112,7 @@ def test_the_list_for_staging_moves_with_what_it_holds_alone(jobs):
 @pytest.mark.parametrize("settings_hash", ["", "..", "a/b", "../0123456789abcdef"])
 def test_a_settings_hash_that_could_name_another_folder_is_refused(settings_hash):
     row = SlideRow(
-        slide_id="s1", status="ok", reason="", features="", sha256="", settings_hash=settings_hash, mpp=None, mpp_source="",
+        slide_id="s1", status="ok", reason="", features="", sha256="", content_sha256="", settings_hash=settings_hash, mpp=None, mpp_source="",
         tiles=None, failed_tiles=None, reader="",
     )  # fmt: skip
     with pytest.raises(DataError, match=f"slide s1: '{settings_hash}' is not a settings hash: collect the features again"):

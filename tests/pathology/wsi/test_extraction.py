@@ -1,5 +1,6 @@
 """From a slide's file to its feature file, with damage counted and never embedded."""
 
+import hashlib
 import json
 
 import cv2
@@ -49,6 +50,16 @@ def test_features_carry_their_provenance(svs, tmp_path, encoder):
 def test_twice_gives_the_same_bytes_whatever_the_batch(svs, tmp_path, encoder):
     hashes = [extract_slide(svs, "s", tmp_path / f"{n}.h5", Tiling(), encoder, batch_size=n).sha256 for n in (64, 64, 7)]
     assert len(set(hashes)) == 1
+
+
+def test_a_slide_under_another_name_has_another_file_and_the_same_content(svs, tmp_path, encoder):
+    one, two, other = (
+        extract_slide(svs, name, tmp_path / f"{name}.h5", tiling, encoder)
+        for name, tiling in (("one", Tiling()), ("two", Tiling()), ("other", Tiling(max_tiles=5)))
+    )
+    assert one.sha256 != two.sha256 and one.content_sha256 == two.content_sha256 != other.content_sha256
+    read = read_features(tmp_path / "one.h5", "one")
+    assert one.content_sha256 == hashlib.sha256(read.features.tobytes() + read.coords.tobytes()).hexdigest()
 
 
 def test_a_damaged_tile_is_counted_and_never_embedded(garbled, tmp_path):

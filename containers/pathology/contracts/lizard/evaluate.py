@@ -14,17 +14,17 @@ from pathology.contracts.evaluation import (
     Comparison,
     Count,
     EvaluationBlock,
+    EvaluationSettings,
     Measure,
     ModelIdentity,
     Probability,
     Published,
-    Resampling,
 )
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
 
-class EvaluateLizard(Resampling):
+class EvaluateLizard(EvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html; ``resamples`` draws of source images."""
 
 

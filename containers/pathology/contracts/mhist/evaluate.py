@@ -10,17 +10,17 @@ from pathology.contracts.evaluation import (
     Bounds,
     Comparison,
     Count,
+    EvaluationSettings,
     ModelIdentity,
     Probability,
     Published,
-    Resampling,
 )
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.patches import PatchPredictionRow
 from pathology.contracts.strict_json import StrictJson
 
 
-class EvaluateMhist(Resampling):
+class EvaluateMhist(EvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patches."""
 
 

@@ -12,15 +12,15 @@ from pathology.contracts.evaluation import (
     BinaryClassificationMetrics,
     Bounds,
     Count,
+    EvaluationSettings,
     ModelIdentity,
-    Resampling,
     SiteRow,
 )
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
 
-class EvaluateMsi(Resampling):
+class EvaluateMsi(EvaluationSettings):
     """The packaged model on the test patients → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patients."""
 
 

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field, model_validator
 
 from pathology.artefact import (
+    LEARNED_FROM,
     EncoderIdentity,
     LoadedModel,
     ModelConfig,
@@ -139,17 +140,19 @@ def save_lizard(
     settings: NetworkSettings,
     validation: Validation,
     inputs: Mapping[str, str],
+    learned_from: tuple[str, bytes],
     code: Code,
     watershed: WatershedParams = STANDARD,
 ) -> None:
     """Write ``net`` as trained, adapters not merged, to ``folder``; same content, same bytes.
 
     ``code`` is what the endpoint runs on (:func:`pathology.serving.code.endpoint_code`); ``inputs`` are the sha256 of what was
-    learnt from, by name.
+    learnt from, by name, and ``learned_from`` the list of it as :meth:`pathology.learned_from.LearnedFrom.pack` gives it.
     """
     manifest = net.manifest
     decoder_hash, decoder = pack_tensors(net.decoder.state_dict())
-    files, encoder_weights = {DECODER: decoder}, None
+    learned_from_hash, learned_from_content = learned_from
+    files, encoder_weights = {DECODER: decoder, LEARNED_FROM: learned_from_content}, None
     if adapters := net.encoder_state():
         adapters_hash, files[ENCODER_WEIGHTS] = pack_tensors(adapters)
         encoder_weights = Weights(file=ENCODER_WEIGHTS, sha256=adapters_hash)
@@ -170,6 +173,7 @@ def save_lizard(
         validation=validation,
         training=settings.as_strings(),
         inputs=dict(inputs),
+        learned_from=learned_from_hash,
         serving_code=closure(SERVING).hash,
         versions=library_versions(*LIBRARIES),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 from pages import Page
-from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, Seen, compare
 from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
     ClassRow,
@@ -85,6 +85,7 @@ def evaluation(rows=ROWS, examples=MADE, published_partition: bool = True, **blo
     names = [name for name in MulticlassClassificationMetrics.model_fields if name != "confusion_matrix"]
     values = {
         "task": "lizard",
+        "seen": Seen(unit="patches", test_items=scores.patches, seen=0, names=[]),
         "n": scores.patches,
         "sources": scores.sources,
         "nuclei": sum(of_class.true for of_class in scores.by_class.values()),

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 from pages import Page
-from pathology.contracts.evaluation import Bounds, EncoderReport, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, Seen, compare
 from pathology.contracts.mhist.evaluate import (
     PUBLISHED_RESULTS,
     MhistBlock,
@@ -48,6 +48,7 @@ def evaluation(predictions: list[MhistPredictionRow], published_partition: bool 
     intervals = scores.intervals()
     values = {
         "task": "mhist",
+        "seen": Seen(unit="patches", test_items=len(truth), seen=0, names=[]),
         "n": len(truth),
         "positives": int(truth.sum()),
         "threshold": 0.5,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, ModelIdentity, Resampling
+from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, EvaluationSettings, ModelIdentity
 from pathology.contracts.strict_json import StrictJson
 
 
-class EvaluateTumour(Resampling):
+class EvaluateTumour(EvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html."""
 
 

@@ -84,7 +84,7 @@ def on_the_gpu(plan: SlidePlan, repeats: int) -> dict[str, float]:
         arguments=H_OPTIMUS_0_ARGUMENTS,
         sha256="0" * 64,
         dimension=1536,
-        published=False,
+        placeholder=True,
         remark="random weights",
     )
     model = build(manifest).to_empty(device="cuda").eval().requires_grad_(False)

@@ -8,13 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from pathology.artefact import EncoderIdentity, LoadedModel, unpack
+from pathology.artefact import LoadedModel, unpack
 from pathology.contracts.code import closure
-from pathology.contracts.evaluation import EncoderReport, EvaluationBlock, Resampling
+from pathology.contracts.evaluation import EvaluationBlock, Resampling
 from pathology.contracts.hashes import sha256_of
+from pathology.contracts.registry import registry_text
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job
-from pathology.report.warnings import other_code, permuted_labels, placeholder_encoder
+from pathology.report.warnings import other_code, permuted_labels, placeholder_encoder, unverified_encoder
 
 
 class Evaluation(Protocol):
@@ -47,9 +48,9 @@ def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str
     }
 
 
-def encoder_report(encoder: EncoderIdentity) -> EncoderReport:
-    """What evaluation.json says of the encoder."""
-    return EncoderReport(**encoder.model_dump(include=set(EncoderReport.model_fields)))
+def binary_labels(labels: tuple[str, str]) -> str:
+    """A version's ``labels`` of a binary model: the positive one, then the negative one."""
+    return registry_text(f"{labels[1]}:{labels[0]}")
 
 
 def resampling(settings: Resampling) -> dict[str, Any]:
@@ -61,7 +62,8 @@ def all_warnings(model: LoadedModel[Any], serving: ModuleType, task_warnings: It
     """What a reader must know first: of the encoder and the labels, then ``task_warnings``, and of the code."""
     config = model.config
     return [
-        *placeholder_encoder(encoder_report(config.encoder), about),
+        *placeholder_encoder(config.encoder, about),
+        *unverified_encoder(config.encoder),
         *permuted_labels(config.training),
         *task_warnings,
         *other_code(closure(serving.__name__).hash, config.serving_code),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pathology.contracts.evaluation import compare
+from pathology.contracts.evaluation import EncoderReport, RegistryFacts, compare
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.mhist.evaluate import (
@@ -21,7 +21,7 @@ from pathology.contracts.mhist.evaluate import (
 )
 from pathology.contracts.mhist.patches import PUBLISHED, MhistPatchRow
 from pathology.contracts.patches import TABLE
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, binary_labels, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
@@ -83,9 +83,10 @@ def _block(
             trained_on_these_patches=trained_here,
             validation=ValidationReport(**config.validation.model_dump(include=set(ValidationReport.model_fields))),
         ),
-        encoder=encoder_report(config.encoder),
+        encoder=EncoderReport.of(config.encoder),
         data={"patches_sha256": table_sha256},
         warnings=all_warnings(model, serving, task_warnings(scores, patches, trained_here), "pathology"),
+        registry=RegistryFacts(labels=binary_labels(config.labels)),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds
+from pathology.contracts.evaluation import Bounds, EncoderReport
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.msi.evaluate import (
@@ -19,15 +19,17 @@ from pathology.contracts.msi.evaluate import (
     EvaluateMsi,
     MsiBlock,
     MsiEvaluation,
+    MsiRegistry,
     NotEvaluable,
     PatientPredictionRow,
 )
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.contracts.registry import registry_text
+from pathology.evaluation import all_warnings, binary_labels, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.report.warnings import other_table, small
 from pathology.tasks.msi import serving
-from pathology.tasks.msi.artefact import Ensemble
+from pathology.tasks.msi.artefact import Ensemble, MsiConfig
 from pathology.tasks.msi.dataset import Patient, patients_of
 from pathology.tasks.msi.report import render
 
@@ -115,9 +117,21 @@ def _block(
             trained_on_this_cohort=trained_here,
             out_of_fold_auroc=Bounds(value=config.out_of_fold.auroc, low=config.out_of_fold.low, high=config.out_of_fold.high),
         ),
-        encoder=encoder_report(config.encoder),
+        encoder=EncoderReport.of(config.encoder),
         data=data,
         warnings=all_warnings(model, serving, task_warnings(scores, len(not_evaluable), trained_here), "patients"),
+        registry=registry_facts(config),
+    )
+
+
+def registry_facts(config: MsiConfig) -> MsiRegistry:
+    """What a model version says of the run."""
+    side, mpp = (config.tiling.get(name, "unknown") for name in ("tile_size", "tile_mpp"))
+    return MsiRegistry(
+        labels=binary_labels(config.labels),
+        tile=registry_text(f"{side} px at {mpp} microns per pixel"),
+        features=registry_text(config.settings_hash),
+        aggregation=f"gated attention MIL: ensemble of {len(config.folds)} folds",
     )
 
 

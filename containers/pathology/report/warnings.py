@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pathology.contracts.evaluation import EncoderReport
+from pathology.contracts.encoder import NamedEncoder
 
 FEW = 20
 """Of one class: below it an interval of sensitivity or specificity is wider than 0.4."""
 
 
-def placeholder_encoder(encoder: EncoderReport, about: str) -> list[str]:
-    """Said when the encoder is not a published one."""
-    if encoder.published:
+def placeholder_encoder(encoder: NamedEncoder, about: str) -> list[str]:
+    """Said when the encoder is a placeholder."""
+    if not encoder.placeholder:
         return []
     remark = f" ({encoder.remark})" if encoder.remark else ""
     return [
         f"The encoder {encoder.name} is a placeholder with seeded weights, not a published foundation model{remark}: these results "
         f"show that the pipeline runs and say nothing about {about}."
+    ]
+
+
+def unverified_encoder(encoder: NamedEncoder) -> list[str]:
+    """Said when no publisher's hash stands behind the encoder's name."""
+    if encoder.verified or encoder.placeholder:
+        return []
+    remark = f" ({encoder.remark})" if encoder.remark else ""
+    return [
+        f"The encoder {encoder.name} is not verified: it was named by hand{remark}. Nothing shows that its weights "
+        f"(sha256 {encoder.sha256[:12]}…) are what the name says."
     ]
 
 

@@ -31,7 +31,8 @@ def _encoder(store: Store, folder: Uri) -> Lines:
     if store.entry(uri) is None:
         yield problem(
             "encoder",
-            f"{uri} is not there: python -m pathology.encoders.describe writes it, infra/datasets/ downloads the weights",
+            f"{uri} is not there: infra/datasets/download_h_optimus_0.sh writes it with the weights, "
+            "python -m pathology.encoders.describe FOLDER --as NAME for an encoder of your own",
         )
         return
     try:
@@ -46,7 +47,7 @@ def _encoder(store: Store, folder: Uri) -> Lines:
     elif checkpoint.bytes == 0:
         wrong.append(f"{folder / manifest.checkpoint} is empty: upload it again")
     size = f", {checkpoint.bytes / 1e9:.2g} GB" if checkpoint else ""
-    yield from verdict("encoder", wrong, f"{manifest.name} in {folder}{size}")
+    yield from verdict("encoder", wrong, f"{manifest.name} ({manifest.origin}) in {folder}{size}")
 
 
 def datasets(subject: Subject) -> Lines:

@@ -12,9 +12,11 @@ from pathology.contracts.evaluation import (
     Bounds,
     Count,
     ModelIdentity,
+    RegistryFacts,
     Resampling,
     SiteRow,
 )
+from pathology.contracts.registry import RegistryText
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
@@ -53,6 +55,14 @@ class EnsembleIdentity(ModelIdentity):
     out_of_fold_auroc: Bounds
 
 
+class MsiRegistry(RegistryFacts):
+    """``tile`` is how the features that the model was trained on were cut, ``features`` their settings hash."""
+
+    tile: RegistryText
+    features: RegistryText
+    aggregation: RegistryText
+
+
 class MsiBlock(BinaryBlock):
     """``n`` test patients with ``slides`` in all; ``not_evaluable`` are in no number."""
 
@@ -61,6 +71,7 @@ class MsiBlock(BinaryBlock):
     not_evaluable: list[NotEvaluable]
     sites: list[SiteRow]
     model: EnsembleIdentity
+    registry: MsiRegistry
 
 
 class MsiEvaluation(StrictJson):

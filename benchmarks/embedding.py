@@ -79,7 +79,7 @@ def on_the_gpu(plan: SlidePlan, repeats: int) -> dict[str, float]:
     )
 
     manifest = EncoderManifest(
-        name=H_OPTIMUS_0,
+        name=f"{H_OPTIMUS_0}-random",
         architecture=H_OPTIMUS_0_ARCHITECTURE,
         arguments=H_OPTIMUS_0_ARGUMENTS,
         sha256="0" * 64,

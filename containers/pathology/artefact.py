@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pathology.contracts.code import Code
-from pathology.contracts.encoder import EncoderManifest
+from pathology.contracts.encoder import EncoderManifest, NamedEncoder
 from pathology.contracts.errors import DataError
 from pathology.contracts.hashes import Sha256, sha256_of
 from pathology.contracts.settings import explain
@@ -52,14 +52,10 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class EncoderIdentity(Part):
+class EncoderIdentity(NamedEncoder):
     """The encoder that the model was trained on."""
 
-    name: str
-    sha256: Sha256
     dimension: Annotated[int, Field(ge=1)]
-    published: bool
-    remark: str = ""
 
     @classmethod
     def of(cls, manifest: EncoderManifest) -> Self:

@@ -8,15 +8,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from pathology.artefact import EncoderIdentity, LoadedModel, unpack
+from pathology.artefact import LoadedModel, unpack
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import EncoderReport, EvaluationBlock, EvaluationSettings, Resampling, Seen
+from pathology.contracts.evaluation import EvaluationBlock, EvaluationSettings, Resampling, Seen
 from pathology.contracts.hashes import sha256_of
+from pathology.contracts.registry import registry_text
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job
 from pathology.learned_from import Item, LearnedFrom, read_learned_from
-from pathology.report.warnings import named, other_code, permuted_labels, placeholder_encoder, seen_items
+from pathology.report.warnings import named, other_code, permuted_labels, placeholder_encoder, seen_items, unverified_encoder
 
 MAX_NAMED = 5
 """Test items that a model has seen, before they are only counted."""
@@ -76,9 +77,9 @@ def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str
     }
 
 
-def encoder_report(encoder: EncoderIdentity) -> EncoderReport:
-    """What evaluation.json says of the encoder."""
-    return EncoderReport(**encoder.model_dump(include=set(EncoderReport.model_fields)))
+def binary_labels(labels: tuple[str, str]) -> str:
+    """A version's ``labels`` of a binary model: the positive one, then the negative one."""
+    return registry_text(f"{labels[1]}:{labels[0]}")
 
 
 def resampling(settings: Resampling) -> dict[str, Any]:
@@ -91,7 +92,8 @@ def all_warnings(model: LoadedModel[Any], serving: ModuleType, seen: Seen, task_
     config = model.config
     return [
         *seen_items(seen),
-        *placeholder_encoder(encoder_report(config.encoder), about),
+        *placeholder_encoder(config.encoder, about),
+        *unverified_encoder(config.encoder),
         *permuted_labels(config.training),
         *task_warnings,
         *other_code(closure(serving.__name__).hash, config.serving_code),

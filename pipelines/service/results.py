@@ -106,6 +106,8 @@ def summary(session: Session, state: ExecutionState) -> Iterator[str]:
             interval = block["intervals"][name]
             bounds = f"{block['confidence']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}"
             yield f"{title(name, known)}: {interval['value']:.3f} ({bounds})"
+        if encoder := block.get("encoder"):
+            yield f"encoder: {encoder['name']}, {encoder.get('origin', 'origin not recorded')}, sha256 {encoder['sha256']}"
         yield from (f"warning: {warning}" for warning in warnings(evaluation))
     version = model_version(session, state)
     if version:

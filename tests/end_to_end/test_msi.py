@@ -101,7 +101,25 @@ def test_every_number_is_of_this_cohort(laptop):
     assert block["n"] + len(block["not_evaluable"]) == sum(row["split"] == "test" for row in rows)
     assert block["n"] > 0
     assert block["seen"] == {"unit": "patients", "test_items": block["n"], "seen": 0, "names": []}
-    assert evaluation["pathology"]["encoder"]["published"] is False
+    assert evaluation["pathology"]["encoder"]["placeholder"] is True
+
+
+def test_the_version_says_what_the_run_used(laptop):
+    version = LocalSageMaker(laptop.state).describe_model_package(ModelPackageName="pathology-msi/1")
+    config = next(laptop.state.glob("s3/local/runs/pathology-msi/*/EvaluateMsi/evaluation/evaluation.json")).read_text()
+    metadata = version["CustomerMetadataProperties"]
+    assert metadata.pop("features") == json.loads(config)["pathology"]["registry"]["features"]
+    assert metadata == {
+        "task": "msi",
+        "labels": "MSI-H:MSI-L or MSS",
+        "tile": "224 px at 0.5 microns per pixel",
+        "aggregation": "gated attention MIL: ensemble of 5 folds",
+        "encoder": laptop.encoder.name,
+        "encoder_sha256": laptop.encoder.sha256,
+        "encoder_origin": "placeholder with seeded weights",
+        "encoder_uri": "s3://local/tiny",
+    }
+    assert "optimus" not in str(version).lower()
 
 
 def test_two_hosts_shared_the_slides(laptop):

@@ -18,7 +18,7 @@ from pathology.job import Job
 from pathology.wsi.features import content_sha256, write_features
 
 MANIFEST = EncoderManifest(
-    name="tiny", architecture="vit_tiny_patch16_224", sha256="a" * 64, dimension=16, published=False, remark="seeded, for tests"
+    name="tiny", architecture="vit_tiny_patch16_224", sha256="a" * 64, dimension=16, placeholder=True, remark="seeded, for tests"
 )
 SETTINGS_HASH = "0123456789abcdef"
 

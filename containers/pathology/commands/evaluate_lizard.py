@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds, Measure, Seen, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, RegistryFacts, Seen, compare
 from pathology.contracts.intervals import Interval
 from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
@@ -25,7 +25,8 @@ from pathology.contracts.lizard.evaluate import (
     NucleiValidation,
 )
 from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, NucleiDataset
-from pathology.evaluation import all_warnings, check_seen, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.contracts.registry import registry_text
+from pathology.evaluation import all_warnings, check_seen, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.panoptic import Detection, detect
 from pathology.report.warnings import FEW
@@ -149,9 +150,10 @@ def evaluate(
             trained_on_these_patches=config.inputs.get("patches") == dataset.patches_sha256,
             validation=NucleiValidation(**config.validation.model_dump(include=set(NucleiValidation.model_fields))),
         ),
-        encoder=encoder_report(config.encoder),
+        encoder=EncoderReport.of(config.encoder),
         data={name: getattr(dataset, name) for name in ("patches_sha256", "images_sha256", "labels_sha256")},
         warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset), "pathology"),
+        registry=RegistryFacts(labels=registry_text(":".join(config.classes))),
     )
     return LizardEvaluation(
         multiclass_classification_metrics=studio(predicted.detections, predicted.sources, settings), pathology=block

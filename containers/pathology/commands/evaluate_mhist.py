@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pathology.contracts.evaluation import Seen, compare
+from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.mhist.evaluate import (
@@ -21,7 +21,7 @@ from pathology.contracts.mhist.evaluate import (
 )
 from pathology.contracts.mhist.patches import PUBLISHED
 from pathology.contracts.patches import TABLE
-from pathology.evaluation import all_warnings, check_seen, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, binary_labels, check_seen, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
@@ -85,9 +85,10 @@ def _block(
             trained_on_these_patches=table_sha256 == config.inputs.get("patches"),
             validation=ValidationReport(**config.validation.model_dump(include=set(ValidationReport.model_fields))),
         ),
-        encoder=encoder_report(config.encoder),
+        encoder=EncoderReport.of(config.encoder),
         data={"patches_sha256": table_sha256},
         warnings=all_warnings(model, serving, seen, task_warnings(scores), "pathology"),
+        registry=RegistryFacts(labels=binary_labels(config.labels)),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
 from pathology.contracts.cohort_flow import CohortFlow, read_flow, with_tissue
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds, Seen
+from pathology.contracts.evaluation import Bounds, EncoderReport, Seen
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.msi.evaluate import (
@@ -20,15 +20,17 @@ from pathology.contracts.msi.evaluate import (
     EvaluateMsi,
     MsiBlock,
     MsiEvaluation,
+    MsiRegistry,
     NotEvaluable,
     PatientPredictionRow,
 )
-from pathology.evaluation import all_warnings, check_seen, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.contracts.registry import registry_text
+from pathology.evaluation import all_warnings, binary_labels, check_seen, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.report.warnings import small
 from pathology.tasks.msi import serving
-from pathology.tasks.msi.artefact import Ensemble
+from pathology.tasks.msi.artefact import Ensemble, MsiConfig
 from pathology.tasks.msi.dataset import Patient, patients_of
 from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.report import render
@@ -125,7 +127,7 @@ def _block(
             trained_on_this_cohort=data["cohort_sha256"] == config.inputs.get("cohort"),
             out_of_fold_auroc=Bounds(value=config.out_of_fold.auroc, low=config.out_of_fold.low, high=config.out_of_fold.high),
         ),
-        encoder=encoder_report(config.encoder),
+        encoder=EncoderReport.of(config.encoder),
         data=data,
         warnings=all_warnings(
             model,
@@ -134,6 +136,18 @@ def _block(
             [*task_warnings(scores, len(not_evaluable)), *_about_the_cohort(cohort_warnings, flow)],
             "patients",
         ),
+        registry=registry_facts(config),
+    )
+
+
+def registry_facts(config: MsiConfig) -> MsiRegistry:
+    """What a model version says of the run."""
+    side, mpp = (config.tiling.get(name, "unknown") for name in ("tile_size", "tile_mpp"))
+    return MsiRegistry(
+        labels=binary_labels(config.labels),
+        tile=registry_text(f"{side} px at {mpp} microns per pixel"),
+        features=registry_text(config.settings_hash),
+        aggregation=f"gated attention MIL: ensemble of {len(config.folds)} folds",
     )
 
 

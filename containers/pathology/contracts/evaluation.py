@@ -11,7 +11,9 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import Field
 
+from pathology.contracts.encoder import EncoderSource, NamedEncoder
 from pathology.contracts.intervals import Interval
+from pathology.contracts.registry import RegistryText
 from pathology.contracts.settings import Seed, Settings, setting
 from pathology.contracts.strict_json import StrictJson
 
@@ -141,12 +143,33 @@ class SiteRow(StrictJson):
 
 
 class EncoderReport(StrictJson):
-    """The encoder behind the features; ``published`` is False for a placeholder with seeded weights, and ``remark`` says what it is."""
+    """The encoder that the model was trained on, as :class:`pathology.contracts.encoder.NamedEncoder` knows it.
+
+    ``verified``: the checkpoint is the one whose hash its publisher states, in ``source``; ``origin`` says in words what the name
+    stands on.
+    """
 
     name: str
     sha256: str
-    published: bool
+    verified: bool
+    origin: RegistryText
+    placeholder: bool
+    source: EncoderSource | None
     remark: str
+
+    @classmethod
+    def of(cls, encoder: NamedEncoder) -> Self:
+        """What evaluation.json says of ``encoder``."""
+        return cls(**{name: getattr(encoder, name) for name in cls.model_fields})
+
+
+class RegistryFacts(StrictJson):
+    """What a model version says of its run, by key of its metadata and in the characters that the registry takes.
+
+    ``labels`` are the model's: the positive one before the negative one, or all in their order.
+    """
+
+    labels: RegistryText
 
 
 class ModelIdentity(StrictJson):
@@ -179,7 +202,7 @@ class EvaluationBlock(StrictJson):
 
     ``n`` test items, of which the model may have ``seen`` some; ``intervals`` by measure, from ``resamples`` draws seeded with
     ``seed`` at the level ``confidence``. ``data`` are the sha256 of what was read, by name. ``warnings`` say what a reader must know
-    first, most important first.
+    first, most important first. ``registry`` is what a model version takes over.
     """
 
     n: Count
@@ -191,6 +214,7 @@ class EvaluationBlock(StrictJson):
     encoder: EncoderReport
     data: dict[str, str]
     warnings: list[str]
+    registry: RegistryFacts
 
 
 class BinaryBlock(EvaluationBlock):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pathology.contracts.evaluation import EncoderReport, Seen
+from pathology.contracts.encoder import NamedEncoder
+from pathology.contracts.evaluation import Seen
 
 FEW = 20
 """Of one class: below it an interval of sensitivity or specificity is wider than 0.4."""
@@ -30,14 +31,25 @@ def named(seen: Seen) -> str:
     return ", ".join(seen.names) + (", …" if (seen.seen or 0) > len(seen.names) else "")
 
 
-def placeholder_encoder(encoder: EncoderReport, about: str) -> list[str]:
-    """Said when the encoder is not a published one."""
-    if encoder.published:
+def placeholder_encoder(encoder: NamedEncoder, about: str) -> list[str]:
+    """Said when the encoder is a placeholder."""
+    if not encoder.placeholder:
         return []
     remark = f" ({encoder.remark})" if encoder.remark else ""
     return [
         f"The encoder {encoder.name} is a placeholder with seeded weights, not a published foundation model{remark}: these results "
         f"show that the pipeline runs and say nothing about {about}."
+    ]
+
+
+def unverified_encoder(encoder: NamedEncoder) -> list[str]:
+    """Said when no publisher's hash stands behind the encoder's name."""
+    if encoder.verified or encoder.placeholder:
+        return []
+    remark = f" ({encoder.remark})" if encoder.remark else ""
+    return [
+        f"The encoder {encoder.name} is not verified: it was named by hand{remark}. Nothing shows that its weights "
+        f"(sha256 {encoder.sha256[:12]}…) are what the name says."
     ]
 
 

@@ -137,7 +137,8 @@ def _provenance(slide_id: str, plan: SlidePlan, tiling: Tiling, encoder: Encoder
     return {
         "slide_id": slide_id,
         "encoder": manifest.name,
-        "published": manifest.published,
+        "verified": manifest.verified,
+        "encoder_origin": manifest.origin,
         "remark": manifest.remark,
         "checkpoint_sha256": manifest.sha256,
         "settings_hash": tiling.hash(manifest.name, manifest.sha256),

@@ -106,7 +106,15 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, msi_run):
     assert block["seen"] == {"unit": "patients", "test_items": 40, "seen": 0, "names": []}
     assert "seen in training: 0 of 40 test patients" in log
     assert block["model"]["serving_code"] == block["model"]["evaluated_with_code"]
-    assert block["encoder"] == {"name": "tiny", "sha256": "a" * 64, "published": False, "remark": "seeded, for tests"}
+    assert block["encoder"] == {
+        "name": "tiny",
+        "sha256": "a" * 64,
+        "verified": False,
+        "origin": "placeholder with seeded weights",
+        "placeholder": True,
+        "source": None,
+        "remark": "seeded, for tests",
+    }
     assert "a placeholder with seeded weights, not a published foundation model (seeded, for tests)" in block["warnings"][0]
     assert "warning: The encoder tiny is a placeholder with seeded weights" in log
     assert [row.patient_id for row in predictions] == sorted({row.patient_id for row in msi_run.cohort if row.split == "test"})

@@ -51,7 +51,7 @@ def test_the_artefact_says_what_it_is(msi_run):
 
     folder = msi_run.root / "ml" / "model"
     config = load_ensemble(folder).config
-    assert (config.encoder.name, config.encoder.published, config.encoder.remark) == ("tiny", False, "seeded, for tests")
+    assert (config.encoder.name, config.encoder.placeholder, config.encoder.remark) == ("tiny", True, "seeded, for tests")
     assert config.settings_hash == SETTINGS_HASH
     assert [fold.file for fold in config.folds] == ["fold-0.safetensors", "fold-1.safetensors", "fold-2.safetensors"]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

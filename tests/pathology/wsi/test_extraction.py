@@ -38,7 +38,8 @@ def test_features_carry_their_provenance(svs, tmp_path, encoder):
     assert len(read.features) == extracted.tiles > 10 and extracted.failed_tiles == 0
     assert read.features.shape[1] == encoder.manifest.dimension
     attributes = read.attributes
-    assert (attributes["encoder"], attributes["published"]) == ("colours", False)
+    assert (attributes["encoder"], attributes["verified"]) == ("colours", False)
+    assert attributes["encoder_origin"] == "placeholder with seeded weights"
     assert (attributes["remark"], attributes["arithmetic"]) == (encoder.manifest.remark, encoder.arithmetic)
     assert attributes["checkpoint_sha256"] == encoder.manifest.sha256
     assert attributes["settings_hash"] == Tiling().hash(encoder.manifest.name, encoder.manifest.sha256)

@@ -14,8 +14,10 @@ from pathology.contracts.evaluation import (
     Count,
     EvaluationSettings,
     ModelIdentity,
+    RegistryFacts,
     SiteRow,
 )
+from pathology.contracts.registry import RegistryText
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
@@ -54,6 +56,14 @@ class EnsembleIdentity(ModelIdentity):
     out_of_fold_auroc: Bounds
 
 
+class MsiRegistry(RegistryFacts):
+    """``tile`` is how the features that the model was trained on were cut, ``features`` their settings hash."""
+
+    tile: RegistryText
+    features: RegistryText
+    aggregation: RegistryText
+
+
 class MsiBlock(BinaryBlock):
     """``n`` test patients with ``slides`` in all; ``not_evaluable`` are in no number; ``flow`` is the whole cohort's."""
 
@@ -63,6 +73,7 @@ class MsiBlock(BinaryBlock):
     sites: list[SiteRow]
     flow: CohortFlow
     model: EnsembleIdentity
+    registry: MsiRegistry
 
 
 class MsiEvaluation(StrictJson):

@@ -138,7 +138,7 @@ def output_fn(prediction: Prediction, accept: str = JSON) -> bytes:
         "label": config.labels[int(prediction.probability >= config.threshold)],
         "threshold": config.threshold,
         "fold_probabilities": list(prediction.fold_probabilities),
-        "encoder": config.encoder.model_dump(),
+        "encoder": {**config.encoder.model_dump(), "verified": config.encoder.verified},
         "model": {"task": config.task, "sha256": prediction.ensemble.sha256, "format_version": config.format_version},
     }
     return json.dumps(answer, allow_nan=False).encode()

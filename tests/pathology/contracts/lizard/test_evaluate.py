@@ -35,7 +35,7 @@ def test_a_bound_belongs_to_the_interval(published, expected):
 
 def test_keys_stand_in_their_order():
     assert list(LizardBlock.model_fields) == [
-        *("n", "seen", "confidence", "resamples", "seed", "intervals", "encoder", "data", "warnings"),
+        *("n", "seen", "confidence", "resamples", "seed", "intervals", "encoder", "data", "warnings", "registry"),
         *("task", "sources", "nuclei", "predicted", "empty_patches"),
         *("classes", "confusion", "published", "published_partition", "model"),
     ]

@@ -34,7 +34,7 @@ def test_a_published_value_inside_our_interval_is_not_told_apart():
 
 
 def test_keys_of_both_blocks_stand_in_their_order():
-    of_all = ("n", "seen", "confidence", "resamples", "seed", "intervals", "encoder", "data", "warnings")
+    of_all = ("n", "seen", "confidence", "resamples", "seed", "intervals", "encoder", "data", "warnings", "registry")
     of_binary = (*of_all, "positives", "threshold", "brier", "calibration")
     assert list(MsiBlock.model_fields) == [*of_binary, "task", "slides", "not_evaluable", "sites", "flow", "model"]
     assert list(MhistBlock.model_fields) == [*of_binary, "task", "agreement", "published", "published_partition", "model"]

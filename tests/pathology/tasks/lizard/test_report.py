@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
+from named_encoders import H_OPTIMUS_0
 from pages import Page
-from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, Seen, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, RegistryFacts, Seen, compare
 from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
     ClassRow,
@@ -122,9 +123,10 @@ def evaluation(rows=ROWS, examples=MADE, published_partition: bool = True, **blo
             serving_code="c" * 16,
             evaluated_with_code="c" * 16,
         ),
-        "encoder": EncoderReport(name="H-optimus-0", sha256="d" * 64, published=True, remark=""),
+        "encoder": EncoderReport.of(H_OPTIMUS_0),
         "data": {name: name[0] * 64 for name in ("patches_sha256", "images_sha256", "labels_sha256")},
         "warnings": [],
+        "registry": RegistryFacts(labels="a:b"),
         **block,
     }
     studio = MulticlassClassificationMetrics(confusion_matrix={"1": {"1": 1}}, **dict.fromkeys(names, measure))

@@ -5,8 +5,9 @@ import io
 
 import numpy as np
 import pytest
+from named_encoders import BY_HAND, H_OPTIMUS_0
 from pages import Page
-from pathology.contracts.evaluation import Bounds, EncoderReport, Seen, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.mhist.evaluate import (
     PUBLISHED_RESULTS,
     MhistBlock,
@@ -72,9 +73,10 @@ def evaluation(predictions: list[MhistPredictionRow], published_partition: bool 
             serving_code="c" * 16,
             evaluated_with_code="c" * 16,
         ),
-        "encoder": EncoderReport(name="H-optimus-0", sha256="d" * 64, published=True, remark=""),
+        "encoder": EncoderReport.of(H_OPTIMUS_0),
         "data": {"patches_sha256": "e" * 64},
         "warnings": [],
+        "registry": RegistryFacts(labels="SSA:HP"),
         **block,
     }
     return MhistEvaluation(binary_classification_metrics=scores.metrics(intervals), pathology=MhistBlock(**values))
@@ -166,3 +168,11 @@ def test_a_picture_carries_pixels_and_nothing_else():
     uri = png_uri(pixels)
     image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
     assert (np.asarray(image) == pixels).all() and not image.info
+
+
+def test_an_encoder_that_a_person_named_is_called_so_in_its_row(page):
+    from pathology.tasks.mhist.report import render
+
+    assert f"h-optimus-0 verified: bioptimus/H-optimus-0 at {H_OPTIMUS_0.source.revision}" in page.text
+    named = Page(render(evaluation(PREDICTIONS, encoder=EncoderReport.of(BY_HAND)), PREDICTIONS, picture)).text
+    assert "our-own (not verified: named by hand)" in named and "placeholder" not in named

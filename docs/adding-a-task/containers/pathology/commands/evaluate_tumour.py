@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathology.contracts.evaluation import EncoderReport, RegistryFacts
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.patches import TABLE, PatchPredictionRow, PatchRow
 from pathology.contracts.tumour.evaluate import EvaluateTumour, TumourBlock, TumourEvaluation, TumourModelIdentity
 from pathology.contracts.tumour.patches import LABELS
-from pathology.evaluation import all_warnings, check_seen, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, binary_labels, check_seen, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
@@ -40,9 +41,10 @@ def main(job: Job) -> None:
             model=TumourModelIdentity(
                 **identity(job, model, serving), labels=config.labels, trained_on_these_patches=trained_here
             ),
-            encoder=encoder_report(config.encoder),
+            encoder=EncoderReport.of(config.encoder),
             data={"patches_sha256": table_sha256},
             warnings=all_warnings(model, serving, seen, warnings, "pathology"),
+            registry=RegistryFacts(labels=binary_labels(config.labels)),
         ),
     )
     write_evaluation(job, evaluation, PatchPredictionRow.table(predictions), render(evaluation, predictions))

@@ -48,6 +48,7 @@ contracts/staging.py                .x     ... x..   x..    x.
 contracts/patches.py                ..     ... xxx   ...    ..
 contracts/cohort.py                 xx     xxx ...   ...    ..
 contracts/cohort_flow.py            .x     x.x ...   ...    ..
+contracts/data_check.py             ..     x.. ...   ...    ..
 contracts/extraction/tiling.py      xx     ... ...   ...    ..
 contracts/extraction/extract.py     x.     ... ...   ...    ..
 contracts/extraction/collect.py     .x     ... ...   ...    ..

@@ -50,6 +50,7 @@ class Cohort:
     classes: tuple[str, str]
     flow: CohortFlow
     values: dict[str, int]
+    columns: dict[str, str]
     rows: tuple[CohortRow, ...] = ()
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -75,6 +76,7 @@ class Cohort:
                 site: _counts(row for row in patients.values() if row.site == site)
                 for site in sorted({row.site for row in patients.values()})
             },
+            "columns": self.columns,
             "values": self.values,
             "flow": json.loads(self.flow.to_json()),
             "warnings": self.warnings,
@@ -105,7 +107,8 @@ def make_cohort(
     """
     joined = _Join(found, labels, settings)
     names = (" or ".join(settings.negative), " or ".join(settings.positive))
-    cohort = Cohort(names, joined.flow, labels.values(), warnings=list(labels.warnings), notes=list(labels.notes))
+    columns = {role: column for role, column in labels.columns.items() if column}
+    cohort = Cohort(names, joined.flow, labels.values(), columns, warnings=list(labels.warnings), notes=list(labels.notes))
     cohort.problems += [problem for problem in (joined.value_problem(), joined.name_problem()) if problem]
     cohort.problems += labels.problems
     if not cohort.problems:

@@ -7,6 +7,8 @@ from pathology.cohort.earlier import read_places
 from pathology.cohort.labels import read_labels
 from pathology.cohort.slides import find_slides
 from pathology.contracts.cohort import CohortRow
+from pathology.contracts.data_check import DataCheck
+from pathology.contracts.errors import DataError
 from pathology.contracts.msi.prepare import PrepareMsiJob
 from pathology.contracts.storage import atomic_write
 from pathology.contracts.uris import Uri
@@ -24,6 +26,23 @@ def find_cohort(job: Job) -> Cohort:
     return make_cohort(slides, labels, settings, earlier)
 
 
+def check(job: Job) -> bytes:
+    """The cohort as far as it can be made, and everything that forbids it."""
+    try:
+        cohort = find_cohort(job)
+    except DataError as error:
+        return DataCheck(problems=[str(error)]).to_json()
+    return DataCheck(
+        problems=cohort.problems,
+        warnings=cohort.warnings,
+        notes=cohort.notes,
+        values=cohort.values,
+        columns=cohort.columns,
+        parts={name: f"{side.patients} patients, {side.positives} positive" for name, side in cohort.flow.sides.items()},
+        flow=cohort.flow,
+    ).to_json()
+
+
 def main(job: Job) -> None:
     """Make the cohort, or end with every problem of the data in one line."""
     cohort = find_cohort(job)
@@ -35,4 +54,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, check=check)

@@ -87,6 +87,7 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         cached=True,
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
+    labels = Join(on=":", values=[run["Positive"], run["Negative"]])
     version = register(
         "RegisterMhist",
         env,
@@ -94,7 +95,7 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         model,
         scores,
         run["ModelApprovalStatus"],
-        {"task": "mhist", "encoder": run["EncoderUri"], "fine-tuning": run["FineTuning"], "labels": "SSA:HP"},
+        {"task": "mhist", "encoder": run["EncoderUri"], "fine-tuning": run["FineTuning"], "labels": labels},
         task.description,
         accepts=IMAGES,
         sources={"encoder": run["EncoderUri"]},

@@ -18,8 +18,8 @@ from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 class Dataset(Settings):
     """annotations.csv, and a folder with images.zip or the patches themselves."""
 
-    annotations: Data = setting(..., "MHIST's annotations.csv.", parameter="AnnotationsUri")
-    images: Data = setting(..., "A folder with images.zip, or with the PNGs.", parameter="ImagesUri")
+    annotations: Data = setting(..., "MHIST's annotations.csv, or a table of images and labels.", parameter="AnnotationsUri")
+    images: Data = setting(..., "A folder with images.zip, or with the PNGs or JPEGs.", parameter="ImagesUri")
     version: str = dataset_version()
 
 

@@ -18,10 +18,13 @@ from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.uris import Uri
 
 from pipelines.cli import Debug, Task, run
+from pipelines.config import LOCAL, load_task
 from pipelines.local.defaults import defaults_path, write_defaults
 from pipelines.local.own import link, with_own_paths
+from pipelines.parameters import parse_parameters
 from pipelines.service.session import state_folder
 from pipelines.tasks import NAMES, task_spec
+from pipelines.tasks.parameters import keys_of
 from pipelines.tasks.spec import Demo, resolve
 
 BUCKET = "local"
@@ -117,8 +120,24 @@ def make_encoder(state: Path) -> str:
     return ENCODER
 
 
+def of_the_data(task: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Those of the parameters that say what the data are, such as the classes' names: they stay while the data do."""
+    keys = keys_of(task_spec(task).pipeline().model)
+    told = {
+        name
+        for name, paths in keys.items()
+        if all(path[0] in ("dataset", "prepare") and "resources" not in path for path in paths)
+    }
+    return {name: value for name, value in given.items() if name in told}
+
+
 def keep_defaults(state: Path, task: str, values: Mapping[str, str]) -> None:
-    """Let the local environment's pipeline of the task have these values by default, and say so."""
+    """Let the local environment's pipeline of the task have these values by default, and say so.
+
+    Raises:
+        RequestError: for a value that cannot be; then nothing is kept.
+    """
+    load_task(task, LOCAL.model_copy(update={"defaults": {task: dict(values)}}))
     write_defaults(state, task, values)
     print(f"defaults of {task} in the local environment from now on ({defaults_path(state, task)}):")
     for name, value in values.items():
@@ -153,11 +172,16 @@ def demo(
     encoder_uri = link_encoder(state, encoder) if encoder else make_encoder(state)
     places = link_data(state, spec, given) if given else make_data(state, task)
     changed = {name: value.format(bucket=BUCKET) for name, value in spec.values(made=not given, tiny=encoder is None).items()}
-    keep_defaults(state, task, {**places, "EncoderUri": encoder_uri, **changed})
-    if param:
-        print(f"  {' '.join(param)} of this run alone: python -m pipelines.start --task {task} --like latest takes it over")
+    chosen = parse_parameters(param or [])
+    stay = of_the_data(task, chosen) if given else {}
+    keep_defaults(state, task, {**places, "EncoderUri": encoder_uri, **changed, **stay})
+    once = [f"{name}={value}" for name, value in chosen.items() if name not in stay]
+    if once:
+        print(
+            f"{' '.join(once)} of this run alone; python -m pipelines.start --task {task} --like latest takes over what a run had"
+        )
     sys.stdout.flush()
-    return upsert(task, environment="local", debug=debug) or start(task, environment="local", param=param, debug=debug)
+    return upsert(task, environment="local", debug=debug) or start(task, environment="local", param=once, debug=debug)
 
 
 if __name__ == "__main__":

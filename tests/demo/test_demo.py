@@ -127,7 +127,7 @@ def test_what_the_demo_ran_on_is_what_the_pipeline_has_by_default_from_then_on(t
     yaml_s = by_default()
     assert demo(task, param=[f"{gate}=0.9"]) == 0
     assert ran == [(task, "upsert"), (task, [f"{gate}=0.9"])]
-    assert f"{gate}=0.9 of this run alone: python -m pipelines.start --task {task} --like latest" in capsys.readouterr().out
+    assert f"{gate}=0.9 of this run alone; python -m pipelines.start --task {task} --like latest" in capsys.readouterr().out
     spec = task_spec(task).demo
     assert by_default() == {
         **yaml_s,
@@ -151,3 +151,31 @@ def test_what_the_demo_ran_on_is_what_the_pipeline_has_by_default_from_then_on(t
     assert all(now[name].startswith("s3://local/own/") for name in (*spec.own, "EncoderUri"))
     changed = {name for name in now if now[name] != yaml_s[name]}
     assert changed == {*spec.own, "EncoderUri", *spec.here}
+
+
+def test_what_is_said_of_ones_own_data_stays_with_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATHOLOGY_STATE", str(tmp_path))
+    ran = []
+    monkeypatch.setattr("pipelines.upsert.upsert", lambda task, **_: 0)
+    monkeypatch.setattr("pipelines.start.start", lambda task, **given: ran.append(given["param"]) or 0)
+    monkeypatch.setattr("demo.__main__.make_encoder", lambda state: "s3://local/tiny")
+    (tmp_path / "table.csv").touch()
+    own = [f"annotations={tmp_path}/table.csv", f"images={tmp_path}"]
+    assert (
+        demo(
+            "mhist",
+            data=own,
+            param=["Positive=adenoma", "Negative=polyp", "Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.large"],
+        )
+        == 0
+    )
+    assert ran == [["Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.large"]]
+
+    def by_default():
+        return {spec.name: str(spec.default) for spec in parameters(load_task("mhist", load_environment("local")))}
+
+    assert [by_default()[name] for name in ("Positive", "Negative", "Epochs")] == ["adenoma", "polyp", "20"]
+    assert "Positive=adenoma" in capsys.readouterr().out
+    with pytest.raises(RequestError, match="patch-side"):
+        demo("mhist", data=own, param=["PatchSide=wide"])
+    assert by_default()["PatchSide"] == "224", "a value that cannot be is not kept"

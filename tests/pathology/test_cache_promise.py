@@ -95,6 +95,8 @@ training/checkpoints.py             ..     .x. .x.   .x.    ..
 training/lightning_logs.py          ..     .x. .x.   .x.    ..
 
 patches/files.py                    ..     ... x..   ...    ..
+patches/columns.py                  ..     ... x..   ...    ..
+patches/groups.py                   ..     ... x..   ...    ..
 patches/prepare.py                  ..     ... x..   ...    ..
 patches/dataset.py                  ..     ... .xx   ...    ..
 patches/head.py                     ..     ... .xx   ...    ..
@@ -135,6 +137,8 @@ tasks/msi/learned_from.py           ..     .xx ...   ...    ..
 tasks/msi/report.py                 ..     ..x ...   ...    ..
 tasks/msi/report.html.j2            ..     ..x ...   ...    ..
 tasks/mhist/prepare.py              ..     ... x..   ...    ..
+tasks/mhist/table.py                ..     ... x..   ...    ..
+tasks/mhist/split.py                ..     ... x..   ...    ..
 tasks/mhist/dataset.py              ..     ... .xx   ...    ..
 tasks/mhist/training.py             ..     ... .x.   ...    ..
 tasks/mhist/agreement.py            ..     ... ..x   ...    ..

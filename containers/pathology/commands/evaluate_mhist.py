@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
@@ -19,13 +20,13 @@ from pathology.contracts.mhist.evaluate import (
     MhistPredictionRow,
     ValidationReport,
 )
-from pathology.contracts.mhist.patches import PUBLISHED
-from pathology.contracts.patches import TABLE
+from pathology.contracts.mhist.patches import MHIST, PUBLISHED
+from pathology.contracts.patches import DATASET, TABLE
 from pathology.evaluation import all_warnings, binary_labels, check_seen, identity, load_packaged, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
-from pathology.patches.dataset import read_patch
+from pathology.patches.dataset import PatchDataset, read_patch
 from pathology.patches.evaluation import predict
 from pathology.patches.learned_from import items
 from pathology.report.warnings import small
@@ -42,7 +43,11 @@ def main(job: Job) -> None:
     table, images = job.file("patches", TABLE), job.input("images")
     model: PatchModel[MhistConfig]
     model, learned_from = load_packaged(job, serving, job.input("models"))
-    test = sorted((row for row in read_patches(table) if row.split == "test"), key=lambda row: row.image)
+    dataset = PatchDataset.read(job.file("patches", DATASET))
+    if dataset.labels != model.config.labels:
+        theirs, ours = (" and ".join(labels) for labels in (model.config.labels, dataset.labels))
+        raise DataError(f"the model tells {theirs} apart and the patches are {ours}: evaluate it on patches of its own classes")
+    test = sorted((row for row in read_patches(table, dataset.labels) if row.split == "test"), key=lambda row: row.image)
     seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [
         MhistPredictionRow(**prediction, votes=row.votes)
@@ -52,7 +57,7 @@ def main(job: Job) -> None:
     intervals = scores.intervals()
     evaluation = MhistEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, seen, model, table),
+        pathology=_block(job, scores, intervals, predictions, seen, model, table, dataset),
     )
     rows = {row.image: row for row in test}
     page = render(evaluation, predictions, lambda image: read_patch(images, rows[image], model.config.pixels))
@@ -69,15 +74,17 @@ def _block(
     seen: Seen,
     model: PatchModel[MhistConfig],
     table: Path,
+    dataset: PatchDataset,
 ) -> MhistBlock:
+    of_mhist, votes = dataset.dataset == MHIST, [row.votes for row in predictions]
     config, table_sha256 = model.config, sha256_of(table)
     return MhistBlock(
         **scores.block(intervals),
         task="mhist",
         seen=seen,
-        agreement=by_agreement(scores.truth, np.array([row.votes for row in predictions]), scores.predicted, scores.confidence),
-        published=compare(PUBLISHED_RESULTS, intervals),
-        published_partition=len(predictions) == PUBLISHED["test"],
+        agreement=[] if None in votes else by_agreement(scores.truth, np.array(votes), scores.predicted, scores.confidence),
+        published=compare(PUBLISHED_RESULTS, intervals) if of_mhist else [],
+        published_partition=of_mhist and len(predictions) == PUBLISHED["test"],
         model=MhistModelIdentity(
             **identity(job, model, serving),
             labels=config.labels,
@@ -87,16 +94,16 @@ def _block(
         ),
         encoder=EncoderReport.of(config.encoder),
         data={"patches_sha256": table_sha256},
-        warnings=all_warnings(model, serving, seen, task_warnings(scores), "pathology"),
+        warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset), "pathology"),
         registry=RegistryFacts(labels=binary_labels(config.labels)),
     )
 
 
-def task_warnings(scores: Scores) -> list[str]:
+def task_warnings(scores: Scores, dataset: PatchDataset) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     positives, n = int(scores.truth.sum()), len(scores.truth)
-    warnings = small(positives, n - positives, "patches")
-    if n != PUBLISHED["test"]:
+    warnings = [*dataset.warnings, *small(positives, n - positives, "patches")]
+    if dataset.dataset == MHIST and n != PUBLISHED["test"]:
         warnings.append(
             f"The test set holds {n:,} patches and MHIST's own {PUBLISHED['test']:,}: the published numbers are of another test "
             "and stand here for orientation only."

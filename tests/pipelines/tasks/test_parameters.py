@@ -18,7 +18,9 @@ FORM = {
         *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "AllowSeen", "MinAuroc", "ModelApprovalStatus"),
     ),
     "mhist": (
-        *("AnnotationsUri", "ImagesUri", "DatasetVersion", "PublishedCounts", "ValidationFraction", "EncoderUri"),
+        *("AnnotationsUri", "ImagesUri", "DatasetVersion", "PublishedCounts", "ValidationFraction", "TestFraction"),
+        *("Negative", "Positive"),
+        *("ImageColumn", "LabelColumn", "PartitionColumn", "GroupColumn", "PatchSide", "EncoderUri"),
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
         *("AllowSeen", "MinAuroc", "ModelApprovalStatus"),

@@ -34,7 +34,7 @@ contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
 contracts/strict_json.py            xx     xxx .xx   xxx    x.
 contracts/hashes.py                 xx     .xx xxx   xxx    x.
-contracts/identifiers.py            .x     xxx .xx   .xx    ..
+contracts/identifiers.py            .x     xxx xxx   .xx    ..
 contracts/code.py                   ..     .xx .xx   .xx    ..
 contracts/blank.py                  ..     .xx .xx   .xx    ..
 contracts/media.py                  ..     .xx .xx   .xx    .x

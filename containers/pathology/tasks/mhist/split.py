@@ -53,11 +53,13 @@ def _as_given(lines: Sequence[Annotation], settings: PrepareMhist) -> Split:
         {line.group for line in lines if line.group and (sides[line.image] == "test") == test} for test in (False, True)
     )
     both = sorted(learnt & tested)
-    warnings = (
-        f"{len(both)} groups of the table are in test and in train or validation by its partition ({', '.join(both[:5])}"
-        f"{', …' if len(both) > 5 else ''}): figures on the test patches flatter.",
-    )
-    return Split(sides, made, warnings if both else ())
+    if both:
+        raise DataError(
+            f"{len(both)} groups of the table are in test and in train or validation by its partition ({', '.join(both[:5])}"
+            f"{', …' if len(both) > 5 else ''}), so that the test would flatter: correct it, or take the partition's column out and "
+            "the split is made here, by group"
+        )
+    return Split(sides, made)
 
 
 def _split_here(lines: Sequence[Annotation], settings: PrepareMhist) -> Split:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.identifiers import fault, normal, printable
+from pathology.contracts.identifiers import column_key, fault, normal, printable
 from pathology.contracts.mhist.patches import ANNOTATORS
 from pathology.contracts.mhist.prepare import PrepareMhist
 from pathology.patches.columns import Column, find_column, require_column
@@ -89,7 +89,10 @@ def read_annotations(path: Path, settings: PrepareMhist) -> Annotations:
         DataError: for columns that are missing or ambiguous, a label, vote, partition or name that cannot be, or a patch twice.
     """
     header, rows = _read(path)
-    columns, published = _Columns.of(header, settings, path.name), tuple(map(column_key, header)) == tuple(map(plain, HEADER))
+    columns, published = (
+        _Columns.of(header, settings, path.name),
+        tuple(map(column_key, header)) == tuple(map(column_key, HEADER)),
+    )
     by_image: dict[str, Annotation] = {}
     for number, values in rows:
         where = f"{path.name}, line {number}"

@@ -105,12 +105,10 @@ def test_a_partition_of_ones_own_is_kept(tmp_path):
     assert split.warnings == ()
 
 
-def test_groups_on_two_sides_of_a_given_partition_are_counted_and_named(tmp_path):
+def test_groups_on_two_sides_of_a_given_partition_are_refused_by_name(tmp_path):
     leaking = [(*row, "test" if number % 4 == 0 else "train") for number, row in enumerate(rows())]
-    _, split = sides(write(tmp_path / "t.csv", ["image", "label", "patient", "partition"], leaking))
-    assert split.warnings[0].startswith(
-        "20 groups of the table are in test and in train or validation by its partition (P00, P01,"
-    )
+    with pytest.raises(DataError, match=r"20 groups of the table are in test and in train or validation .* \(p00, p01, .*, …\)"):
+        sides(write(tmp_path / "t.csv", ["image", "label", "patient", "partition"], leaking))
 
 
 @pytest.mark.parametrize(

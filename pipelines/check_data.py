@@ -76,6 +76,7 @@ def _write_page(path: Path, found: DataCheck, task: str) -> None:
 
 
 def _show(found: DataCheck, console: Console | None = None) -> None:
+    from pathology.contracts.cohort_flow import CohortFlow
     from rich.console import Console
 
     from pipelines.tables import table
@@ -87,12 +88,12 @@ def _show(found: DataCheck, console: Console | None = None) -> None:
 
     if found.flow is not None:
         say("Cohort flow", "bold")
-        for line in found.flow.lines():
+        for line in CohortFlow.model_validate(found.flow).lines():
             say(f"  {line}", "red" if line.endswith("!") else "")
         say()
     for title, names, cells in (
         ("Columns", ("What", "Column"), [(role, column) for role, column in found.columns.items()]),
-        ("Labels found", ("Value", "Patients"), [(value or "missing", str(count)) for value, count in found.values.items()]),
+        ("Labels found", ("Label", "Count"), [(value or "missing", str(count)) for value, count in found.values.items()]),
         ("Split", ("Side", ""), list(found.parts.items())),
     ):
         if cells:

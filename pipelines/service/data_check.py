@@ -42,8 +42,17 @@ def check_data(session: Session, task: str, kind: str, values: Mapping[str, str]
     command = next(iter(task_spec(task).pipeline(kind).commands))
     given = check_parameters(definition, dict(values))
     with tempfile.TemporaryDirectory(prefix="check-data-") as folder:
-        _lay_out(_request(definition, command, {**defaults(definition), **given}, session.store), Path(folder), session.store)
-        return _run(command, Path(folder), session.store)
+        request = _request(definition, command, {**defaults(definition), **given}, session.store)
+        inputs = _lay_out(request, Path(folder), session.store)
+        found = _run(command, Path(folder), session.store)
+    return found.model_copy(update={"problems": [_by_uri(problem, inputs) for problem in found.problems]})
+
+
+def _by_uri(text: str, inputs: Mapping[str, str]) -> str:
+    """A message that names inputs by where they come from, not by where this check saw them."""
+    for folder, uri in inputs.items():
+        text = text.replace(folder, uri)
+    return text
 
 
 def _request(definition: Definition, command: str, parameters: Mapping[str, Any], store: Store) -> Request:
@@ -59,16 +68,21 @@ def _request(definition: Definition, command: str, parameters: Mapping[str, Any]
     return request
 
 
-def _lay_out(request: Request, root: Path, store: Store) -> None:
-    """The job's contract files, and its inputs: links to what lies on this machine, copies of what lies in S3."""
+def _lay_out(request: Request, root: Path, store: Store) -> dict[str, str]:
+    """The job's contract files, and its inputs: links to what lies on this machine, copies of what lies in S3. Their folders, and
+    where each comes from."""
     config = root / "config"
     config.mkdir(parents=True)
     (config / "processingjobconfig.json").write_text(json.dumps({"ProcessingJobName": "check", **request}))
     (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]}))
+    inputs = {}
     for item in request.get("ProcessingInputs", []):
         if item["InputName"] != CODE:
             source = item["S3Input"]
-            _show(store, Uri.parse(source["S3Uri"]), root / Path(source["LocalPath"]).relative_to(OPT_ML))
+            folder = root / Path(source["LocalPath"]).relative_to(OPT_ML)
+            _show(store, Uri.parse(source["S3Uri"]), folder)
+            inputs[str(folder)] = str(source["S3Uri"])
+    return inputs
 
 
 def _show(store: Store, uri: Uri, folder: Path) -> None:

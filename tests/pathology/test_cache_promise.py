@@ -32,7 +32,7 @@ contracts/errors.py                 xx     xxx xxx   xxx    xx
 contracts/uris.py                   xx     xxx xxx   xxx    xx
 contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
-contracts/strict_json.py            xx     xxx .xx   xxx    x.
+contracts/strict_json.py            xx     xxx xxx   xxx    x.
 contracts/hashes.py                 xx     .xx xxx   xxx    x.
 contracts/identifiers.py            .x     xxx xxx   .xx    ..
 contracts/code.py                   ..     .xx .xx   .xx    ..
@@ -48,7 +48,7 @@ contracts/staging.py                .x     ... x..   x..    x.
 contracts/patches.py                ..     ... xxx   ...    ..
 contracts/cohort.py                 xx     xxx ...   ...    ..
 contracts/cohort_flow.py            .x     x.x ...   ...    ..
-contracts/data_check.py             ..     x.. ...   ...    ..
+contracts/data_check.py             ..     x.. x..   x..    ..
 contracts/extraction/tiling.py      xx     ... ...   ...    ..
 contracts/extraction/extract.py     x.     ... ...   ...    ..
 contracts/extraction/collect.py     .x     ... ...   ...    ..

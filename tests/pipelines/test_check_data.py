@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pathology.contracts.errors import DataError, RequestError
 
+from demo.__main__ import make_data
 from pipelines.check_data import check_data
 
 TABLES = Path(__file__).parents[1] / "pathology" / "cohort" / "tables"
@@ -60,6 +61,23 @@ def test_values_are_shown_and_can_be_given(state, capsys):
     assert "the values are dMMR (8) and pMMR (16)" in capsys.readouterr().out
     assert check_data("msi", param=given("dmmr.csv", Positive="dMMR", Negative="pMMR")) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "a run would go on"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["mhist", "lizard"])
+def test_patches_and_nuclei_are_checked_too(task, state, capsys):
+    made = make_data(state, task)
+    capsys.readouterr()
+    param = [*(f"{name}={uri}" for name, uri in made.items()), "PublishedCounts=false"]
+    before = files(state)
+    assert check_data(task, param=param, json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["problems"] == [] and min(found["values"].values()) > 0
+    assert [note.split()[0] for note in found["notes"][-3:]] == ["train", "validation", "test"]
+    broken = next(path for path in state.rglob("*") if path.name in ("annotations.csv", "counts.csv"))
+    broken.write_text("nothing,of,it\n1,2,3\n")
+    assert check_data(task, param=param) == 1
+    assert f"problem: {broken.name}" in capsys.readouterr().out and files(state) == before
 
 
 def test_what_cannot_be_checked_is_refused(state):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathology.contracts.data_check import DataCheck, said
+from pathology.contracts.errors import DataError
 from pathology.contracts.lizard.patches import DATASET, TABLE, NucleiPatchRow
 from pathology.contracts.lizard.prepare import PrepareLizard
 from pathology.contracts.staging import TABLE as STAGING
@@ -9,6 +11,16 @@ from pathology.contracts.staging import StagingRow
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job, run
 from pathology.tasks.lizard.prepare import describe, prepare, staging
+
+
+def check(job: Job) -> bytes:
+    """The sides of the split, the nuclei of each class, and what forbids the run."""
+    try:
+        rows, dataset = prepare(job.input("dataset"), job.hyperparameters(PrepareLizard))
+    except DataError as error:
+        return DataCheck(problems=[str(error)]).to_json()
+    nuclei = {word: sum(side.classes[word] for side in dataset.splits.values()) for word in dataset.classes}
+    return DataCheck(values=nuclei, **said(describe(rows, dataset))).to_json()
 
 
 def main(job: Job) -> None:
@@ -22,4 +34,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, check=check)

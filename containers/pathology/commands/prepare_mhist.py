@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from pathology.contracts.data_check import DataCheck, said
+from pathology.contracts.errors import DataError
 from pathology.contracts.mhist.prepare import PrepareMhist
 from pathology.job import Job, run
-from pathology.patches.prepare import describe, write_prepared
+from pathology.patches.prepare import LEFT_OUT, describe, write_prepared
 from pathology.tasks.mhist.prepare import about_lines, prepare, summarise
+
+
+def check(job: Job) -> bytes:
+    """The sides of the split and the patches of each class, every patch's file read as for the run, and what forbids it."""
+    settings = job.hyperparameters(PrepareMhist)
+    printed = io.StringIO()
+    try:
+        with tempfile.TemporaryDirectory(dir=job.scratch) as copies, redirect_stdout(printed):
+            rows, about = prepare(job.file("annotations", ".csv"), job.input("images"), Path(copies), settings)
+    except DataError as error:
+        return DataCheck(problems=[str(error)]).to_json()
+    left_out = [line for line in printed.getvalue().splitlines() if line.startswith(LEFT_OUT)]
+    lines = [*left_out, *about_lines(about), describe(rows, settings.labels)]
+    values = {name: sum(row.label == label for row in rows) for label, name in enumerate(settings.labels)}
+    return DataCheck(values=values, columns=about.get("columns", {}), **said("\n".join(lines))).to_json()
 
 
 def main(job: Job) -> None:
@@ -17,4 +39,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, check=check)

@@ -39,7 +39,7 @@ def check(job: Job) -> bytes:
         values=cohort.values,
         columns=cohort.columns,
         parts={name: f"{side.patients} patients, {side.positives} positive" for name, side in cohort.flow.sides.items()},
-        flow=cohort.flow,
+        flow=cohort.flow.model_dump(mode="json"),
     ).to_json()
 
 

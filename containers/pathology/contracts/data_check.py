@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
-from pathology.contracts.cohort_flow import CohortFlow
 from pathology.contracts.strict_json import StrictJson
+
+WARNING = "warning: "
+"""How a line of a job's log begins that people should read."""
+
+
+def said(description: str) -> dict[str, list[str]]:
+    """The warnings among the lines of a description, and the others as notes: fields of :class:`DataCheck`."""
+    lines = description.splitlines()
+    return {
+        "warnings": [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],
+        "notes": [line for line in lines if not line.startswith(WARNING)],
+    }
 
 
 class DataCheck(StrictJson):
     """``problems`` would end the run; ``warnings`` and ``notes`` would be said.
 
-    ``values`` counts the labels found, "" for none; ``columns`` says which column is what; ``parts`` counts items by side of the
-    split. ``flow`` is of tasks that have one.
+    ``values`` counts the patients, patches or nuclei of each label found, "" for none; ``columns`` says which column is what;
+    ``parts`` counts the patients of either side of the split. ``flow`` is a cohort flow (contracts/cohort_flow.py), of tasks that have one.
     """
 
     problems: list[str] = Field(default_factory=list)
@@ -21,4 +34,4 @@ class DataCheck(StrictJson):
     values: dict[str, int] = Field(default_factory=dict)
     columns: dict[str, str] = Field(default_factory=dict)
     parts: dict[str, str] = Field(default_factory=dict)
-    flow: CohortFlow | None = None
+    flow: dict[str, Any] | None = None

@@ -28,6 +28,8 @@ FORMATS = {".png": PNG, ".jpg": JPEG, ".jpeg": JPEG}
 READERS = 4
 """Decoding leaves Python's lock; more threads than this wait for the zip."""
 PROGRESS = 1000
+LEFT_OUT = "left out:"
+"""How a line begins that counts what the table does not name."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def check_all_there(images: Sequence[str], files: PatchFiles) -> None:
         names = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
         raise DataError(f"{len(absent)} of {len(images)} patches are not in {files.where}: {names}: fetch the images again")
     if len(there) > len(images):
-        print(f"left out: {len(there) - len(images)} files in {files.where} that the table does not name")
+        print(f"{LEFT_OUT} {len(there) - len(images)} files in {files.where} that the table does not name")
 
 
 def copy_patches(images: Sequence[str], files: PatchFiles, folder: Path, side: int) -> Iterator[CheckedFile]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathology.contracts.data_check import DataCheck, said
+from pathology.contracts.data_check import DataCheck
 from pathology.contracts.errors import DataError
 from pathology.contracts.lizard.patches import DATASET, TABLE, NucleiPatchRow
 from pathology.contracts.lizard.prepare import PrepareLizard
@@ -20,7 +20,7 @@ def check(job: Job) -> bytes:
     except DataError as error:
         return DataCheck(problems=[str(error)]).to_json()
     nuclei = {word: sum(side.classes[word] for side in dataset.splits.values()) for word in dataset.classes}
-    return DataCheck(values=nuclei, **said(describe(rows, dataset))).to_json()
+    return DataCheck.of(describe(rows, dataset), nuclei).to_json()
 
 
 def main(job: Job) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from pathology.contracts.data_check import DataCheck, said
+from pathology.contracts.data_check import DataCheck
 from pathology.contracts.errors import DataError
 from pathology.contracts.mhist.prepare import PrepareMhist
 from pathology.job import Job, run
@@ -27,7 +27,7 @@ def check(job: Job) -> bytes:
     left_out = [line for line in printed.getvalue().splitlines() if line.startswith(LEFT_OUT)]
     lines = [*left_out, *about_lines(about), describe(rows, settings.labels)]
     values = {name: sum(row.label == label for row in rows) for label, name in enumerate(settings.labels)}
-    return DataCheck(values=values, columns=about.get("columns", {}), **said("\n".join(lines))).to_json()
+    return DataCheck.of("\n".join(lines), values, about.get("columns")).to_json()
 
 
 def main(job: Job) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -10,15 +10,6 @@ from pathology.contracts.strict_json import StrictJson
 
 WARNING = "warning: "
 """How a line of a job's log begins that people should read."""
-
-
-def said(description: str) -> dict[str, list[str]]:
-    """The warnings among the lines of a description, and the others as notes: fields of :class:`DataCheck`."""
-    lines = description.splitlines()
-    return {
-        "warnings": [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],
-        "notes": [line for line in lines if not line.startswith(WARNING)],
-    }
 
 
 class DataCheck(StrictJson):
@@ -35,3 +26,14 @@ class DataCheck(StrictJson):
     columns: dict[str, str] = Field(default_factory=dict)
     parts: dict[str, str] = Field(default_factory=dict)
     flow: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, description: str, values: dict[str, int], columns: dict[str, str] | None = None) -> Self:
+        """Of data without a problem: the lines of a ``description`` are warnings or notes."""
+        lines = description.splitlines()
+        return cls(
+            warnings=[line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],
+            notes=[line for line in lines if not line.startswith(WARNING)],
+            values=values,
+            columns=columns or {},
+        )

@@ -267,8 +267,8 @@ class _Join:
             first = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
             problems.insert(
                 0,
-                f"{len(absent)} of {len(slides)} labelled slides of the manifest are not there: {first}: download them, or correct the "
-                "setting 'slides'",
+                f"{len(absent)} of {len(slides)} labelled slides of the manifest are not there: {first}: download them, or correct "
+                "'slides' (SlidesUri)",
             )
         return problems[:5]
 

@@ -47,7 +47,9 @@ def choose_scale(file_scale: Scale | None, cohort_mpp: float | None, default_mpp
     elif default_mpp is not None:
         scale = Scale(default_mpp, "default")
     else:
-        raise DataError("its file gives no scale: add its µm/px to the column 'mpp' of the table, or set default-mpp")
+        raise DataError(
+            "its file gives no scale: add its µm/px to the column 'mpp' of the table, or set 'default-mpp' (DefaultMpp)"
+        )
     if scale.mpp > wanted * COARSER_TOLERANCE:
         raise DataError(
             f"it is coarser than asked: {scale.mpp:g} µm/px ({scale.source}) for tiles at {wanted:g} µm/px; "

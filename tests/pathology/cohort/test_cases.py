@@ -271,6 +271,34 @@ def test_one_file_under_two_patients(tmp_path, store, copy, message, capsys):
         assert "1 slides are the same file as another one and count twice" in capsys.readouterr().out
 
 
+# A split that others made
+
+
+def test_the_folds_of_a_patho_bench_table(tmp_path, store):
+    """A row a slide, and for each published fold a column that says train or test."""
+    slides(store, [f"S{n:02d}.svs" for n in range(80)])
+    lines = ["case_id\tslide_id\tMSI\tfold_0\tfold_1"]
+    for n in range(80):
+        patient = n // 2
+        sides = ["test" if patient % 4 == fold else "train" for fold in range(2)]
+        lines.append(f"C{patient:02d}\tS{n:02d}\t{'MSI-H' if patient % 3 == 0 else 'MSS'}\t" + "\t".join(sides))
+    given = {"split": "given", "split_column": "fold_1", "folds": 2}
+    rows = read_cohort(prepare(tmp_path, "\n".join(lines), **given) / "cohort.csv")
+    assert {row.patient_id for row in rows if row.split == "test"} == {f"C{number:02d}" for number in range(1, 40, 4)}
+    message = refused(tmp_path / "b", "\n".join(lines), **{**given, "split_column": None})
+    assert "has no column that names the split" in message and "'split-column' (SplitColumn)" in message
+
+
+def test_an_earlier_cohort_keeps_its_places(tmp_path, store):
+    table = small(store, 24)
+    before = prepare(tmp_path / "a", table, **SPLIT)
+    shutil.copy(before / "cohort.csv", store / "earlier.csv")
+    more = small(store, 40)
+    after = prepare(tmp_path / "b", more, split="given", earlier_cohort="s3://bucket/earlier.csv", folds=2)
+    places = [{row.patient_id: (row.split, row.fold) for row in read_cohort(folder / "cohort.csv")} for folder in (before, after)]
+    assert len(places[1]) == 40 and places[0].items() <= places[1].items()
+
+
 # What falls out
 
 

@@ -28,7 +28,8 @@ def register(
     answers: Sequence[str] = (JSON,),
     sources: Mapping[str, Any] | None = None,
 ) -> RequestStep:
-    """A model version in the group: the artefact, the image that serves it, evaluation.json as its metrics, the encoder's hash.
+    """A model version in the group: the artefact, the image that serves it, evaluation.json as its metrics, the encoder's hash,
+    and the ``model_version`` that an endpoint of it answers.
 
     ``accepts`` and ``answers`` are the content types that the endpoint takes and gives. ``sources`` name folders in S3 that the
     artefact needs beside itself: an endpoint finds each below /opt/ml/additional-model-data-sources/, under its name.
@@ -55,7 +56,12 @@ def register(
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
         # The folder that the version names holds these weights; where it comes to hold others, the endpoint refuses to start.
-        "CustomerMetadataProperties": {**metadata, "encoder_sha256": scores.value("pathology.encoder.sha256")},
+        "CustomerMetadataProperties": {
+            **metadata,
+            "encoder_sha256": scores.value("pathology.encoder.sha256"),
+            # What an endpoint of this version answers as model_version.
+            "model_version": scores.value("pathology.model.version"),
+        },
     }
     return RequestStep(name, StepTypeEnum.REGISTER_MODEL, request, description=description)
 

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from pathology.artefact import EncoderIdentity, LoadedModel, unpack
 from pathology.contracts.code import closure
-from pathology.contracts.evaluation import EncoderReport, EvaluationBlock, Resampling
+from pathology.contracts.evaluation import EncoderReport, EvaluationBlock, Resampling, TrainingReport
 from pathology.contracts.hashes import sha256_of
+from pathology.contracts.runs import RunOutput
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job
 from pathology.report.warnings import other_code, permuted_labels, placeholder_encoder
@@ -36,14 +37,40 @@ def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> Any:
         return serving.model_fn(folder, *encoder)
 
 
-def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str, str]:
+def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str, Any]:
     """The fields of :class:`pathology.contracts.evaluation.ModelIdentity`."""
+    archive, config = job.file("model", ".tar.gz"), model.config
     return {
-        "archive_sha256": sha256_of(job.file("model", ".tar.gz")),
+        "archive_uri": location(job, "model", archive),
+        "archive_sha256": sha256_of(archive),
         "config_sha256": model.sha256,
         "version": model.version,
-        "serving_code": model.config.serving_code,
+        "serving_code": config.serving_code,
         "evaluated_with_code": closure(serving.__name__).hash,
+        "training": TrainingReport(
+            code=config.training_code,
+            settings=config.training,
+            inputs=config.inputs,
+            libraries=config.versions,
+            curves=list(config.curves),
+        ),
+    }
+
+
+def location(job: Job, name: str, path: Path) -> str:
+    """The URI of the job's input ``name``, or of a file of it: the input is that file, or a folder that it is in."""
+    uri, below = job.input_uri(name), path.relative_to(job.input(name)).as_posix()
+    return str(uri if below in (".", uri.name) else uri / below)
+
+
+def origin(job: Job, **files: tuple[str, Path]) -> dict[str, Any]:
+    """The fields of :class:`pathology.contracts.evaluation.EvaluationBlock` that say where numbers come from.
+
+    ``files`` are the input and the path of what was read, by name.
+    """
+    return {
+        "computed_by": RunOutput.of(job.output_uri("evaluation")),
+        "data_uris": {name: location(job, *file) for name, file in files.items()},
     }
 
 

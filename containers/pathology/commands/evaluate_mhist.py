@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from pathology.contracts.evaluation import compare
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.mhist.evaluate import (
+    PATCH_NAME,
     PUBLISHED_RESULTS,
+    PUBLISHED_TEST,
+    UNIT,
     EvaluateMhist,
     MhistBlock,
     MhistEvaluation,
@@ -19,9 +23,9 @@ from pathology.contracts.mhist.evaluate import (
     MhistPredictionRow,
     ValidationReport,
 )
-from pathology.contracts.mhist.patches import PUBLISHED, MhistPatchRow
+from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, MhistPatchRow
 from pathology.contracts.patches import TABLE
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, origin, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
@@ -69,13 +73,16 @@ def _block(
     table: Path,
 ) -> MhistBlock:
     config, table_sha256 = model.config, sha256_of(table)
-    trained_here = table_sha256 == config.inputs.get("patches")
+    trained_here, published = table_sha256 == config.inputs.get("patches"), is_published(predictions)
     return MhistBlock(
         **scores.block(intervals),
+        **origin(job, patches=("patches", table), images=("images", job.input("images"))),
         task="mhist",
+        annotators=ANNOTATORS,
+        copies_of_training=copies(patches),
         agreement=by_agreement(scores.truth, np.array([row.votes for row in predictions]), scores.predicted, scores.confidence),
-        published=compare(PUBLISHED_RESULTS, intervals),
-        published_partition=len(predictions) == PUBLISHED["test"],
+        published=compare(PUBLISHED_RESULTS, intervals, UNIT, published),
+        published_partition=published,
         model=MhistModelIdentity(
             **identity(job, model, serving),
             labels=config.labels,
@@ -85,18 +92,25 @@ def _block(
         ),
         encoder=encoder_report(config.encoder),
         data={"patches_sha256": table_sha256},
-        warnings=all_warnings(model, serving, task_warnings(scores, patches, trained_here), "pathology"),
+        warnings=all_warnings(model, serving, task_warnings(scores, patches, trained_here, published), "pathology"),
     )
 
 
-def task_warnings(scores: Scores, patches: Sequence[MhistPatchRow], trained_here: bool) -> list[str]:
+def is_published(predictions: Sequence[MhistPredictionRow]) -> bool:
+    """Whether the test patches are those of the published numbers, by how many there are of each class and how they are called."""
+    counts = tuple(sum(row.label == label for row in predictions) for label in range(len(LABELS)))
+    return counts == PUBLISHED_TEST and all(re.fullmatch(PATCH_NAME, row.image) for row in predictions)
+
+
+def task_warnings(scores: Scores, patches: Sequence[MhistPatchRow], trained_here: bool, published: bool) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     positives, n = int(scores.truth.sum()), len(scores.truth)
     warnings = small(positives, n - positives, "patches")
-    if n != PUBLISHED["test"]:
+    if not published:
         warnings.append(
-            f"The test set holds {n:,} patches and MHIST's own {PUBLISHED['test']:,}: the published numbers are of another test "
-            "and stand here for orientation only."
+            f"The test set holds {n:,} patches, {positives:,} of them SSA, and MHIST's own {sum(PUBLISHED_TEST):,} and "
+            f"{PUBLISHED_TEST[1]:,}, named like MHIST_aaa.png: the published numbers are of another test and stand here for "
+            "orientation only."
         )
     return warnings + copies_of_training(copies(patches), "bytes") + other_table(trained_here, "patches", "patches")
 

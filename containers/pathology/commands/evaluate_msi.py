@@ -21,8 +21,9 @@ from pathology.contracts.msi.evaluate import (
     MsiEvaluation,
     NotEvaluable,
     PatientPredictionRow,
+    TilesRead,
 )
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, origin, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.report.warnings import other_table, small
@@ -30,6 +31,7 @@ from pathology.tasks.msi import serving
 from pathology.tasks.msi.artefact import Ensemble
 from pathology.tasks.msi.dataset import Patient, patients_of
 from pathology.tasks.msi.report import render
+from pathology.tasks.msi.slides import figures, total_tiles
 
 
 def main(job: Job) -> None:
@@ -38,30 +40,41 @@ def main(job: Job) -> None:
     tables = {"cohort": job.file("cohort", ".csv"), "slides": job.file("slides", ".csv")}
     model: Ensemble = load_packaged(job, serving)
 
-    test = [row for row in read_cohort(tables["cohort"]) if row.split == "test"]
+    cohort = read_cohort(tables["cohort"])
+    test = [row for row in cohort if row.split == "test"]
     slides = SlideRow.read(tables["slides"])
     patients, lost = patients_of(test, slides)
     not_evaluable = [_not_evaluable(patient, test, slides) for patient in lost]
     for patient in not_evaluable:
         print(f"not evaluable: patient {patient.patient_id}, {patient.reason}")
-    predictions = [predict(patient, model) for patient in patients]
+    answers = [ask(patient, model) for patient in patients]
+    predictions = [prediction(patient, answer, model) for patient, answer in zip(patients, answers, strict=True)]
     _check_classes(predictions, not_evaluable)
 
     scores = Scores.of(predictions, model.config.threshold, **resampling(settings))
     intervals = scores.intervals()
     evaluation = MsiEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, not_evaluable, model, tables),
+        pathology=MsiBlock(
+            **_block(job, scores, intervals, predictions, not_evaluable, model, tables),
+            tiles=total_tiles([TilesRead(**answer["tiles"]) for answer in answers]),
+            sides={split: figures(cohort, slides, split) for split in ("train", "test")},
+        ),
     )
     write_evaluation(job, evaluation, PatientPredictionRow.table(predictions), render(evaluation, predictions))
     print(f"AUROC {intervals['auroc']}, {len(predictions)} patients, {int(scores.truth.sum())} positive")
 
 
-def predict(patient: Patient, model: Ensemble) -> PatientPredictionRow:
-    """One patient through ``input_fn``, ``predict_fn`` and ``output_fn``, as a request to the endpoint would go."""
+def ask(patient: Patient, model: Ensemble) -> dict[str, Any]:
+    """The answer on one patient, through ``input_fn``, ``predict_fn`` and ``output_fn``, as a request to the endpoint would go."""
     slides = [{"slide_id": row.slide_id, "features": row.features, "sha256": row.sha256} for row in patient.slides]
     request = serving.input_fn(json.dumps({"slides": slides}), serving.JSON)
     answer: dict[str, Any] = json.loads(serving.output_fn(serving.predict_fn(request, model), serving.JSON))
+    return answer
+
+
+def prediction(patient: Patient, answer: dict[str, Any], model: Ensemble) -> PatientPredictionRow:
+    """The row of predictions.csv."""
     return PatientPredictionRow(
         patient_id=patient.patient_id,
         site=patient.site,
@@ -98,27 +111,30 @@ def _block(
     not_evaluable: list[NotEvaluable],
     model: Ensemble,
     tables: dict[str, Path],
-) -> MsiBlock:
+) -> dict[str, Any]:
+    """The block of evaluation.json by field, but for what is said of tiles and slides."""
     config = model.config
     data = {f"{name}_sha256": sha256_of(path) for name, path in tables.items()}
     trained_here = data["cohort_sha256"] == config.inputs.get("cohort")
-    return MsiBlock(
+    return {
         **scores.block(intervals),
-        task="msi",
-        slides=sum(row.slides for row in predictions),
-        not_evaluable=not_evaluable,
-        sites=scores.by_site(row.site for row in predictions),
-        model=EnsembleIdentity(
+        **origin(job, **{name: (name, path) for name, path in tables.items()}),
+        "task": "msi",
+        "slides": sum(row.slides for row in predictions),
+        "not_evaluable": not_evaluable,
+        "sites": scores.by_site(row.site for row in predictions),
+        "model": EnsembleIdentity(
             **identity(job, model, serving),
             folds=len(config.folds),
+            epochs=[fold.epoch for fold in config.folds],
             labels=config.labels,
             trained_on_this_cohort=trained_here,
             out_of_fold_auroc=Bounds(value=config.out_of_fold.auroc, low=config.out_of_fold.low, high=config.out_of_fold.high),
         ),
-        encoder=encoder_report(config.encoder),
-        data=data,
-        warnings=all_warnings(model, serving, task_warnings(scores, len(not_evaluable), trained_here), "patients"),
-    )
+        "encoder": encoder_report(config.encoder),
+        "data": data,
+        "warnings": all_warnings(model, serving, task_warnings(scores, len(not_evaluable), trained_here), "patients"),
+    }
 
 
 def task_warnings(scores: Scores, lost: int, trained_here: bool) -> list[str]:

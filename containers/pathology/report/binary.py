@@ -8,8 +8,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from pathology.contracts.evaluation import BinaryClassificationMetrics, Bounds, CalibrationBin
+from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, Bounds
 from pathology.report.figures import calibration_figure, distribution_figure, precision_recall_figure, roc_figure
+from pathology.report.origin import methods
 from pathology.report.page import Headline, Mark, page
 
 MEASURES = (
@@ -40,36 +41,12 @@ class Call(Protocol):
         """0 or 1, at the threshold."""
 
 
-class Block(Protocol):
-    """What the template reads of either task's block of evaluation.json."""
-
-    @property
-    def threshold(self) -> float:
-        """On the probability of class 1."""
-
-    @property
-    def confidence(self) -> float:
-        """Of every interval."""
-
-    @property
-    def seed(self) -> int:
-        """Of the bootstrap."""
-
-    @property
-    def intervals(self) -> dict[str, Bounds]:
-        """By the names of :data:`MEASURES` and more."""
-
-    @property
-    def calibration(self) -> list[CalibrationBin]:
-        """Lowest probability first."""
-
-
 Row = TypeVar("Row", bound=Call)
 
 
 def fill(
     template: Path,
-    block: Block,
+    block: BinaryBlock,
     metrics: BinaryClassificationMetrics,
     predictions: Sequence[Call],
     *,
@@ -90,6 +67,8 @@ def fill(
         "block": block,
         "labels": labels,
         "matrix": metrics.confusion_matrix,
+        "methods": methods(block, {name: title for name, title, _ in MEASURES}),
+        "groups": [group.n for group in block.calibration],
         "measures": [(title, block.intervals[name], words.format(**names)) for name, title, words in MEASURES],
         "headline": Headline("AUROC", auroc, verdict(auroc, block.confidence), (Mark(0.5, "0.5 chance"),)),
         "roc": roc_figure(truth, probability, block.threshold, block.confidence, block.seed),

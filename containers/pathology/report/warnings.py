@@ -25,7 +25,7 @@ def permuted_labels(training: Mapping[str, str]) -> list[str]:
     """Said when the settings of ``training`` permuted the labels."""
     if training.get("shuffle-labels") != "true":
         return []
-    return ["The model was trained on permuted labels, to prove that nothing leaks: it knows nothing and must not serve."]
+    return ["The model was trained on permuted labels, a negative control (shuffle-labels): it must not serve."]
 
 
 def small(positives: int, negatives: int, units: str) -> list[str]:
@@ -48,9 +48,7 @@ def copies_of_training(copies: int, what: str) -> list[str]:
     """Said when test patches have the same ``what`` (bytes, pixels) as train or validation patches."""
     if not copies:
         return []
-    return [
-        f"{copies} test patches have the very {what} of a train or validation patch: they do not test the model, and flatter it."
-    ]
+    return [f"{copies} test patches have the very {what} of a train or validation patch: they do not test the model."]
 
 
 def other_code(evaluated_with: str, packed: str) -> list[str]:

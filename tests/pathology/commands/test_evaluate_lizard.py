@@ -172,6 +172,12 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, lizard):
             "labels.npy": lizard.dataset / "labels.npy",
         }.items()
     }
+    assert block["data_uris"] == {
+        "patches": "s3://bucket/patches/patches.csv",
+        "images": "s3://bucket/dataset/images.npy",
+        "labels": "s3://bucket/dataset/labels.npy",
+    }
+    assert (block["side"], block["central"], block["divided_sources"], block["copies_of_training"]) == (64, 64, 0, 0)
     assert model["trained_on_these_patches"] is True and model["serving_code"] == model["evaluated_with_code"]
     assert block["published_partition"] is False
     words = ("a placeholder with seeded weights", "6 source images only", "the 1,018 of Lizard's fold 0")
@@ -289,3 +295,15 @@ def test_test_patches_of_one_source_image_have_no_interval(lizard, tmp_path):
     sha256 = hashlib.sha256((folder / "patches.csv").read_bytes()).hexdigest()
     (folder / "dataset.json").write_bytes(dataset.model_copy(update={"patches_sha256": sha256}).to_json())
     refused(lizard, tmp_path, "intervals are by source image and need two", patches=folder)
+
+
+def test_source_images_on_both_sides_are_counted(lizard):
+    from pathology.commands.evaluate_lizard import divided_sources
+
+    rows, _ = read_prepared(lizard.patches)
+    assert divided_sources(rows) == 0
+    first = next(row.source for row in rows if row.split == "test")
+    second = next(row.source for row in rows if row.split == "test" and row.source != first)
+    moved = {next(row.name for row in rows if row.source == source) for source in (first, second)}
+    split = [row.model_copy(update={"split": "validation"}) if row.name in moved else row for row in rows]
+    assert divided_sources(split) == 2

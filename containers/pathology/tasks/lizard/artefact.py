@@ -27,6 +27,7 @@ from pathology.artefact import (
 )
 from pathology.contracts.code import Code, closure
 from pathology.contracts.errors import RequestError
+from pathology.contracts.history import LossCurve
 from pathology.contracts.lizard.patches import Classes
 from pathology.encoders.encoder import load_encoder
 from pathology.nuclei.watershed import STANDARD, WatershedParams
@@ -140,12 +141,14 @@ def save_lizard(
     validation: Validation,
     inputs: Mapping[str, str],
     code: Code,
+    training_code: str | None = None,
+    curve: LossCurve | None = None,
     watershed: WatershedParams = STANDARD,
 ) -> None:
     """Write ``net`` as trained, adapters not merged, to ``folder``; same content, same bytes.
 
     ``code`` is what the endpoint runs on (:func:`pathology.serving.code.endpoint_code`); ``inputs`` are the sha256 of what was
-    learnt from, by name.
+    learnt from, by name; ``training_code`` is the hash of the job's code and ``curve`` its losses by epoch.
     """
     manifest = net.manifest
     decoder_hash, decoder = pack_tensors(net.decoder.state_dict())
@@ -172,6 +175,8 @@ def save_lizard(
         inputs=dict(inputs),
         serving_code=closure(SERVING).hash,
         versions=library_versions(*LIBRARIES),
+        training_code=training_code,
+        curves=(curve,) if curve else (),
     )
     save_artefact(folder, config, files, code, SERVING)
 

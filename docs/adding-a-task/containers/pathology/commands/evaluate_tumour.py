@@ -6,7 +6,7 @@ from pathology.contracts.hashes import sha256_of
 from pathology.contracts.patches import TABLE, PatchPredictionRow, PatchRow
 from pathology.contracts.tumour.evaluate import EvaluateTumour, TumourBlock, TumourEvaluation, TumourModelIdentity
 from pathology.contracts.tumour.patches import LABELS
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, origin, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
@@ -37,7 +37,9 @@ def main(job: Job) -> None:
         binary_classification_metrics=scores.metrics(intervals),
         pathology=TumourBlock(
             **scores.block(intervals),
+            **origin(job, patches=("patches", table)),
             task="tumour",
+            copies_of_training=copies(patches),
             model=TumourModelIdentity(
                 **identity(job, model, serving), labels=config.labels, trained_on_these_patches=trained_here
             ),

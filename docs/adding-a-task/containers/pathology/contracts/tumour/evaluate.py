@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, ModelIdentity, Resampling
+from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, Count, ModelIdentity, Resampling
 from pathology.contracts.strict_json import StrictJson
 
 
@@ -20,9 +20,10 @@ class TumourModelIdentity(ModelIdentity):
 
 
 class TumourBlock(BinaryBlock):
-    """What a reader asks for beside Studio's numbers."""
+    """What a reader asks for beside Studio's numbers; ``copies_of_training`` test patches have the bytes of one that was learnt from."""
 
     task: Literal["tumour"]
+    copies_of_training: Count
     model: TumourModelIdentity
 
 

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from laptop import RUNS, Laptop
+from served import version_of, versions_answered
 
 from demo.nuclei import make_nuclei
 from pipelines.local.client import LocalSageMaker
@@ -57,6 +58,12 @@ def test_the_version_says_what_it_takes_gives_and_needs(laptop):
     assert set(inference["SupportedResponseMIMETypes"]) == {"application/geo+json", "application/json", "application/x-npy"}
     assert inference["Containers"][0]["AdditionalModelDataSources"][0]["S3DataSource"]["S3Uri"] == "s3://local/tiny/"
     assert version["CustomerMetadataProperties"]["encoder_sha256"] == laptop.encoder.sha256
+
+
+def test_the_endpoint_and_the_registry_call_the_model_the_same(laptop, tmp_path):
+    registered = version_of(laptop)["CustomerMetadataProperties"]["model_version"]
+    assert versions_answered(laptop, tmp_path) == {registered}
+    assert f"model version: {registered}, as an endpoint of it answers" in laptop.first
 
 
 def test_training_read_the_arrays_on_the_file_system(laptop):

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from laptop import RUNS, Laptop
+from pathology.contracts.cohort import SlideRow
 from pathology.contracts.uris import Uri
+from served import answer_of_packed_code, version_of
 
 from demo.slides import Look, paint, write_svs
 from pipelines.local.client import LocalSageMaker
@@ -101,6 +103,17 @@ def test_every_number_is_of_this_cohort(laptop):
     assert block["n"] + len(block["not_evaluable"]) == sum(row["split"] == "test" for row in rows)
     assert block["n"] > 0
     assert evaluation["pathology"]["encoder"]["published"] is False
+
+
+def test_the_packed_code_and_the_registry_call_the_model_the_same(laptop, tmp_path):
+    slides = SlideRow.read(next(laptop.path("features").glob("*/cohorts/*/slides.csv")))
+    patient = next(row for row in slides if row.status == "ok")
+    request = {"slides": [{name: getattr(patient, name) for name in ("slide_id", "features", "sha256")}]}
+    answer = answer_of_packed_code(laptop, tmp_path / "ml", request)
+    registered = version_of(laptop)["CustomerMetadataProperties"]["model_version"]
+    assert answer["model_version"] == registered
+    assert answer["tiles"] == {"pooled": patient.tiles, "with_tissue": patient.tiles, "failed": 0, "sampled": 0}
+    assert f"model version: {registered}, as an endpoint of it answers" in laptop.first
 
 
 def test_two_hosts_shared_the_slides(laptop):

@@ -108,8 +108,8 @@ def task_warnings(scores: Scores, patches: Sequence[MhistPatchRow], trained_here
     warnings = small(positives, n - positives, "patches")
     if not published:
         warnings.append(
-            f"The test set holds {n:,} patches, {positives:,} of them SSA, and MHIST's own {sum(PUBLISHED_TEST):,} and "
-            f"{PUBLISHED_TEST[1]:,}, named like MHIST_aaa.png: the published numbers are of another test and stand here for "
+            f"The test set holds {n:,} patches, {positives:,} of them SSA, where MHIST's own {sum(PUBLISHED_TEST):,} hold "
+            f"{PUBLISHED_TEST[1]:,} and are named like MHIST_aaa.png: the published numbers are of another test and stand here for "
             "orientation only."
         )
     return warnings + copies_of_training(copies(patches), "bytes") + other_table(trained_here, "patches", "patches")

@@ -19,8 +19,16 @@ MEASURES = (
     ("specificity", "Specificity", "Of the negative {units}, the fraction that the model calls negative."),
     ("precision", "Precision (PPV)", "Of the {units} called positive, the fraction that is. Falls where positives are rarer."),
     ("balanced_accuracy", "Balanced accuracy", "Mean of sensitivity and specificity; 0.5 is a coin."),
-    ("accuracy", "Accuracy", "Fraction of {units} called right; the majority class alone reaches much of it."),
-    ("average_precision", "Average precision", "Area under the precision-recall curve; chance is the fraction of positives."),
+    (
+        "accuracy",
+        "Accuracy",
+        "Fraction of {units} called right; always answering the class with more {units} reaches {majority:.3f}.",
+    ),
+    (
+        "average_precision",
+        "Average precision",
+        "Area under the precision-recall curve; chance is the fraction of positives, {positive:.3f}.",
+    ),
     ("f1", "F1", "Harmonic mean of precision and sensitivity."),
 )
 
@@ -61,7 +69,8 @@ def fill(
     truth = np.array([row.label for row in predictions])
     probability = np.array([row.probability for row in predictions])
     names = {"unit": unit[0], "units": unit[1]}
-    auroc = block.intervals["auroc"]
+    auroc, positive = block.intervals["auroc"], block.positives / block.n
+    fractions = {"positive": positive, "majority": max(positive, 1 - positive)}
     context: dict[str, Any] = {
         **names,
         "block": block,
@@ -69,7 +78,7 @@ def fill(
         "matrix": metrics.confusion_matrix,
         "methods": methods(block, {name: title for name, title, _ in MEASURES}),
         "groups": [group.n for group in block.calibration],
-        "measures": [(title, block.intervals[name], words.format(**names)) for name, title, words in MEASURES],
+        "measures": [(title, block.intervals[name], words.format(**names, **fractions)) for name, title, words in MEASURES],
         "headline": Headline("AUROC", auroc, verdict(auroc, block.confidence), (Mark(0.5, "0.5 chance"),)),
         "roc": roc_figure(truth, probability, block.threshold, block.confidence, block.seed),
         "precision_recall": precision_recall_figure(truth, probability, block.threshold),

@@ -13,14 +13,14 @@ from matplotlib.ticker import MaxNLocator
 from pathology.contracts.history import LossCurve
 from pathology.report.style import ACCENT, SECOND, STYLE, data_uri
 
-COLOURS = (ACCENT, SECOND, "#4d7c0f", "#7e22ce", "#b45309", "#475569", "#be185d", "#1d4ed8")
+COLOURS = (ACCENT, SECOND, "#4d7c0f", "#7e22ce", "#1d4ed8", "#be185d", "#475569", "#854d0e")
 """Of trainings; the ninth has the first one's again."""
 
 
 def losses_figure(curves: Sequence[LossCurve], side: Literal["training", "validation"]) -> str:
     """The loss of one ``side`` by epoch, a colour a training; a dot is the epoch whose weights were kept."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.4, 3.0))
+        figure = Figure(figsize=(4.4, 3.3), layout="constrained")
         axes = figure.add_subplot()
         for number, curve in enumerate(curves):
             losses = np.array([np.nan if loss is None else loss for loss in getattr(curve, side)])
@@ -32,5 +32,5 @@ def losses_figure(curves: Sequence[LossCurve], side: Literal["training", "valida
         axes.grid(visible=True)
         axes.set_axisbelow(True)
         if any(curve.name for curve in curves):
-            axes.legend(loc="best", fontsize=8)
+            figure.legend(loc="outside lower center", ncols=5, fontsize=8, handlelength=1.2, columnspacing=1.0)
         return data_uri(figure)

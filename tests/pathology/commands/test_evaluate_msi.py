@@ -95,6 +95,9 @@ def test_tables_follow_from_predictions(evaluated):
         assert site["auroc"] == pytest.approx(metrics.roc_auc_score([r.label for r in of_site], [r.probability for r in of_site]))
     assert sum(group["n"] for group in block["calibration"]) == block["n"]
     assert sum(group["positives"] for group in block["calibration"]) == block["positives"]
+    for group in block["calibration"]:
+        wilson = binomtest(group["positives"], group["n"]).proportion_ci(0.95, method="wilson")
+        assert (group["observed"]["low"], group["observed"]["high"]) == pytest.approx((wilson.low, wilson.high))
     means = [group["mean_probability"] for group in block["calibration"]]
     assert means == sorted(means)
 
@@ -128,6 +131,9 @@ def test_the_report_is_one_file_that_says_it_plainly(evaluated):
     assert "a placeholder with seeded weights, not a published foundation model" in text
     assert "What it must not be used for" in text
     block = evaluation["pathology"]
+    assert "always answering the class with more patients reaches 0.600." in text  # 24 of 40
+    assert "chance is the fraction of positives, 0.400." in text
+    assert "patients in 5 groups by probability, 8 in each, with Wilson's intervals." in text
     tiles = block["tiles"]
     assert (
         f"From the {block['slides']} slides of these patients that have features the model pooled all {tiles['pooled']:,}" in text

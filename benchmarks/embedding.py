@@ -79,12 +79,12 @@ def on_the_gpu(plan: SlidePlan, repeats: int) -> dict[str, float]:
     )
 
     manifest = EncoderManifest(
-        name=H_OPTIMUS_0,
+        name=f"{H_OPTIMUS_0}-random",
         architecture=H_OPTIMUS_0_ARCHITECTURE,
         arguments=H_OPTIMUS_0_ARGUMENTS,
         sha256="0" * 64,
         dimension=1536,
-        published=False,
+        placeholder=True,
         remark="random weights",
     )
     model = build(manifest).to_empty(device="cuda").eval().requires_grad_(False)

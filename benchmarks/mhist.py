@@ -137,7 +137,7 @@ def build_and_save(folder: Path, changed: Mapping[str, object], dimension: int) 
         arguments={**H_OPTIMUS_0_ARGUMENTS, **changed},
         sha256="0" * 64,
         dimension=dimension,
-        published=False,
+        placeholder=True,
         remark="random weights",
     )
     model = build(manifest).to_empty(device="cpu").eval().requires_grad_(False)

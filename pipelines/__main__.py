@@ -10,7 +10,7 @@ from pipelines import __version__
 from pipelines.tasks import NAMES
 
 VERBS = (
-    *("environment", "doctor"),
+    *("environment", "doctor", "check_data"),
     *("upsert", "start", "watch", "executions", "show", "logs", "metrics", "stop", "retry", "delete"),
     *("validate", "render", "graph"),
 )

@@ -24,15 +24,18 @@ def register(
     metadata: Mapping[str, Any],
     description: str,
     *,
+    encoder: Value,
+    facts: Sequence[str] = ("labels",),
     accepts: Sequence[str] = (JSON,),
     answers: Sequence[str] = (JSON,),
     sources: Mapping[str, Any] | None = None,
 ) -> RequestStep:
-    """A model version in the group: the artefact, the image that serves it, evaluation.json as its metrics, the encoder's hash,
-    and the ``model_version`` that an endpoint of it answers.
+    """A model version in the group: the artefact, the image that serves it, evaluation.json as its metrics.
 
-    ``accepts`` and ``answers`` are the content types that the endpoint takes and gives. ``sources`` name folders in S3 that the
-    artefact needs beside itself: an endpoint finds each below /opt/ml/additional-model-data-sources/, under its name.
+    Its metadata are the run's: ``metadata``, literals and parameters; ``facts``, by name, and the encoder's name, hash and origin out
+    of evaluation.json; and ``encoder``, the URI that the run was given. ``accepts`` and ``answers`` are the content types that the
+    endpoint takes and gives. ``sources`` name folders in S3 that the artefact needs beside itself: an endpoint finds each below
+    /opt/ml/additional-model-data-sources/, under its name.
     """
     container = {"Image": env.images.training, "ModelDataUrl": model.artefact}
     if sources:
@@ -55,10 +58,14 @@ def register(
             **({} if sources else {"SupportedTransformInstanceTypes": instances}),
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
-        # The folder that the version names holds these weights; where it comes to hold others, the endpoint refuses to start.
         "CustomerMetadataProperties": {
             **metadata,
+            **{name: scores.value(f"pathology.registry.{name}") for name in facts},
+            "encoder": scores.value("pathology.encoder.name"),
+            # The folder that the version names holds these weights; where it comes to hold others, the endpoint refuses to start.
             "encoder_sha256": scores.value("pathology.encoder.sha256"),
+            "encoder_origin": scores.value("pathology.encoder.origin"),
+            "encoder_uri": encoder,
             # What an endpoint of this version answers as model_version.
             "model_version": scores.value("pathology.model.version"),
         },

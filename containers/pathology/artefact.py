@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pathology.contracts.code import Code
-from pathology.contracts.encoder import EncoderManifest
+from pathology.contracts.encoder import EncoderManifest, NamedEncoder
 from pathology.contracts.errors import DataError
 from pathology.contracts.hashes import Sha256, sha256_of
 from pathology.contracts.history import LossCurve
@@ -30,6 +30,7 @@ from pathology.job import OPT_ML, ROOT_VARIABLE
 FORMAT_VERSION = 2
 """1 had other names in config.json and, for msi, in the weights."""
 CONFIG = "config.json"
+LEARNED_FROM = "learned-from.json"
 ENCODER_VARIABLE = "PATHOLOGY_ENCODER"
 ADDITIONAL_MODEL = "additional-model-data-sources/encoder"
 """Below /opt/ml: where an endpoint finds the encoder that the model version names."""
@@ -52,14 +53,10 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class EncoderIdentity(Part):
+class EncoderIdentity(NamedEncoder):
     """The encoder that the model was trained on."""
 
-    name: str
-    sha256: Sha256
     dimension: Annotated[int, Field(ge=1)]
-    published: bool
-    remark: str = ""
 
     @classmethod
     def of(cls, manifest: EncoderManifest) -> Self:
@@ -77,14 +74,16 @@ class Weights(Part):
 class ModelConfig(Part):
     """config.json of any model: the encoder, the settings it was ``training`` with, the sha256 of its ``inputs`` by name.
 
-    ``serving_code`` is the hash of the code that serves it, ``versions`` those of the libraries that trained it. ``training_code`` is
-    that of the job that trained it, ``curves`` its losses by epoch; models of before they were kept have neither.
+    ``serving_code`` is the hash of the code that serves it, ``versions`` those of the libraries that trained it. ``learned_from`` is
+    the sha256 of learned-from.json, which serving does not read; None in artefacts of before there was one. ``training_code`` is the
+    hash of the job's code that trained it, ``curves`` its losses by epoch; models of before they were kept have neither.
     """
 
     format_version: Literal[2] = 2
     encoder: EncoderIdentity
     training: dict[str, str]
     inputs: dict[str, Sha256]
+    learned_from: Sha256 | None = None
     serving_code: str
     versions: dict[str, str]
     training_code: str | None = None

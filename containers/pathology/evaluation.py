@@ -8,14 +8,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from pathology.artefact import EncoderIdentity, LoadedModel, unpack
+from pathology.artefact import LoadedModel, unpack
 from pathology.contracts.code import closure
-from pathology.contracts.evaluation import EncoderReport, EvaluationBlock, Resampling, TrainingReport
+from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation import EvaluationBlock, EvaluationSettings, Resampling, Seen, TrainingReport
 from pathology.contracts.hashes import sha256_of
+from pathology.contracts.registry import registry_text
 from pathology.contracts.runs import RunOutput
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job
-from pathology.report.warnings import other_code, permuted_labels, placeholder_encoder
+from pathology.learned_from import Item, LearnedFrom, read_learned_from
+from pathology.report.warnings import named, other_code, permuted_labels, placeholder_encoder, seen_items, unverified_encoder
+
+MAX_NAMED = 5
+"""Test items that a model has seen, before they are only counted."""
 
 
 class Evaluation(Protocol):
@@ -26,15 +32,39 @@ class Evaluation(Protocol):
     def to_json(self) -> bytes: ...
 
 
-def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> Any:
-    """The model in the job's input ``model``, loaded by its task's ``serving`` module as an endpoint loads it.
+def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> tuple[Any, LearnedFrom | None]:
+    """The model in the job's input ``model``, loaded by its task's ``serving`` module as an endpoint loads it, and what it learnt
+    from where its artefact says so.
 
     Raises:
         DataError: when the archive or the encoder is not whole, or they do not belong together.
     """
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
         unpack(job.file("model", ".tar.gz"), Path(folder))
-        return serving.model_fn(folder, *encoder)
+        model = serving.model_fn(folder, *encoder)
+        return model, read_learned_from(Path(folder), model.config)
+
+
+def check_seen(learned_from: LearnedFrom | None, items: Iterable[Item], unit: str, settings: EvaluationSettings) -> Seen:
+    """How many of the test ``items``, counted in ``unit``, the model has learnt from; asked before they are predicted.
+
+    Raises:
+        DataError: when there are any, unless ``settings`` allow them.
+    """
+    items = list(items)
+    names = None if learned_from is None else learned_from.seen(items)
+    seen = Seen(
+        unit=unit,
+        test_items=len(items),
+        seen=None if names is None else len(names),
+        names=sorted(names or [])[:MAX_NAMED],
+    )
+    if seen.seen and not settings.allow_seen:
+        raise DataError(
+            f"the model has learnt from {seen.seen:,} of the {len(items):,} test {unit} ({named(seen)}): evaluate it on others, or set "
+            "'allow-seen' to true (parameter AllowSeen) to have a number all the same, and a warning"
+        )
+    return seen
 
 
 def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str, Any]:
@@ -74,9 +104,9 @@ def origin(job: Job, **files: tuple[str, Path]) -> dict[str, Any]:
     }
 
 
-def encoder_report(encoder: EncoderIdentity) -> EncoderReport:
-    """What evaluation.json says of the encoder."""
-    return EncoderReport(**encoder.model_dump(include=set(EncoderReport.model_fields)))
+def binary_labels(labels: tuple[str, str]) -> str:
+    """A version's ``labels`` of a binary model: the positive one, then the negative one."""
+    return registry_text(f"{labels[1]}:{labels[0]}")
 
 
 def resampling(settings: Resampling) -> dict[str, Any]:
@@ -84,11 +114,13 @@ def resampling(settings: Resampling) -> dict[str, Any]:
     return settings.model_dump(include=set(Resampling.model_fields))
 
 
-def all_warnings(model: LoadedModel[Any], serving: ModuleType, task_warnings: Iterable[str], about: str) -> list[str]:
-    """What a reader must know first: of the encoder and the labels, then ``task_warnings``, and of the code."""
+def all_warnings(model: LoadedModel[Any], serving: ModuleType, seen: Seen, task_warnings: Iterable[str], about: str) -> list[str]:
+    """What a reader must know first: of what the model has ``seen``, of encoder and labels, then ``task_warnings``, and of the code."""
     config = model.config
     return [
-        *placeholder_encoder(encoder_report(config.encoder), about),
+        *seen_items(seen),
+        *placeholder_encoder(config.encoder, about),
+        *unverified_encoder(config.encoder),
         *permuted_labels(config.training),
         *task_warnings,
         *other_code(closure(serving.__name__).hash, config.serving_code),
@@ -101,5 +133,7 @@ def write_evaluation(job: Job, evaluation: Evaluation, predictions: bytes, repor
     atomic_write(output / "predictions.csv", predictions)
     atomic_write(output / "report.html", report.encode())
     atomic_write(output / "evaluation.json", evaluation.to_json())
+    seen = evaluation.pathology.seen
+    print(f"seen in training: {'unknown' if seen.seen is None else seen.seen} of {seen.test_items} test {seen.unit}")
     for warning in evaluation.pathology.warnings:
         print(f"warning: {warning}")

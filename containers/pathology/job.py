@@ -21,6 +21,8 @@ from pathology.contracts.uris import Uri
 
 OPT_ML = "/opt/ml"
 ROOT_VARIABLE = "PATHOLOGY_ROOT"
+CHECK_FLAG = "--check"
+"""Makes a command that can check its data do that alone."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -204,11 +206,23 @@ def _explained(error: Exception) -> str | None:
     return None
 
 
-def run(main: Callable[[Job], None]) -> None:
+def _printing(check: Callable[[Job], bytes] | None) -> Callable[[Job], None]:
+    def main(job: Job) -> None:
+        if check is None:
+            raise RequestError(f"this command cannot check its data: run it without {CHECK_FLAG}")
+        sys.stdout.write(check(job).decode())
+
+    return main
+
+
+def run(main: Callable[[Job], None], *, check: Callable[[Job], bytes] | None = None) -> None:
     """Run a command: exit 0, or one line on standard error, in the failure file, and exit 1 or 2.
 
-    What nobody foresaw keeps its trace in the log and leaves one line like the rest.
+    What nobody foresaw keeps its trace in the log and leaves one line like the rest. With ``--check`` on the command line what
+    ``check`` finds is printed, and nothing is written.
     """
+    if CHECK_FLAG in sys.argv[1:]:
+        main = _printing(check)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     job = None
     try:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# H-optimus-0: checkpoint.pth from Hugging Face, held to the sha256 that it states, and encoder.json beside it.
+# H-optimus-0: checkpoint.pth from Hugging Face, held to the sha256 that it states, and encoder.json beside it, which records
+# repository, commit and that sha256: what lets jobs, reports and model versions call the encoder by its name.
 # shellcheck source-path=SCRIPTDIR
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/fetch.sh"
@@ -10,10 +11,12 @@ PYTHON=${PYTHON:-python3}
 
 usage() {
     cat >&2 <<'USAGE'
-usage: HF_TOKEN=… infra/datasets/download_h_optimus_0.sh --to FOLDER|s3://BUCKET/PREFIX [--revision COMMIT]
+usage: HF_TOKEN=… infra/datasets/download_h_optimus_0.sh --to FOLDER|s3://BUCKET/PREFIX [--revision COMMIT] [--record-origin]
 
 Accept the terms at https://huggingface.co/bioptimus/H-optimus-0, make a token that may read, and put it in HF_TOKEN.
 PYTHON is a Python with this project installed; it writes encoder.json, without which no pipeline takes the checkpoint.
+--record-origin adds repository, commit and sha256 to an encoder.json of this checkpoint that has none. Code packed with model
+versions of before cannot read it then: do so when none of them is deployed from this folder. Features stay as they are.
 USAGE
 }
 
@@ -42,37 +45,67 @@ ask_hub() {
 
 can_describe() { "$PYTHON" -c 'import pathology.encoders.describe, timm, torch' 2>/dev/null; }
 
+# encoder.json in FOLDER, by the hash that the Hub states.
+describe() {
+    "$PYTHON" -m pathology.encoders.describe "$1" --repository "$REPOSITORY" --revision "$commit" --sha256 "$sha256" >&2
+}
+
 # As a CHECK of take, on the way to S3: the one moment at which the whole checkpoint is on this machine.
+# What goes wrong is said and takes nothing back: the checkpoint is whole.
 describe_on_the_way() {
-    local folder=$work/.encoder
-    can_describe || return 0
-    mkdir -p "$folder" && ln -f "$1" "$folder/checkpoint.pth" && "$PYTHON" -m pathology.encoders.describe "$folder" >&2
-    rm -f -- "$folder/checkpoint.pth"
+    ln -f "$1" "$described/checkpoint.pth" && describe "$described"
+    rm -f -- "$described/checkpoint.pth"
+}
+
+# Sets $described, the folder in which encoder.json is written, and $card, what lies at the destination: '' none of this
+# checkpoint, 'recorded' one with its origin, 'unrecorded' one without.
+look_at_card() {
+    described=$to card=''
+    if [[ -n $bucket ]]; then
+        described=$work/.encoder
+        mkdir -p "$described" && rm -f -- "$described/encoder.json"
+        if find_object encoder.json; then
+            aws s3 cp "s3://$bucket/${prefix}encoder.json" - --only-show-errors >"$described/encoder.json" ||
+                fail 1 "s3://$bucket/${prefix}encoder.json cannot be read (see above): check s3:GetObject"
+        fi
+    fi
+    [[ -f $described/encoder.json ]] || return 0
+    card=$(python3 - "$described/encoder.json" "$sha256" 2>/dev/null <<'PYTHON'
+import json, sys
+manifest = json.load(open(sys.argv[1], encoding="utf-8"))
+if manifest["sha256"] == sys.argv[2]:
+    print("recorded" if manifest.get("source") else "unrecorded")
+PYTHON
+    ) || card=''
+    [[ -z $bucket || -n $card ]] || rm -f -- "$described/encoder.json" # another checkpoint's
 }
 
 # encoder.json is ours, not the Hub's: it records the sha256 just checked, which jobs check again.
 put_card() {
-    local manifest=$work/.encoder/encoder.json
-    if [[ -n $bucket && -f $manifest ]]; then
-        deliver "$manifest" encoder.json "$(hash_of sha256 "$manifest")"
-    elif [[ -n $bucket ]] && find_object encoder.json; then
+    if [[ $card == recorded || ($card == unrecorded && -z $record_origin) ]]; then
         say "encoder.json: there already"
-    elif [[ -z $bucket && -f $to/encoder.json ]] && grep -q "$sha256" "$to/encoder.json"; then
-        say "encoder.json: there already"
-    elif [[ -z $bucket ]] && can_describe; then
-        "$PYTHON" -m pathology.encoders.describe "$to" >&2 ||
-            fail 1 "encoder.json could not be written (see above): more memory may be needed"
-    else
-        say "encoder.json is missing: where this project is installed, with checkpoint.pth in FOLDER, run" \
-            "'python -m pathology.encoders.describe FOLDER' and copy FOLDER/encoder.json to $to"
+        [[ $card == recorded ]] ||
+            say "encoder.json records no origin, so that reports call the encoder not verified: see --record-origin in --help"
+        return
     fi
+    if [[ -n $bucket && -z $card && ! -f $described/encoder.json ]] || ! can_describe; then
+        say "encoder.json is missing: where this project is installed, with checkpoint.pth in FOLDER, run" \
+            "'python -m pathology.encoders.describe FOLDER --repository $REPOSITORY --revision $commit --sha256 $sha256'" \
+            "and copy FOLDER/encoder.json to $to"
+        return
+    fi
+    if [[ -z $bucket || -n $card ]]; then
+        describe "$described" || fail 1 "encoder.json could not be written (see above): more memory may be needed"
+    fi
+    [[ -z $bucket ]] || deliver "$described/encoder.json" encoder.json "$(hash_of sha256 "$described/encoder.json")"
 }
 
 main() {
-    local destination='' revision=main
+    local destination='' revision=main record_origin='' on_the_way=''
     while (($#)); do
         case $1 in
         --help | -h) usage && exit 0 ;;
+        --record-origin) record_origin=yes && shift && continue ;;
         --to | --revision) (($# > 1)) || fail 2 "$1 wants a value" ;;
         *) usage && fail 2 "'$1' is not understood" ;;
         esac
@@ -92,10 +125,12 @@ main() {
     open_destination "$destination"
     ask_hub "$HF_ENDPOINT/$REPOSITORY/resolve/$revision/checkpoint.pth"
     say "checkpoint.pth: $(in_words "$size"), sha256 $sha256, commit $commit"
+    look_at_card
+    [[ -z $bucket || -n $card ]] || ! can_describe || on_the_way=describe_on_the_way
     is_there checkpoint.pth "sha256:$sha256" "$size" || need_space "$size"
     # By commit: what is fetched is what was described, whatever happens to the branch meanwhile.
     take "$HF_ENDPOINT/$REPOSITORY/resolve/$commit/checkpoint.pth" checkpoint.pth "sha256:$sha256" "$size" \
-        "${bucket:+describe_on_the_way}"
+        "$on_the_way"
     put_card
     say "H-optimus-0 is in $to"
 }

@@ -95,8 +95,9 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         model,
         scores,
         run["ModelApprovalStatus"],
-        {"task": "mhist", "encoder": run["EncoderUri"], "fine-tuning": run["FineTuning"], "labels": "SSA:HP"},
+        {"task": "mhist", "fine-tuning": run["FineTuning"]},
         task.description,
+        encoder=run["EncoderUri"],
         accepts=IMAGES,
         sources={"encoder": run["EncoderUri"]},
     )

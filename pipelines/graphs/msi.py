@@ -112,7 +112,16 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         AUROC,
         run["MinAuroc"],
         then=register(
-            "RegisterMsi", env, task.register_as, model, scores, run["ModelApprovalStatus"], _metadata(task), task.description
+            "RegisterMsi",
+            env,
+            task.register_as,
+            model,
+            scores,
+            run["ModelApprovalStatus"],
+            {"task": "msi"},
+            task.description,
+            encoder=run["EncoderUri"],
+            facts=("labels", "tile", "features", "aggregation"),
         ),
         below="MsiBelowThreshold",
     )
@@ -162,15 +171,3 @@ def _extract(task: MsiTask, env: Environment, run: RunParameters, cohort: Job) -
         cached=True,
         description=description,
     )
-
-
-def _metadata(task: MsiTask) -> dict[str, str]:
-    """What is known of a version when the pipeline is built."""
-    extract, prepare = task.extract.hyperparameters, task.prepare.hyperparameters
-    return {
-        "task": "msi",
-        "encoder": task.encoder.weights,
-        "labels": f"{'+'.join(prepare.positive)}:{'+'.join(prepare.negative)}",
-        "tile": f"{extract.tile_size} px at {extract.mpp} microns per pixel",
-        "aggregation": "gated attention MIL, ensemble of folds",
-    }

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pathology.contracts.cohort_flow import CohortFlow
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
@@ -73,8 +74,32 @@ def model_version(session: Session, state: ExecutionState) -> dict[str, Any] | N
     return None
 
 
+FLOW_FILES = (("evaluation", EVALUATION), ("slides", "collected.json"), ("cohort", "cohort.json"))
+"""Where a cohort flow is, the farthest first: an output and its file."""
+
+
+def cohort_flow(session: Session, state: ExecutionState) -> CohortFlow | None:
+    """The cohort flow as far as the execution has come; None for a task without one, or before its first step has ended."""
+    outputs: dict[str, str] = {}
+    for step in state.steps:
+        if step.status == "Succeeded" and step.job and ":processing-job/" in step.job:
+            outputs |= outputs_of(described_job(session, step))
+    for output, file in FLOW_FILES:
+        if output not in outputs or session.store.entry(uri := Uri.parse(outputs[output]) / file) is None:
+            continue
+        content = json.loads(session.store.read(uri))
+        flow = content.get("pathology", content).get("flow")
+        if flow is not None:
+            return CohortFlow.from_json(json.dumps(flow).encode(), str(uri))
+    return None
+
+
 def summary(session: Session, state: ExecutionState) -> Iterator[str]:
-    """Lines for people: metrics with their intervals, the model version, the report."""
+    """Lines for people: the cohort flow, metrics with their intervals, the model version, the report."""
+    flow = cohort_flow(session, state)
+    if flow is not None:
+        yield "cohort flow"
+        yield from (f"  {line}" for line in flow.lines())
     folder = evaluation_folder(session, state)
     if folder is not None:
         evaluation = read_evaluation(session, folder)
@@ -83,6 +108,8 @@ def summary(session: Session, state: ExecutionState) -> Iterator[str]:
             interval = block["intervals"][name]
             bounds = f"{block['confidence']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}"
             yield f"{title(name, known)}: {interval['value']:.3f} ({bounds})"
+        if encoder := block.get("encoder"):
+            yield f"encoder: {encoder['name']}, {encoder.get('origin', 'origin not recorded')}, sha256 {encoder['sha256']}"
         yield from (f"warning: {warning}" for warning in warnings(evaluation))
     version = model_version(session, state)
     if version:

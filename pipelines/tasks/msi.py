@@ -86,7 +86,7 @@ TASK = TaskSpec(
         make="demo.slides:make_demo",
         data={"SlidesUri": "slides", "LabelsUri": "labels/labels.csv"},
         own={"SlidesUri": ("slides", True), "LabelsUri": ("labels", False)},
-        # One host, full precision, more test patients.
+        # One host, full precision, more test patients; a split in proportion, since a class of so few is easily absent somewhere.
         settings={
             "ManifestUri": "none",
             "FeaturesUri": "s3://{bucket}/demo/features",
@@ -95,6 +95,8 @@ TASK = TaskSpec(
             "Epochs": "20",
             "TilesPerBag": "200",
             "TestFraction": "0.35",
+            "Split": "stratified",
+            "SplitSeed": "0",
             "MinAuroc": "0.6",
         },
     ),

@@ -76,6 +76,8 @@ def _parameter(name: str, field: SectionField, value: Any) -> ParameterSpec:
     declared = ".".join(field.path)
     kind = _plain(field.field.annotation)
     made = ParameterSpec(name, "String", as_string(value), (), declared)
+    if kind is not field.field.annotation:
+        return made  # may be none, which is text
     if kind is bool:
         return replace(made, choices=SWITCH)
     if kind is int:

@@ -111,10 +111,9 @@ def options_of(program):
         app.command()(getattr(importlib.import_module(program), verb))
         names = {name for param in typer.main.get_command(app).params for name in [*param.opts, *param.secondary_opts]}
         return names | {"--help"}
-    path = ROOT / program if "/" in program else ROOT.joinpath(*program.split(".")).with_suffix(".py")
-    if not path.is_file():
-        path = next(base for base in (ROOT, ROOT / "containers") if base.joinpath(*program.split(".")).is_dir())
-        path = path.joinpath(*program.split("."), "__main__.py")
+    bases = [base.joinpath(*program.split(".")) for base in (ROOT, ROOT / "containers")]
+    candidates = [ROOT / program, *(base.with_suffix(".py") for base in bases), *(base / "__main__.py" for base in bases)]
+    path = next(path for path in candidates if path.is_file())
     return set(re.findall(r"--[a-z][a-z-]*", path.read_text(encoding="utf-8")))
 
 

@@ -116,7 +116,7 @@ def test_rows_are_as_the_settings_and_the_yaml_have_them(written):
     ]
     rows = {row[0]: row for group in ("extract", "extract.hyperparameters") for row in written["msi"][group]}
     assert rows["`max-tiles`"][1:4] == ["integer, at least 0", "`0`", "`TilesPerSlide`"]
-    assert rows["`default-mpp`"][1:4] == ["number, over 0.01, below 100, or `none`", "`none`", ""]
+    assert rows["`default-mpp`"][1:4] == ["number, over 0.01, below 100, or `none`", "`none`", "`DefaultMpp`"]
     assert rows["`features`"][1:4] == ["URI", "`s3://{bucket}/features/msi`", "`FeaturesUri`"]
     assert written["lizard"]["gate"] == [
         [

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from laptop import RUNS, Laptop
+from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from served import version_of, versions_answered
 
 from demo.nuclei import make_nuclei
@@ -57,7 +58,16 @@ def test_the_version_says_what_it_takes_gives_and_needs(laptop):
     assert inference["SupportedContentTypes"] == ["image/png", "image/jpeg"]
     assert set(inference["SupportedResponseMIMETypes"]) == {"application/geo+json", "application/json", "application/x-npy"}
     assert inference["Containers"][0]["AdditionalModelDataSources"][0]["S3DataSource"]["S3Uri"] == "s3://local/tiny/"
-    assert version["CustomerMetadataProperties"]["encoder_sha256"] == laptop.encoder.sha256
+    assert version["CustomerMetadataProperties"] == {
+        "task": "lizard",
+        "fine-tuning": "frozen",
+        "labels": ":".join(LIZARD_CLASSES),
+        "encoder": laptop.encoder.name,
+        "encoder_sha256": laptop.encoder.sha256,
+        "encoder_origin": "placeholder with seeded weights",
+        "encoder_uri": "s3://local/tiny",
+        "model_version": json.loads(laptop.report().with_name("evaluation.json").read_text())["pathology"]["model"]["version"],
+    }
 
 
 def test_the_endpoint_and_the_registry_call_the_model_the_same(laptop, tmp_path):

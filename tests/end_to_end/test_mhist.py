@@ -54,10 +54,12 @@ def test_the_version_names_the_encoder_and_how_it_was_fine_tuned(laptop):
     assert container["AdditionalModelDataSources"][0]["S3DataSource"]["S3Uri"] == "s3://local/tiny/"
     assert version["CustomerMetadataProperties"] == {
         "task": "mhist",
-        "encoder": "s3://local/tiny",
         "fine-tuning": "linear",
         "labels": "SSA:HP",
+        "encoder": laptop.encoder.name,
         "encoder_sha256": laptop.encoder.sha256,
+        "encoder_origin": "placeholder with seeded weights",
+        "encoder_uri": "s3://local/tiny",
         "model_version": evaluated(laptop)["model"]["version"],
     }
 

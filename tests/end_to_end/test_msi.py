@@ -26,6 +26,7 @@ SMALL = {
     "Precision": "float32",
     "ManifestUri": "none",
     "ExtractInstanceCount": "2",
+    "Split": "stratified",
 }
 SETTLED = ("PrepareMsi", "ExtractFeatures", "TrainMsi", "EvaluateMsi")
 
@@ -102,7 +103,26 @@ def test_every_number_is_of_this_cohort(laptop):
     block = evaluation["pathology"]
     assert block["n"] + len(block["not_evaluable"]) == sum(row["split"] == "test" for row in rows)
     assert block["n"] > 0
-    assert evaluation["pathology"]["encoder"]["published"] is False
+    assert block["seen"] == {"unit": "patients", "test_items": block["n"], "seen": 0, "names": []}
+    assert evaluation["pathology"]["encoder"]["placeholder"] is True
+
+
+def test_the_version_says_what_the_run_used(laptop):
+    version = LocalSageMaker(laptop.state).describe_model_package(ModelPackageName="pathology-msi/1")
+    config = next(laptop.state.glob("s3/local/runs/pathology-msi/*/EvaluateMsi/evaluation/evaluation.json")).read_text()
+    metadata = version["CustomerMetadataProperties"]
+    assert metadata.pop("features") == json.loads(config)["pathology"]["registry"]["features"]
+    assert metadata == {
+        "task": "msi",
+        "labels": "MSI-H:MSI-L or MSS",
+        "tile": "224 px at 0.5 microns per pixel",
+        "aggregation": "gated attention MIL: ensemble of 5 folds",
+        "encoder": laptop.encoder.name,
+        "encoder_sha256": laptop.encoder.sha256,
+        "encoder_origin": "placeholder with seeded weights",
+        "encoder_uri": "s3://local/tiny",
+    }
+    assert "optimus" not in str(version).lower()
 
 
 def test_the_packed_code_and_the_registry_call_the_model_the_same(laptop, tmp_path):

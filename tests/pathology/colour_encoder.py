@@ -10,7 +10,7 @@ CELLS = 8
 """Cells along a side of a tile, 28 px each."""
 
 COLOURS = EncoderManifest(
-    name="colours", architecture="none", sha256="c0" * 32, dimension=3 * CELLS**2, published=False,
+    name="colours", architecture="none", sha256="c0" * 32, dimension=3 * CELLS**2, placeholder=True,
     remark="mean colours for tests, not an encoder",
 )  # fmt: skip
 

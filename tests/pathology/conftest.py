@@ -17,3 +17,13 @@ def msi_run(tmp_path_factory):
     from msi_jobs import MsiRun, make_msi_run
 
     return MsiRun.kept(shutil.copytree(made_once("msi-ensemble", make_msi_run), tmp_path_factory.mktemp("msi") / "run"))
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """The folder of s3://bucket."""
+    root = tmp_path / "uris"
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(root))
+    bucket = root / "s3" / "bucket"
+    bucket.mkdir(parents=True)
+    return bucket

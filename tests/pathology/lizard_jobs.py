@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from msi_jobs import processing_job, strict_json
+from packed import pack
 from pathology.commands import prepare_lizard
 from pathology.contracts.code import closure
 from pathology.contracts.lizard.evaluate import EvaluateLizard, NucleiScoreRow
@@ -23,7 +22,7 @@ from pathology.metrics.panoptic import relabel
 from pathology.nuclei.counts import central_counts
 from pathology.nuclei.targets import distance_maps
 from pathology.nuclei.watershed import STANDARD
-from pathology.tasks.lizard.dataset import read_prepared
+from pathology.tasks.lizard.dataset import Nuclei, read_prepared
 from scipy import ndimage
 
 if TYPE_CHECKING:
@@ -122,15 +121,16 @@ class LizardRun:
     def pack(self, **changes) -> None:
         """Save and pack random weights as training does."""
         from nuclear_models import network, save
+        from pathology.learned_from import LearnedFrom
         from pathology.tasks.lizard import serving
+        from pathology.tasks.lizard.learned_from import items
 
-        table = hashlib.sha256((self.patches / "patches.csv").read_bytes()).hexdigest()
-        code = closure(serving.__name__)
-        self.folder = save(self.root / "model", network(self.models), code, **{"inputs": {"patches": table}, **changes})
-        self.archive = self.root / "packed" / "model.tar.gz"
-        self.archive.parent.mkdir(exist_ok=True)
-        with tarfile.open(self.archive, "w:gz") as tar:
-            tar.add(self.folder, ".")
+        rows, dataset = read_prepared(self.patches)
+        inputs = {"patches": dataset.patches_sha256}
+        learnt = Nuclei(self.dataset, [row for row in rows if row.split != "test"], dataset)
+        given = {"inputs": inputs, "learned_from": LearnedFrom.of(items(learnt), inputs).pack(), **changes}
+        self.folder = save(self.root / "model", network(self.models), closure(serving.__name__), **given)
+        self.archive = pack(self.folder, self.root / "packed") / "model.tar.gz"
 
     def load(self):
         """The packed model, with eyes for made patches."""
@@ -141,7 +141,9 @@ class LizardRun:
         model = serving.load_lizard(self.folder, self.models)
         return replace(model, predictor=Predictor(seeing(), torch.device("cpu"), STANDARD, 256, 64))
 
-    def evaluate(self, root: Path, seeing: bool = True, **inputs) -> tuple[dict, list[NucleiScoreRow], str]:
+    def evaluate(
+        self, root: Path, seeing: bool = True, allow_seen: bool = False, **inputs
+    ) -> tuple[dict, list[NucleiScoreRow], str]:
         """evaluation.json, predictions.csv and what was printed."""
         from pathology.commands.evaluate_lizard import main
         from pathology.tasks.lizard import serving
@@ -151,6 +153,6 @@ class LizardRun:
         with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patched:
             if seeing:
                 patched.setattr(serving, "model_fn", lambda folder, encoder: self.load())
-            main(processing_job(root, EvaluateLizard(resamples=200), given, ("evaluation",)))
+            main(processing_job(root, EvaluateLizard(resamples=200, allow_seen=allow_seen), given, ("evaluation",)))
         output = root / "evaluation"
         return strict_json(output / "evaluation.json"), NucleiScoreRow.read(output / "predictions.csv"), printed.getvalue()

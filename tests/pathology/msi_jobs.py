@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
+from packed import pack
 from pathology.contracts.cohort import CohortRow, SlideRow
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.msi.evaluate import EvaluateMsi, PatientPredictionRow
 from pathology.contracts.msi.train import TrainMsi
 from pathology.contracts.settings import Settings
 from pathology.job import Job
-from pathology.wsi.features import write_features
+from pathology.wsi.features import content_sha256, write_features
 
 MANIFEST = EncoderManifest(
-    name="tiny", architecture="vit_tiny_patch16_224", sha256="a" * 64, dimension=16, published=False, remark="seeded, for tests"
+    name="tiny", architecture="vit_tiny_patch16_224", sha256="a" * 64, dimension=16, placeholder=True, remark="seeded, for tests"
 )
 SETTINGS_HASH = "0123456789abcdef"
 
@@ -67,6 +67,7 @@ def plant(
             uri = f"s3://bucket/features/{SETTINGS_HASH}/{slide_id}.h5"
             path = uri_root / "s3" / "bucket" / "features" / SETTINGS_HASH / f"{slide_id}.h5"
             sha256 = write_features(path, features, np.zeros((count, 2)), np.ones(count), feature_attributes(count))
+            content = content_sha256(features, np.zeros((count, 2)))
             cohort.append(
                 CohortRow(
                     slide_id=slide_id,
@@ -81,7 +82,7 @@ def plant(
                     fold=None if test else patient % folds,
                 )
             )
-            slides.append(slide_row(slide_id, features=uri, sha256=sha256, tiles=count))
+            slides.append(slide_row(slide_id, features=uri, sha256=sha256, content=content, tiles=count))
     return cohort, slides
 
 
@@ -91,7 +92,9 @@ def feature_attributes(tiles: int | None = None) -> dict[str, str | int | float 
     return {"encoder": MANIFEST.name, "checkpoint_sha256": MANIFEST.sha256, "settings_hash": SETTINGS_HASH, **counts}
 
 
-def slide_row(slide_id: str, status: str = "ok", features: str = "", sha256: str = "", tiles: int | None = None) -> SlideRow:
+def slide_row(
+    slide_id: str, status: str = "ok", features: str = "", sha256: str = "", content: str = "", tiles: int | None = None
+) -> SlideRow:
     """A row of slides.csv."""
     return SlideRow.model_validate(
         {
@@ -100,12 +103,12 @@ def slide_row(slide_id: str, status: str = "ok", features: str = "", sha256: str
             "reason": "" if status == "ok" else "planted",
             "features": features,
             "sha256": sha256,
+            "content_sha256": content,
             "settings_hash": SETTINGS_HASH,
             "mpp": 0.5,
             "mpp_source": "aperio",
             "tiles": tiles,
             "failed_tiles": 0,
-            "seconds": 1.0,
             "reader": "cucim",
         }
     )
@@ -200,21 +203,24 @@ class MsiRun:
         """A folder with the model as the service packs it, once."""
         archive = self.root / "packed" / "model.tar.gz"
         if not archive.exists():
-            archive.parent.mkdir()
-            with tarfile.open(archive, "w:gz") as tar:
-                tar.add(self.root / "ml" / "model", ".")
+            pack(self.root / "ml" / "model", archive.parent)
         return archive.parent
 
     def evaluate(
-        self, folder: Path, slides: list[SlideRow] | None = None, **settings
+        self,
+        folder: Path,
+        slides: list[SlideRow] | None = None,
+        cohort: list[CohortRow] | None = None,
+        model: Path | None = None,
+        **settings,
     ) -> tuple[dict, list[PatientPredictionRow], str]:
-        """Evaluate the packed model: evaluation.json, predictions, and what was printed."""
+        """Evaluate the packed model, or the one in the folder ``model``: evaluation.json, predictions, and what was printed."""
         from pathology.commands.evaluate_msi import main
 
         inputs = {
-            "model": self.packed(),
+            "model": model or self.packed(),
             "slides": write_table(folder / "slides", "slides.csv", slides or self.slides),
-            "cohort": write_table(folder / "cohort", "cohort.csv", self.cohort),
+            "cohort": write_table(folder / "cohort", "cohort.csv", cohort or self.cohort),
         }
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

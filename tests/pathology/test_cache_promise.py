@@ -24,6 +24,7 @@ job.py                              xx     xxx xxx   xxx    xx
 storage.py                          xx     xxx ...   ...    x.
 artefact.py                         ..     .xx .xx   .xx    ..
 evaluation.py                       ..     ..x ..x   ..x    ..
+learned_from.py                     ..     .xx .xx   .xx    ..
 staging.py                          ..     ... ...   ...    x.
 images.py                           ..     ... xxx   .xx    ..
 
@@ -31,10 +32,11 @@ contracts/errors.py                 xx     xxx xxx   xxx    xx
 contracts/uris.py                   xx     xxx xxx   xxx    xx
 contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
-contracts/strict_json.py            xx     .xx .xx   xxx    x.
+contracts/strict_json.py            xx     xxx .xx   xxx    x.
 contracts/hashes.py                 xx     .xx xxx   xxx    x.
 contracts/runs.py                   ..     ..x ..x   ..x    ..
 contracts/history.py                ..     .xx .xx   .xx    ..
+contracts/identifiers.py            ..     xxx .xx   .xx    ..
 contracts/code.py                   ..     .xx .xx   .xx    ..
 contracts/blank.py                  ..     .xx .xx   .xx    ..
 contracts/media.py                  ..     .xx .xx   .xx    .x
@@ -47,6 +49,8 @@ contracts/fine_tuning.py            ..     ... .xx   .xx    ..
 contracts/staging.py                .x     ... x..   x..    x.
 contracts/patches.py                ..     ... xxx   ...    ..
 contracts/cohort.py                 xx     xxx ...   ...    ..
+contracts/cohort_flow.py            .x     x.x ...   ...    ..
+contracts/data_check.py             ..     x.. ...   ...    ..
 contracts/extraction/tiling.py      xx     ... ...   ...    ..
 contracts/extraction/extract.py     x.     ... ...   ...    ..
 contracts/extraction/collect.py     .x     ... ...   ...    ..
@@ -62,6 +66,10 @@ contracts/lizard/prepare.py         ..     ... ...   x..    ..
 contracts/lizard/train.py           ..     ... ...   .x.    ..
 contracts/lizard/evaluate.py        ..     ... ...   ..x    ..
 
+cohort/columns.py                   ..     x.. ...   ...    ..
+cohort/earlier.py                   ..     x.. ...   ...    ..
+cohort/nearest.py                   ..     x.. ...   ...    ..
+cohort/table.py                     ..     x.. ...   ...    ..
 cohort/slides.py                    ..     x.. ...   ...    ..
 cohort/labels.py                    ..     x.. ...   ...    ..
 cohort/tcga.py                      ..     x.. ...   ...    ..
@@ -98,6 +106,7 @@ patches/training.py                 ..     ... .x.   ...    ..
 patches/learning.py                 ..     ... .x.   ...    ..
 patches/artefact.py                 ..     ... .xx   ...    ..
 patches/serving.py                  ..     ... .xx   ...    ..
+patches/learned_from.py             ..     ... .xx   ...    ..
 patches/evaluation.py               ..     ... ..x   ...    ..
 
 nuclei/watershed.py                 ..     ... ...   .xx    ..
@@ -127,6 +136,7 @@ tasks/msi/model.py                  ..     .xx ...   ...    ..
 tasks/msi/training.py               ..     .x. ...   ...    ..
 tasks/msi/artefact.py               ..     .xx ...   ...    ..
 tasks/msi/serving.py                ..     .xx ...   ...    ..
+tasks/msi/learned_from.py           ..     .xx ...   ...    ..
 tasks/msi/report.py                 ..     ..x ...   ...    ..
 tasks/msi/slides.py                 ..     ..x ...   ...    ..
 tasks/msi/report.html.j2            ..     ..x ...   ...    ..
@@ -150,6 +160,7 @@ tasks/lizard/losses.py              ..     ... ...   .x.    ..
 tasks/lizard/training.py            ..     ... ...   .x.    ..
 tasks/lizard/artefact.py            ..     ... ...   .xx    ..
 tasks/lizard/serving.py             ..     ... ...   .xx    ..
+tasks/lizard/learned_from.py        ..     ... ...   .xx    ..
 tasks/lizard/scores.py              ..     ... ...   ..x    ..
 tasks/lizard/report.py              ..     ... ...   ..x    ..
 tasks/lizard/figures.py             ..     ... ...   ..x    ..

@@ -186,7 +186,11 @@ def test_here_there_is_an_encoder_and_data_to_look_for(here, monkeypatch, tmp_pa
         path = tmp_path / "s3" / "local" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(world.MANIFEST) if path.suffix == ".json" else "x")
-    assert here("doctor", "--environment", "local", "--task", "msi").code == 0
+    done = here("doctor", "--environment", "local", "--task", "msi", "--json")
+    assert done.code == 0
+    assert "h-optimus-0 (not verified: named by hand) in s3://" in next(
+        line["says"] for line in json.loads(done.out) if line["check"] == "encoder"
+    )
 
 
 def test_every_task_is_checked_unless_one_is_named(here, monkeypatch, tmp_path):

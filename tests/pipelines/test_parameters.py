@@ -40,7 +40,7 @@ def test_a_folder_is_named_without_the_slash_at_its_end(compiled):
         ("LearningRate=nan", "parameter LearningRate"),
         ("LearningRate=fast", "should be a number"),
         ("MinAuroc=1.5", "should be 0 to 1"),
-        ("MaxFailedFraction=2", "parameter MaxFailedFraction"),
+        ("MaxLeftOutFraction=2", "parameter MaxLeftOutFraction"),
         ("ExtractInstanceCount=0", "should be 1 to 100"),
         ("Precision=float8", "choose one of float32, float16, bfloat16"),
         ("SlidesUri=/data", "is not a valid URI"),
@@ -60,8 +60,8 @@ def test_a_definition_deployed_from_other_code_can_be_started(definition, step):
     step("TrainMsi")["Arguments"]["HyperParameters"]["later-setting"] = "1"
     step("EvaluateMsi")["Arguments"]["AppSpecification"]["ContainerArguments"] = ["later_command"]
     assert parsed(definition, ["Epochs=3"]) == {"Epochs": "3"}
-    with pytest.raises(RequestError, match="parameter MaxFailedFraction"):
-        parsed(definition, ["MaxFailedFraction=2"])
+    with pytest.raises(RequestError, match="parameter MaxLeftOutFraction"):
+        parsed(definition, ["MaxLeftOutFraction=2"])
 
 
 FILES = {

@@ -1,36 +1,63 @@
-"""The cohort: labelled slides of primary tumours, split by patient. Splits are made here and nowhere else."""
+"""The cohort: labelled slides of the kinds that are wanted, split by patient, with an account of everything that is not in it."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-import numpy as np
-
-from pathology.cohort.labels import Labels
-from pathology.cohort.slides import StoredSlide
-from pathology.cohort.split import SplitSettings, split_patients
-from pathology.cohort.tcga import not_primary, patient_of, site_of
+from pathology.cohort.columns import LABEL
+from pathology.cohort.labels import Labels, LabelSettings
+from pathology.cohort.nearest import nearest
+from pathology.cohort.slides import HIDDEN, FoundSlides, StoredSlide
+from pathology.cohort.split import MIN_OF_A_CLASS, Places, SplitSettings, count_places, given, kept, split_patients
+from pathology.cohort.tcga import kinds_of, patient_of, site_of
 from pathology.contracts.cohort import CohortRow
+from pathology.contracts.cohort_flow import FOUND, LABELLED, MATCHED, CohortFlow, FlowStep, Loss, count_sides
 from pathology.contracts.errors import DataError
+from pathology.contracts.identifiers import normal, printable
 
-NOT_IN_TABLE = "no row in the label table"
+NOT_IN_TABLE = "not in the label table"
+NOT_LISTED = "not among the slides that the label table lists"
 LABEL_MISSING = "label missing in the table"
+NEARLY = "named nearly as in the table"
 SEPARATORS = frozenset("-_. ")
+SHOWN = 3
 
 
-@dataclass(frozen=True)
+class CohortSettings(SplitSettings, LabelSettings, Protocol):
+    """What decides a cohort; all are read only."""
+
+    @property
+    def positive(self) -> tuple[str, ...]: ...
+    @property
+    def negative(self) -> tuple[str, ...]: ...
+    @property
+    def slide_kinds(self) -> tuple[str, ...]: ...
+    @property
+    def max_left_out_fraction(self) -> float: ...
+
+
+@dataclass
 class Cohort:
-    """Rows of cohort.csv, the names of class 0 and class 1, and the slides left out by reason."""
+    """Rows of cohort.csv, the names of class 0 and class 1, the flow, and what is to be said.
 
-    rows: tuple[CohortRow, ...]
+    ``problems`` forbid the cohort; then there may be no rows.
+    """
+
     classes: tuple[str, str]
-    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    flow: CohortFlow
+    values: dict[str, int]
+    columns: dict[str, str]
+    rows: tuple[CohortRow, ...] = ()
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, object]:
-        """Counts by split, class, fold and site, prevalence among patients, and who was left out and why."""
+        """Counts by split, class, fold and site, prevalence among patients, the flow, and what is to be said."""
         patients = {row.patient_id: row for row in self.rows}
         positives = sum(row.label for row in patients.values())
         return {
@@ -39,7 +66,7 @@ class Cohort:
             "bytes": sum(row.bytes for row in self.rows),
             "patients": len(patients),
             "positives": positives,
-            "prevalence": positives / len(patients),
+            "prevalence": positives / len(patients) if patients else None,
             "splits": {split: _counts(row for row in patients.values() if row.split == split) for split in ("train", "test")},
             "folds": {
                 str(fold): _counts(row for row in patients.values() if row.fold == fold)
@@ -49,12 +76,21 @@ class Cohort:
                 site: _counts(row for row in patients.values() if row.site == site)
                 for site in sorted({row.site for row in patients.values()})
             },
-            "left_out": {reason: {"slides": len(names), "slide_ids": list(names)} for reason, names in self.left_out.items()},
+            "columns": self.columns,
+            "values": self.values,
+            "flow": json.loads(self.flow.to_json()),
+            "warnings": self.warnings,
+            "notes": self.notes,
         }
 
     def summary_json(self) -> bytes:
         """The summary as strict JSON; the same bytes for the same cohort."""
-        return (json.dumps(self.summary(), indent=2, allow_nan=False) + "\n").encode()
+        return (json.dumps(self.summary(), indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+    def check(self) -> None:
+        """Raises DataError with every problem, in one line."""
+        if self.problems:
+            raise DataError("; ".join(self.problems))
 
 
 def _counts(rows: Iterable[CohortRow]) -> dict[str, int]:
@@ -62,94 +98,247 @@ def _counts(rows: Iterable[CohortRow]) -> dict[str, int]:
     return {"patients": len(labels), "positives": sum(labels)}
 
 
-def make_cohort(slides: Iterable[StoredSlide], labels: Labels, settings: SplitSettings) -> Cohort:
-    """Join slides with labels and split the patients; the order of ``slides`` changes nothing.
+def make_cohort(
+    found: FoundSlides, labels: Labels, settings: CohortSettings, earlier: Mapping[str, int | None] | None = None
+) -> Cohort:
+    """Join slides with labels and split the patients; ``earlier`` are the places of an earlier cohort's patients.
 
-    Raises:
-        DataError: for a labelled slide that is absent or of the wrong size, an absent class, or too few patients.
+    Everything that forbids the cohort is gathered in ``problems``: :meth:`Cohort.check` raises them.
     """
-    classes = dict.fromkeys(settings.negative, 0) | dict.fromkeys(settings.positive, 1)
-    labelled: list[tuple[StoredSlide, str, int]] = []
-    left_out: dict[str, list[str]] = {}
-    for slide in sorted(slides, key=lambda slide: slide.slide_id):
-        patient, label, reason = _classify(slide.slide_id, labels, classes)
-        if reason:
-            left_out.setdefault(reason, []).append(slide.slide_id)
-        else:
-            labelled.append((slide, patient, label))
-    _check_files([slide for slide, _, _ in labelled])
-    folds = split_patients({patient: label for _, patient, label in labelled}, settings)
-    rows = [_row(slide, patient, label, folds[patient], labels) for slide, patient, label in labelled]
+    joined = _Join(found, labels, settings)
     names = (" or ".join(settings.negative), " or ".join(settings.positive))
-    return Cohort(tuple(rows), names, {reason: tuple(ids) for reason, ids in sorted(left_out.items())})
+    columns = {role: column for role, column in labels.columns.items() if column}
+    cohort = Cohort(names, joined.flow, labels.values(), columns, warnings=list(labels.warnings), notes=list(labels.notes))
+    cohort.problems += [problem for problem in (joined.value_problem(), joined.name_problem()) if problem]
+    cohort.problems += labels.problems
+    if not cohort.problems:
+        cohort.problems += joined.file_problems()
+    if not cohort.problems:
+        try:
+            places = _places(joined.truth, labels, settings, earlier)
+        except DataError as error:
+            cohort.problems.append(str(error))
+        else:
+            cohort.rows = tuple(joined.row(slide, patient, places) for slide, patient in joined.labelled)
+            cohort.problems += same_slide_problems(cohort.rows)
+            cohort.warnings += same_slide_warnings(cohort.rows)
+            cohort.warnings += _small_parts(joined.truth, places, settings)
+            cohort.flow = joined.flow.model_copy(update={"sides": count_sides(cohort.rows)})
+    if excess := cohort.flow.excess(settings.max_left_out_fraction):
+        cohort.problems.append(excess)
+    return cohort
 
 
-def _classify(slide_id: str, labels: Labels, classes: dict[str, int]) -> tuple[str, int, str]:
-    """A slide's patient and class, or the reason why it is left out."""
-    patient = _patient(slide_id, labels)
-    value = labels.patients.get(patient or "")
-    if kind := not_primary(slide_id):
-        reason = f"{kind}, not the primary tumour"
-    elif patient not in labels.patients:
-        reason = NOT_IN_TABLE
-    elif value is None:
-        reason = LABEL_MISSING
-    elif value not in classes:
-        reason = f"label {value} is neither positive nor negative"
-    else:
-        return patient, classes[value], ""
-    return "", 0, reason
+def _places(
+    truth: Mapping[str, int], labels: Labels, settings: CohortSettings, earlier: Mapping[str, int | None] | None
+) -> Places:
+    if earlier is not None:
+        return kept(truth, earlier, settings, "the earlier cohort")
+    if settings.split == "given":
+        values = {labels.patients[normal(name)].patient_id: labels.patients[normal(name)].split for name in truth}
+        return given(truth, values, settings, labels.where)
+    return split_patients(truth, settings)
 
 
-def _row(slide: StoredSlide, patient: str, label: int, fold: int | None, labels: Labels) -> CohortRow:
-    site = site_of(slide.slide_id) or labels.sites.get(slide.slide_id) or labels.sites.get(patient, "")
-    return CohortRow(
-        slide_id=slide.slide_id,
-        patient_id=patient,
-        site=site,
-        slide_uri=str(slide.uri),
-        bytes=slide.bytes or 0,
-        md5=slide.md5,
-        mpp=labels.mpps.get(slide.slide_id, labels.mpps.get(patient)),
-        label=label,
-        split="test" if fold is None else "train",
-        fold=fold,
-    )
+class _Join:
+    """Slides and labels side by side: what fits, and where everything else was lost."""
 
+    def __init__(self, found: FoundSlides, labels: Labels, settings: CohortSettings) -> None:
+        self.found, self.labels, self.settings = found, labels, settings
+        self.classes = {normal(value): 0 for value in settings.negative} | {normal(value): 1 for value in settings.positive}
+        losses: dict[str, dict[str, list[str]]] = {FOUND: {}, MATCHED: {}, LABELLED: {}}
+        matched: list[tuple[StoredSlide, str]] = []
+        for slide in found.slides:
+            unwanted = [kind for kind in kinds_of(slide.slide_id) if kind not in settings.slide_kinds]
+            patient = self._patient(slide.slide_id)
+            if unwanted:
+                losses[MATCHED].setdefault(f"{unwanted[-1]}, not among 'slide-kinds'", []).append(slide.slide_id)
+            elif patient is None:
+                reason = NOT_LISTED if labels.slides and not labels.whole else NOT_IN_TABLE
+                losses[MATCHED].setdefault(reason, []).append(slide.slide_id)
+            else:
+                matched.append((slide, patient))
+        self.unmatched = [name for reason in (NOT_LISTED, NOT_IN_TABLE) for name in losses[MATCHED].get(reason, [])]
+        self.near = self._near(matched)
+        self.labelled: list[tuple[StoredSlide, str]] = []
+        for slide, patient in matched:
+            label = labels.patients[patient].label
+            if normal(label) in self.classes:
+                self.labelled.append((slide, patient))
+            else:
+                reason = f"label {printable(label)} is neither positive nor negative" if label else LABEL_MISSING
+                losses[LABELLED].setdefault(reason, []).append(slide.slide_id)
+        self.matched = matched
+        self.truth = {
+            labels.patients[patient].patient_id: self.classes[normal(labels.patients[patient].label)]
+            for _, patient in self.labelled
+        }
+        self.flow = self._flow(losses)
 
-def _patient(slide_id: str, labels: Labels) -> str | None:
-    """Whose slide it is: by barcode, by the table's slide column, or by the longest patient id that the name starts with."""
-    if barcode := patient_of(slide_id):
-        return barcode
-    if slide_id in labels.slides:
-        return labels.slides[slide_id]
-    ends = [end for end in range(len(slide_id), 0, -1) if end == len(slide_id) or slide_id[end] in SEPARATORS]
-    return next((slide_id[:end] for end in ends if slide_id[:end] in labels.patients), None)
+    def _patient(self, slide_id: str) -> str | None:
+        """Whose slide it is: as the table lists it, else by barcode or by the longest patient id that its name starts with, among
+        patients whom the table names without a slide."""
+        key = normal(slide_id)
+        if key in self.labels.slides:
+            return self.labels.slides[key]
+        if barcode := patient_of(slide_id):
+            return normal(barcode) if normal(barcode) in self.labels.whole else None
+        ends = [end for end in range(len(key), 0, -1) if end == len(key) or key[end] in SEPARATORS]
+        return next((key[:end] for end in ends if key[:end] in self.labels.whole), None)
 
+    def _near(self, matched: Sequence[tuple[StoredSlide, str]]) -> dict[str, str]:
+        """Slides that match nothing, with the name in the table, of a slide or patient without a file, that they nearly have."""
+        there = {normal(slide.slide_id) for slide, _ in matched} | {normal(name) for name in self._lost_otherwise()}
+        known = [name for key, name in self.labels.written.items() if key not in there]
+        owners = {patient for _, patient in matched}
+        known += [self.labels.patients[key].patient_id for key in self.labels.whole if key not in owners]
+        return nearest(self.unmatched, known)
 
-def _check_files(slides: list[StoredSlide]) -> None:
-    absent = [slide for slide in slides if slide.bytes is None]
-    if absent:
-        first = ", ".join(str(slide.uri) for slide in absent[:5])
-        raise DataError(
-            f"{len(absent)} of {len(slides)} labelled slides of the manifest are not there: {first}"
-            f"{', …' if len(absent) > 5 else ''}: download them, or correct the setting 'slides'"
+    def _lost_otherwise(self) -> list[str]:
+        return [
+            slide.slide_id
+            for slide in self.found.slides
+            if any(kind not in self.settings.slide_kinds for kind in kinds_of(slide.slide_id))
+        ]
+
+    def _flow(self, losses: Mapping[str, Mapping[str, list[str]]]) -> CohortFlow:
+        unread = [
+            Loss.of(f"{kind} files, a format that is not read", names, unexpected=True)
+            for kind, names in self.found.not_read.items()
+        ]
+        hidden = [Loss.of(HIDDEN, self.found.hidden)] if self.found.hidden else []
+        near = [f"{name} (the table has {printable(other)})" for name, other in self.near.items()]
+        unmatched = {
+            reason: rest for reason, names in losses[MATCHED].items() if (rest := [n for n in names if n not in self.near])
+        }
+        lost = [*([Loss.of(NEARLY, near, unexpected=True)] if near else []), *(Loss.of(*item) for item in unmatched.items())]
+        owners = {patient for _, patient in self.matched}
+        absent = sorted(
+            patient.patient_id for key, patient in self.labels.patients.items() if key not in owners and patient.label
         )
-    for slide in slides:
-        slide.check()
+        return CohortFlow(
+            steps=[
+                FlowStep(name=FOUND, slides=self.found.count),
+                FlowStep(name=MATCHED, slides=len(self.matched), patients=len(owners), lost=[*unread, *hidden, *lost]),
+                FlowStep(
+                    name=LABELLED,
+                    slides=len(self.labelled),
+                    patients=len(self.truth),
+                    lost=[Loss.of(*item) for item in losses[LABELLED].items()],
+                ),
+            ],
+            patients_without_slides=absent,
+        )
+
+    def value_problem(self) -> str:
+        """Said when no patient of the table has a label of one of the classes: the values, and the settings that name them."""
+        values = self.labels.values()
+        of_class = {label: sum(n for value, n in values.items() if self.classes.get(normal(value)) == label) for label in (0, 1)}
+        absent = [("positive", self.settings.positive)] if not of_class[1] else []
+        absent += [("negative", self.settings.negative)] if not of_class[0] else []
+        if not absent:
+            return ""
+        counted = [f"{printable(value) or 'missing'} ({count})" for value, count in list(values.items())[:20]]
+        lacking = " and none is ".join(f"{name} ({', '.join(wanted)})" for name, wanted in absent)
+        return (
+            f"{self.labels.where}: no label in {self.labels.columns['label']!r} is {lacking}: the values are {' and '.join(counted)}: "
+            "name those of class 1 with 'positive' (Positive) and those of class 0 with 'negative' (Negative), or the right column "
+            f"with '{LABEL.setting}' ({LABEL.parameter})"
+        )
+
+    def name_problem(self) -> str:
+        """Said when no slide belongs to the table: names of both sides, and what is nearest."""
+        if self.matched or not self.unmatched:
+            return ""
+        near = "".join(f"; the nearest to {name} is {printable(other)}" for name, other in list(self.near.items())[:1])
+        table = list(self.labels.written.values()) or [patient.patient_id for patient in self.labels.patients.values()]
+        return (
+            f"none of {len(self.found.slides)} slides is in {self.labels.where}: the slides are named {_few(self.unmatched)}, the table "
+            f"names {_few([printable(name) for name in table])}{near}: make the names agree, or name the right column with "
+            "'slide-column' (SlideColumn) or 'patient-column' (PatientColumn)"
+        )
+
+    def file_problems(self) -> list[str]:
+        """Labelled slides whose files are absent or of another size than the manifest's."""
+        slides = [slide for slide, _ in self.labelled]
+        absent = [str(slide.uri) for slide in slides if slide.bytes is None]
+        problems = [slide.fault() for slide in slides if slide.bytes is not None and slide.fault()]
+        if absent:
+            first = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
+            problems.insert(
+                0,
+                f"{len(absent)} of {len(slides)} labelled slides of the manifest are not there: {first}: download them, or correct the "
+                "setting 'slides'",
+            )
+        return problems[:5]
+
+    def row(self, slide: StoredSlide, patient: str, places: Places) -> CohortRow:
+        """The slide's row of cohort.csv."""
+        key, entry = normal(slide.slide_id), self.labels.patients[patient]
+        fold = places[entry.patient_id]
+        return CohortRow(
+            slide_id=slide.slide_id,
+            patient_id=entry.patient_id,
+            site=site_of(slide.slide_id) or self.labels.sites.get(key) or self.labels.sites.get(patient, ""),
+            kind=" ".join(kinds_of(slide.slide_id)),
+            slide_uri=str(slide.uri),
+            bytes=slide.bytes or 0,
+            md5=slide.md5,
+            mpp=self.labels.mpps.get(key, self.labels.mpps.get(patient)),
+            label=self.truth[entry.patient_id],
+            split="test" if fold is None else "train",
+            fold=fold,
+        )
+
+
+def _copies(rows: Sequence[CohortRow]) -> list[tuple[CohortRow, CohortRow]]:
+    """Pairs of slides with the same md5."""
+    first: dict[str, CohortRow] = {}
+    return [(first[row.md5], row) for row in rows if row.md5 and first.setdefault(row.md5, row) is not row]
+
+
+def same_slide_problems(rows: Sequence[CohortRow]) -> list[str]:
+    """One file under two names with other labels, or on both sides of the split: no result would mean anything."""
+    return [
+        f"slides {one.slide_id} (patient {one.patient_id}) and {other.slide_id} (patient {other.patient_id}) are the same file (md5 "
+        f"{one.md5}) and differ in {'label' if one.label != other.label else 'split or fold'}: take one out"
+        for one, other in _copies(rows)
+        if (one.label, one.split, one.fold) != (other.label, other.split, other.fold)
+    ][:5]
+
+
+def same_slide_warnings(rows: Sequence[CohortRow]) -> list[str]:
+    """One file under two names that agree: it counts twice."""
+    agreeing = [
+        (one, other) for one, other in _copies(rows) if (one.label, one.split, one.fold) == (other.label, other.split, other.fold)
+    ]
+    if not agreeing:
+        return []
+    examples = ", ".join(f"{one.slide_id} and {other.slide_id}" for one, other in agreeing[:SHOWN])
+    return [f"{len(agreeing)} slides are the same file as another one and count twice: {examples}: take one of each out"]
+
+
+def _small_parts(truth: Mapping[str, int], places: Places, settings: SplitSettings) -> list[str]:
+    """Said of the test set and the folds that have one patient alone of a class."""
+    small = [
+        f"{'the test set' if part is None else f'fold {part}'} has {min(counts)}"
+        for part, counts in count_places(truth, places, settings.folds).items()
+        if min(counts) < MIN_OF_A_CLASS
+    ]
+    if not small:
+        return []
+    return [f"few patients of a class ({', '.join(small)}): one patient's result decides there"]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def describe(cohort: Cohort) -> str:
-    """A few lines to read in a log."""
-    patients = {row.patient_id: row for row in cohort.rows}
-    lines = []
-    for split in ("train", "test"):
-        labels = [row.label for row in patients.values() if row.split == split]
-        lines.append(f"{split:<6}{len(labels):>5} patients, {sum(labels)} positive ({np.mean(labels):.0%})")
-    sites = Counter(row.site for row in patients.values())
+    """A few lines to read in a log: the flow, then sizes, then warnings."""
     total = sum(row.bytes for row in cohort.rows)
-    lines.append(f"cohort{len(patients):>5} patients, {len(cohort.rows)} slides, {total / 2**30:.1f} GiB, {len(sites)} sites")
-    for reason, names in cohort.left_out.items():
-        examples = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-        lines.append(f"left out: {len(names)} slides ({reason}): {examples}")
+    sites = Counter(row.site for row in {row.patient_id: row for row in cohort.rows}.values())
+    lines = [*cohort.flow.lines(), f"{total / 2**30:.1f} GiB of slides, {len(sites)} sites"]
+    lines += [f"note: {note}" for note in cohort.notes]
+    lines += [f"warning: {warning}" for warning in cohort.warnings]
     return "\n".join(lines)

@@ -1,34 +1,38 @@
-"""The label table: csv or xlsx, by patient or by slide, read as text so that nothing turns silently into something else."""
+"""The label table: whose slides are whose, and what each patient's label is. By patient or by slide, under the names that people use."""
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
 from typing import Protocol
 
+import pandas as pd
+
+from pathology.cohort import columns
+from pathology.cohort.columns import Kind, candidates, find_column
+from pathology.cohort.table import Table, read_table
 from pathology.cohort.tcga import patient_of
 from pathology.contracts.errors import DataError
+from pathology.contracts.identifiers import fault, normal, printable, skeleton
 
-PATIENT_COLUMNS = ("TCGA Participant Barcode", "patient_id")
-LABEL_COLUMNS = ("MSI Status", "label")
-PROJECT_COLUMN = "TCGA Project Code"
 LIU_SHEET = "Master Patient Table"
-"""Names of Liu et al. 2018 (Cancer Cell 33:721), supplementary table, first; then the plain ones."""
+"""Of Liu et al. 2018 (Cancer Cell 33:721), supplementary table."""
 
-MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null"})
+MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?", "[not available]"})
 """What stands for a missing value, in lower case. Liu et al. write the string ``NA``."""
 
 SLIDE_SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide")
+NAMED = 5
+"""Lines, names and spellings that an error shows before it only counts."""
+_ENTRIES = ("patient", "slide", "label", "split", "site", "mpp")
 
 
 def strip_slide_suffix(name: str) -> str:
-    """The file name without a slide's extension: the slide's id."""
-    path = Path(name)
-    return path.stem if path.suffix.lower() in SLIDE_SUFFIXES else name
+    """The file name, of a path of either kind, without a slide's extension: the slide's id."""
+    path = PureWindowsPath(name)
+    return path.stem if path.suffix.lower() in SLIDE_SUFFIXES else path.name
 
 
 class LabelSettings(Protocol):
@@ -37,158 +41,262 @@ class LabelSettings(Protocol):
     @property
     def patient_column(self) -> str | None: ...
     @property
+    def slide_column(self) -> str | None: ...
+    @property
     def label_column(self) -> str | None: ...
     @property
+    def split_column(self) -> str | None: ...
+    @property
+    def takes_split(self) -> bool: ...
+    @property
+    def sheet(self) -> str | None: ...
+    @property
     def project(self) -> str | None: ...
+    @property
+    def one_slide_per_patient(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A patient of the table: the id as first written, the label and the split as written, "" where missing."""
+
+    patient_id: str
+    label: str
+    split: str
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels as written in the table.
+    """What a table says. Patients and slides are known by the normal form of their ids.
 
-    ``patients`` maps a patient to its label, None where it is missing; ``slides`` a slide to its patient, for tables that
-    have a ``slide_id`` column; ``sites`` and ``mpps`` map a slide, or a patient where there is no slide column.
+    ``slides`` maps each listed slide to its patient and ``written`` to its name; ``whole`` are patients of whom every slide is meant,
+    since a row names them without a slide. ``sites`` and ``mpps`` map a slide, or a patient where a row names no slide.
+    ``problems`` forbid a cohort; ``warnings`` and ``notes`` are to be said.
     """
 
-    patients: dict[str, str | None] = field(default_factory=dict)
-    slides: dict[str, str] = field(default_factory=dict)
-    sites: dict[str, str] = field(default_factory=dict)
-    mpps: dict[str, float] = field(default_factory=dict)
+    where: str
+    patients: dict[str, Patient]
+    slides: dict[str, str]
+    written: dict[str, str]
+    whole: frozenset[str]
+    sites: dict[str, str]
+    mpps: dict[str, float]
+    columns: dict[str, str | None]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, int]:
+        """The labels that the table has, with how many patients have each; "" for none."""
+        return dict(sorted(Counter(patient.label for patient in self.patients.values()).items()))
 
 
 def read_labels(path: Path, settings: LabelSettings) -> Labels:
     """Read a label table; rows of other projects than ``settings.project`` are skipped where the table has projects.
 
     Raises:
-        DataError: naming the missing column, the line, or the patient that is duplicated in conflict.
+        DataError: for a table that cannot be read, a column that cannot be found, or no row.
     """
-    header, rows = _read(path)
-    names = {column: number for number, column in enumerate(header)}
-    patient = _column(settings.patient_column, PATIENT_COLUMNS, header, path, "patient", required="slide_id" not in names)
-    label = _column(settings.label_column, LABEL_COLUMNS, header, path, "label", required=True)
-    labels = Labels()
-    for line, values in rows:
-        row = dict(zip(header, values, strict=True))
-        if settings.project is not None and row.get(PROJECT_COLUMN, settings.project) != settings.project:
-            continue
-        _add(labels, row, row[patient] if patient else "", _present(row[label or ""]), f"{path.name}, line {line}")
-    if not labels.patients:
-        project = f" of project {settings.project}" if PROJECT_COLUMN in names else ""
-        raise DataError(f"{path.name} has no row{project}: check the table and the setting 'project'")
-    return labels
+    table = _find_table(path, settings)
+    roles = {
+        "patient": find_column(table, columns.PATIENT, settings.patient_column),
+        "slide": find_column(table, columns.SLIDE, settings.slide_column),
+        "label": find_column(table, columns.LABEL, settings.label_column),
+        "split": find_column(table, columns.SPLIT, settings.split_column) if settings.takes_split else None,
+        "site": find_column(table, columns.SITE),
+        "mpp": find_column(table, columns.MPP),
+    }
+    missing = [
+        columns.missing(table, kind, {role: roles[role] for role in ("patient", "slide", "label")})
+        for kind in _lacking(roles, settings)
+    ]
+    if missing:
+        raise DataError("; ".join(missing))
+    rows, notes = _of_project(table, settings.project)
+    return _Reading(table, rows, roles, settings).labels((*table.notes, *notes))
 
 
-def _add(labels: Labels, row: dict[str, str], patient: str, label: str | None, where: str) -> None:
-    slide = strip_slide_suffix(row.get("slide_id", ""))
-    patient = patient_of(patient or slide) or patient or slide
-    if not patient:
-        raise DataError(f"{where}: the row names no patient: fill it in or delete the row")
-    known = labels.patients.get(patient)
-    if known is not None and label is not None and known != label:
-        raise DataError(f"{where}: patient {patient} is duplicated, as {known} and as {label}: keep the right one")
-    labels.patients[patient] = known if label is None else label
-    if slide and labels.slides.setdefault(slide, patient) != patient:
-        raise DataError(f"{where}: slide {slide} belongs to {labels.slides[slide]} and to {patient}: keep the right one")
-    key = slide or patient
-    if site := _present(row.get("site", "")):
-        labels.sites[key] = site
-    if mpp := _present(row.get("mpp", "")):
-        value = _mpp(mpp, where)
-        if labels.mpps.setdefault(key, value) != value:
-            raise DataError(f"{where}: {key} has two values of mpp, {labels.mpps[key]} and {value}: keep the right one")
+def _find_table(path: Path, settings: LabelSettings) -> Table:
+    wanted = [settings.patient_column, settings.label_column, settings.slide_column]
+
+    def suits(header: list[str]) -> bool:
+        if any(wanted):
+            return all(columns.plain(name) in map(columns.plain, header) for name in wanted if name)
+        named = candidates(header, columns.PATIENT) or candidates(header, columns.SLIDE)
+        return bool(named and candidates(header, columns.LABEL))
+
+    return read_table(path, suits, settings.sheet, preferred=LIU_SHEET)
 
 
-def _mpp(text: str, where: str) -> float:
+def _lacking(roles: dict[str, str | None], settings: LabelSettings) -> list[Kind]:
+    lacking = [columns.PATIENT] if roles["patient"] is None and roles["slide"] is None else []
+    lacking += [columns.LABEL] if roles["label"] is None else []
+    return lacking + ([columns.SPLIT] if settings.takes_split and roles["split"] is None else [])
+
+
+def _of_project(table: Table, project: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    column = next((name for name in table.header if columns.plain(name) == columns.plain("TCGA Project Code")), None)
+    if column is None or project is None:
+        if table.rows.empty:
+            raise DataError(f"{table.where} has a header and no row: check the table")
+        return table.rows, ()
+    wanted = {normal(project), f"tcga-{normal(project)}"}
+    own = table.rows[column].map(normal).isin(wanted)
+    if not own.any():
+        raise DataError(
+            f"{table.where} has no row of project {project}, only of {columns.shown(sorted(set(table.rows[column])))}: "
+            "correct the setting 'project' (Project)"
+        )
+    notes = (f"{int((~own).sum())} rows of other projects than {project} are not read",) if not own.all() else ()
+    return table.rows[own], notes
+
+
+class _Reading:
+    """One table on its way to :class:`Labels`: entries with normal forms, and what is wrong with them."""
+
+    def __init__(self, table: Table, rows: pd.DataFrame, roles: dict[str, str | None], settings: LabelSettings) -> None:
+        self.table, self.where, self.roles, self.settings = table, table.where, roles, settings
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        cells = {name: rows[column] if (column := roles[name]) else "" for name in _ENTRIES}
+        self.entries = pd.DataFrame(cells, index=rows.index)
+        self.entries["slide"] = self.entries["slide"].map(strip_slide_suffix)
+        self.entries["label"] = self.entries["label"].map(lambda text: "" if text.lower() in MISSING else text)
+
+    def labels(self, notes: tuple[str, ...]) -> Labels:
+        """Resolve patients, hold the rows against one another, and gather what they say."""
+        entries = self.entries
+        self._check_ids("patient")
+        self._check_ids("slide")
+        self._check_barcodes()
+        entries["patient"] = [patient_of(text) or text for text in entries["patient"]]
+        entries["patient"] = entries["patient"].where(
+            entries["patient"] != "", entries["slide"].map(lambda name: patient_of(name) or "")
+        )
+        self._check_named()
+        # A slide of nobody stands for a patient of its own: as asked for, or so that what else is wrong is found as well.
+        entries["patient"] = entries["patient"].where(entries["patient"] != "", entries["slide"])
+        entries = self.entries = entries[entries["patient"] != ""]
+        entries = self.entries = entries.assign(
+            patient_key=entries["patient"].map(normal), slide_key=entries["slide"].map(normal)
+        )
+        self._check_spellings()
+        self._check_agreement("patient", "patient_key", "label")
+        self._check_agreement("patient", "patient_key", "split")
+        self._check_agreement("slide", "slide_key", "patient")
+        listed = entries[entries["slide"] != ""]
+        keys = entries["slide_key"].where(entries["slide_key"] != "", entries["patient_key"])
+        return Labels(
+            where=self.where,
+            patients={str(key): self._entry(group) for key, group in entries.groupby("patient_key", sort=True)},
+            slides=dict(zip(listed["slide_key"], listed["patient_key"], strict=True)),
+            written=dict(zip(listed["slide_key"], listed["slide"], strict=True)),
+            whole=frozenset(entries.loc[entries["slide"] == "", "patient_key"]),
+            sites={key: site for key, site in zip(keys, entries["site"], strict=True) if site.lower() not in MISSING},
+            mpps=self._mpps(keys),
+            columns=self.roles,
+            notes=notes,
+            warnings=tuple(self.warnings),
+            problems=tuple(dict.fromkeys(self.problems)),
+        )
+
+    @staticmethod
+    def _entry(group: pd.DataFrame) -> Patient:
+        def first(column: str) -> str:
+            return next((value for value in group[column] if value), "")
+
+        return Patient(str(group["patient"].iloc[0]), first("label"), first("split"))
+
+    def _check_barcodes(self) -> None:
+        """A slide's barcode and its row's must name one patient."""
+        for line, patient, slide in zip(self.entries.index, self.entries["patient"], self.entries["slide"], strict=True):
+            one, other = patient_of(patient), patient_of(slide)
+            if one and other and normal(one) != normal(other):
+                self.problems.append(
+                    f"{self.where}, line {line}: slide {slide} is of patient {other} by its barcode and of {one} by its row: correct one"
+                )
+
+    def _check_ids(self, role: str) -> None:
+        faults = self.entries[role].map(lambda text: fault(text) if text else "")
+        for line, reason in faults[faults != ""].items():
+            self.problems.append(
+                f"{self.where}, line {line}: {role} {printable(str(self.entries.at[line, role]))} {reason}: correct it"
+            )
+
+    def _check_named(self) -> None:
+        nobodys = self.entries[self.entries["patient"] == ""]
+        if self.settings.one_slide_per_patient and (nobodys["slide"] != "").any():
+            self.warnings.append(
+                "each slide without a patient counts as a patient of its own ('one-slide-per-patient'): two slides of one person "
+                "would be on both sides of the split"
+            )
+            nobodys = nobodys[nobodys["slide"] == ""]
+        lines = list(nobodys.index)
+        if not lines:
+            return
+        remedy = "or, where every slide is of another patient, set 'one-slide-per-patient' (OneSlidePerPatient) to true"
+        if self.roles["patient"]:
+            self.problems.append(f"{self.where}: {_lines(lines)} no patient in {self.roles['patient']!r}: fill them in, {remedy}")
+        else:
+            missing = columns.missing(self.table, columns.PATIENT, {role: self.roles[role] for role in ("slide", "label")})
+            self.problems.append(f"{missing}, {remedy}")
+
+    def _check_spellings(self) -> None:
+        """Two spellings of one id are one patient, and said; two ids that only look alike are refused."""
+        written = self.entries.groupby("patient_key")["patient"].unique()
+        several = written[written.map(len) > 1]
+        if len(several):
+            examples = "; ".join(" and ".join(map(ascii, spellings[:2])) for spellings in several[:NAMED])
+            more = "; …" if len(several) > NAMED else ""
+            self.warnings.append(
+                f"{len(several)} patients are spelt in more than one way and taken as one each: {examples}{more}"
+            )
+        alike = pd.Series({key: skeleton(spellings[0]) for key, spellings in written.items()}, dtype=str)
+        for _, keys in alike.groupby(alike):
+            if len(keys) > 1:
+                first, second = (f"{written[key][0]} ({written[key][0]!a})" for key in keys.index[:2])
+                self.problems.append(f"{self.where}: patients {first} and {second} look alike and differ: correct one of them")
+
+    def _check_agreement(self, what: str, key: str, value: str) -> None:
+        """Rows of one ``what`` that differ in ``value`` are a problem, with both values and the later row's line."""
+        rows = self.entries[(self.entries[value] != "") & (self.entries[what] != "")]
+        seen: dict[str, tuple[str, str]] = {}
+        for line, name, written, text in zip(rows.index, rows[key], rows[what], rows[value], strict=True):
+            other = seen.setdefault(name, (text, written))
+            if normal(other[0]) != normal(text):
+                spelt = "" if other[1] == written else f" (spelt {other[1]!a} and {written!a})"
+                self.problems.append(
+                    f"{self.where}, line {line}: {what} {written}{spelt} is duplicated, as {other[0]} and as {text}: keep the right one"
+                )
+
+    def _mpps(self, keys: pd.Series) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for line, key, text in zip(keys.index, keys, self.entries["mpp"], strict=True):
+            if text.lower() in MISSING:
+                continue
+            value = _mpp(text)
+            if value is None:
+                self.problems.append(
+                    f"{self.where}, line {line}: mpp {printable(text)!r} is not a number of µm per pixel: correct it or leave it empty"
+                )
+            elif found.setdefault(key, value) != value:
+                self.problems.append(
+                    f"{self.where}, line {line}: {key} has two values of mpp, {found[key]} and {value}: keep the right one"
+                )
+        return found
+
+
+def _mpp(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        value = -1.0
-    if not 0.01 < value < 100:
-        raise DataError(f"{where}: mpp {text!r} is not a number of µm per pixel: correct it or leave it empty")
-    return value
-
-
-def _present(text: str) -> str | None:
-    return None if text.lower() in MISSING else text
-
-
-def _column(
-    wanted: str | None, usual: tuple[str, ...], header: list[str], path: Path, kind: str, *, required: bool
-) -> str | None:
-    candidates = (wanted,) if wanted else usual
-    for name in candidates:
-        if name in header:
-            return name
-    if wanted is None and not required:
         return None
-    raise DataError(
-        f"{path.name} has no {kind} column {' or '.join(map(repr, candidates))}, only {', '.join(map(repr, header[:20]))}"
-        f"{', …' if len(header) > 20 else ''}: name it with '{kind}-column'"
-    )
+    return value if 0.01 < value < 100 else None
 
 
-Lines = Iterable[tuple[int, list[str]]]
-
-
-def _read(path: Path) -> tuple[list[str], Lines]:
-    """The header, and (line number, values) of every row that is not blank; all values stripped text."""
-    match path.suffix.lower():
-        case ".xlsx":
-            table = _workbook(path)
-        case ".csv" | ".tsv" | ".txt":
-            table = _text(path)
-        case _:
-            raise DataError(f"{path.name}: a label table is .csv, .tsv or .xlsx: save it as one of these")
-    lines = ((number, [value.strip() for value in values]) for number, values in table)
-    filled = [(number, values) for number, values in lines if any(values)]
-    if not filled:
-        raise DataError(f"{path.name}: the label table is empty")
-    header = filled[0][1]
-    while header and not header[-1]:
-        header.pop()
-    duplicates = {name for name in header if name and header.count(name) > 1}
-    if duplicates:
-        raise DataError(f"{path.name} has the column {sorted(duplicates)[0]!r} twice: rename or delete one")
-    return header, [(number, _fit(values, header, path, number)) for number, values in filled[1:]]
-
-
-def _fit(values: list[str], header: list[str], path: Path, number: int) -> list[str]:
-    if any(values[len(header) :]):
-        raise DataError(f"{path.name}, line {number}: {len(values)} values under {len(header)} columns: quote the separators")
-    return [*values[: len(header)], *[""] * (len(header) - len(values))]
-
-
-def _text(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path.name} is not UTF-8 text (byte {error.start}): save it as CSV UTF-8") from None
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",\t;", key=first.count))
-    try:
-        for values in reader:
-            yield reader.line_num, values
-    except csv.Error as error:
-        raise DataError(f"{path.name}, line {reader.line_num}: {error}") from None
-
-
-def _workbook(path: Path) -> Iterator[tuple[int, list[str]]]:
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
-        raise DataError(f"{path.name} is not an xlsx workbook ({error}): save it again as xlsx or csv") from None
-    try:
-        sheet = book[LIU_SHEET] if LIU_SHEET in book.sheetnames else book.worksheets[0]
-        for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
-            yield number, [_cell(value) for value in values]
-    finally:
-        book.close()
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _lines(lines: Iterable[object]) -> str:
+    numbers = list(lines)
+    if len(numbers) == 1:
+        return f"line {numbers[0]} has"
+    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    return f"lines {', '.join(map(str, numbers[:NAMED]))}{more} have"

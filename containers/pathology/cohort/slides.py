@@ -16,6 +16,22 @@ from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
 
+NOT_READ = {
+    ".dcm": "DICOM",
+    ".czi": "Zeiss CZI",
+    ".vsi": "Olympus VSI",
+    ".isyntax": "Philips iSyntax",
+    ".i2syntax": "Philips iSyntax",
+    ".zvi": "Zeiss ZVI",
+    ".lif": "Leica LIF",
+    ".qptiff": "Akoya QPTIFF",
+    ".jp2": "JPEG 2000",
+    ".sdpc": "SDPC",
+    ".kfb": "KFB",
+}
+"""Slides of formats that are not read, by suffix: they are counted, never overlooked."""
+HIDDEN = "hidden files or unfinished downloads"
+
 MANIFEST_COLUMNS = ("id", "filename", "md5", "size")
 _SLIDE_ID: TypeAdapter[str] = TypeAdapter(SlideId)
 
@@ -30,21 +46,32 @@ class StoredSlide:
     md5: str = ""
     expected_bytes: int | None = None
 
-    def check(self) -> None:
-        """Hold the file against the manifest.
-
-        Raises:
-            DataError: when its size is another.
-        """
-        if self.expected_bytes is not None and self.bytes != self.expected_bytes:
-            raise DataError(
-                f"slide {self.slide_id}: {self.uri} has {self.bytes:,} bytes and its manifest says {self.expected_bytes:,}: "
-                "download it again"
-            )
+    def fault(self) -> str:
+        """Why the file is not the manifest's, or "" when it is."""
+        if self.expected_bytes is None or self.bytes == self.expected_bytes:
+            return ""
+        return (
+            f"slide {self.slide_id}: {self.uri} has {self.bytes:,} bytes and its manifest says {self.expected_bytes:,}: "
+            "download it again"
+        )
 
 
-def find_slides(store: Store, slides: Uri, manifest: Uri | None) -> list[StoredSlide]:
-    """All slides, sorted by id; those of a manifest that do not lie below ``slides`` have ``bytes`` None.
+@dataclass(frozen=True)
+class FoundSlides:
+    """``slides`` sorted by id; the names of slides of formats that are ``not_read``, by format, and of ``hidden`` files."""
+
+    slides: tuple[StoredSlide, ...]
+    not_read: dict[str, tuple[str, ...]]
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Slides of any kind."""
+        return len(self.slides) + sum(map(len, self.not_read.values())) + len(self.hidden)
+
+
+def find_slides(store: Store, slides: Uri, manifest: Uri | None) -> FoundSlides:
+    """All slides; those of a manifest that do not lie below ``slides`` have ``bytes`` None.
 
     gdc-client's ``<id>/<filename>`` is found, and the flat layout. EFS cannot be listed by a Processing job: there the
     manifest is the only source, in gdc-client's layout.
@@ -53,16 +80,27 @@ def find_slides(store: Store, slides: Uri, manifest: Uri | None) -> list[StoredS
         RequestError: for ``efs://`` slides without a manifest.
         DataError: for a manifest that cannot be read, no slide at all, or two files with one id.
     """
-    if manifest is not None:
-        stored = _from_manifest(store, slides, manifest)
-    elif slides.scheme == "efs":
+    if manifest is None and slides.scheme == "efs":
         raise RequestError(f"{slides} is on EFS, which a Processing job cannot list: give a GDC manifest, or slides on s3://")
+    entries = {} if slides.scheme == "efs" else {entry.uri: entry.bytes for entry in store.list(slides)}
+    present = {uri: size for uri, size in entries.items() if _is_slide(uri.name)}
+    if manifest is not None:
+        rows = _read_manifest(store.read(manifest), str(manifest))
+        names = [row["filename"] for row in rows]
+        stored = _of_manifest(rows, slides, None if slides.scheme == "efs" else present)
     else:
-        stored = [StoredSlide(_slide_id(uri.name), uri, size) for uri, size in _listing(store, slides).items()]
+        names = [uri.name for uri in entries]
+        stored = [StoredSlide(_slide_id(uri.name), uri, size) for uri, size in present.items()]
+    not_read: dict[str, tuple[str, ...]] = {}
+    for name in sorted(names):
+        if (kind := NOT_READ.get(PurePosixPath(name).suffix.lower())) and not name.startswith("."):
+            not_read[kind] = (*not_read.get(kind, ()), name)
     if not stored:
         kinds = ", ".join(SLIDE_SUFFIXES)
-        raise DataError(f"{manifest or slides} holds no slide ({kinds}): correct the URI, or copy the slides there")
-    return _unique(stored)
+        others = "".join(f", but {len(found)} {kind} files, which are not read" for kind, found in not_read.items())
+        raise DataError(f"{manifest or slides} holds no slide ({kinds}){others}: correct the URI, or copy the slides there")
+    hidden = tuple(sorted(name for name in names if name.startswith(".") and _has_suffix(name)))
+    return FoundSlides(tuple(_unique(stored)), not_read, hidden)
 
 
 def _unique(slides: Iterable[StoredSlide]) -> list[StoredSlide]:
@@ -84,30 +122,26 @@ def _slide_id(filename: str) -> str:
         ) from None
 
 
-def _is_slide(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    # gdc-client keeps its own files in <id>/logs/; downloads under way end in .partial or .parcel, which is not a slide's suffix.
-    return PurePosixPath(path).suffix.lower() in SLIDE_SUFFIXES and "logs" not in parts and not parts[-1].startswith(".")
+def _has_suffix(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SLIDE_SUFFIXES
 
 
-def _listing(store: Store, slides: Uri) -> dict[Uri, int]:
-    prefix = f"{slides.path}/" if slides.path else ""
-    entries = store.list(slides)
-    return {entry.uri: entry.bytes for entry in entries if _is_slide(entry.uri.path.removeprefix(prefix))}
+def _is_slide(name: str) -> bool:
+    # gdc-client's downloads under way end in .partial or .parcel, which is not a slide's suffix; macOS leaves ._name beside name.
+    return _has_suffix(name) and not name.startswith(".")
 
 
-def _from_manifest(store: Store, slides: Uri, manifest: Uri) -> list[StoredSlide]:
-    rows = _read_manifest(store.read(manifest), str(manifest))
-    present = None if slides.scheme == "efs" else _listing(store, slides)
+def _of_manifest(rows: list[dict[str, str]], slides: Uri, present: dict[Uri, int] | None) -> list[StoredSlide]:
+    """The manifest's slides where they lie; ``present`` is None where the place cannot be listed."""
     stored = []
     for row in rows:
+        if not _is_slide(row["filename"]):
+            continue
         candidates = [slides / row["id"] / row["filename"], slides / row["filename"]]
         size = int(row["size"])
-        if present is None:
-            stored.append(StoredSlide(_slide_id(row["filename"]), candidates[0], size, row["md5"], size))
-            continue
-        uri = next((uri for uri in candidates if uri in present), candidates[0])
-        stored.append(StoredSlide(_slide_id(row["filename"]), uri, present.get(uri), row["md5"], size))
+        uri = candidates[0] if present is None else next((uri for uri in candidates if uri in present), candidates[0])
+        there = size if present is None else present.get(uri)
+        stored.append(StoredSlide(_slide_id(row["filename"]), uri, there, row["md5"], size))
     return stored
 
 
@@ -124,7 +158,7 @@ def _read_manifest(content: bytes, where: str) -> list[dict[str, str]]:
             rows.append(row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{where} is not a GDC manifest ({error})") from None
-    return [row for row in rows if _is_slide(row["filename"])]
+    return rows
 
 
 def _check_manifest_row(row: dict[str, str], where: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
+from pathology.contracts.cohort_flow import CohortFlow, read_flow, with_tissue
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.collect import CollectFeaturesJob
@@ -47,12 +48,13 @@ def collect(rows: list[CohortRow], layout: FeatureLayout, store: Store) -> list[
 
 def slide_row(sidecar: Sidecar, layout: FeatureLayout) -> SlideRow:
     """The table's row of a sidecar."""
-    same = ("slide_id", "status", "reason", "settings_hash", "mpp", "mpp_source", "tiles", "failed_tiles", "seconds")
+    same = ("slide_id", "status", "reason", "settings_hash", "mpp", "mpp_source", "tiles", "failed_tiles")
     features = str(layout.features(sidecar.slide_id)) if sidecar.status == "ok" else ""
     return SlideRow(
         **{name: getattr(sidecar, name) for name in same},
         features=features,
         sha256=sidecar.sha256,
+        content_sha256=sidecar.content_sha256,
         reader=sidecar.reader,
     )
 
@@ -64,22 +66,18 @@ def staging_rows(slides: list[SlideRow]) -> list[StagingRow]:
     ]
 
 
-def check_usable(cohort: list[CohortRow], slides: list[SlideRow], max_failed_fraction: float) -> None:
+def check_usable(cohort: list[CohortRow], slides: list[SlideRow], flow: CohortFlow, max_left_out_fraction: float) -> None:
     """Refuse a cohort that lost too many slides, or a class of which nothing is left on one side of the split.
 
     Raises:
-        DataError: with the count, the fraction and the first reason, or the class and side.
+        DataError: with the counts, the fraction and the first reasons, or the class and side.
     """
-    failed = [slide for slide in slides if slide.status == "failed"]
-    if len(failed) > max_failed_fraction * len(slides):
-        raise DataError(
-            f"{len(failed)} of {len(slides)} slides failed ({len(failed) / len(slides):.0%}, at most {max_failed_fraction:.0%} may); "
-            f"the first is {failed[0].slide_id}: {failed[0].reason}"
-        )
     ok = {slide.slide_id for slide in slides if slide.status == "ok"}
     if not ok:
         first = next((slide for slide in slides if slide.reason), slides[0])
         raise DataError(f"none of {len(slides)} slides has features; the first is {first.slide_id}: {first.reason}")
+    if excess := flow.excess(max_left_out_fraction):
+        raise DataError(excess)
     for split in ("train", "test"):
         for label in (0, 1):
             members = [row.slide_id for row in cohort if (row.split, row.label) == (split, label)]
@@ -89,16 +87,44 @@ def check_usable(cohort: list[CohortRow], slides: list[SlideRow], max_failed_fra
                 )
 
 
+def same_features(cohort: list[CohortRow], slides: list[SlideRow]) -> list[str]:
+    """Warnings of slides that have the very features of another slide, which is the same slide under another name.
+
+    Raises:
+        DataError: when two such slides differ in label, side or fold.
+    """
+    rows = {row.slide_id: row for row in cohort}
+    first: dict[str, str] = {}
+    copies = []
+    for slide in slides:
+        other = first.setdefault(slide.content_sha256, slide.slide_id) if slide.content_sha256 else slide.slide_id
+        if other == slide.slide_id:
+            continue
+        one, two = rows[other], rows[slide.slide_id]
+        if (one.label, one.split, one.fold) != (two.label, two.split, two.fold):
+            raise DataError(
+                f"slides {other} (patient {one.patient_id}) and {slide.slide_id} (patient {two.patient_id}) have the same features and "
+                f"differ in {'label' if one.label != two.label else 'split or fold'}: they are one slide, take one out"
+            )
+        copies.append(f"{slide.slide_id} has the features of {other}: it is the same slide and counts twice")
+    return copies
+
+
 def main(job: Job) -> None:
     """Collect, check, write slides.csv and staging.csv through the store, then collected.json, which names both, to the output."""
     settings = job.hyperparameters(CollectFeaturesJob)
-    cohort = read_cohort(job.file("cohort", ".csv"))
+    path = job.file("cohort", ".csv")
+    cohort = read_cohort(path)
     store = open_store()
     uri = Uri.parse(settings.encoder) / "encoder.json"
     manifest: EncoderManifest = EncoderManifest.from_json(store.read(uri), str(uri))
     layout = FeatureLayout.of(settings.features, settings.hash(manifest.name, manifest.sha256))
     slides = collect(cohort, layout, store)
-    check_usable(cohort, slides, settings.max_failed_fraction)
+    flow, warnings = read_flow(path, cohort)
+    flow = with_tissue(flow, cohort, slides)
+    print("\n".join(flow.lines()))
+    check_usable(cohort, slides, flow, settings.max_left_out_fraction)
+    warnings += same_features(cohort, slides)
     table, staging = SlideRow.table(slides), StagingRow.table(staging_rows(slides))
     table_uri, staging_uri = layout.slides_table(table), layout.staging_table(staging)
     store.write(table_uri, table)
@@ -108,10 +134,14 @@ def main(job: Job) -> None:
         "slides": {"uri": str(table_uri), "sha256": hashlib.sha256(table).hexdigest(), **counts},
         "staging": {"uri": str(staging_uri), "sha256": hashlib.sha256(staging).hexdigest()},
         "settings_hash": layout.settings_hash,
+        "flow": json.loads(flow.to_json()),
+        "warnings": warnings,
     }
-    atomic_write(job.output("slides") / "collected.json", (json.dumps(result, indent=2) + "\n").encode())
+    atomic_write(job.output("slides") / "collected.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
     tiles = sum(slide.tiles or 0 for slide in slides)
     figures = ", ".join(f"{count} {status}" for status, count in counts.items())
+    for warning in warnings:
+        print(f"warning: {warning}")
     print(f"{len(slides)} slides: {figures}; {tiles} tiles; {table_uri}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds, Measure, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, RegistryFacts, Seen, compare
 from pathology.contracts.intervals import Interval
 from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
@@ -26,15 +26,17 @@ from pathology.contracts.lizard.evaluate import (
     NucleiValidation,
     unit_of,
 )
-from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, TABLE, NucleiDataset, NucleiPatchRow
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, origin, resampling, write_evaluation
+from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, TABLE, NucleiDataset
+from pathology.contracts.registry import registry_text
+from pathology.evaluation import all_warnings, check_seen, identity, load_packaged, origin, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.panoptic import Detection, detect
 from pathology.nuclei.counts import CENTRAL
-from pathology.report.warnings import FEW, copies_of_training, other_table
+from pathology.report.warnings import FEW
 from pathology.tasks.lizard import serving
 from pathology.tasks.lizard.artefact import LizardConfig, LizardModel
 from pathology.tasks.lizard.dataset import Nuclei, read_prepared
+from pathology.tasks.lizard.learned_from import items
 from pathology.tasks.lizard.report import Example, render
 from pathology.tasks.lizard.scores import ClassScores, NucleiScores, matched_classification, patch_rows
 
@@ -54,12 +56,14 @@ def main(job: Job) -> None:
     patches, dataset = read_prepared(job.input("patches"))
     test = sorted((row for row in patches if row.split == "test"), key=lambda row: row.name)
     nuclei = Nuclei(job.input("dataset"), test, dataset)
-    model: LizardModel = load_packaged(job, serving, job.input("models"))
+    model: LizardModel
+    model, learned_from = load_packaged(job, serving, job.input("models"))
     check_classes(model.config, dataset)
+    seen = check_seen(learned_from, items(nuclei), "patches", settings)
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
         maps = spool(Path(folder) / "predicted.npy", nuclei, dataset, model)
         predicted = score(nuclei, maps, dataset.classes)
-        evaluation = evaluate(predicted, patches, dataset, model, identity(job, model, serving), where(job), settings)
+        evaluation = evaluate(predicted, seen, dataset, model, identity(job, model, serving), where(job), settings)
         page = render(evaluation, predicted.rows, lambda name: example(name, nuclei, maps))
     write_evaluation(job, evaluation, NucleiScoreRow.table(predicted.rows), page)
     block = evaluation.pathology
@@ -120,7 +124,7 @@ def example(name: str, nuclei: Nuclei, maps: np.ndarray) -> Example:
 
 def evaluate(
     predicted: Predicted,
-    patches: Sequence[NucleiPatchRow],
+    seen: Seen,
     dataset: NucleiDataset,
     model: LizardModel,
     model_identity: Mapping[str, Any],
@@ -141,9 +145,8 @@ def evaluate(
         **origins,
         side=dataset.side,
         central=min(CENTRAL, dataset.side),
-        divided_sources=divided_sources(patches),
-        copies_of_training=copies(patches, dataset),
         n=scores.patches,
+        seen=seen,
         sources=scores.sources,
         nuclei=sum(row.true for row in rows),
         predicted=sum(row.predicted for row in rows),
@@ -160,21 +163,17 @@ def evaluate(
             classes=config.classes,
             mpp=config.mpp,
             fine_tuning=config.fine_tuning,
-            trained_on_these_patches=trained_here(config, dataset),
+            trained_on_these_patches=config.inputs.get("patches") == dataset.patches_sha256,
             validation=NucleiValidation(**config.validation.model_dump(include=set(NucleiValidation.model_fields))),
         ),
-        encoder=encoder_report(config.encoder),
+        encoder=EncoderReport.of(config.encoder),
         data={name: getattr(dataset, name) for name in ("patches_sha256", "images_sha256", "labels_sha256")},
-        warnings=all_warnings(model, serving, task_warnings(config, scores, patches, dataset), "pathology"),
+        warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset), "pathology"),
+        registry=RegistryFacts(labels=registry_text(":".join(config.classes))),
     )
     return LizardEvaluation(
         multiclass_classification_metrics=studio(predicted.detections, predicted.sources, settings), pathology=block
     )
-
-
-def trained_here(config: LizardConfig, dataset: NucleiDataset) -> bool:
-    """Whether the model was trained from this very table of patches, so that its split holds."""
-    return config.inputs.get("patches") == dataset.patches_sha256
 
 
 def is_published(dataset: NucleiDataset, test: int) -> bool:
@@ -228,9 +227,7 @@ def studio(detections: Sequence[Detection], sources: Sequence[str], settings: Ev
     )
 
 
-def task_warnings(
-    config: LizardConfig, scores: NucleiScores, patches: Sequence[NucleiPatchRow], dataset: NucleiDataset
-) -> list[str]:
+def task_warnings(scores: NucleiScores, dataset: NucleiDataset) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     warnings = []
     if scores.sources < FEW:
@@ -244,21 +241,7 @@ def task_warnings(
             f"These {scores.patches:,} test patches are not the {PUBLISHED['test']:,} of Lizard's fold 0 with its six classes: the "
             "published numbers are of another test and stand here for orientation only."
         )
-    same = copies_of_training(copies(patches, dataset), "pixels")
-    return warnings + same + other_table(trained_here(config, dataset), "patches", "patches")
-
-
-def copies(patches: Sequence[NucleiPatchRow], dataset: NucleiDataset) -> int:
-    """Test patches that have the very pixels of a train or validation patch."""
-    sides = {row.name: row.split for row in patches}
-    groups = [[sides[name] for name in names] for names in dataset.identical]
-    return sum(group.count("test") for group in groups if set(group) != {"test"})
-
-
-def divided_sources(patches: Sequence[NucleiPatchRow]) -> int:
-    """Source images that have test patches and others."""
-    test, others = ({row.source for row in patches if (row.split == "test") is tested} for tested in (True, False))
-    return len(test & others)
+    return warnings
 
 
 def rare_classes(scores: NucleiScores) -> list[str]:

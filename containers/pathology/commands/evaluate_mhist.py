@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pathology.contracts.evaluation import compare
+from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.mhist.evaluate import (
@@ -23,15 +23,25 @@ from pathology.contracts.mhist.evaluate import (
     MhistPredictionRow,
     ValidationReport,
 )
-from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, MhistPatchRow
+from pathology.contracts.mhist.patches import ANNOTATORS, LABELS
 from pathology.contracts.patches import TABLE
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, origin, resampling, write_evaluation
+from pathology.evaluation import (
+    all_warnings,
+    binary_labels,
+    check_seen,
+    identity,
+    load_packaged,
+    origin,
+    resampling,
+    write_evaluation,
+)
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
 from pathology.patches.dataset import read_patch
-from pathology.patches.evaluation import copies, predict
-from pathology.report.warnings import copies_of_training, other_table, small
+from pathology.patches.evaluation import predict
+from pathology.patches.learned_from import items
+from pathology.report.warnings import small
 from pathology.tasks.mhist import serving
 from pathology.tasks.mhist.agreement import by_agreement
 from pathology.tasks.mhist.artefact import MhistConfig
@@ -43,9 +53,10 @@ def main(job: Job) -> None:
     """Predict every test patch, score them, write evaluation.json, predictions.csv and report.html."""
     settings = job.hyperparameters(EvaluateMhist)
     table, images = job.file("patches", TABLE), job.input("images")
-    model: PatchModel[MhistConfig] = load_packaged(job, serving, job.input("models"))
-    patches = read_patches(table)
-    test = sorted((row for row in patches if row.split == "test"), key=lambda row: row.image)
+    model: PatchModel[MhistConfig]
+    model, learned_from = load_packaged(job, serving, job.input("models"))
+    test = sorted((row for row in read_patches(table) if row.split == "test"), key=lambda row: row.image)
+    seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [
         MhistPredictionRow(**prediction, votes=row.votes)
         for row, prediction in zip(test, predict(test, images, model, serving), strict=True)
@@ -54,7 +65,7 @@ def main(job: Job) -> None:
     intervals = scores.intervals()
     evaluation = MhistEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, patches, model, table),
+        pathology=_block(job, scores, intervals, predictions, seen, model, table),
     )
     rows = {row.image: row for row in test}
     page = render(evaluation, predictions, lambda image: read_patch(images, rows[image], model.config.pixels))
@@ -68,18 +79,18 @@ def _block(
     scores: Scores,
     intervals: dict[str, Interval],
     predictions: Sequence[MhistPredictionRow],
-    patches: Sequence[MhistPatchRow],
+    seen: Seen,
     model: PatchModel[MhistConfig],
     table: Path,
 ) -> MhistBlock:
     config, table_sha256 = model.config, sha256_of(table)
-    trained_here, published = table_sha256 == config.inputs.get("patches"), is_published(predictions)
+    published = is_published(predictions)
     return MhistBlock(
         **scores.block(intervals),
         **origin(job, patches=("patches", table), images=("images", job.input("images"))),
         task="mhist",
+        seen=seen,
         annotators=ANNOTATORS,
-        copies_of_training=copies(patches),
         agreement=by_agreement(scores.truth, np.array([row.votes for row in predictions]), scores.predicted, scores.confidence),
         published=compare(PUBLISHED_RESULTS, intervals, UNIT, published),
         published_partition=published,
@@ -87,12 +98,13 @@ def _block(
             **identity(job, model, serving),
             labels=config.labels,
             fine_tuning=config.fine_tuning,
-            trained_on_these_patches=trained_here,
+            trained_on_these_patches=table_sha256 == config.inputs.get("patches"),
             validation=ValidationReport(**config.validation.model_dump(include=set(ValidationReport.model_fields))),
         ),
-        encoder=encoder_report(config.encoder),
+        encoder=EncoderReport.of(config.encoder),
         data={"patches_sha256": table_sha256},
-        warnings=all_warnings(model, serving, task_warnings(scores, patches, trained_here, published), "pathology"),
+        warnings=all_warnings(model, serving, seen, task_warnings(scores, published), "pathology"),
+        registry=RegistryFacts(labels=binary_labels(config.labels)),
     )
 
 
@@ -102,7 +114,7 @@ def is_published(predictions: Sequence[MhistPredictionRow]) -> bool:
     return counts == PUBLISHED_TEST and all(re.fullmatch(PATCH_NAME, row.image) for row in predictions)
 
 
-def task_warnings(scores: Scores, patches: Sequence[MhistPatchRow], trained_here: bool, published: bool) -> list[str]:
+def task_warnings(scores: Scores, published: bool) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     positives, n = int(scores.truth.sum()), len(scores.truth)
     warnings = small(positives, n - positives, "patches")
@@ -112,7 +124,7 @@ def task_warnings(scores: Scores, patches: Sequence[MhistPatchRow], trained_here
             f"{PUBLISHED_TEST[1]:,} and are named like MHIST_aaa.png: the published numbers are of another test and stand here for "
             "orientation only."
         )
-    return warnings + copies_of_training(copies(patches), "bytes") + other_table(trained_here, "patches", "patches")
+    return warnings
 
 
 if __name__ == "__main__":

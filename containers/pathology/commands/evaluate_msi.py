@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
+from pathology.contracts.cohort_flow import CohortFlow, read_flow, with_tissue
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import Bounds
+from pathology.contracts.evaluation import Bounds, EncoderReport, Seen
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.msi.evaluate import (
@@ -19,17 +20,29 @@ from pathology.contracts.msi.evaluate import (
     EvaluateMsi,
     MsiBlock,
     MsiEvaluation,
+    MsiRegistry,
     NotEvaluable,
     PatientPredictionRow,
     TilesRead,
 )
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, origin, resampling, write_evaluation
+from pathology.contracts.registry import registry_text
+from pathology.evaluation import (
+    all_warnings,
+    binary_labels,
+    check_seen,
+    identity,
+    load_packaged,
+    origin,
+    resampling,
+    write_evaluation,
+)
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
-from pathology.report.warnings import other_table, small
+from pathology.report.warnings import small
 from pathology.tasks.msi import serving
-from pathology.tasks.msi.artefact import Ensemble
+from pathology.tasks.msi.artefact import Ensemble, MsiConfig
 from pathology.tasks.msi.dataset import Patient, patients_of
+from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.report import render
 from pathology.tasks.msi.slides import figures, total_tiles
 
@@ -38,12 +51,15 @@ def main(job: Job) -> None:
     """Predict every test patient, score them, write evaluation.json, predictions.csv and report.html."""
     settings = job.hyperparameters(EvaluateMsi)
     tables = {"cohort": job.file("cohort", ".csv"), "slides": job.file("slides", ".csv")}
-    model: Ensemble = load_packaged(job, serving)
+    model: Ensemble
+    model, learned_from = load_packaged(job, serving)
 
-    cohort = read_cohort(tables["cohort"])
+    cohort, slides = read_cohort(tables["cohort"]), SlideRow.read(tables["slides"])
+    flow, cohort_warnings = read_flow(tables["cohort"], cohort)
+    flow = with_tissue(flow, cohort, slides)
     test = [row for row in cohort if row.split == "test"]
-    slides = SlideRow.read(tables["slides"])
     patients, lost = patients_of(test, slides)
+    seen = check_seen(learned_from, items(patients), "patients", settings)
     not_evaluable = [_not_evaluable(patient, test, slides) for patient in lost]
     for patient in not_evaluable:
         print(f"not evaluable: patient {patient.patient_id}, {patient.reason}")
@@ -56,7 +72,7 @@ def main(job: Job) -> None:
     evaluation = MsiEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
         pathology=MsiBlock(
-            **_block(job, scores, intervals, predictions, not_evaluable, model, tables),
+            **_block(job, scores, intervals, predictions, not_evaluable, seen, model, tables, flow, cohort_warnings),
             tiles=total_tiles([TilesRead(**answer["tiles"]) for answer in answers]),
             sides={split: figures(cohort, slides, split) for split in ("train", "test")},
         ),
@@ -109,41 +125,74 @@ def _block(
     intervals: dict[str, Interval],
     predictions: Sequence[PatientPredictionRow],
     not_evaluable: list[NotEvaluable],
+    seen: Seen,
     model: Ensemble,
     tables: dict[str, Path],
+    flow: CohortFlow,
+    cohort_warnings: list[str],
 ) -> dict[str, Any]:
     """The block of evaluation.json by field, but for what is said of tiles and slides."""
     config = model.config
     data = {f"{name}_sha256": sha256_of(path) for name, path in tables.items()}
-    trained_here = data["cohort_sha256"] == config.inputs.get("cohort")
     return {
         **scores.block(intervals),
         **origin(job, **{name: (name, path) for name, path in tables.items()}),
         "task": "msi",
+        "seen": seen,
         "slides": sum(row.slides for row in predictions),
         "not_evaluable": not_evaluable,
         "sites": scores.by_site(row.site for row in predictions),
+        "flow": flow,
         "model": EnsembleIdentity(
             **identity(job, model, serving),
             folds=len(config.folds),
             epochs=[fold.epoch for fold in config.folds],
             labels=config.labels,
-            trained_on_this_cohort=trained_here,
+            trained_on_this_cohort=data["cohort_sha256"] == config.inputs.get("cohort"),
             out_of_fold_auroc=Bounds(value=config.out_of_fold.auroc, low=config.out_of_fold.low, high=config.out_of_fold.high),
         ),
-        "encoder": encoder_report(config.encoder),
+        "encoder": EncoderReport.of(config.encoder),
         "data": data,
-        "warnings": all_warnings(model, serving, task_warnings(scores, len(not_evaluable), trained_here), "patients"),
+        "warnings": all_warnings(
+            model,
+            serving,
+            seen,
+            [*task_warnings(scores, len(not_evaluable)), *_about_the_cohort(cohort_warnings, flow)],
+            "patients",
+        ),
+        "registry": registry_facts(config),
     }
 
 
-def task_warnings(scores: Scores, lost: int, trained_here: bool) -> list[str]:
+def registry_facts(config: MsiConfig) -> MsiRegistry:
+    """What a model version says of the run."""
+    side, mpp = (config.tiling.get(name, "unknown") for name in ("tile_size", "tile_mpp"))
+    return MsiRegistry(
+        labels=binary_labels(config.labels),
+        tile=registry_text(f"{side} px at {mpp} microns per pixel"),
+        features=registry_text(config.settings_hash),
+        aggregation=f"gated attention MIL: ensemble of {len(config.folds)} folds",
+    )
+
+
+def _about_the_cohort(warnings: list[str], flow: CohortFlow) -> list[str]:
+    """What Prepare warned of, and slides that were lost though they were meant to be used."""
+    said = [f"Of the cohort: {warning}." for warning in warnings]
+    if flow.unexpected:
+        said.append(
+            f"{flow.unexpected} slides were lost though they were meant to be used ({flow.unexpected_fraction:.1%}): the cohort flow "
+            "below says which and why."
+        )
+    return said
+
+
+def task_warnings(scores: Scores, lost: int) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     positives = int(scores.truth.sum())
     warnings = small(positives, len(scores.truth) - positives, "patients")
     if lost:
         warnings.append(f"{lost} test patients have no slide that could be evaluated; they are listed and in no number.")
-    return warnings + other_table(trained_here, "cohort", "patients")
+    return warnings
 
 
 if __name__ == "__main__":

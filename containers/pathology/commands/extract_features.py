@@ -138,6 +138,7 @@ class Extraction:
             "failed_tiles": extracted.failed_tiles,
             "reader": extracted.reader,
             "sha256": extracted.sha256,
+            "content_sha256": extracted.content_sha256,
         }
 
 

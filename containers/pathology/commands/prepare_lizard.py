@@ -18,7 +18,7 @@ def main(job: Job) -> None:
     atomic_write(folder / DATASET, dataset.to_json())
     atomic_write(folder / STAGING, StagingRow.table(staging(dataset, job.input_uri("dataset"))))
     atomic_write(folder / TABLE, NucleiPatchRow.table(rows))
-    print(describe(dataset))
+    print(describe(rows, dataset))
 
 
 if __name__ == "__main__":

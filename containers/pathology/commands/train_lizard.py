@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -12,11 +13,13 @@ from pathology.contracts.lizard.train import TrainLizard
 from pathology.encoders.encoder import load_encoder
 from pathology.encoders.manifest import find_staged
 from pathology.job import Job, run
+from pathology.learned_from import LearnedFrom
 from pathology.serving.code import endpoint_code
 from pathology.tasks.lizard import serving
 from pathology.tasks.lizard.artefact import save_lizard
 from pathology.tasks.lizard.batches import NuclearPatches, NucleiSource, PermutedLabels
 from pathology.tasks.lizard.dataset import Nuclei, read_prepared
+from pathology.tasks.lizard.learned_from import items
 from pathology.tasks.lizard.model import NuclearUnet
 from pathology.tasks.lizard.training import train, validate
 from pathology.training.checkpoints import checkpoint_key
@@ -57,6 +60,7 @@ def main(job: Job) -> None:
             settings=settings,
             validation=final,
             inputs=inputs,
+            learned_from=LearnedFrom.of(chain.from_iterable(map(items, sides.values())), inputs).pack(),
             code=endpoint_code(serving.__name__),
             training_code=command_code(COMMAND).hash,
             curve=best.curve,

@@ -37,6 +37,7 @@ def main(job: Job) -> None:
     config, files = describe_model(
         MhistConfig,
         learnt,
+        train_side,
         validation,
         settings,
         manifest=manifest,

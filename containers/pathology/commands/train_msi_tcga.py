@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pathology.artefact import EncoderIdentity, library_versions, save_artefact
+from pathology.artefact import LEARNED_FROM, EncoderIdentity, library_versions, save_artefact
 from pathology.contracts.code import closure, command_code
 from pathology.contracts.cohort import SlideRow, read_cohort
 from pathology.contracts.encoder import EncoderManifest
@@ -20,10 +20,12 @@ from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC,
 from pathology.contracts.msi.train import TrainMsi
 from pathology.encoders.manifest import find_manifest
 from pathology.job import Job, run
+from pathology.learned_from import LearnedFrom
 from pathology.metrics.ranking import auroc, youden_threshold
 from pathology.tasks.msi import serving
 from pathology.tasks.msi.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
 from pathology.tasks.msi.dataset import Bags, Patient, feature_path, patients_of, permuted
+from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.training import CrossValidated, cross_validate
 from pathology.training.checkpoints import checkpoint_key
 from pathology.wsi.features import Features, read_features
@@ -60,6 +62,7 @@ def main(job: Job) -> None:
     interval = report_out_of_fold(bags.labels, validated, threshold, settings.seed)
 
     folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in validated.models]
+    learned_from, learned_from_content = LearnedFrom.of(items(patients), hashes).pack()
     code = closure(serving.__name__)
     config = MsiConfig(
         labels=class_names(tables["cohort"].with_name("cohort.json")),
@@ -74,12 +77,14 @@ def main(job: Job) -> None:
         ),
         training=settings.as_strings(),
         inputs=hashes,
+        learned_from=learned_from,
         serving_code=code.hash,
         versions=library_versions(*LIBRARIES),
         training_code=command_code(COMMAND).hash,
         curves=tuple(model.curve for model in validated.models if model.curve),
     )
-    save_artefact(job.output("model"), config, {entry.file: content for entry, content in folds}, code, serving.__name__)
+    files = {entry.file: content for entry, content in folds} | {LEARNED_FROM: learned_from_content}
+    save_artefact(job.output("model"), config, files, code, serving.__name__)
 
 
 def _first(root: Path, patients: Sequence[Patient]) -> Features:

@@ -14,11 +14,15 @@ SlideId = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._ -]{0,199}\z")
 
 
 class CohortRow(Row):
-    """One labelled slide: where it is, whose it is, what its patient's label is, and on which side of the split."""
+    """One labelled slide: where it is, whose it is, what its patient's label is, and on which side of the split.
+
+    ``kind`` is what its name says of it, ``diagnostic primary``; empty where it says nothing.
+    """
 
     slide_id: SlideId
     patient_id: Annotated[str, Field(min_length=1)]
     site: str
+    kind: str = ""
     slide_uri: str
     bytes: Annotated[int, Field(ge=0)]
     md5: Annotated[str, Field(pattern=r"\A([0-9a-f]{32})?\z")]
@@ -35,19 +39,23 @@ class CohortRow(Row):
 
 
 class SlideRow(Row):
-    """What became of one slide of the cohort. ``features`` and what follows are empty unless ``status`` is ok."""
+    """What became of one slide of the cohort. ``features`` and what follows are empty unless ``status`` is ok.
+
+    ``sha256`` is the feature file's, ``content_sha256`` that of features and coordinates alone: the same slide under another name has
+    the same. Nothing here is decided by a clock: the table is named by its content.
+    """
 
     slide_id: SlideId
     status: Literal["ok", "empty", "failed"]
     reason: str
     features: str
     sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")]
+    content_sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")]
     settings_hash: str
     mpp: OptionalFloat
     mpp_source: str
     tiles: OptionalInt
     failed_tiles: OptionalInt
-    seconds: OptionalFloat
     reader: str
 
     @property

@@ -11,8 +11,10 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import Field
 
+from pathology.contracts.encoder import EncoderSource, NamedEncoder
 from pathology.contracts.history import LossCurve
 from pathology.contracts.intervals import Interval
+from pathology.contracts.registry import RegistryText
 from pathology.contracts.runs import RunOutput
 from pathology.contracts.settings import Seed, Settings, setting
 from pathology.contracts.strict_json import StrictJson
@@ -167,12 +169,33 @@ class SiteRow(StrictJson):
 
 
 class EncoderReport(StrictJson):
-    """The encoder behind the features; ``published`` is False for a placeholder with seeded weights, and ``remark`` says what it is."""
+    """The encoder that the model was trained on, as :class:`pathology.contracts.encoder.NamedEncoder` knows it.
+
+    ``verified``: the checkpoint is the one whose hash its publisher states, in ``source``; ``origin`` says in words what the name
+    stands on.
+    """
 
     name: str
     sha256: str
-    published: bool
+    verified: bool
+    origin: RegistryText
+    placeholder: bool
+    source: EncoderSource | None
     remark: str
+
+    @classmethod
+    def of(cls, encoder: NamedEncoder) -> Self:
+        """What evaluation.json says of ``encoder``."""
+        return cls(**{name: getattr(encoder, name) for name in cls.model_fields})
+
+
+class RegistryFacts(StrictJson):
+    """What a model version says of its run, by key of its metadata and in the characters that the registry takes.
+
+    ``labels`` are the model's: the positive one before the negative one, or all in their order.
+    """
+
+    labels: RegistryText
 
 
 class TrainingReport(StrictJson):
@@ -204,16 +227,29 @@ class ModelIdentity(StrictJson):
     training: TrainingReport
 
 
+class Seen(StrictJson):
+    """How many of the ``test_items``, counted in ``unit``, the model has learnt from, and the names of the first few of them.
+
+    ``seen`` is null where it is not known: the model's artefact keeps no list of what it learnt from.
+    """
+
+    unit: str
+    test_items: Count
+    seen: Count | None
+    names: list[str]
+
+
 class EvaluationBlock(StrictJson):
     """What a pathologist and an auditor ask for beside Studio's numbers, for any task.
 
-    ``n`` test items; ``intervals`` by measure and the method of each, at the level ``confidence``, bootstraps from ``resamples`` draws
-    seeded with ``seed``. ``data`` are the sha256 of what was read, by name, and ``data_uris`` where that lay. ``computed_by`` is the
-    execution whose job wrote this, as the output's URI says; null where that names none. ``warnings`` say what a reader must know
-    first, most important first.
+    ``n`` test items, of which the model may have ``seen`` some; ``intervals`` by measure and the method of each, at the level
+    ``confidence``, bootstraps from ``resamples`` draws seeded with ``seed``. ``data`` are the sha256 of what was read, by name, and
+    ``data_uris`` where that lay. ``computed_by`` is the execution whose job wrote this, as the output's URI says; null where that
+    names none. ``warnings`` say what a reader must know first, most important first. ``registry`` is what a model version takes over.
     """
 
     n: Count
+    seen: Seen
     confidence: float
     resamples: Count
     seed: Count
@@ -224,6 +260,7 @@ class EvaluationBlock(StrictJson):
     data: dict[str, str]
     data_uris: dict[str, str]
     warnings: list[str]
+    registry: RegistryFacts
 
 
 class BinaryBlock(EvaluationBlock):
@@ -241,3 +278,11 @@ class Resampling(Settings):
     resamples: int = setting(2000, "Bootstrap draws of the test items.", ge=100, le=100_000)
     confidence: float = setting(0.95, "Level of the intervals.", gt=0.5, lt=1)
     seed: Seed = setting(0, "Seed of the draws.")
+
+
+class EvaluationSettings(Resampling):
+    """What every evaluation is told."""
+
+    allow_seen: bool = setting(
+        False, "Evaluate even if the model has learnt from some of the test items; the report then warns.", parameter=True
+    )

@@ -12,6 +12,8 @@ class Sidecar(StrictJson):
 
     ``status`` ok has a feature file with ``sha256``; empty found no tissue; failed has a ``reason``. ``bytes`` and ``md5``
     are the slide's own, ``cohort_mpp`` the cohort table's, so that a replaced slide or a corrected MPP is extracted again.
+    ``content_sha256`` is the features' without the slide's name (:func:`pathology.wsi.features.content_sha256`), empty in sidecars of
+    before there was one.
     """
 
     schema_version: Literal[1] = 1
@@ -30,3 +32,4 @@ class Sidecar(StrictJson):
     seconds: float | None = None
     reader: str = ""
     sha256: str = ""
+    content_sha256: str = ""

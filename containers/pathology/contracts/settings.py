@@ -110,7 +110,8 @@ def as_string(value: Any) -> str:
             return str(value)
 
 
-def _split(value: Any) -> Any:
+def split_names(value: Any) -> Any:
+    """A list that came as text with commas; anything else as it is."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
@@ -118,7 +119,7 @@ def _given(value: Any) -> Any:
     return None if value == NOT_GIVEN else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_names), Field(min_length=1)]
 OptionalUri = Annotated[UriText | None, BeforeValidator(_given)]
 OptionalName = Annotated[str | None, BeforeValidator(_given)]
 OptionalMpp = Annotated[Annotated[float, Field(gt=0.01, lt=100)] | None, BeforeValidator(_given)]

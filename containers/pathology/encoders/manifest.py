@@ -17,7 +17,10 @@ def find_manifest(folder: Path, sha256: str | None = None) -> tuple[Path, Encode
     """
     paths = [path for path in (folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))) if path.is_file()]
     if not paths:
-        raise DataError(f"{folder}: no {MANIFEST} there: write one with python -m pathology.encoders.describe FOLDER")
+        raise DataError(
+            f"{folder}: no {MANIFEST} there: infra/datasets/ downloads an encoder with it, python -m pathology.encoders.describe "
+            "FOLDER --as NAME writes one for your own"
+        )
     if sha256 is not None:
         for path in paths:
             manifest = EncoderManifest.from_json(path.read_bytes(), f"{path.parent.name}/{MANIFEST}")

@@ -30,7 +30,7 @@ def make_tiny_encoder(folder: Path, seed: int = 0) -> EncoderManifest:
         arguments=ARGUMENTS,
         sha256="0" * 64,
         dimension=int(str(ARGUMENTS["embed_dim"])),
-        published=False,
+        placeholder=True,
         remark=REMARK,
     )
     generator = np.random.default_rng(seed)

@@ -47,9 +47,3 @@ def predict(rows: Sequence[PatchRow], images: Path, model: PatchModel[Any], serv
                 "probability": response["probability"],
                 "predicted": int(response["label"] == model.config.labels[1]),
             }
-
-
-def copies(patches: Sequence[PatchRow]) -> int:
-    """Test patches that have the very bytes of a train or validation patch."""
-    learnt_from = {row.sha256 for row in patches if row.split != "test"}
-    return sum(row.sha256 in learnt_from for row in patches if row.split == "test")

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 
-from pathology.artefact import EncoderIdentity, library_versions
+from pathology.artefact import LEARNED_FROM, EncoderIdentity, library_versions
 from pathology.contracts.code import command_code
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.fine_tuning import FineTuning
@@ -21,12 +21,14 @@ from pathology.encoders.embedding_cache import embed_all, embed_patches
 from pathology.encoders.encoder import load_encoder
 from pathology.encoders.manifest import find_staged
 from pathology.job import Job
+from pathology.learned_from import LearnedFrom
 from pathology.metrics.ranking import auroc, youden_threshold
 from pathology.patches.artefact import PatchConfig, Validation, pack_weights
 from pathology.patches.batches import LabelledPatches
 from pathology.patches.classifier import PatchClassifier, serving_encoder
 from pathology.patches.dataset import Patches
 from pathology.patches.head import Head
+from pathology.patches.learned_from import items
 from pathology.patches.probe import cross_entropy, fit_probe
 from pathology.patches.training import train
 from pathology.training.checkpoints import checkpoint_key
@@ -163,6 +165,7 @@ C = TypeVar("C", bound=PatchConfig)
 def describe_model(
     kind: type[C],
     learnt: Learnt,
+    side: Side,
     validation: Side,
     settings: PatchSettings,
     *,
@@ -171,13 +174,14 @@ def describe_model(
     inputs: Mapping[str, str],
     serving_code: str,
 ) -> tuple[C, dict[str, bytes]]:
-    """config.json of what was ``learnt``, its threshold chosen on validation, and the artefact's files by name.
+    """config.json of what was ``learnt`` from ``side``, its threshold chosen on ``validation``, and the artefact's files by name.
 
     Prints the metrics of the model as packed, which SageMaker keeps as final.
     """
     assert isinstance(settings, Settings)
     threshold = youden_threshold(validation.labels, learnt.probabilities)
     files, head, encoder_weights = pack_weights(learnt.head, learnt.encoder_weights)
+    learned_from, files[LEARNED_FROM] = LearnedFrom.of(items((*side.patches.rows, *validation.patches.rows)), inputs).pack()
     config = kind(
         labels=labels,
         threshold=threshold,
@@ -193,6 +197,7 @@ def describe_model(
         validation=report_validation(validation, learnt, threshold),
         training=settings.as_strings(),
         inputs=dict(inputs),
+        learned_from=learned_from,
         serving_code=serving_code,
         versions=library_versions(*LIBRARIES),
         training_code=learnt.code,

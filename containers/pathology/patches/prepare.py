@@ -137,6 +137,9 @@ def describe(rows: Sequence[PatchRow], labels: tuple[str, str]) -> str:
     copies = len(rows) - len({row.sha256 for row in rows})
     if copies:
         lines.append(f"warning: {copies} patches have the very bytes of another; dataset.json lists them under 'identical'")
+    learnt_from = {row.sha256 for row in rows if row.split != "test"}
+    if leaked := sum(row.sha256 in learnt_from for row in rows if row.split == "test"):
+        lines.append(f"warning: {leaked} test patches are learnt from as well: take them out, or the evaluation refuses them")
     return "\n".join(lines)
 
 

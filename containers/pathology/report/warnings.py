@@ -4,20 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pathology.contracts.evaluation import EncoderReport
+from pathology.contracts.encoder import NamedEncoder
+from pathology.contracts.evaluation import Seen
 
 FEW = 20
 """Of one class: below it an interval of sensitivity or specificity is wider than 0.4."""
 
 
-def placeholder_encoder(encoder: EncoderReport, about: str) -> list[str]:
-    """Said when the encoder is not a published one."""
-    if encoder.published:
+def seen_items(seen: Seen) -> list[str]:
+    """Said when the model has learnt from test items, or when it is not known."""
+    if seen.seen is None:
+        return [
+            f"It is not known whether the model has learnt from these {seen.test_items:,} test {seen.unit}: its artefact keeps no list of "
+            "what it learnt from. Train again to have one, or make sure by other means."
+        ]
+    if not seen.seen:
+        return []
+    return [
+        f"The model has learnt from {seen.seen:,} of the {seen.test_items:,} test {seen.unit} ({named(seen)}): they do not test it."
+    ]
+
+
+def named(seen: Seen) -> str:
+    """The names that ``seen`` gives, and a sign that there are more."""
+    return ", ".join(seen.names) + (", …" if (seen.seen or 0) > len(seen.names) else "")
+
+
+def placeholder_encoder(encoder: NamedEncoder, about: str) -> list[str]:
+    """Said when the encoder is a placeholder."""
+    if not encoder.placeholder:
         return []
     remark = f" ({encoder.remark})" if encoder.remark else ""
     return [
         f"The encoder {encoder.name} is a placeholder with seeded weights, not a published foundation model{remark}: these results "
         f"show that the pipeline runs and say nothing about {about}."
+    ]
+
+
+def unverified_encoder(encoder: NamedEncoder) -> list[str]:
+    """Said when no publisher's hash stands behind the encoder's name."""
+    if encoder.verified or encoder.placeholder:
+        return []
+    remark = f" ({encoder.remark})" if encoder.remark else ""
+    return [
+        f"The encoder {encoder.name} is not verified: it was named by hand{remark}. Nothing shows that its weights "
+        f"(sha256 {encoder.sha256[:12]}…) are what the name says."
     ]
 
 
@@ -35,20 +66,6 @@ def small(positives: int, negatives: int, units: str) -> list[str]:
     return [
         f"The test set holds {positives} positive and {negatives} negative {units}: read the intervals, not the single numbers."
     ]
-
-
-def other_table(trained_here: bool, table: str, items: str) -> list[str]:
-    """Said when the model was trained from another ``table`` than the one whose test ``items`` are evaluated."""
-    if trained_here:
-        return []
-    return [f"The model was trained from another {table} table: make sure that none of these {items} was in it."]
-
-
-def copies_of_training(copies: int, what: str) -> list[str]:
-    """Said when test patches have the same ``what`` (bytes, pixels) as train or validation patches."""
-    if not copies:
-        return []
-    return [f"{copies} test patches have the very {what} of a train or validation patch: they do not test the model."]
 
 
 def other_code(evaluated_with: str, packed: str) -> list[str]:

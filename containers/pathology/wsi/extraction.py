@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.embedding import Progress, embed_grid
-from pathology.wsi.features import Attribute, write_features
+from pathology.wsi.features import Attribute, content_sha256, write_features
 from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.mpp import Scale, choose_scale
 from pathology.wsi.outline import overlay, tissue_geojson
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extracted:
-    """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so; ``outline`` of
-    the tissue as GeoJSON and ``overlay``, a JPEG to look at. The encoder
+    """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so, and
+    ``content_sha256`` of the features alone; ``outline`` of the tissue as GeoJSON and ``overlay``, a JPEG to look at. The encoder
     stalled for ``tile_stall_seconds`` on tiles."""
 
     scale: Scale
@@ -32,6 +32,7 @@ class Extracted:
     tiles: int
     failed_tiles: int
     sha256: str
+    content_sha256: str
     outline: bytes
     overlay: bytes
     reason: str = ""
@@ -100,7 +101,7 @@ def extract_slide(
     try:
         slide, grid = plan.slide, plan.grid
         if len(grid) == 0:
-            return Extracted(plan.scale, slide.name, 0, 0, "", *pictures, _why_empty(slide, grid, tiling))
+            return Extracted(plan.scale, slide.name, 0, 0, "", "", *pictures, _why_empty(slide, grid, tiling))
         embedded = embed_grid(slide, grid, encoder, batch_size, progress)
     finally:
         plan.slide.close()
@@ -109,16 +110,19 @@ def extract_slide(
     if len(good) == 0:
         raise DataError(f"none of its {len(grid)} tissue tiles can be decoded: the file is damaged")
     counts: dict[str, Attribute] = {"tiles": len(good), "tiles_failed": failed, "tiles_with_tissue": grid.candidates}
+    coords = grid.coords[good]
+    content = content_sha256(embedded.features, coords)
     digest = write_features(
         target,
         embedded.features,
-        grid.coords[good],
+        coords,
         grid.tissue_fraction[good],
         {**_provenance(slide_id, plan, tiling, encoder), **counts},
         grid=_grid_attributes(slide_id, plan),
         feats=tiling.feats,
     )
-    return Extracted(plan.scale, slide.name, len(good), failed, digest, *pictures, tile_stall_seconds=embedded.tile_stall_seconds)
+    stalled = embedded.tile_stall_seconds
+    return Extracted(plan.scale, slide.name, len(good), failed, digest, content, *pictures, tile_stall_seconds=stalled)
 
 
 def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:
@@ -133,7 +137,8 @@ def _provenance(slide_id: str, plan: SlidePlan, tiling: Tiling, encoder: Encoder
     return {
         "slide_id": slide_id,
         "encoder": manifest.name,
-        "published": manifest.published,
+        "verified": manifest.verified,
+        "encoder_origin": manifest.origin,
         "remark": manifest.remark,
         "checkpoint_sha256": manifest.sha256,
         "settings_hash": tiling.hash(manifest.name, manifest.sha256),

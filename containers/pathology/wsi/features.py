@@ -72,6 +72,15 @@ def write_features(
     return digest
 
 
+def content_sha256(features: np.ndarray, coords: np.ndarray) -> str:
+    """What a slide's features are whatever the slide is called: sha256 of ``features`` (N, D) as float16, then of ``coords`` (N, 2)
+    as int64, row by row. The file's own hash covers the slide's name too."""
+    digest = hashlib.sha256()
+    for name, array in (("features", features), ("coords", coords)):
+        digest.update(np.ascontiguousarray(array, dtype=_DATASETS[name][0]).tobytes())
+    return digest.hexdigest()
+
+
 def _check_arrays(arrays: Mapping[str, np.ndarray], name: str) -> None:
     shapes = {key: array.shape for key, array in arrays.items()}
     rows = len(arrays["features"])

@@ -12,6 +12,11 @@ from pipelines.service.errors import explain, is_missing
 from pipelines.service.health.lines import Lines, ok, problem, unknown, verdict
 from pipelines.service.health.subject import Subject
 
+_REMEDY = (
+    "infra/datasets/download_h_optimus_0.sh writes it with the weights, python -m pathology.encoders.describe FOLDER --as NAME for an "
+    "encoder of your own"
+)
+
 
 def encoders(subject: Subject) -> Lines:
     """The folder holds encoder.json and the checkpoint that it names."""
@@ -29,15 +34,12 @@ def _encoder(store: Store, folder: Uri) -> Lines:
         return
     uri = folder / MANIFEST
     if store.entry(uri) is None:
-        yield problem(
-            "encoder",
-            f"{uri} is not there: python -m pathology.encoders.describe writes it, infra/datasets/ downloads the weights",
-        )
+        yield problem("encoder", f"{uri} is not there: {_REMEDY}")
         return
     try:
         manifest = EncoderManifest.from_json(store.read(uri), str(uri))
     except DataError as error:
-        yield problem("encoder", f"{error}: write it again with python -m pathology.encoders.describe")
+        yield problem("encoder", f"{error}: write it again: {_REMEDY}")
         return
     checkpoint = store.entry(folder / manifest.checkpoint)
     wrong = []
@@ -46,7 +48,7 @@ def _encoder(store: Store, folder: Uri) -> Lines:
     elif checkpoint.bytes == 0:
         wrong.append(f"{folder / manifest.checkpoint} is empty: upload it again")
     size = f", {checkpoint.bytes / 1e9:.2g} GB" if checkpoint else ""
-    yield from verdict("encoder", wrong, f"{manifest.name} in {folder}{size}")
+    yield from verdict("encoder", wrong, f"{manifest.name} ({manifest.origin}) in {folder}{size}")
 
 
 def datasets(subject: Subject) -> Lines:

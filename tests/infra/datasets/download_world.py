@@ -48,8 +48,9 @@ else:
 PYTHON = """#!/bin/bash
 [[ $1 == -c ]] && exit "${DESCRIBE_ABSENT:-0}"
 [[ "$1 $2" == "-m pathology.encoders.describe" ]] || exit 9
-test -f "$3/checkpoint.pth" || exit 8
-printf '{"sha256": "%s"}' "$(sha256sum <"$3/checkpoint.pth" | cut -d ' ' -f 1)" >"$3/encoder.json"
+[[ "$4 $6 $8" == "--repository --revision --sha256" ]] || exit 7
+test -f "$3/checkpoint.pth" || grep -q "$9" "$3/encoder.json" || exit 8
+printf '{"sha256": "%s", "source": {"repository": "%s", "revision": "%s", "sha256": "%s"}}' "$9" "$5" "$7" "$9" >"$3/encoder.json"
 """
 
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from endpoints import encoded
 from msi_jobs import write_table
+from packed import without_list
 from pages import Page
 from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation import Seen
 from pathology.contracts.lizard.evaluate import LizardEvaluation
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from pathology.contracts.media import NPY
@@ -177,7 +179,9 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, lizard):
         "images": "s3://bucket/dataset/images.npy",
         "labels": "s3://bucket/dataset/labels.npy",
     }
-    assert (block["side"], block["central"], block["divided_sources"], block["copies_of_training"]) == (64, 64, 0, 0)
+    assert (block["side"], block["central"]) == (64, 64)
+    assert block["seen"] == {"unit": "patches", "test_items": 18, "seen": 0, "names": []}
+    assert "seen in training: 0 of 18 test patches" in log
     assert model["trained_on_these_patches"] is True and model["serving_code"] == model["evaluated_with_code"]
     assert block["published_partition"] is False
     words = ("a placeholder with seeded weights", "6 source images only", "the 1,018 of Lizard's fold 0")
@@ -210,10 +214,7 @@ def test_a_reader_is_warned(evaluated, lizard):
     from pathology.tasks.lizard import serving
 
     _, _, predictions, _ = evaluated
-    rows, dataset = read_prepared(lizard.patches)
-    test, train = (next(row.name for row in rows if row.split == split) for split in ("test", "train"))
-    other = next(row.name for row in rows if row.split == "test" and row.name != test)
-    dataset = dataset.model_copy(update={"identical": ((test, other, train), (other, other))})
+    _, dataset = read_prepared(lizard.patches)
     without = [
         row.model_copy(update=dict.fromkeys(("tp", "fn", "iou_sum", "true_count"), 0)) if row.class_name == "plasma" else row
         for row in predictions
@@ -225,20 +226,74 @@ def test_a_reader_is_warned(evaluated, lizard):
     changes = {"training": {"shuffle-labels": "true"}, "inputs": {"patches": "0" * 64}, "serving_code": "f" * 16}
     model = lizard.load()
     model = replace(model, config=model.config.model_copy(update=changes))
-    task_warnings = evaluate_lizard.task_warnings(model.config, scores, rows, dataset)
-    warnings = all_warnings(model, serving, task_warnings, "pathology")
+    seen = Seen(unit="patches", test_items=18, seen=3, names=["a", "b"])
+    warnings = all_warnings(model, serving, seen, evaluate_lizard.task_warnings(scores, dataset), "pathology")
     words = (
+        "learnt from 3 of the 18 test patches (a, b, …)",
         "a placeholder with seeded weights",
         "permuted labels",
         "6 source images",
         "No plasma nucleus",
         "only 1 neutrophil",
         "orientation only",
-        "2 test patches have the very pixels",
-        "another patches table",
         "code packed",
     )
     assert len(warnings) == len(words) and all(map(str.__contains__, warnings, words))
+
+
+def with_sides(lizard, folder, sides):
+    """PrepareLizard's output with some source images on other ``sides``."""
+    rows, dataset = read_prepared(lizard.patches)
+    rows = [row.model_copy(update={"split": sides.get(row.source, row.split)}) for row in rows]
+    write_table(folder, "patches.csv", rows)
+    sha256 = hashlib.sha256((folder / "patches.csv").read_bytes()).hexdigest()
+    (folder / "dataset.json").write_bytes(dataset.model_copy(update={"patches_sha256": sha256}).to_json())
+    return folder
+
+
+def test_the_patches_that_were_learnt_from_are_refused_as_a_test(lizard, tmp_path):
+    rows, _ = read_prepared(lizard.patches)
+    learnt = sorted({row.source for row in rows if row.split == "train"})[:2]
+    validated = next(row.source for row in rows if row.split == "validation")
+    tested = sorted({row.source for row in lizard.test})
+    moved = dict.fromkeys((*learnt, validated), "test") | dict.fromkeys(tested[2:], "train")
+    moved = with_sides(lizard, tmp_path / "moved", moved)
+    names = sorted(row.name for row in rows if row.source in (*learnt, validated))
+    refused(lizard, tmp_path, rf"learnt from 9 of the 15 test patches \({', '.join(names[:5])}, …\)", patches=moved)
+    evaluation, _, log = lizard.evaluate(tmp_path / "allowed", patches=moved, allow_seen=True)
+    block = evaluation["pathology"]
+    assert block["seen"] == {"unit": "patches", "test_items": 15, "seen": 9, "names": names[:5]}
+    assert block["warnings"][0].startswith("The model has learnt from 9 of the 15 test patches")
+    assert f"warning: {block['warnings'][0]}" in log
+    page = Page((tmp_path / "allowed" / "evaluation" / "report.html").read_text())
+    assert block["warnings"][0] in page.text and "none of these images was used in training" not in page.text
+
+
+def test_pixels_are_known_under_another_name_and_images_by_theirs_with_other_pixels(lizard, tmp_path):
+    from lizard_jobs import write_conic
+    from pathology.learned_from import LearnedFrom
+    from pathology.tasks.lizard.dataset import Nuclei
+    from pathology.tasks.lizard.learned_from import items
+
+    rows, dataset = read_prepared(lizard.patches)
+    learned_from = LearnedFrom.from_json((lizard.folder / "learned-from.json").read_bytes(), "it")
+    learnt = next(row for row in rows if row.split == "train")
+    renamed = learnt.model_copy(update={"name": "new_1-0000", "source": "new_1", "cohort": "new"})
+    assert learned_from.seen(items(Nuclei(lizard.dataset, [renamed, lizard.test[0]], dataset))) == ["new_1-0000"]
+    write_conic(tmp_path / "other", 255 - lizard.images, lizard.labels, lizard.names)
+    hashes = {"images_sha256": hashlib.sha256((tmp_path / "other" / "images.npy").read_bytes()).hexdigest()}
+    other = Nuclei(tmp_path / "other", [renamed, learnt], dataset.model_copy(update=hashes))
+    assert learned_from.seen(items(other)) == [learnt.name]
+
+
+def test_a_model_without_a_list_is_unknown_and_says_so(lizard, tmp_path):
+    older = without_list(lizard.archive.parent, tmp_path / "older")
+    evaluation, _, log = lizard.evaluate(tmp_path / "job", seeing=False, model=older)
+    seen, warning = evaluation["pathology"]["seen"], evaluation["pathology"]["warnings"][0]
+    assert seen == {"unit": "patches", "test_items": 18, "seen": None, "names": []}
+    assert warning.startswith("It is not known whether the model has learnt from these 18 test patches")
+    assert "seen in training: unknown of 18 test patches" in log
+    assert warning in Page((tmp_path / "job" / "evaluation" / "report.html").read_text()).text
 
 
 @pytest.mark.parametrize(("change", "published"), [({}, True), ({"fold": 1}, False)])
@@ -288,22 +343,6 @@ def test_a_model_of_other_classes_is_refused(lizard, tmp_path):
 
 
 def test_test_patches_of_one_source_image_have_no_interval(lizard, tmp_path):
-    rows, dataset = read_prepared(lizard.patches)
-    kept = lizard.test[0].source
-    rows = [row.model_copy(update={"split": "train"}) if row.split == "test" and row.source != kept else row for row in rows]
-    folder = write_table(tmp_path / "patches", "patches.csv", rows)
-    sha256 = hashlib.sha256((folder / "patches.csv").read_bytes()).hexdigest()
-    (folder / "dataset.json").write_bytes(dataset.model_copy(update={"patches_sha256": sha256}).to_json())
+    sources = {row.source for row in lizard.test} - {lizard.test[0].source}
+    folder = with_sides(lizard, tmp_path / "patches", dict.fromkeys(sources, "train"))
     refused(lizard, tmp_path, "intervals are by source image and need two", patches=folder)
-
-
-def test_source_images_on_both_sides_are_counted(lizard):
-    from pathology.commands.evaluate_lizard import divided_sources
-
-    rows, _ = read_prepared(lizard.patches)
-    assert divided_sources(rows) == 0
-    first = next(row.source for row in rows if row.split == "test")
-    second = next(row.source for row in rows if row.split == "test" and row.source != first)
-    moved = {next(row.name for row in rows if row.source == source) for source in (first, second)}
-    split = [row.model_copy(update={"split": "validation"}) if row.name in moved else row for row in rows]
-    assert divided_sources(split) == 2

@@ -10,12 +10,12 @@ import itertools
 import json
 import shutil
 import string
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from msi_jobs import processing_job, strict_json, write_table
+from packed import pack, without_list
 from pages import Page
 from patch_sets import patch
 from pathology.contracts.code import closure
@@ -79,13 +79,18 @@ class MhistRun:
 
     def pack(self, **changed) -> None:
         """Pack the probe as the service packs a model."""
-        from pathology.artefact import EncoderIdentity, save_artefact
+        from pathology.artefact import LEARNED_FROM, EncoderIdentity, save_artefact
+        from pathology.learned_from import LearnedFrom
         from pathology.patches.artefact import Validation, pack_weights
+        from pathology.patches.learned_from import items
         from pathology.tasks.mhist import serving
         from pathology.tasks.mhist.artefact import MhistConfig
 
         files, head, encoder_weights = pack_weights(self.head, {})
         manifest, code = self.manifest, closure(serving.__name__)
+        inputs = {"patches": hashlib.sha256(self.table.read_bytes()).hexdigest()}
+        learnt_from = items(row for row in self.rows if row.split != "test")
+        learned_from, files[LEARNED_FROM] = LearnedFrom.of(learnt_from, inputs).pack()
         values = {
             "labels": ("HP", "SSA"),
             "threshold": 0.5,
@@ -98,31 +103,31 @@ class MhistRun:
             "encoder_weights": encoder_weights,
             "validation": Validation(patches=16, positives=8, loss=0.1, accuracy=1.0, auroc=1.0, epoch=0),
             "training": {},
-            "inputs": {"patches": hashlib.sha256(self.table.read_bytes()).hexdigest()},
+            "inputs": inputs,
+            "learned_from": learned_from,
             "serving_code": code.hash,
             "versions": {},
             **changed,
         }
         folder = self.root / "model"
         save_artefact(folder, MhistConfig(**values), files, code, serving.__name__)
-        self.archive = self.root / "packed" / "model.tar.gz"
-        self.archive.parent.mkdir(exist_ok=True)
-        with tarfile.open(self.archive, "w:gz") as tar:
-            tar.add(folder, ".")
+        self.archive = pack(folder, self.root / "packed") / "model.tar.gz"
 
-    def evaluate(self, folder: Path, table: Path | None = None) -> tuple[dict, list[MhistPredictionRow], str]:
+    def evaluate(
+        self, folder: Path, table: Path | None = None, model: Path | None = None, **settings
+    ) -> tuple[dict, list[MhistPredictionRow], str]:
         """evaluation.json, predictions.csv and what was printed."""
         from pathology.commands.evaluate_mhist import main
 
         inputs = {
-            "model": self.archive.parent,
+            "model": model or self.archive.parent,
             "models": self.root / "models",
             "patches": (table or self.table).parent,
             "images": self.images,
         }
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            main(processing_job(folder, EvaluateMhist(resamples=200), inputs, ("evaluation",)))
+            main(processing_job(folder, EvaluateMhist(resamples=200, **settings), inputs, ("evaluation",)))
         output = folder / "evaluation"
         return strict_json(output / "evaluation.json"), MhistPredictionRow.read(output / "predictions.csv"), printed.getvalue()
 
@@ -208,10 +213,11 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, mhist):
     assert block["data"] == {"patches_sha256": hashlib.sha256(mhist.table.read_bytes()).hexdigest()}
     assert block["data_uris"] == {"patches": "s3://bucket/patches/patches.csv", "images": "s3://bucket/images"}
     assert model["archive_uri"] == "s3://bucket/model/model.tar.gz"
-    assert model["trained_on_these_patches"] is True and block["copies_of_training"] == 0
+    assert model["trained_on_these_patches"] is True
     assert model["serving_code"] == model["evaluated_with_code"]
     assert block["published_partition"] is False
     assert "placeholder with seeded weights" in block["warnings"][0] and "MHIST's own 977" in block["warnings"][1]
+    assert block["seen"] == {"unit": "patches", "test_items": 80, "seen": 0, "names": []}
     assert len(block["warnings"]) == 2 and all(f"warning: {warning}" in log for warning in block["warnings"])
     content = (folder / "evaluation" / "evaluation.json").read_bytes()
     assert MhistEvaluation.from_json(content, "evaluation.json").to_json() == content
@@ -221,6 +227,7 @@ def test_the_report_shows_the_mistakes(evaluated):
     folder, _, predictions, _ = evaluated
     page = Page((folder / "evaluation" / "report.html").read_text())
     wrong = [row for row in predictions if row.predicted != row.label]
+    assert "none was used in training" in page.text
     assert wrong and f"{len(wrong)} of {len(predictions)} patches were called wrong" in page.text
     pictures = [item for item in page.references if item.startswith("data:image/png;base64,")]
     assert len(pictures) == min(len(wrong), 12)
@@ -236,11 +243,8 @@ def test_twice_the_same_bytes(evaluated, mhist, tmp_path):
 def test_a_reader_is_warned(mhist, tmp_path):
     run = mhist.copy(tmp_path / "run")
     run.pack(training={"shuffle-labels": "true"}, inputs={"patches": "0" * 64}, serving_code="f" * 16)
-    known = run.rows[0]  # of the train split, with as many votes as the first test patch
-    (run.images / run.test[0].image).write_bytes((run.images / known.image).read_bytes())
-    run.test[0] = run.test[0].model_copy(update={"sha256": known.sha256, "bytes": known.bytes})
-    keep = [row for row in run.rows if row.split != "test"] + run.test[:16]
-    table = write_table(tmp_path / "few", "patches.csv", keep) / "patches.csv"
+    few = [row for row in run.rows if row.split != "test"] + run.test[:16]
+    table = write_table(tmp_path / "few", "patches.csv", few) / "patches.csv"
     evaluation, _, _ = run.evaluate(tmp_path / "job", table)
     warnings = evaluation["pathology"]["warnings"]
     words = (
@@ -248,13 +252,10 @@ def test_a_reader_is_warned(mhist, tmp_path):
         "permuted labels",
         "8 positive and 8 negative patches",
         "own 977",
-        "1 test patches have the very bytes",
-        "another patches table",
         "code packed",
     )
     assert len(warnings) == len(words) and all(word in warning for word, warning in zip(words, warnings, strict=True))
     assert evaluation["pathology"]["model"]["trained_on_these_patches"] is False
-    assert evaluation["pathology"]["copies_of_training"] == 1
 
 
 @pytest.mark.parametrize(
@@ -275,6 +276,52 @@ def test_mhists_own_partition_is_known_by_its_classes_and_names(counts, name, pu
         for label, letters in zip(labels, names, strict=False)
     ]
     assert is_published(rows) is published
+
+
+def test_a_copy_of_a_training_patch_is_refused_or_warned_of(mhist, tmp_path):
+    run = mhist.copy(tmp_path / "run")
+    known = run.rows[0]  # of the train split, with as many votes as the first test patch
+    (run.images / run.test[0].image).write_bytes((run.images / known.image).read_bytes())
+    run.test[0] = run.test[0].model_copy(update={"sha256": known.sha256, "bytes": known.bytes})
+    table = write_table(tmp_path / "copied", "patches.csv", [*run.rows[:64], *run.test[:16]]) / "patches.csv"
+    assert {row.split for row in run.rows[:64]} == {"train", "validation"}
+    with pytest.raises(
+        DataError, match=rf"learnt from 1 of the 16 test patches \({run.test[0].image}\): .* 'allow-seen' to true"
+    ):
+        run.evaluate(tmp_path / "refused", table)
+    assert not list((tmp_path / "refused").rglob("evaluation.json"))
+    evaluation, _, log = run.evaluate(tmp_path / "allowed", table, allow_seen=True)
+    block = evaluation["pathology"]
+    assert block["seen"] == {"unit": "patches", "test_items": 16, "seen": 1, "names": [run.test[0].image]}
+    assert f"learnt from 1 of the 16 test patches ({run.test[0].image}): they do not test it" in block["warnings"][0]
+    report = (tmp_path / "allowed" / "evaluation" / "report.html").read_text()
+    assert block["warnings"][0] in Page(report).text and "none was used in training" not in report
+    assert "seen in training: 1 of 16 test patches" in log and f"warning: {block['warnings'][0]}" in log
+
+
+def test_the_patches_that_were_learnt_from_are_refused_as_a_test(mhist, tmp_path):
+    """Train patches and validation patches, on which epoch and threshold were chosen."""
+    turned = {"train": "test", "validation": "test", "test": "train"}
+    rows = [row.model_copy(update={"split": turned[row.split]}) for row in mhist.rows]
+    rows += [row.model_copy(update={"image": f"v{row.image}", "split": "validation"}) for row in mhist.test]
+    table = write_table(tmp_path / "turned", "patches.csv", rows) / "patches.csv"
+    names = ", ".join(f"MHIST_{number:03d}.png" for number in range(5))
+    with pytest.raises(DataError, match=rf"learnt from 64 of the 64 test patches \({names}, …\)") as caught:
+        mhist.evaluate(tmp_path / "refused", table)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_a_list_is_unknown_and_says_so(evaluated, mhist, tmp_path):
+    table = write_table(tmp_path / "few", "patches.csv", [*mhist.rows[:64], *mhist.test[:16]]) / "patches.csv"
+    older = without_list(mhist.archive.parent, tmp_path / "older")
+    evaluation, predictions, log = mhist.evaluate(tmp_path / "job", table, older)
+    seen, warning = evaluation["pathology"]["seen"], evaluation["pathology"]["warnings"][0]
+    assert seen == {"unit": "patches", "test_items": 16, "seen": None, "names": []}
+    assert warning.startswith("It is not known whether the model has learnt from these 16 test patches")
+    assert "seen in training: unknown of 16 test patches" in log and f"warning: {warning}" in log
+    assert predictions == evaluated[2][:16]  # what it answers has nothing to do with the list
+    report = (tmp_path / "job" / "evaluation" / "report.html").read_text()
+    assert warning in Page(report).text and "none was used in training" not in report
 
 
 @pytest.mark.parametrize("fault", ["gone", "changed", "not a picture"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_table
+from packed import without_list
 from pages import Page
 from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError
@@ -110,8 +111,18 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, msi_run):
     assert block["data_uris"] == {"cohort": "s3://bucket/cohort/cohort.csv", "slides": "s3://bucket/slides/slides.csv"}
     assert block["computed_by"] is None and block["model"]["archive_uri"] == "s3://bucket/model/model.tar.gz"
     assert block["model"]["trained_on_this_cohort"] is True
+    assert block["seen"] == {"unit": "patients", "test_items": 40, "seen": 0, "names": []}
+    assert "seen in training: 0 of 40 test patients" in log
     assert block["model"]["serving_code"] == block["model"]["evaluated_with_code"]
-    assert block["encoder"] == {"name": "tiny", "sha256": "a" * 64, "published": False, "remark": "seeded, for tests"}
+    assert block["encoder"] == {
+        "name": "tiny",
+        "sha256": "a" * 64,
+        "verified": False,
+        "origin": "placeholder with seeded weights",
+        "placeholder": True,
+        "source": None,
+        "remark": "seeded, for tests",
+    }
     assert "a placeholder with seeded weights, not a published foundation model (seeded, for tests)" in block["warnings"][0]
     assert "warning: The encoder tiny is a placeholder with seeded weights" in log
     assert [row.patient_id for row in predictions] == sorted({row.patient_id for row in msi_run.cohort if row.split == "test"})
@@ -227,6 +238,57 @@ def test_a_feature_file_gone_is_named(evaluated, msi_run, tmp_path, monkeypatch)
             msi_run.evaluate(tmp_path)
     finally:
         path.with_suffix(".away").rename(path)
+
+
+@pytest.fixture
+def run(msi_run, monkeypatch):
+    """The planted run, its store at hand."""
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    return msi_run
+
+
+def test_the_patients_that_were_learnt_from_are_refused_as_a_test(run, tmp_path):
+    cohort = [row for row in run.cohort if row.split == "train"]
+    cohort = [row.model_copy(update={"split": "test", "fold": None}) for row in cohort]
+    names = sorted({row.patient_id for row in cohort})
+    shown = ", ".join(names[:5])
+    with pytest.raises(
+        DataError, match=rf"learnt from 60 of the 60 test patients \({shown}, …\): .*'allow-seen' to true"
+    ) as caught:
+        run.evaluate(tmp_path / "refused", cohort=cohort)
+    assert "\n" not in str(caught.value) and not list((tmp_path / "refused").rglob("evaluation.json"))
+    evaluation, _, log = run.evaluate(tmp_path / "allowed", cohort=cohort, allow_seen=True, resamples=100)
+    block = evaluation["pathology"]
+    assert block["seen"] == {"unit": "patients", "test_items": 60, "seen": 60, "names": names[:5]}
+    assert f"learnt from 60 of the 60 test patients ({shown}, …): they do not test it" in block["warnings"][0]
+    assert f"warning: {block['warnings'][0]}" in log
+    page = Page((tmp_path / "allowed" / "evaluation" / "report.html").read_text())
+    assert block["warnings"][0] in page.text and "none was used in training" not in page.text
+
+
+def test_a_patient_or_a_slide_under_another_name_is_known_again(run, tmp_path):
+    """One test patient is a train patient in small letters; of another one slide is a train slide, in a file that names it anew."""
+    train = {row.slide_id: row for row in run.cohort if row.split == "train"}
+    test = sorted((row for row in run.cohort if row.split == "test"), key=lambda row: row.patient_id)
+    again, renamed = test[0].patient_id, test[-1].slide_id
+    content = next(row.content_sha256 for row in run.slides if row.slide_id in train)
+    spelt = next(iter(train.values())).patient_id.lower()
+    cohort = [row.model_copy(update={"patient_id": spelt}) if row.patient_id == again else row for row in run.cohort]
+    slides = [row.model_copy(update={"content_sha256": content}) if row.slide_id == renamed else row for row in run.slides]
+    with pytest.raises(DataError, match=rf"learnt from 2 of the 40 test patients \({test[-1].patient_id}, {spelt}\)"):
+        run.evaluate(tmp_path, slides, cohort)
+
+
+def test_a_model_without_a_list_is_unknown_and_says_so(evaluated, run, tmp_path):
+    evaluation, predictions, log = run.evaluate(
+        tmp_path / "job", model=without_list(run.packed(), tmp_path / "older"), resamples=100
+    )
+    seen, warning = evaluation["pathology"]["seen"], evaluation["pathology"]["warnings"][0]
+    assert seen == {"unit": "patients", "test_items": 40, "seen": None, "names": []}
+    assert warning.startswith("It is not known whether the model has learnt from these 40 test patients")
+    assert "seen in training: unknown of 40 test patients" in log and f"warning: {warning}" in log
+    assert warning in Page((tmp_path / "job" / "evaluation" / "report.html").read_text()).text
+    assert predictions == evaluated[2]
 
 
 @pytest.mark.slow

@@ -133,6 +133,14 @@ def test_what_changed_is_extracted_again_and_nothing_else(jobs, slides):
     assert "0 slides extracted" in jobs.extract("settled-again")[1]
 
 
+def test_a_slide_under_two_names_has_one_content(jobs, slides):
+    jobs.add(slides / "s0.svs", "one")
+    jobs.add(slides / "s0.svs", "two")
+    assert jobs.extract()[0] == 0
+    one, two = jobs.sidecar("one"), jobs.sidecar("two")
+    assert one["content_sha256"] == two["content_sha256"] != "" and one["sha256"] != two["sha256"]
+
+
 def test_slides_on_efs_are_read_where_they_are_mounted(jobs, slides):
     jobs.add(slides / "s0.svs", "a", uri="efs://fs-0123456789abcdef0/datasets/tcga/a.svs")
     jobs.add(slides / "s1.svs", "b", uri="efs://fs-0123456789abcdef0/datasets/b.svs")

@@ -4,58 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import openpyxl
 import pytest
-from msi_jobs import processing_job, strict_json
-from pathology.commands.prepare_msi import main
+from cohorts import SLIDES, prepare, small, sparse
+from msi_jobs import strict_json
 from pathology.contracts.cohort import read_cohort
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.msi.prepare import PrepareMsiJob
 
 MANIFEST = "s3://bucket/manifest.txt"
-SLIDES = "s3://bucket/slides"
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    """The folder of s3://bucket."""
-    root = tmp_path / "uris"
-    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(root))
-    bucket = root / "s3" / "bucket"
-    bucket.mkdir(parents=True)
-    return bucket
-
-
-def sparse(path: Path, size: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    os.truncate(path, size)
-
-
-def prepare(tmp_path: Path, table: str | Path, **settings) -> Path:
-    labels = tmp_path / "labels"
-    labels.mkdir(parents=True, exist_ok=True)
-    if isinstance(table, Path):
-        shutil.copy(table, labels)
-    else:
-        (labels / "labels.csv").write_text(table)
-    job = processing_job(tmp_path / "ml", PrepareMsiJob(**{"slides": SLIDES, **settings}), {"labels": labels}, ("cohort",))
-    main(job)
-    return tmp_path / "ml" / "cohort"
-
-
-def small(store: Path, count: int = 12) -> str:
-    """``count`` flat slides P00.svs …, the first third positive; their label table."""
-    lines = ["patient_id,label"]
-    for number in range(count):
-        sparse(store / "slides" / f"P{number:02d}.svs", 10)
-        lines.append(f"P{number:02d},{'MSI-H' if number < count // 3 else 'MSS'}")
-    return "\n".join(lines) + "\n"
-
-
-SMALL = {"folds": 2, "test_fraction": 0.25}
+SMALL = {"folds": 2, "test_fraction": 0.25, "split": "stratified"}
+TCGA = {"manifest": MANIFEST, "split": "stratified"}
 
 
 @pytest.fixture
@@ -72,42 +33,50 @@ def tcga(store, shared_data):
 
 
 def test_tcga_coad(tmp_path, store, tcga, capsys):
-    folder = prepare(tmp_path, tcga, manifest=MANIFEST)
+    folder = prepare(tmp_path, tcga, **TCGA)
     rows = read_cohort(folder / "cohort.csv")
     summary = strict_json(folder / "cohort.json")
     patients = {row.patient_id: row for row in rows}
 
     assert len(patients) == 332 == summary["patients"]
     assert sum(row.label for row in patients.values()) == 60 == summary["positives"]
-    assert summary["left_out"]["no row in the label table"]["slides"] == 118
-    assert summary["left_out"]["label missing in the table"]["slides"] == 2
-    assert sum(reason["slides"] for reason in summary["left_out"].values()) + len(rows) == 459
-    assert summary["left_out"]["metastasis, not the primary tumour"]["slides"] == 1
+    steps = {step["name"]: step for step in summary["flow"]["steps"]}
+    assert [(name, step["slides"]) for name, step in steps.items()] == [("found", 459), ("matched", 340), ("labelled", 338)]
+    assert steps["labelled"]["slides"] == len(rows) and steps["labelled"]["patients"] == 332
+    assert {loss["reason"]: loss["slides"] for loss in steps["matched"]["lost"]} == {
+        "metastasis, not among 'slide-kinds'": 1,
+        "not in the label table": 118,
+    }
+    assert {loss["reason"]: loss["slides"] for loss in steps["labelled"]["lost"]} == {"label missing in the table": 2}
+    assert not any(loss["unexpected"] for step in steps.values() for loss in step["lost"])
     assert [row.slide_id for row in rows] == sorted(row.slide_id for row in rows)
     assert summary["splits"]["test"] == {"patients": 83, "positives": 15}
     assert {fold["positives"] for fold in summary["folds"].values()} == {9}
     aa = next(row for row in rows if row.patient_id == "TCGA-AA-3692")
     assert (aa.site, aa.md5, aa.bytes) == ("AA", "33ab408ba06495e02e56f2d6ea95ffd0", 258790396)
     assert aa.slide_uri == f"{SLIDES}/dd32a0d5-139c-4786-9fb7-0db929d21a12/{aa.slide_id}.svs"
-    assert "left out: 118 slides (no row in the label table)" in capsys.readouterr().out
+    assert {row.kind for row in rows} == {"diagnostic primary"}
+    out = capsys.readouterr().out
+    assert "−   118 not in the label table: TCGA-" in out and "(115 more)" in out
+    assert "labelled         338 slides, 332 patients" in out
 
 
 def test_the_table_may_be_lius_workbook(tmp_path, store, tcga):
-    text = prepare(tmp_path / "a", tcga, manifest=MANIFEST)
+    text = prepare(tmp_path / "a", tcga, **TCGA)
     book = openpyxl.Workbook()
     book.active.title = "Readme"
     sheet = book.create_sheet("Master Patient Table")
     for line in tcga.read_text().splitlines():
         sheet.append(line.split(","))
     book.save(tmp_path / "liu.xlsx")
-    workbook = prepare(tmp_path / "b", tmp_path / "liu.xlsx", manifest=MANIFEST)
+    workbook = prepare(tmp_path / "b", tmp_path / "liu.xlsx", **TCGA)
     assert (workbook / "cohort.csv").read_bytes() == (text / "cohort.csv").read_bytes()
 
 
 def test_efs_needs_a_manifest_and_lists_nothing(tmp_path, store, shared_data):
     shutil.copy(shared_data / "tcga" / "gdc_manifest_tcga_coad.txt", store / "manifest.txt")
     table = shared_data / "tcga" / "liu_coadread_msi_only.csv"
-    rows = read_cohort(prepare(tmp_path, table, slides="efs://fs-1/slides", manifest=MANIFEST) / "cohort.csv")
+    rows = read_cohort(prepare(tmp_path, table, slides="efs://fs-1/slides", **TCGA) / "cohort.csv")
     assert rows[0].slide_uri.startswith("efs://fs-1/slides/") and rows[0].slide_uri.count("/") == 5
     with pytest.raises(RequestError, match="give a GDC manifest"):
         prepare(tmp_path, table, slides="efs://fs-1/slides")
@@ -119,14 +88,14 @@ def test_slides_of_the_manifest_that_do_not_exist(tmp_path, store, tcga):
     for path in gone:
         path.unlink()
     with pytest.raises(DataError, match=r"7 of \d+ labelled slides of the manifest are not there: s3://.*, …: download"):
-        prepare(tmp_path, tcga, manifest=MANIFEST)
+        prepare(tmp_path, tcga, **TCGA)
 
 
 def test_a_half_downloaded_slide_is_named(tmp_path, store, tcga):
     path = next((store / "slides").rglob("TCGA-AA-3692-*.svs"))
     os.truncate(path, 1000)
     with pytest.raises(DataError, match="TCGA-AA-3692.* has 1,000 bytes and its manifest says 258,790,396: download it again"):
-        prepare(tmp_path, tcga, manifest=MANIFEST)
+        prepare(tmp_path, tcga, **TCGA)
 
 
 def test_the_same_bytes_in_any_order(tmp_path, store):
@@ -136,7 +105,7 @@ def test_the_same_bytes_in_any_order(tmp_path, store):
     second = prepare(tmp_path / "b", "\n".join([header, *reversed(lines)]), **SMALL)
     for name in ("cohort.csv", "cohort.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
-    other = prepare(tmp_path / "b", table, seed=1, **SMALL)
+    other = prepare(tmp_path / "b", table, split_seed=1, **SMALL)
     assert (first / "cohort.csv").read_bytes() != (other / "cohort.csv").read_bytes()
 
 
@@ -144,9 +113,11 @@ def test_na_is_missing_and_other_labels_are_counted(tmp_path, store, capsys):
     table = small(store, 15).replace("P13,MSS", "P13,NA").replace("P14,MSS", "P14,Indeterminate").replace("P12,MSS", "P12,")
     folder = prepare(tmp_path, table, **SMALL)
     assert len(read_cohort(folder / "cohort.csv")) == 12
-    left_out = strict_json(folder / "cohort.json")["left_out"]
-    assert left_out["label missing in the table"]["slide_ids"] == ["P12", "P13"]
-    assert left_out["label Indeterminate is neither positive nor negative"]["slide_ids"] == ["P14"]
+    lost = strict_json(folder / "cohort.json")["flow"]["steps"][2]["lost"]
+    assert {loss["reason"]: loss["names"] for loss in lost} == {
+        "label missing in the table": ["P12", "P13"],
+        "label Indeterminate is neither positive nor negative": ["P14"],
+    }
     assert "P14" in capsys.readouterr().out
 
 
@@ -178,16 +149,28 @@ def test_patients_stay_whole(tmp_path, store):
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
-        (lambda t: t.replace("label", "status"), {}, r"no label column 'MSI Status' or 'label', only 'patient_id', 'status'"),
-        (lambda t: t.replace("patient_id", "who"), {}, r"no patient column 'TCGA Participant Barcode' or 'patient_id'"),
+        (
+            lambda t: t.replace("label", "status"),
+            {},
+            r"labels.csv has no column that names the label, only 'patient_id' \(the patient\), 'status': name it with 'label-column' \(LabelColumn\)",
+        ),
+        (
+            lambda t: t.replace("patient_id", "who"),
+            {},
+            r"labels.csv has no column that names the patient, only 'who', 'label' \(the label\): name it with 'patient-column'",
+        ),
         (lambda t: t, {"label_column": "MSI"}, r"no label column 'MSI', only"),
         (lambda t: t + "P01,MSS\n", {}, r"labels.csv, line 14: patient P01 is duplicated, as MSI-H and as MSS"),
-        (lambda t: t.replace("MSI-H", "MSS"), {}, r"no patient with a slide is positive \(MSI-H\) among 12"),
+        (
+            lambda t: t.replace("MSI-H", "MSS"),
+            {},
+            r"no label in 'label' is positive \(MSI-H\): the values are MSS \(12\): name those",
+        ),
         (lambda t: t, {"folds": 4}, r"4 positive and 8 negative patients are too few for 4 folds"),
         (lambda t: t, {"slides": "s3://bucket/nowhere"}, r"s3://bucket/nowhere holds no slide"),
         (lambda t: t, {"manifest": "s3://bucket/gone.txt"}, r"s3://bucket/gone.txt: there is no such object"),
         (lambda t: t + "P01,MSI-H,surplus\n", {}, r"line 14: 3 values under 2 columns"),
-        (lambda t: "", {}, r"the label table is empty"),
+        (lambda t: "", {}, r"labels.csv: the table is empty"),
     ],
 )
 def test_bad_tables_are_one_line(tmp_path, store, change, settings, message):

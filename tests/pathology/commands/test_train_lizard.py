@@ -1,7 +1,9 @@
 """TrainLizard: painted nuclei, frozen or adapted encoder, every channel; what it packs serves, what is wrong is named."""
 
 import contextlib
+import hashlib
 import io
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -96,13 +98,34 @@ def check_serves(lizard, output, encoder):
     (answer,) = predict_fn([lizard.patch()], model)
     assert answer.labels.shape == (SIDE, SIDE, 2)
     names = {path.name for path in output.iterdir()}
-    assert names == {"config.json", "code", "decoder.safetensors"} | ({"encoder.safetensors"} if encoder == "lora" else set())
+    assert names == {"config.json", "code", "decoder.safetensors", "learned-from.json"} | (
+        {"encoder.safetensors"} if encoder == "lora" else set()
+    )
     return model.config
 
 
 def test_it_trains_a_decoder_and_packs_what_serves(lizard, trained):
     folder, log = trained
     check_log(log, check_serves(lizard, lizard.job(folder).output("model"), "frozen"))
+
+
+def test_the_artefact_keeps_the_images_it_learnt_from(lizard, trained):
+    learned_from = json.loads((lizard.job(trained[0]).output("model") / "learned-from.json").read_text())
+    learnt = [row for row in lizard.rows if row.split != "test"]
+    images = np.load(lizard.root / "dataset" / IMAGES)
+    pixels = {hashlib.sha256(images[row.index].tobytes()).hexdigest() for row in learnt}
+    assert learned_from["names"] == {"source images": sorted({row.source for row in learnt})}
+    assert learned_from["contents"] == {"pixels": sorted(pixels)} and learned_from["pseudonyms"] == {}
+
+
+def test_a_second_training_packs_the_same_bytes(lizard, trained, tmp_path):
+    from pathology.commands.train_lizard import main
+
+    job = lizard.job(shutil.copytree(trained[0], tmp_path / "again"))
+    first = {path.name: path.read_bytes() for path in job.output("model").iterdir() if path.is_file()}
+    shutil.rmtree(job.output("model"))
+    main(job)
+    assert {path.name: path.read_bytes() for path in job.output("model").iterdir() if path.is_file()} == first
 
 
 def test_it_trains_adapters_too_and_packs_what_serves(lizard, tmp_path, capsys):

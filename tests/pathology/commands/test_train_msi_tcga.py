@@ -1,5 +1,7 @@
 """TrainMsi: what it prints, what it packs, what it refuses, and what a restart repeats."""
 
+import hashlib
+import hmac
 import json
 import re
 import shutil
@@ -49,12 +51,28 @@ def test_the_artefact_says_what_it_is(msi_run):
 
     folder = msi_run.root / "ml" / "model"
     config = load_ensemble(folder).config
-    assert (config.encoder.name, config.encoder.published, config.encoder.remark) == ("tiny", False, "seeded, for tests")
+    assert (config.encoder.name, config.encoder.placeholder, config.encoder.remark) == ("tiny", True, "seeded, for tests")
     assert config.settings_hash == SETTINGS_HASH
     assert [fold.file for fold in config.folds] == ["fold-0.safetensors", "fold-1.safetensors", "fold-2.safetensors"]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"config.json", "code/inference.py", "code/pathology/tasks/msi/serving.py"} <= names
     assert not [name for name in names if "training" in name or name.endswith((".pth", ".pt", ".pkl"))]
+
+
+def test_the_artefact_keeps_whom_it_learnt_from_by_pseudonyms(msi_run):
+    from pathology.tasks.msi.artefact import load_ensemble
+
+    folder = msi_run.root / "ml" / "model"
+    content = (folder / "learned-from.json").read_bytes()
+    assert load_ensemble(folder).config.learned_from == hashlib.sha256(content).hexdigest()
+    learned_from = json.loads(content)
+    train = {row.slide_id: row.patient_id for row in msi_run.cohort if row.split == "train"}
+    salt = bytes.fromhex(learned_from["salt"])
+    expected = {hmac.new(salt, f"patients\0{name.lower()}".encode(), "sha256").hexdigest() for name in train.values()}
+    assert len(expected) == 60 and learned_from["pseudonyms"] == {"patients": sorted(expected)}
+    of_files = {hashlib.sha256(msi_run.feature_file(slide).read_bytes()).hexdigest() for slide in train}
+    assert of_files < set(learned_from["contents"]["features"]) and len(learned_from["contents"]["features"]) == 2 * len(train)
+    assert not [name for name in {*train, *train.values()} if name.lower().encode() in content.lower()]
 
 
 def test_the_cohorts_class_names_travel(small):
@@ -73,7 +91,7 @@ def test_twice_the_same_bytes(small, tmp_path):
     for folder in ("a", "b"):
         main(small.training(tmp_path / folder, TINY))
     names = [path.name for path in (tmp_path / "a" / "model").iterdir() if path.is_file()]
-    assert len(names) == 3
+    assert sorted(names) == ["config.json", "fold-0.safetensors", "fold-1.safetensors", "learned-from.json"]
     for name in names:
         assert (tmp_path / "a" / "model" / name).read_bytes() == (tmp_path / "b" / "model" / name).read_bytes()
 

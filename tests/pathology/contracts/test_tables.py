@@ -2,8 +2,8 @@ import pytest
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
 from pathology.contracts.errors import DataError
 
-HEADER = "slide_id,patient_id,site,slide_uri,bytes,md5,mpp,label,split,fold"
-SLIDES_HEADER = "slide_id,status,reason,features,sha256,settings_hash,mpp,mpp_source,tiles,failed_tiles,seconds,reader"
+HEADER = "slide_id,patient_id,site,kind,slide_uri,bytes,md5,mpp,label,split,fold"
+SLIDES_HEADER = "slide_id,status,reason,features,sha256,content_sha256,settings_hash,mpp,mpp_source,tiles,failed_tiles,reader"
 
 
 def written(tmp_path, *lines):
@@ -18,7 +18,7 @@ def test_the_contract_of_the_headers():
 
 
 def test_a_table_written_is_read_back_and_is_the_same_bytes(tmp_path):
-    path = written(tmp_path, "a,p1,AA,s3://b/a.svs,10,,,1,train,0", "b,p2,AB,s3://b/b.svs,11,,0.25,0,test,")
+    path = written(tmp_path, "a,p1,AA,diagnostic primary,s3://b/a.svs,10,,,1,train,0", "b,p2,AB,,s3://b/b.svs,11,,0.25,0,test,")
     rows = read_cohort(path)
     assert (rows[0].fold, rows[0].mpp, rows[1].fold, rows[1].mpp) == (0, None, None, 0.25)
     assert CohortRow.table(rows) == path.read_bytes()
@@ -27,11 +27,11 @@ def test_a_table_written_is_read_back_and_is_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["a,p1,AA,u,10,,,2,train,0"], "line 2: label"),
-        (["a,p1,AA,u,10,,,1,train,"], "a train row has a fold"),
-        (["a,p1,AA,u,10,,,1,valid,0"], "split"),
-        (["a,p1,AA,u,10,,,1,train,0", "a,p1,AA,u,10,,,1,train,0"], "slide a is duplicated"),
-        (["a,p1,AA,u,10,,,1,train,0", "b,p1,AA,u,10,,,1,test,"], "patient p1 has two labels, splits or folds"),
+        (["a,p1,AA,,u,10,,,2,train,0"], "line 2: label"),
+        (["a,p1,AA,,u,10,,,1,train,"], "a train row has a fold"),
+        (["a,p1,AA,,u,10,,,1,valid,0"], "split"),
+        (["a,p1,AA,,u,10,,,1,train,0", "a,p1,AA,,u,10,,,1,train,0"], "slide a is duplicated"),
+        (["a,p1,AA,,u,10,,,1,train,0", "b,p1,AA,,u,10,,,1,test,"], "patient p1 has two labels, splits or folds"),
         ([], "the cohort is empty"),
     ],
 )

@@ -1,6 +1,5 @@
 """The encoder comes from its manifest and checkpoint, whole and checked, or not at all."""
 
-import json
 import pickle
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
 from pathology.contracts.hashes import sha256_of
-from pathology.encoders import describe
 from pathology.encoders.encoder import H_OPTIMUS_0_ARCHITECTURE, H_OPTIMUS_0_ARGUMENTS, build, load_encoder
 from pathology.encoders.manifest import find_manifest
 from pathology.encoders.tiny import make_tiny_encoder
@@ -39,7 +37,7 @@ def test_the_tiny_encoder_says_what_it_is_and_is_the_same_every_time(tiny, tmp_p
     assert make_tiny_encoder(tmp_path / "again") == manifest
     assert (tmp_path / "again" / "checkpoint.pth").read_bytes() == (folder / "checkpoint.pth").read_bytes()
     assert make_tiny_encoder(tmp_path / "other", seed=1).sha256 != manifest.sha256
-    assert not manifest.published and "random" in manifest.remark
+    assert manifest.placeholder and "random" in manifest.remark
     assert manifest.architecture == H_OPTIMUS_0_ARCHITECTURE
 
 
@@ -47,7 +45,7 @@ def test_the_tiny_encoder_is_of_the_family():
     shapes = {}
     for arguments in (H_OPTIMUS_0_ARGUMENTS, {**H_OPTIMUS_0_ARGUMENTS, "embed_dim": 48, "depth": 40, "num_heads": 3}):
         manifest = EncoderManifest(
-            name="x", architecture=H_OPTIMUS_0_ARCHITECTURE, arguments=arguments, sha256="0" * 64, dimension=1, published=True
+            name="x", architecture=H_OPTIMUS_0_ARCHITECTURE, arguments=arguments, sha256="0" * 64, dimension=1
         )
         state = build(manifest).state_dict()
         shapes[arguments.get("embed_dim", 1536)] = set(state)
@@ -155,25 +153,6 @@ def test_the_only_manifest_is_found_and_several_are_refused(tiny, tmp_path):
     make_tiny_encoder(tmp_path / "other")
     with pytest.raises(DataError, match=r"several encoders \(other, tiny\)"):
         find_manifest(tmp_path)
-
-
-def test_describe_refuses_what_is_not_h_optimus_0(tiny, capsys, tmp_path):
-    folder, manifest = tiny
-    assert describe.main([str(folder)]) == 1
-    assert "lacks 'blocks.10" in capsys.readouterr().err
-    assert json.loads((folder / "encoder.json").read_text())["name"] == manifest.name
-    assert describe.main([str(tmp_path)]) == 1
-    assert "no checkpoint.pth there" in capsys.readouterr().err
-
-
-def test_describe_writes_the_manifest_of_a_checkpoint_that_fits(tiny, capsys, monkeypatch):
-    folder, manifest = tiny
-    monkeypatch.setattr(describe, "H_OPTIMUS_0_ARGUMENTS", dict(manifest.arguments))
-    (folder / "encoder.json").unlink()
-    assert describe.main([str(folder)]) == 0
-    written = find_manifest(folder)[1]
-    assert (written.name, written.sha256, written.published) == ("h-optimus-0", manifest.sha256, True)
-    assert manifest.sha256 in capsys.readouterr().out
 
 
 def test_a_batch_that_does_not_fit_is_embedded_in_parts_and_the_size_is_remembered(tiny, monkeypatch):

@@ -17,7 +17,7 @@ PAGES = sorted(
 
 
 def test_there_are_pages():
-    assert len([path for path in PAGES if path.suffix == ".j2"]) == 6
+    assert len([path for path in PAGES if path.suffix == ".j2"]) >= 6
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: "/".join(path.parts[-2:]))

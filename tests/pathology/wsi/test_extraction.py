@@ -1,5 +1,6 @@
 """From a slide's file to its feature file, with damage counted and never embedded."""
 
+import hashlib
 import json
 
 import cv2
@@ -37,7 +38,8 @@ def test_features_carry_their_provenance(svs, tmp_path, encoder):
     assert len(read.features) == extracted.tiles > 10 and extracted.failed_tiles == 0
     assert read.features.shape[1] == encoder.manifest.dimension
     attributes = read.attributes
-    assert (attributes["encoder"], attributes["published"]) == ("colours", False)
+    assert (attributes["encoder"], attributes["verified"]) == ("colours", False)
+    assert attributes["encoder_origin"] == "placeholder with seeded weights"
     assert (attributes["remark"], attributes["arithmetic"]) == (encoder.manifest.remark, encoder.arithmetic)
     assert attributes["checkpoint_sha256"] == encoder.manifest.sha256
     assert attributes["settings_hash"] == Tiling().hash(encoder.manifest.name, encoder.manifest.sha256)
@@ -49,6 +51,16 @@ def test_features_carry_their_provenance(svs, tmp_path, encoder):
 def test_twice_gives_the_same_bytes_whatever_the_batch(svs, tmp_path, encoder):
     hashes = [extract_slide(svs, "s", tmp_path / f"{n}.h5", Tiling(), encoder, batch_size=n).sha256 for n in (64, 64, 7)]
     assert len(set(hashes)) == 1
+
+
+def test_a_slide_under_another_name_has_another_file_and_the_same_content(svs, tmp_path, encoder):
+    one, two, other = (
+        extract_slide(svs, name, tmp_path / f"{name}.h5", tiling, encoder)
+        for name, tiling in (("one", Tiling()), ("two", Tiling()), ("other", Tiling(max_tiles=5)))
+    )
+    assert one.sha256 != two.sha256 and one.content_sha256 == two.content_sha256 != other.content_sha256
+    read = read_features(tmp_path / "one.h5", "one")
+    assert one.content_sha256 == hashlib.sha256(read.features.tobytes() + read.coords.tobytes()).hexdigest()
 
 
 def test_a_damaged_tile_is_counted_and_never_embedded(garbled, tmp_path):

@@ -35,7 +35,7 @@ def test_a_job_takes_settings_of_two_steps_and_what_the_graph_supplies(run, task
         features="s3://b1x/f",
         encoder="s3://b1x/e",
     )
-    assert values["max-tiles"] is run["TilesPerSlide"] and values["max-failed-fraction"] is run["MaxFailedFraction"]
+    assert values["max-tiles"] is run["TilesPerSlide"] and values["max-left-out-fraction"] is run["MaxLeftOutFraction"]
     assert (values["features"], values["encoder"], values["mpp"]) == ("s3://b1x/f", "s3://b1x/e", 0.5)
     assert "batch-size" not in values  # extraction's alone
 

@@ -16,14 +16,14 @@ from tests.waiting import MAX_WAIT_SECONDS
 
 
 def test_first_creates_second_changes_nothing(session, compiled, example, calls):
-    first = deployment.upsert(session, compiled, {"git-commit": "abc"})
+    first = deployment.upsert(session, compiled, {"git-commit": "zyx"})
     assert (first.pipeline, first.group_created, first.uploaded) == ("created", True, len(compiled.code))
     deployed = session.sagemaker.describe_pipeline(PipelineName=compiled.name)
     assert deployed["PipelineDefinition"] == compiled.text
     assert deployed["RoleArn"] == example.pipeline_role
     tags = {tag["Key"]: tag["Value"] for tag in session.sagemaker.list_tags(ResourceArn=first.arn)["Tags"]}
-    assert tags["git-commit"] == "abc"
-    assert "abc" not in compiled.text
+    assert tags["git-commit"] == "zyx"
+    assert "zyx" not in compiled.text
     calls.clear()
     second = deployment.upsert(session, compiled, {"git-commit": "def"})
     assert (second.pipeline, second.group_created, second.uploaded) == ("unchanged", False, 0)

@@ -12,10 +12,10 @@ from pipelines.service import results
 FOLDER = Uri.parse("s3://local/runs/EvaluateLizard/evaluation")
 
 
-def summary_lines(tmp_path, monkeypatch, task, intervals):
+def summary_lines(tmp_path, monkeypatch, task, intervals, **more):
     """Lines on an execution whose evaluation has these ``intervals``."""
     store = FolderStore(tmp_path)
-    block = {"task": task, "confidence": 0.95, "intervals": intervals, "warnings": ["few source images"]}
+    block = {"task": task, "confidence": 0.95, "intervals": intervals, "warnings": ["few source images"], **more}
     store.write(FOLDER / results.EVALUATION, json.dumps({"pathology": block}).encode())
     monkeypatch.setattr(results, "evaluation_folder", lambda session, state: FOLDER)
     return list(results.summary(SimpleNamespace(store=store), SimpleNamespace(steps=())))
@@ -48,3 +48,11 @@ def test_a_version_is_called_as_its_endpoint_calls_it(tmp_path, monkeypatch, met
 def test_scores_of_a_classifier_are_its_own(tmp_path, monkeypatch):
     lines = summary_lines(tmp_path, monkeypatch, "msi", {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}})
     assert [line.partition(":")[0] for line in lines] == ["AUROC", "warning", "report"]
+
+
+def test_the_encoder_is_named_with_what_its_name_stands_on(tmp_path, monkeypatch):
+    encoder = {"name": "our-own", "sha256": "d" * 64, "origin": "not verified: named by hand"}
+    lines = summary_lines(tmp_path, monkeypatch, "msi", {}, encoder=encoder)
+    assert lines[0] == f"encoder: our-own, not verified: named by hand, sha256 {'d' * 64}"
+    before = {"name": "tiny", "sha256": "d" * 64, "published": False}
+    assert summary_lines(tmp_path, monkeypatch, "msi", {}, encoder=before)[0].startswith("encoder: tiny, origin not recorded, ")

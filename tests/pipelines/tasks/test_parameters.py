@@ -9,25 +9,28 @@ from pipelines.tasks.parameters import ParameterSpec, data_parameters, parameter
 
 FORM = {
     "msi": (
-        *("SlidesUri", "ManifestUri", "LabelsUri", "DatasetVersion", "TestFraction", "EncoderUri", "FeaturesUri"),
+        *("SlidesUri", "ManifestUri", "LabelsUri", "DatasetVersion"),
+        *("PatientColumn", "SlideColumn", "LabelColumn", "Sheet", "Project", "Positive", "Negative", "OneSlidePerPatient"),
+        *("SlideKinds", "Split", "SplitSeed", "SplitColumn", "TestValues", "EarlierCohortUri", "TestFraction", "Folds"),
+        *("EncoderUri", "FeaturesUri"),
         *("PrepareInstanceType", "ExtractInstanceType", "ExtractInstanceCount", "TrainInstanceType", "EvaluateInstanceType"),
-        *("TilesPerSlide", "Precision", "ExtractionRun", "MaxFailedFraction"),
-        *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "MinAuroc", "ModelApprovalStatus"),
+        *("TilesPerSlide", "Precision", "DefaultMpp", "ExtractionRun", "MaxLeftOutFraction"),
+        *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "AllowSeen", "MinAuroc", "ModelApprovalStatus"),
     ),
     "mhist": (
         *("AnnotationsUri", "ImagesUri", "DatasetVersion", "PublishedCounts", "ValidationFraction", "EncoderUri"),
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
-        *("MinAuroc", "ModelApprovalStatus"),
+        *("AllowSeen", "MinAuroc", "ModelApprovalStatus"),
     ),
     "lizard": (
         *("DatasetUri", "DatasetVersion", "Classes", "Fold", "PublishedCounts", "EncoderUri"),
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "Width", "Balance", "Seed"),
-        *("MinBpq", "ModelApprovalStatus"),
+        *("AllowSeen", "MinBpq", "ModelApprovalStatus"),
     ),
 }
-"""What is read, what it runs on, how it is learnt; last the gate and the status."""
+"""What is read, what it runs on, how it is learnt and evaluated; last the gate and the status."""
 
 
 @pytest.mark.parametrize("task", NAMES)

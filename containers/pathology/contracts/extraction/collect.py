@@ -10,7 +10,11 @@ from pathology.contracts.uris import UriText
 class CollectFeatures(Settings):
     """cohort.csv and the features' sidecars → slides.csv at a place named by its content."""
 
-    max_failed_fraction: Fraction = setting(0.1, "Fraction of the slides that may have failed.", parameter=True)
+    max_left_out_fraction: Fraction = setting(
+        0.05,
+        "Fraction of the slides that may be lost though they were meant to be used: misnamed, not read, failed or without tissue.",
+        parameter=True,
+    )
 
 
 class CollectFeaturesJob(Tiling, CollectFeatures):

@@ -23,7 +23,7 @@ class Tiling(Settings):
     max_tiles: int = setting(0, "Tiles of a slide, a seeded sample; 0: every tile.", parameter="TilesPerSlide", ge=0)
     seed: Seed = setting(0, "Seed of the sample.")
     precision: Literal["float32", "float16", "bfloat16"] = setting("float16", "Arithmetic of the encoder.", parameter=True)
-    default_mpp: OptionalMpp = setting(None, "Scale of slides that do not say theirs, in µm/px; none: they fail.")
+    default_mpp: OptionalMpp = setting(None, "Scale of slides that do not say theirs, in µm/px; none: they fail.", parameter=True)
     feats: bool = setting(False, "Give the features their second name, for tools that look for that one.")
 
     def hash(self, encoder: str, checkpoint_sha256: str) -> str:

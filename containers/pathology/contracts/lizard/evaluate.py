@@ -14,17 +14,17 @@ from pathology.contracts.evaluation import (
     Comparison,
     Count,
     EvaluationBlock,
+    EvaluationSettings,
     Measure,
     ModelIdentity,
     Probability,
     Published,
-    Resampling,
 )
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
 
-class EvaluateLizard(Resampling):
+class EvaluateLizard(EvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html; ``resamples`` draws of source images."""
 
 
@@ -166,8 +166,7 @@ class NucleiModelIdentity(ModelIdentity):
 class LizardBlock(EvaluationBlock):
     """``n`` are test patches of ``side`` px out of ``sources`` source images, ``nuclei`` the true ones in them, ``predicted`` the found.
 
-    ``divided_sources`` of the source images have train or validation patches besides; ``copies_of_training`` test patches have the very
-    pixels of one of those. Counts are of nuclei in the middle ``central`` px of a patch.
+    Counts are of nuclei in the middle ``central`` px of a patch.
 
     ``empty_patches`` have none of either and count as 0 in means over patches. ``intervals`` are by source image, named bpq, mpq,
     mpq_plus, r2, dice, aji, detection_f1. ``published_partition``: the test patches are of fold 0 and as many as the published, with
@@ -178,8 +177,6 @@ class LizardBlock(EvaluationBlock):
     side: Count
     central: Count
     sources: Count
-    divided_sources: Count
-    copies_of_training: Count
     nuclei: Count
     predicted: Count
     empty_patches: Count

@@ -10,17 +10,17 @@ from pathology.contracts.evaluation import (
     Bounds,
     Comparison,
     Count,
+    EvaluationSettings,
     ModelIdentity,
     Probability,
     Published,
-    Resampling,
 )
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.patches import PatchPredictionRow
 from pathology.contracts.strict_json import StrictJson
 
 
-class EvaluateMhist(Resampling):
+class EvaluateMhist(EvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patches."""
 
 
@@ -105,13 +105,11 @@ class MhistModelIdentity(ModelIdentity):
 class MhistBlock(BinaryBlock):
     """``published_partition``: the test patches have the numbers of either class and the names of MHIST's own test partition.
 
-    Without that ``published`` compares unlike things. ``annotators`` voted on each patch; ``copies_of_training`` test patches have the
-    very bytes of a train or validation patch.
+    Without that ``published`` compares unlike things. ``annotators`` voted on each patch.
     """
 
     task: Literal["mhist"]
     annotators: Count
-    copies_of_training: Count
     agreement: list[AgreementRow]
     published: list[Comparison[PublishedMeasure]]
     published_partition: bool

@@ -6,20 +6,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pathology.contracts.cohort_flow import CohortFlow
 from pathology.contracts.evaluation import (
     BinaryBlock,
     BinaryClassificationMetrics,
     Bounds,
     Count,
+    EvaluationSettings,
     ModelIdentity,
-    Resampling,
+    RegistryFacts,
     SiteRow,
 )
+from pathology.contracts.registry import RegistryText
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
 
-class EvaluateMsi(Resampling):
+class EvaluateMsi(EvaluationSettings):
     """The packaged model on the test patients → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patients."""
 
 
@@ -102,10 +105,18 @@ class EnsembleIdentity(ModelIdentity):
     out_of_fold_auroc: Bounds
 
 
+class MsiRegistry(RegistryFacts):
+    """``tile`` is how the features that the model was trained on were cut, ``features`` their settings hash."""
+
+    tile: RegistryText
+    features: RegistryText
+    aggregation: RegistryText
+
+
 class MsiBlock(BinaryBlock):
     """``n`` test patients with ``slides`` in all, of which the model read ``tiles``; ``not_evaluable`` are in no number.
 
-    ``sides`` are the slides of train and test.
+    ``flow`` is the whole cohort's, ``sides`` are the slides of train and test.
     """
 
     task: Literal["msi"]
@@ -114,7 +125,9 @@ class MsiBlock(BinaryBlock):
     sides: dict[Literal["train", "test"], SlideFigures]
     not_evaluable: list[NotEvaluable]
     sites: list[SiteRow]
+    flow: CohortFlow
     model: EnsembleIdentity
+    registry: MsiRegistry
 
 
 class MsiEvaluation(StrictJson):

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field, model_validator
 
 from pathology.artefact import (
+    LEARNED_FROM,
     EncoderIdentity,
     LoadedModel,
     ModelConfig,
@@ -140,6 +141,7 @@ def save_lizard(
     settings: NetworkSettings,
     validation: Validation,
     inputs: Mapping[str, str],
+    learned_from: tuple[str, bytes],
     code: Code,
     training_code: str | None = None,
     curve: LossCurve | None = None,
@@ -148,11 +150,13 @@ def save_lizard(
     """Write ``net`` as trained, adapters not merged, to ``folder``; same content, same bytes.
 
     ``code`` is what the endpoint runs on (:func:`pathology.serving.code.endpoint_code`); ``inputs`` are the sha256 of what was
-    learnt from, by name; ``training_code`` is the hash of the job's code and ``curve`` its losses by epoch.
+    learnt from, by name, and ``learned_from`` the list of it as :meth:`pathology.learned_from.LearnedFrom.pack` gives it;
+    ``training_code`` is the hash of the job's code and ``curve`` its losses by epoch.
     """
     manifest = net.manifest
     decoder_hash, decoder = pack_tensors(net.decoder.state_dict())
-    files, encoder_weights = {DECODER: decoder}, None
+    learned_from_hash, learned_from_content = learned_from
+    files, encoder_weights = {DECODER: decoder, LEARNED_FROM: learned_from_content}, None
     if adapters := net.encoder_state():
         adapters_hash, files[ENCODER_WEIGHTS] = pack_tensors(adapters)
         encoder_weights = Weights(file=ENCODER_WEIGHTS, sha256=adapters_hash)
@@ -173,6 +177,7 @@ def save_lizard(
         validation=validation,
         training=settings.as_strings(),
         inputs=dict(inputs),
+        learned_from=learned_from_hash,
         serving_code=closure(SERVING).hash,
         versions=library_versions(*LIBRARIES),
         training_code=training_code,

@@ -112,6 +112,10 @@ class Nuclei:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def image(self, index: int) -> np.ndarray:
+        """A patch's pixels, (S, S, 3) uint8 RGB."""
+        return np.array(self._images[self.rows[index].index])
+
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         where = self.rows[index].index
         return np.array(self._images[where]), np.array(self._labels[where])

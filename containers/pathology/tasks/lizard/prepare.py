@@ -60,7 +60,7 @@ def staging(dataset: NucleiDataset, source: Uri) -> list[StagingRow]:
     ]
 
 
-def describe(dataset: NucleiDataset) -> str:
+def describe(rows: Sequence[NucleiPatchRow], dataset: NucleiDataset) -> str:
     """A few lines to read in a log."""
     lines = []
     for name, side in dataset.splits.items():
@@ -72,4 +72,8 @@ def describe(dataset: NucleiDataset) -> str:
     if dataset.identical:
         copies = sum(map(len, dataset.identical)) - len(dataset.identical)
         lines.append(f"warning: {copies} patches have the very pixels of another; dataset.json lists them under 'identical'")
+    sides = {row.name: row.split for row in rows}
+    groups = [[sides[name] for name in names] for names in dataset.identical]
+    if leaked := sum(group.count("test") for group in groups if set(group) != {"test"}):
+        lines.append(f"warning: {leaked} test patches are learnt from as well: take them out, or the evaluation refuses them")
     return "\n".join(lines)

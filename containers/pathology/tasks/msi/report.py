@@ -18,6 +18,8 @@ SCALES = {
     "default": "the setting default-mpp",
 }
 """Where a slide's scale was learnt, by its name in slides.csv."""
+NAMES_SHOWN = 20
+"""Slides of each loss that the cohort flow names."""
 
 
 def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow]) -> str:
@@ -34,6 +36,7 @@ def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow
         task={
             "mistakes": mistakes[:MISTAKES_SHOWN],
             "mistake_count": len(mistakes),
+            "names_shown": NAMES_SHOWN,
             "tiles": tiles_in_words(block.tiles),
             "slide_rows": slide_rows(block),
         },

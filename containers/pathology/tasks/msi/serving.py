@@ -167,7 +167,7 @@ def output_fn(prediction: Prediction, accept: str = JSON) -> bytes:
         "fold_probabilities": list(prediction.fold_probabilities),
         "tiles": asdict(prediction.tiles),
         "model_version": prediction.ensemble.version,
-        "encoder": config.encoder.model_dump(),
+        "encoder": {**config.encoder.model_dump(), "verified": config.encoder.verified},
         "model": {"task": config.task, "sha256": prediction.ensemble.sha256, "format_version": config.format_version},
     }
     return json.dumps(answer, allow_nan=False).encode()

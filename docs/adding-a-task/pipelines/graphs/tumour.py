@@ -94,8 +94,9 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         model,
         scores,
         run["ModelApprovalStatus"],
-        {"task": "tumour", "encoder": run["EncoderUri"], "fine-tuning": run["FineTuning"]},
+        {"task": "tumour", "fine-tuning": run["FineTuning"]},
         task.description,
+        encoder=run["EncoderUri"],
         accepts=IMAGES,
         sources={"encoder": run["EncoderUri"]},
     )

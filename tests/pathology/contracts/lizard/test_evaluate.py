@@ -52,9 +52,9 @@ def test_a_bound_belongs_to_the_interval(published, expected):
 
 def test_keys_stand_in_their_order():
     assert list(LizardBlock.model_fields) == [
-        *("n", "confidence", "resamples", "seed", "intervals", "interval_methods", "encoder"),
-        *("computed_by", "data", "data_uris", "warnings"),
-        *("task", "side", "central", "sources", "divided_sources", "copies_of_training", "nuclei", "predicted", "empty_patches"),
+        *("n", "seen", "confidence", "resamples", "seed", "intervals", "interval_methods", "encoder"),
+        *("computed_by", "data", "data_uris", "warnings", "registry"),
+        *("task", "side", "central", "sources", "nuclei", "predicted", "empty_patches"),
         *("classes", "confusion", "published", "published_partition", "model"),
     ]
 

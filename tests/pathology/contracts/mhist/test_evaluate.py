@@ -34,11 +34,12 @@ def test_a_published_value_inside_our_interval_is_not_told_apart():
 
 
 def test_keys_of_both_blocks_stand_in_their_order():
-    sure = ("n", "confidence", "resamples", "seed", "intervals", "interval_methods")
-    of_all = (*sure, "encoder", "computed_by", "data", "data_uris", "warnings")
+    sure = ("n", "seen", "confidence", "resamples", "seed", "intervals", "interval_methods")
+    of_all = (*sure, "encoder", "computed_by", "data", "data_uris", "warnings", "registry")
     of_binary = (*of_all, "positives", "threshold", "brier", "calibration")
-    assert list(MsiBlock.model_fields) == [*of_binary, "task", "slides", "tiles", "sides", "not_evaluable", "sites", "model"]
-    own = ("task", "annotators", "copies_of_training", "agreement", "published", "published_partition", "model")
+    own = ("task", "slides", "tiles", "sides", "not_evaluable", "sites", "flow", "model")
+    assert list(MsiBlock.model_fields) == [*of_binary, *own]
+    own = ("task", "annotators", "agreement", "published", "published_partition", "model")
     assert list(MhistBlock.model_fields) == [*of_binary, *own]
 
 

@@ -86,7 +86,7 @@ def test_the_same_network_gives_the_same_bytes(encoder, tmp_path):
     folders = [save(tmp_path / name, network(encoder, "lora")) for name in ("one", "two")]
     files = [{path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")} for folder in folders]
     assert files[0] == files[1]
-    assert set(files[0]) == {"config.json", DECODER, ENCODER_WEIGHTS, "code/inference.py"}
+    assert set(files[0]) == {"config.json", "learned-from.json", DECODER, ENCODER_WEIGHTS, "code/inference.py"}
     assert f"from {SERVING} import".encode() in files[0]["code/inference.py"] and serving.__name__ == SERVING
 
 

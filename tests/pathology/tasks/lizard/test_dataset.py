@@ -117,27 +117,29 @@ def test_bytes_that_are_no_text_are_refused(tmp_path, prepared):
 
 
 def test_the_log_says_sides_pools_copies_and_what_is_absent(prepared):
-    _, dataset = prepared
+    rows, dataset = prepared
     test = dataset.splits["test"]
+    tested, learnt = (next(row.name for row in rows if row.split == split) for split in ("test", "train"))
     lacking = test.model_copy(update={"classes": {**test.classes, "plasma": 0, "neutrophil": 0}})
     changed = dataset.model_copy(
         update={
             "splits": {**dataset.splits, "test": lacking},
             "pooled": (("a", "b"),),
-            "identical": (("x-0", "x-1", "y-0"), ("z-0", "z-1")),
+            "identical": ((rows[0].name, rows[1].name, rows[2].name), (rows[3].name, rows[4].name), (tested, learnt)),
         }
     )
-    log = describe(changed)
+    log = describe(rows, changed)
     assert f"test            4 patches of 2 source images, {test.nuclei:,} nuclei\n" in log
     assert "warning: no neutrophil and no plasma in test" in log
     assert "cohorts a and b are too small to stratify alone and count as one" in log
-    assert "warning: 3 patches have the very pixels of another" in log
-    assert "warning" not in describe(dataset.model_copy(update={"splits": {"train": dataset.splits["train"]}}))
+    assert "warning: 4 patches have the very pixels of another" in log
+    assert "test patches are learnt from as well: take them out, or the evaluation refuses them" in log
+    assert "warning" not in describe(rows, dataset.model_copy(update={"splits": {"train": dataset.splits["train"]}}))
 
 
 def test_small_cohorts_are_pooled_and_said(prepared):
     assert prepared[1].pooled == (("dpath", "glas"),)  # 3 + 2 + 2 source images: two test images part two strata
-    assert "cohorts dpath and glas are too small to stratify alone" in describe(prepared[1])
+    assert "cohorts dpath and glas are too small to stratify alone" in describe(*prepared)
 
 
 def test_a_side_without_a_nucleus_is_refused(tmp_path, made, prepared):

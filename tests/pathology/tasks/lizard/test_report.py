@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
+from named_encoders import H_OPTIMUS_0
 from pages import Page, trained
-from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, RegistryFacts, Seen, compare
 from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
     ClassRow,
@@ -85,12 +86,11 @@ def evaluation(rows=ROWS, examples=MADE, published_partition: bool = True, **blo
     names = [name for name in MulticlassClassificationMetrics.model_fields if name != "confusion_matrix"]
     values = {
         "task": "lizard",
+        "seen": Seen(unit="patches", test_items=scores.patches, seen=0, names=[]),
         "n": scores.patches,
         "side": SIDE,
         "central": SIDE,
         "sources": scores.sources,
-        "divided_sources": 0,
-        "copies_of_training": 0,
         "nuclei": sum(of_class.true for of_class in scores.by_class.values()),
         "predicted": sum(of_class.predicted for of_class in scores.by_class.values()),
         "empty_patches": scores.empty_patches,
@@ -129,11 +129,12 @@ def evaluation(rows=ROWS, examples=MADE, published_partition: bool = True, **blo
             evaluated_with_code="c" * 16,
             training=trained(),
         ),
-        "encoder": EncoderReport(name="H-optimus-0", sha256="d" * 64, published=True, remark=""),
+        "encoder": EncoderReport.of(H_OPTIMUS_0),
         "computed_by": None,
         "data_uris": {name: f"s3://bucket/{name}" for name in ("patches", "images", "labels")},
         "data": {name: name[0] * 64 for name in ("patches_sha256", "images_sha256", "labels_sha256")},
         "warnings": [],
+        "registry": RegistryFacts(labels="a:b"),
         **block,
     }
     studio = MulticlassClassificationMetrics(confusion_matrix={"1": {"1": 1}}, **dict.fromkeys(names, measure))
@@ -313,9 +314,8 @@ def text_of(model=None, **block) -> str:
 
 def test_what_is_said_of_training_images_is_counted(page):
     assert "; none of these images was used in training." in page.text
-    text = text_of(divided_sources=1, copies_of_training=3)
-    assert "of 1 of these images other patches were used in training, and 3 test patches have the pixels of one" in text
-    assert "none of these images" not in text + text_of({"trained_on_these_patches": False})
+    for seen in (None, 3):
+        assert "none of these images" not in text_of(seen=Seen(unit="patches", test_items=10, seen=seen, names=[]))
 
 
 def test_lengths_and_methods_are_those_of_this_test(page):

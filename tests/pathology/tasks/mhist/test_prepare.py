@@ -249,3 +249,7 @@ def test_the_summary_counts_and_finds_the_same_picture_twice(damaged):
         assert split["HP"] + split["SSA"] == split["patches"] == sum(split["votes"]) and sum(split["votes"][4:]) == split["SSA"]
     assert figures["settings"] == {"published_counts": False, "validation_fraction": 0.15, "seed": 0}
     assert "warning: 1 patches have the very bytes of another" in describe(rows, LABELS)
+    both = [rows[0].model_copy(update={"split": "train"}), rows[1].model_copy(update={"split": "test"}), *rows[2:]]
+    assert "warning: 1 test patches are learnt from as well: take them out, or the evaluation" in describe(both, LABELS)
+    apart = [row.model_copy(update={"split": "train"}) for row in rows[:2]] + rows[2:]
+    assert "learnt from as well" not in describe(apart, LABELS)

@@ -5,8 +5,9 @@ import io
 
 import numpy as np
 import pytest
+from named_encoders import BY_HAND, H_OPTIMUS_0
 from pages import Page, trained
-from pathology.contracts.evaluation import Bounds, EncoderReport, compare
+from pathology.contracts.evaluation import Bounds, EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.mhist.evaluate import (
     PUBLISHED_RESULTS,
     UNIT,
@@ -50,6 +51,7 @@ def evaluation(predictions: list[MhistPredictionRow], published_partition: bool 
     intervals = scores.intervals()
     values = {
         "task": "mhist",
+        "seen": Seen(unit="patches", test_items=len(truth), seen=0, names=[]),
         "n": len(truth),
         "positives": int(truth.sum()),
         "threshold": 0.5,
@@ -61,7 +63,6 @@ def evaluation(predictions: list[MhistPredictionRow], published_partition: bool 
         "brier": scores.brier(),
         "calibration": scores.calibration(),
         "annotators": 7,
-        "copies_of_training": 0,
         "agreement": by_agreement(truth, np.array([row.votes for row in predictions]), scores.predicted, 0.95),
         "published": compare(PUBLISHED_RESULTS, intervals, UNIT, published_partition),
         "published_partition": published_partition,
@@ -78,11 +79,12 @@ def evaluation(predictions: list[MhistPredictionRow], published_partition: bool 
             evaluated_with_code="c" * 16,
             training=trained(),
         ),
-        "encoder": EncoderReport(name="H-optimus-0", sha256="d" * 64, published=True, remark=""),
+        "encoder": EncoderReport.of(H_OPTIMUS_0),
         "computed_by": None,
         "data": {"patches_sha256": "e" * 64},
         "data_uris": {"patches": "s3://bucket/patches.csv", "images": "s3://bucket/images"},
         "warnings": [],
+        "registry": RegistryFacts(labels="SSA:HP"),
         **block,
     }
     return MhistEvaluation(binary_classification_metrics=scores.metrics(intervals), pathology=MhistBlock(**values))
@@ -189,9 +191,8 @@ def text_of(model=None, **block) -> str:
 
 def test_what_is_said_of_training_patches_is_counted(page):
     assert "; none was used in training or in choosing the threshold." in page.text
-    text = text_of(copies_of_training=2)
-    assert "; 2 of them have the very bytes of a train or validation patch." in text and "none was used" not in text
-    assert "none was used" not in text_of({"trained_on_these_patches": False})
+    for seen in (None, 2):
+        assert "none was used" not in text_of(seen=Seen(unit="patches", test_items=120, seen=seen, names=[]))
 
 
 def test_what_was_chosen_on_validation_patches_depends_on_the_way_of_training(page):
@@ -239,3 +240,11 @@ def test_it_says_where_the_numbers_come_from(source, page):
 )
 def test_what_a_model_does_not_tell_of_its_training_is_said(training, words):
     assert words in text_of({"training": trained().model_copy(update=training)})
+
+
+def test_an_encoder_that_a_person_named_is_called_so_in_its_row(page):
+    from pathology.tasks.mhist.report import render
+
+    assert f"h-optimus-0 verified: bioptimus/H-optimus-0 at {H_OPTIMUS_0.source.revision}" in page.text
+    named = Page(render(evaluation(PREDICTIONS, encoder=EncoderReport.of(BY_HAND)), PREDICTIONS, picture)).text
+    assert "our-own (not verified: named by hand)" in named and "placeholder" not in named

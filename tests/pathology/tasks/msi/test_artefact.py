@@ -22,7 +22,7 @@ def saved(tmp_path):
     config = MsiConfig(
         labels=("MSS", "MSI-H"),
         threshold=0.3,
-        encoder=EncoderIdentity(name="tiny", sha256="a" * 64, dimension=6, published=False, remark="seeded"),
+        encoder=EncoderIdentity(name="tiny", sha256="a" * 64, dimension=6, placeholder=True, remark="seeded"),
         settings_hash="0123456789abcdef",
         tiling={"tile_mpp": 0.5},
         hidden_size=8,

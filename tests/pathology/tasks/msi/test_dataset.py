@@ -11,7 +11,7 @@ from pathology.tasks.msi import dataset as module
 from pathology.tasks.msi.dataset import Bags, Patient, patients_of, permuted
 from pathology.wsi.features import write_features
 
-MANIFEST = EncoderManifest(name="tiny", architecture="vit", sha256="a" * 64, dimension=4, published=False)
+MANIFEST = EncoderManifest(name="tiny", architecture="vit", sha256="a" * 64, dimension=4, placeholder=True)
 HASH = "0123456789abcdef"
 
 

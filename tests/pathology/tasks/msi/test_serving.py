@@ -42,7 +42,10 @@ def test_one_patient(msi_run, served):
     assert answer["probability"] == pytest.approx(np.mean(answer["fold_probabilities"]))
     assert len(answer["fold_probabilities"]) == 3
     assert answer["label"] == ("positive" if answer["probability"] >= answer["threshold"] else "negative")
-    assert answer["encoder"]["name"] == "tiny" and answer["encoder"]["published"] is False
+    assert answer["encoder"]["name"] == "tiny" and (answer["encoder"]["placeholder"], answer["encoder"]["verified"]) == (
+        True,
+        False,
+    )
 
 
 def test_all_slides_of_a_patient_are_one_bag(msi_run, served):

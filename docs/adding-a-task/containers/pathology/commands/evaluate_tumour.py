@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from pathology.contracts.evaluation import EncoderReport, RegistryFacts
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.patches import TABLE, PatchPredictionRow, PatchRow
 from pathology.contracts.tumour.evaluate import EvaluateTumour, TumourBlock, TumourEvaluation, TumourModelIdentity
 from pathology.contracts.tumour.patches import LABELS
-from pathology.evaluation import all_warnings, encoder_report, identity, load_packaged, origin, resampling, write_evaluation
+from pathology.evaluation import (
+    all_warnings,
+    binary_labels,
+    check_seen,
+    identity,
+    load_packaged,
+    origin,
+    resampling,
+    write_evaluation,
+)
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
 from pathology.patches.dataset import read_patches
-from pathology.patches.evaluation import copies, predict
-from pathology.report.warnings import copies_of_training, other_table, small
+from pathology.patches.evaluation import predict
+from pathology.patches.learned_from import items
+from pathology.report.warnings import small
 from pathology.tasks.tumour import serving
 from pathology.tasks.tumour.artefact import TumourConfig
 from pathology.tasks.tumour.report import render
@@ -21,31 +32,29 @@ from pathology.tasks.tumour.report import render
 def main(job: Job) -> None:
     """Predict every test patch, score them, write evaluation.json, predictions.csv and report.html."""
     settings, table = job.hyperparameters(EvaluateTumour), job.file("patches", TABLE)
-    model: PatchModel[TumourConfig] = load_packaged(job, serving, job.input("models"))
-    patches = read_patches(table, PatchRow, LABELS)
-    test = sorted((row for row in patches if row.split == "test"), key=lambda row: row.image)
+    model: PatchModel[TumourConfig]
+    model, learned_from = load_packaged(job, serving, job.input("models"))
+    test = sorted((row for row in read_patches(table, PatchRow, LABELS) if row.split == "test"), key=lambda row: row.image)
+    seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [PatchPredictionRow(**prediction) for prediction in predict(test, job.input("images"), model, serving)]
     scores = Scores.of(predictions, model.config.threshold, **resampling(settings))
     intervals, config, table_sha256 = scores.intervals(), model.config, sha256_of(table)
     positives, trained_here = int(scores.truth.sum()), table_sha256 == config.inputs.get("patches")
-    warnings = [
-        *small(positives, len(predictions) - positives, "patches"),
-        *copies_of_training(copies(patches), "bytes"),
-        *other_table(trained_here, "patches", "patches"),
-    ]
+    warnings = small(positives, len(predictions) - positives, "patches")
     evaluation = TumourEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
         pathology=TumourBlock(
             **scores.block(intervals),
             **origin(job, patches=("patches", table)),
             task="tumour",
-            copies_of_training=copies(patches),
+            seen=seen,
             model=TumourModelIdentity(
                 **identity(job, model, serving), labels=config.labels, trained_on_these_patches=trained_here
             ),
-            encoder=encoder_report(config.encoder),
+            encoder=EncoderReport.of(config.encoder),
             data={"patches_sha256": table_sha256},
-            warnings=all_warnings(model, serving, warnings, "pathology"),
+            warnings=all_warnings(model, serving, seen, warnings, "pathology"),
+            registry=RegistryFacts(labels=binary_labels(config.labels)),
         ),
     )
     write_evaluation(job, evaluation, PatchPredictionRow.table(predictions), render(evaluation, predictions))

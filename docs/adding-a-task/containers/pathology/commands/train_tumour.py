@@ -38,6 +38,7 @@ def main(job: Job) -> None:
     config, files = describe_model(
         TumourConfig,
         learnt,
+        sides["train"],
         sides["validation"],
         settings,
         manifest=manifest,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, Count, ModelIdentity, Resampling
+from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, EvaluationSettings, ModelIdentity
 from pathology.contracts.strict_json import StrictJson
 
 
-class EvaluateTumour(Resampling):
+class EvaluateTumour(EvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html."""
 
 
@@ -20,10 +20,9 @@ class TumourModelIdentity(ModelIdentity):
 
 
 class TumourBlock(BinaryBlock):
-    """What a reader asks for beside Studio's numbers; ``copies_of_training`` test patches have the bytes of one that was learnt from."""
+    """What a reader asks for beside Studio's numbers."""
 
     task: Literal["tumour"]
-    copies_of_training: Count
     model: TumourModelIdentity
 
 

@@ -112,6 +112,7 @@ def test_the_version_says_what_the_run_used(laptop):
     config = next(laptop.state.glob("s3/local/runs/pathology-msi/*/EvaluateMsi/evaluation/evaluation.json")).read_text()
     metadata = version["CustomerMetadataProperties"]
     assert metadata.pop("features") == json.loads(config)["pathology"]["registry"]["features"]
+    assert metadata.pop("model_version") == json.loads(config)["pathology"]["model"]["version"]
     assert metadata == {
         "task": "msi",
         "labels": "MSI-H:MSI-L or MSS",

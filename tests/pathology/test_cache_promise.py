@@ -36,7 +36,7 @@ contracts/strict_json.py            xx     xxx .xx   xxx    x.
 contracts/hashes.py                 xx     .xx xxx   xxx    x.
 contracts/runs.py                   ..     ..x ..x   ..x    ..
 contracts/history.py                ..     .xx .xx   .xx    ..
-contracts/identifiers.py            ..     xxx .xx   .xx    ..
+contracts/identifiers.py            .x     xxx .xx   .xx    ..
 contracts/code.py                   ..     .xx .xx   .xx    ..
 contracts/blank.py                  ..     .xx .xx   .xx    ..
 contracts/media.py                  ..     .xx .xx   .xx    .x

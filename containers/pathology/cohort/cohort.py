@@ -254,7 +254,7 @@ class _Join:
         table = list(self.labels.written.values()) or [patient.patient_id for patient in self.labels.patients.values()]
         return (
             f"none of {len(self.found.slides)} slides is in {self.labels.where}: the slides are named {_few(self.unmatched)}, the table "
-            f"names {_few([printable(name) for name in table])}{near}: make the names agree, or name the right column with "
+            f"names {_few(table)}{near}: make the names agree, or name the right column with "
             "'slide-column' (SlideColumn) or 'patient-column' (PatientColumn)"
         )
 
@@ -331,7 +331,7 @@ def _small_parts(truth: Mapping[str, int], places: Places, settings: SplitSettin
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    return ", ".join(map(printable, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
 
 
 def describe(cohort: Cohort) -> str:

@@ -213,7 +213,8 @@ class _Reading:
             one, other = patient_of(patient), patient_of(slide)
             if one and other and normal(one) != normal(other):
                 self.problems.append(
-                    f"{self.where}, line {line}: slide {slide} is of patient {other} by its barcode and of {one} by its row: correct one"
+                    f"{self.where}, line {line}: slide {printable(slide)} is of patient {other} by its barcode and of {one} by its row: "
+                    "correct one of them"
                 )
 
     def _check_ids(self, role: str) -> None:
@@ -266,7 +267,8 @@ class _Reading:
             if normal(other[0]) != normal(text):
                 spelt = "" if other[1] == written else f" (spelt {other[1]!a} and {written!a})"
                 self.problems.append(
-                    f"{self.where}, line {line}: {what} {written}{spelt} is duplicated, as {other[0]} and as {text}: keep the right one"
+                    f"{self.where}, line {line}: {what} {printable(written)}{spelt} is duplicated, as {printable(other[0])} and as "
+                    f"{printable(text)}: keep the right one"
                 )
 
     def _mpps(self, keys: pd.Series) -> dict[str, float]:
@@ -281,7 +283,7 @@ class _Reading:
                 )
             elif found.setdefault(key, value) != value:
                 self.problems.append(
-                    f"{self.where}, line {line}: {key} has two values of mpp, {found[key]} and {value}: keep the right one"
+                    f"{self.where}, line {line}: {printable(key)} has two values of mpp, {found[key]} and {value}: keep the right one"
                 )
         return found
 

@@ -13,6 +13,9 @@ from pathology.contracts.tables import OptionalFloat, OptionalInt, Row
 SlideId = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._ -]{0,199}\z")]
 
 
+PatientId = Annotated[str, Field(pattern=r"\A[^\x00-\x1f\x7f-\x9f]{1,128}\z")]
+
+
 class CohortRow(Row):
     """One labelled slide: where it is, whose it is, what its patient's label is, and on which side of the split.
 
@@ -20,7 +23,7 @@ class CohortRow(Row):
     """
 
     slide_id: SlideId
-    patient_id: Annotated[str, Field(min_length=1)]
+    patient_id: PatientId
     site: str
     kind: str = ""
     slide_uri: str

@@ -11,12 +11,15 @@ from pydantic import Field
 
 from pathology.contracts.cohort import CohortRow, SlideRow
 from pathology.contracts.errors import DataError
+from pathology.contracts.identifiers import printable
 from pathology.contracts.strict_json import StrictJson
 
 Count = Annotated[int, Field(ge=0)]
 
 FOUND, MATCHED, LABELLED, WITH_TISSUE = "found", "matched", "labelled", "with tissue"
 STEPS = (FOUND, MATCHED, LABELLED, WITH_TISSUE)
+MAX_SHOWN = 200
+"""Characters of a name with its reason."""
 SHOWN = 3
 """Names that a line shows of each reason; the file has all."""
 
@@ -163,4 +166,5 @@ def with_tissue(flow: CohortFlow, rows: Sequence[CohortRow], slides: Sequence[Sl
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f", … ({len(names) - SHOWN} more)" if len(names) > SHOWN else "")
+    shown = [printable(name, MAX_SHOWN) for name in names[:SHOWN]]
+    return ", ".join(shown) + (f", … ({len(names) - SHOWN} more)" if len(names) > SHOWN else "")

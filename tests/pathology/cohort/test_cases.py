@@ -359,3 +359,11 @@ def test_names_that_do_not_match_are_shown_from_both_sides(tmp_path, store):
     message = refused(tmp_path, TABLES / "nomatch.csv", one_slide_per_patient=True)
     assert "none of 24 slides is in nomatch.csv: the slides are named case01, case02, case03, …" in message
     assert "the table names slide_case01, slide_case02, slide_case03, …; the nearest to case01 is slide_case01" in message
+
+
+def test_ids_of_a_table_reach_no_log_line_raw(tmp_path, store, capsys):
+    """A terminal obeys control characters: a name must not be able to clear the screen or to write a line of its own."""
+    hostile = "P\x1b[2Jx"
+    message = refused(tmp_path, small(store) + f"{hostile},MSS\n{hostile},MSI-H\nP\u202e00,MSS\n")
+    printed = message + capsys.readouterr().out
+    assert "\x1b" not in printed and "\u202e" not in printed and r"\x1b[2Jx" in printed

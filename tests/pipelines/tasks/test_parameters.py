@@ -24,7 +24,7 @@ FORM = {
         *("AllowSeen", "MinAuroc", "ModelApprovalStatus"),
     ),
     "lizard": (
-        *("DatasetUri", "DatasetVersion", "Classes", "Fold", "PublishedCounts", "EncoderUri"),
+        *("DatasetUri", "DatasetVersion", "Classes", "Fold", "PublishedCounts", "SplitSeed", "EncoderUri"),
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "Width", "Balance", "Seed"),
         *("AllowSeen", "MinBpq", "ModelApprovalStatus"),

@@ -15,4 +15,4 @@ class PrepareLizard(Settings):
         True, "Hold fold 0 to the published 3,963 and 1,018 patches; false for other data.", parameter=True
     )
     validation_fraction: float = setting(0.1, "Fraction of the train side's source images that is set apart.", gt=0, lt=0.5)
-    seed: Seed = setting(0, "Seed of the choice of validation images.", parameter=True)
+    split_seed: Seed = setting(0, "Seed of the choice of validation images.", parameter=True)

@@ -100,7 +100,7 @@ def _test_sources(sources: Sequence[str], fold: int) -> set[str]:
 def choose_validation(sources: Sequence[str], settings: PrepareLizard) -> set[str]:
     """Source images of the train side to keep aside: ``validation_fraction`` of them, of each cohort as near as whole ones allow.
 
-    At least one, and at least one stays. The same sources and ``seed`` give the same choice.
+    At least one, and at least one stays. The same sources and ``split_seed`` give the same choice.
     """
     cohorts: dict[str, list[str]] = {}
     for source in sorted(sources):
@@ -109,7 +109,7 @@ def choose_validation(sources: Sequence[str], settings: PrepareLizard) -> set[st
     quotas = apportion({cohort: len(members) for cohort, members in cohorts.items()}, wanted)
     chosen: set[str] = set()
     for number, (cohort, members) in enumerate(sorted(cohorts.items())):
-        order = np.random.default_rng([settings.seed, number]).permutation(len(members))
+        order = np.random.default_rng([settings.split_seed, number]).permutation(len(members))
         chosen |= {members[index] for index in order[: quotas[cohort]]}
     return chosen
 

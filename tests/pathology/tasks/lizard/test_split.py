@@ -99,7 +99,7 @@ def test_the_order_of_the_patches_changes_no_side(names):
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 12), min_size=1), st.integers(0, 9), st.integers(0, 3))
 def test_every_small_data_set_is_divided_or_refused(cohorts, fold, seed):
     names = patches(of(cohorts))
-    settings = PrepareLizard(published_counts=False, fold=fold, seed=seed)
+    settings = PrepareLizard(published_counts=False, fold=fold, split_seed=seed)
     if sum(cohorts.values()) < 3:
         with pytest.raises(DataError, match="train, validation and test need one each"):
             divided(names, settings)
@@ -131,7 +131,7 @@ def test_validation_is_of_whole_source_images_by_cohort():
     chosen = choose_validation(sources, PrepareLizard(validation_fraction=0.2))
     assert sorted(cohort_of(source) for source in chosen) == ["a"] * 4 + ["b"] * 2 + ["c"] * 2
     assert chosen == choose_validation(sources[::-1], PrepareLizard(validation_fraction=0.2))
-    assert chosen != choose_validation(sources, PrepareLizard(validation_fraction=0.2, seed=1))
+    assert chosen != choose_validation(sources, PrepareLizard(validation_fraction=0.2, split_seed=1))
     assert len(choose_validation(["a_1", "a_2"], PrepareLizard(validation_fraction=0.01))) == 1
     assert len(choose_validation(["a_1", "b_2"], PrepareLizard(validation_fraction=0.49))) == 1
 

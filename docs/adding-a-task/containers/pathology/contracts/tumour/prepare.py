@@ -11,4 +11,4 @@ class PrepareTumour(Settings):
     validation_fraction: float = setting(
         0.15, "Fraction of the train patches that is set apart, by label.", parameter=True, gt=0, lt=0.5
     )
-    seed: Seed = setting(0, "Seed of the choice of validation patches.", parameter=True)
+    split_seed: Seed = setting(0, "Seed of the choice of validation patches.", parameter=True)

@@ -42,7 +42,7 @@ def prepare(table: Path, images: Path, out_images: Path, settings: PrepareTumour
     check_all_there(names, files)
     train = [line for line in lines if line.split == "train"]
     classes = [{number: [line.image for line in train if line.label == label]} for number, label in enumerate(LABELS)]
-    held_out = hold_out(classes, settings.validation_fraction, settings.seed)
+    held_out = hold_out(classes, settings.validation_fraction, settings.split_seed)
     return [
         PatchRow(
             image=line.image,

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 WILSON = "Wilson's score interval"
 WITHIN_CLASSES = "percentile bootstrap within each class"
 OF_CLUSTERS = "percentile bootstrap of whole clusters"
-UNDEFINED = "none: undefined on this test, so the bounds are the whole range"
+UNDEFINED = "no method (undefined on this test: the bounds are the whole range)"
 """What reports call the methods."""
 
 

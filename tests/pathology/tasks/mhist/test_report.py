@@ -217,7 +217,7 @@ def test_methods_of_intervals_are_those_of_the_intervals(page):
 
 def test_nothing_called_positive_has_no_method():
     never = [row.model_copy(update={"probability": row.probability / 3, "predicted": 0}) for row in PREDICTIONS]
-    assert evaluation(never).pathology.interval_methods["precision"].startswith("none: undefined")
+    assert evaluation(never).pathology.interval_methods["precision"].startswith("no method (undefined on this test")
 
 
 def test_it_says_where_the_numbers_come_from(source, page):

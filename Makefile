@@ -28,6 +28,7 @@ $(CHECKOV): $(SETUP) Makefile
 # make demo                      the msi pipeline on generated slides
 # make demo FRESH=1              the same, forgetting earlier runs
 # make demo SLIDES=… LABELS=…    on slides of your own
+# make demo … ENCODER=…          with an encoder of your own: a folder with encoder.json and the checkpoint
 # make demo TASK=mhist           the mhist pipeline on generated patches, or on ANNOTATIONS=… IMAGES=…
 # make demo TASK=lizard          the lizard pipeline on generated nuclei, or on DATASET=…
 # make demo PARAMS='MinAuroc=0.99 Epochs=5'

@@ -59,7 +59,7 @@ def make_data(folder: Path, count: int) -> list[MhistPatchRow]:
     make_tiny_encoder(folder / MODELS)
     make_patches(folder / DATA, count)
     settings = PrepareMhist(published_counts=False)
-    return prepare(folder / DATA / "annotations.csv", folder / DATA / IMAGES, folder / IMAGES, settings)
+    return prepare(folder / DATA / "annotations.csv", folder / DATA / IMAGES, folder / IMAGES, settings)[0]
 
 
 def embed(folder: Path, rows: list[MhistPatchRow]) -> tuple[float, np.ndarray]:

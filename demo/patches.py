@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, SIDE
 from pathology.contracts.storage import atomic_write
-from pathology.tasks.mhist.prepare import HEADER
+from pathology.tasks.mhist.table import HEADER
 
 from demo.slides import GLASS, STAINS
 

@@ -89,5 +89,9 @@ def _explain(error: Exception) -> tuple[str, int]:
 
 
 def _end(message: str, code: int) -> None:
+    from pipelines.local.own import with_own_paths
+    from pipelines.service.session import state_folder
+
+    message = with_own_paths(state_folder(), message)
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pathology.contracts.errors import RequestError
 
+from pipelines.local.defaults import FOLDER, read_defaults
+from pipelines.service.session import state_folder
 from pipelines.tasks import TRAIN, task_spec
-from pipelines.tasks.parameters import parameters
+from pipelines.tasks.parameters import keys_of, parameters, with_values
 from pipelines.tasks.sections import Task
 from steps.environment import Environment, Images, Network
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFINITIONS = REPOSITORY / "pipeline_definitions"
+ENVIRONMENTS = REPOSITORY / "environments"
+EXAMPLE = ENVIRONMENTS / "example.yaml"
+EXAMPLE_ACCOUNT = "111122223333"
+"""The account of AWS's documentation, which nobody has."""
 ENVIRONMENT_VARIABLE = "PATHOLOGY_ENVIRONMENT"
 
 LOCAL = Environment(
@@ -50,24 +58,68 @@ def _mapping(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def load_environment(given: str | None) -> Environment:
+def load_environment(given: str | None, *, filled_in: bool = False) -> Environment:
     """The environment from a file or a name in environments/, else ``PATHOLOGY_ENVIRONMENT``, else the built-in local one.
 
+    The local one comes with the defaults that its state's folder holds. ``filled_in``: for what is deployed, which needs values
+    of one's own in place of the example's.
+
     Raises:
-        RequestError: for a file that is not there or a key that is wrong.
+        RequestError: for a file that is not there, a key that is wrong, or placeholders where they are not wanted.
     """
     given = given or os.environ.get(ENVIRONMENT_VARIABLE) or LOCAL.name
     if given == LOCAL.name:
-        return LOCAL
-    named = REPOSITORY / "environments" / f"{given}.yaml"
+        return LOCAL.model_copy(update={"defaults": read_defaults(state_folder())})
+    named = ENVIRONMENTS / f"{given}.yaml"
     path = named if named.is_file() and not Path(given).is_file() else Path(given)
-    return Environment.parse(_mapping(path, "environment"), str(given))
+    content = _mapping(path, "environment")
+    env = Environment.parse(content, str(given))
+    if filled_in and path.resolve() != EXAMPLE and (left := list(_placeholders(content, _mapping(EXAMPLE, "environment")))):
+        raise RequestError(
+            f"{given}: {', '.join(left)}: still the example's, of {EXAMPLE.name}: put your own in "
+            "(python -m pipelines.environment prints them)"
+        )
+    return env
 
 
-def _parse_task(task: str, folder: Path, kind: str) -> tuple[Task, str]:
+_NOT_PLACEHOLDERS = frozenset({"region", "tags"})
+"""Keys of the example that may well be somebody's own."""
+_ZERO_DIGEST = "sha256:" + "0" * 64
+
+
+def _placeholders(content: dict[str, Any], example: dict[str, Any]) -> Iterator[str]:
+    """The keys whose values, or parts of them, are the example's."""
+    for key, value in content.items():
+        if key not in _NOT_PLACEHOLDERS and key in example:
+            if isinstance(value, dict):
+                yield from (f"{key}.{below}" for below in _placeholders(value, example[key]))
+            elif _is_placeholder(value, example[key]):
+                yield key
+
+
+def _is_placeholder(value: Any, example: Any) -> bool:
+    if isinstance(value, list):
+        return any(item in example for item in value)
+    text = str(value)
+    return value == example or EXAMPLE_ACCOUNT in text or _ZERO_DIGEST in text
+
+
+def _parse_task(task: str, folder: Path, kind: str, defaults: Mapping[str, str] | None = None) -> tuple[Task, str]:
     spec = task_spec(task)
     model, path = spec.pipeline(kind).model, spec.definition(folder, kind).with_suffix(".yaml")
-    return model.parse(_mapping(path, "task"), path.name), path.name
+    content = _mapping(path, "task")
+    parsed, where = model.parse(content, path.name), path.name
+    if defaults:
+        where = f"{FOLDER}/{task}.json of the local environment over {path.name}"
+        parsed = model.parse(with_values(content, model, defaults), where)
+    return parsed, where
+
+
+def _say_what_is_gone(task: str, kind: str, defaults: Mapping[str, str]) -> None:
+    """Other pipelines of a task have some of its parameters; the one that the defaults are of had them all."""
+    if kind == TRAIN:
+        for name in sorted(set(defaults) - set(keys_of(task_spec(task).pipeline(kind).model))):
+            print(f"the local environment has {name}={defaults[name]} by default, which {task} has no more", file=sys.stderr)
 
 
 def pipeline_name(task: str, folder: Path = DEFINITIONS, kind: str = TRAIN) -> str:
@@ -80,12 +132,15 @@ def pipeline_name(task: str, folder: Path = DEFINITIONS, kind: str = TRAIN) -> s
 
 
 def load_task(task: str, env: Environment, folder: Path = DEFINITIONS, kind: str = TRAIN) -> Task:
-    """The YAML of a task's pipeline, filled in for an environment, every hyperparameter checked.
+    """The YAML of a task's pipeline, filled in for an environment, every hyperparameter checked; where the environment has
+    defaults of its own, with these.
 
     Raises:
         RequestError: for an unknown task, kind, key, hyperparameter or value.
     """
-    parsed, where = _parse_task(task, folder, kind)
+    defaults = env.defaults.get(task, {})
+    parsed, where = _parse_task(task, folder, kind, defaults)
+    _say_what_is_gone(task, kind, defaults)
     try:
         resolved = parsed.resolve_uris(env)
         parameters(resolved)  # refuses settings that share a parameter and differ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,12 +31,36 @@ def doctor(
     env = load_environment(environment)
     say_where(env)
     tasks = {name: load_task(name, env) for name in ([task] if task else NAMES)}
-    lines = run_checks(_subject(env, tasks), debug)
+    without_data = [name for name in tasks if env.local and not task and not _lies_here(tasks[name])]
+    lines = run_checks(_subject(env, {name: tasks[name] for name in tasks if name not in without_data}), debug)
+    if env.local:
+        lines = _of_this_machine(lines, without_data)
     if json:
         print_json([line.as_json() for line in lines])
     else:
         _print(lines)
     return 1 if any(line.state == "problem" for line in lines) else 0
+
+
+def _lies_here(settings: Task) -> bool:
+    """Whether any of a task's data is in the local environment."""
+    from pathology.contracts.uris import Uri
+
+    from pipelines.service.session import state_folder
+
+    data = (Uri.parse(uri) for key, uri in settings.data() if not key.startswith("encoder."))
+    return any(uri.under(state_folder()).is_symlink() or uri.under(state_folder()).exists() for uri in data)
+
+
+def _of_this_machine(lines: list[Line], without_data: list[str]) -> list[Line]:
+    """The lines with one's own files by their paths, and one for each task that has nothing here yet, which is no fault."""
+    from pipelines.local.own import with_own_paths
+    from pipelines.service.health.lines import unknown
+    from pipelines.service.session import state_folder
+
+    root = state_folder()
+    absent = [unknown(name, f"none of its data lie here yet: make demo TASK={name}, or with your own") for name in without_data]
+    return [*(replace(line, says=with_own_paths(root, line.says)) for line in lines), *absent]
 
 
 def _subject(env: Environment, tasks: dict[str, Task]) -> Subject:

@@ -44,7 +44,10 @@ def _print(session: Session, details: Overview) -> None:
     state = details.state
     print(state.arn)
     print(f"{state.name}, started {short_time(state.started)}, {state.seconds} s")
-    parameters = [(name, "given" if name in details.given else "default", value) for name, value in details.parameters.items()]
+    parameters = [
+        (name, "given" if name in details.given else "default", _with_path(session, value))
+        for name, value in details.parameters.items()
+    ]
     print_table(table(("Parameter", "", "Value"), parameters, title="\nParameters"))
     print_table(steps_table(state.steps, title="\nSteps"))
     print("\nOutputs")
@@ -57,6 +60,12 @@ def _print(session: Session, details: Overview) -> None:
     print()
     for line in (*summary(session, state), *ending(state)):
         print(line)
+
+
+def _with_path(session: Session, value: str) -> str:
+    """A value as it can be given again, and the path that a URI of one's own files stands for."""
+    path = session.in_own_paths(value)
+    return value if path == value else f"{value} ({path})"
 
 
 if __name__ == "__main__":

@@ -19,6 +19,15 @@ def start(
     params_file: Annotated[
         Path | None, typer.Option("--params-file", help="YAML or JSON with values; --param goes before it.", show_default=False)
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like",
+            metavar="EXECUTION",
+            help="Take over every parameter of an execution: its id, its ARN, or latest. --params-file and --param go before it.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What Studio shows it as.", show_default=False)] = None,
     parallelism: Annotated[
         int | None, typer.Option("--parallelism", help="Steps that may run at once, at most.", min=1, show_default=False)
@@ -49,7 +58,7 @@ def start(
     given = {**read_params_file(params_file), **parse_parameters(param or [])}
     steps = [step for text in only or [] for step in text.split(",") if step]
     start_request = StartRequest(
-        task=task, values=given, name=name, parallelism=parallelism, only=steps, source=source, token=token
+        task=task, values=given, like=like, name=name, parallelism=parallelism, only=steps, source=source, token=token
     )
     arn = session.sagemaker.start_pipeline_execution(**request(session, pipeline, start_request))["PipelineExecutionArn"]
     print(f"execution {arn}", flush=True)

@@ -35,7 +35,7 @@ def upsert(
     """Create a task's pipeline, or update it where it changed. Where nothing did, no call is made that changes anything."""
     from pipelines.config import load_environment, load_task
 
-    env = load_environment(environment)
+    env = load_environment(environment, filled_in=True)
     say_where(env)
     settings = load_task(task, env, kind=kind)
 

@@ -16,7 +16,7 @@ def validate(
     """Check a task's definition without AWS. Request shapes, references, limits, placement, hyperparameters."""
     from pipelines.config import load_environment, load_task
 
-    env = load_environment(environment)
+    env = load_environment(environment, filled_in=True)
     say_where(env)
     settings = load_task(task, env, kind=kind)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import Settings, setting
 from pathology.contracts.uris import Uri
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 _LOCAL_STORAGE = re.compile(r"g4dn|g5|g6e?|gr6|p3dn|p4de?|p5e?n?|p6.*|trn\d.*|[cmr]\d+[a-z]*d[a-z]*")
 _DIGEST = re.compile(r"[\w./:-]{1,180}@sha256:[0-9a-f]{64}")
@@ -42,6 +42,7 @@ class Environment(Settings):
     """One place to run in. ``local`` marks the one that is folders and processes on this machine.
 
     ``pipeline_role`` is assumed by pipelines, ``job_role`` by their jobs. ``tags`` go on every resource made.
+    ``defaults`` are values by task and parameter that the local environment has in place of the task's YAML.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
@@ -56,6 +57,13 @@ class Environment(Settings):
     images: Images
     kms_key: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
+    defaults: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _only_local_has_defaults(self) -> Self:
+        if self.defaults and not self.local:
+            raise ValueError("defaults: write them into pipeline_definitions/<task>.yaml")
+        return self
 
     def expand_uri(self, text: str) -> str:
         """Fill ``{bucket}`` and ``{file_system}`` in a URI.

@@ -14,6 +14,7 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.storage import FolderStore, temp_sibling
 from pathology.contracts.uris import Uri
 
+from pipelines.local.own import is_own
 from steps.placement import EFS_ROOTS
 from steps.shapes import FileSystemSource, S3Source
 
@@ -28,7 +29,7 @@ def fill_from_s3(store: FolderStore, source: S3Source, folder: Path, rank: int, 
     single = store.entry(uri)
     entries = [single] if single else list(store.list(uri))
     if not entries:
-        raise DataError(f"no S3 objects found under {uri}")
+        raise DataError(f"nothing lies at {uri} any more" if is_own(uri) else f"no S3 objects found under {uri}")
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
         entries = entries[rank::hosts]
     folder.mkdir(parents=True, exist_ok=True)

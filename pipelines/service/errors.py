@@ -21,6 +21,9 @@ _NO_CREDENTIALS = (
 _DENIED = re.compile(
     r"User: (?P<who>\S+) is not authorized to perform: (?P<permission>[\w:*-]+)(?: on resource: \"?(?P<resource>[^\s\"]+))?"
 )
+_SAID = re.compile(r"(?:ClientError: )?AlgorithmError: (?!, exit code)(\S.*?)(?:, exit code: (\d+).*)?\Z", re.DOTALL)
+_BY_ITSELF = ("1", "2", None)
+"""Exit codes of a job that ended itself; None: cut off, as what is long is."""
 _DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "403"})
 _PERMISSIONS = {
     **dict.fromkeys(("GetObject", "HeadObject"), "s3:GetObject"),
@@ -75,6 +78,15 @@ def missing_permission(text: str) -> str | None:
     on = f" on {denied['resource']}" if denied["resource"] else ""
     condition = " (iam:PassedToService: sagemaker.amazonaws.com)" if denied["permission"] == "iam:PassRole" else ""
     return f"{denied['who']} lacks the permission {denied['permission']}{on}: add it to that role's policy{condition}"
+
+
+def own_words(reason: str) -> str:
+    """What a job said of its own failure, out of what the service wraps around it: the job ended itself, in a line for people.
+
+    Whatever else ended it, such as a signal, keeps the service's words and the exit code.
+    """
+    said = _SAID.search(reason)
+    return reason[: said.start()] + said[1] if said and said[2] in _BY_ITSELF else reason
 
 
 def explain(error: BotoCoreError | ClientError) -> str:

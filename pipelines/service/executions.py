@@ -12,7 +12,7 @@ from pathology.contracts.errors import RequestError
 
 from pipelines.config import pipeline_name
 from pipelines.service.deployment import deployed
-from pipelines.service.errors import is_missing
+from pipelines.service.errors import is_missing, own_words
 from pipelines.service.job_logs import log_location
 from pipelines.service.paging import paginate
 from pipelines.service.session import Session
@@ -28,9 +28,9 @@ JOBS = ("ProcessingJob", "TrainingJob")
 
 @dataclass(frozen=True)
 class StepState:
-    """A step that has started. ``seconds`` run so far or in all; ``reason`` is why it failed, or what it came to; ``job`` is
-    its job's ARN and ``log`` where that job's log is to be read, both None for a step without a job; ``reused`` is the execution
-    that a selective execution took the step from, ``model_package`` the version that it registered."""
+    """A step that has started. ``seconds`` run so far or in all; ``reason`` is why it failed, in the job's own words, or what it
+    came to; ``job`` is its job's ARN and ``log`` where that job's log is to be read, both None for a step without a job; ``reused``
+    is the execution that a selective execution took the step from, ``model_package`` the version that it registered."""
 
     step: str
     status: str
@@ -95,14 +95,14 @@ def recent(session: Session, task: str, limit: int, kind: str = TRAIN) -> list[E
         MaxResults=min(limit, _MAX_PAGE_SIZE),
     )
     try:
-        return [_summarised(item) for item in islice(summaries, limit)]
+        return [_summarised(session, item) for item in islice(summaries, limit)]
     except ClientError as error:
         if is_missing(error):
             raise RequestError(f"{session.environment.name} has no pipeline {name}") from None
         raise
 
 
-def _summarised(item: dict[str, Any]) -> ExecutionState:
+def _summarised(session: Session, item: dict[str, Any]) -> ExecutionState:
     return ExecutionState(
         arn=item["PipelineExecutionArn"],
         name=item.get("PipelineExecutionDisplayName", ""),
@@ -110,8 +110,12 @@ def _summarised(item: dict[str, Any]) -> ExecutionState:
         started=item["StartTime"],
         ended=None,
         seconds=None,
-        reason=item.get("PipelineExecutionFailureReason"),
+        reason=_for_people(session, item.get("PipelineExecutionFailureReason")),
     )
+
+
+def _for_people(session: Session, reason: str | None) -> str | None:
+    return session.in_own_paths(own_words(reason)) if reason else reason
 
 
 def find(session: Session, task: str | None, given: str, kind: str = TRAIN) -> str:
@@ -165,7 +169,7 @@ def get_state(session: Session, arn: str) -> ExecutionState:
         started=started,
         ended=ended,
         seconds=_seconds(started, ended),
-        reason=execution.get("FailureReason"),
+        reason=_for_people(session, execution.get("FailureReason")),
         steps=tuple(_step(session, step) for step in steps),
     )
 
@@ -185,7 +189,7 @@ def _step(session: Session, step: dict[str, Any]) -> StepState:
         attempts=max(1, step.get("AttemptCount") or 1),
         cached="CacheHitResult" in step,
         reused=step.get("SelectiveExecutionResult", {}).get("SourcePipelineExecutionArn"),
-        reason=_reason(step),
+        reason=_for_people(session, _reason(step)) or "",
         job=job,
         log=log_location(session, job) if job else None,
         model_package=step.get("Metadata", {}).get("RegisterModel", {}).get("Arn"),

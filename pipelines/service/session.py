@@ -31,6 +31,14 @@ class Session:
     store: Store
     logs: Any
 
+    def in_own_paths(self, text: str) -> str:
+        """``text`` as people read it: their own files on this machine by the paths that they gave, not by URI."""
+        if not self.environment.local:
+            return text
+        from pipelines.local.own import with_own_paths
+
+        return with_own_paths(state_folder(), text)
+
 
 def open_session(env: Environment) -> Session:
     """boto3's clients for AWS, which try every call again after throttling, server faults and time-outs; folders and processes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 import uuid
@@ -17,7 +18,7 @@ from pipelines.fingerprint import PARAMETER as DATASET_VERSION
 from pipelines.fingerprint import versioned
 from pipelines.parameters import check_parameters
 from pipelines.service.deployment import DeployedPipeline
-from pipelines.service.executions import LATEST, find, get_state
+from pipelines.service.executions import LATEST, describe, find, get_state
 from pipelines.service.paging import paginate
 from pipelines.service.session import Session
 from pipelines.tasks import TRAIN, task_spec
@@ -29,12 +30,13 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}")
 
 @dataclass(frozen=True, kw_only=True)
 class StartRequest:
-    """What a person asks for: parameters' values, a name to show, steps at once, the only steps and the execution whose
-    results they build on, and a word that makes starting idempotent."""
+    """What a person asks for: parameters' values, the execution whose other values are taken over, a name to show, steps at once,
+    the only steps and the execution whose results they build on, and a word that makes starting idempotent."""
 
     task: str
     kind: str = TRAIN
     values: Mapping[str, str] = field(default_factory=dict)
+    like: str | None = None
     name: str | None = None
     parallelism: int | None = None
     only: Sequence[str] = ()
@@ -53,8 +55,11 @@ def request(session: Session, pipeline: DeployedPipeline, start: StartRequest) -
         raise RequestError(f"--name {start.name}: at most 82 letters, digits and single hyphens")
     if start.source is not None and not start.only:
         raise RequestError("--source goes with --only")
+    if start.like is not None and start.only:
+        raise RequestError("--like is of whole executions: with --only, parameters are those of --source")
     selection: Selection = _selection(session, definition, start) if start.only else {}
-    values = check_parameters(definition, {**_inherited(session, definition, selection), **start.values})
+    taken = _of_source(session, definition, selection) if start.only else _of_like(session, pipeline, start)
+    values = check_parameters(definition, {**taken, **start.values})
     data = data_parameters(task_spec(start.task).pipeline(start.kind).model)
     values = versioned(session.store, values, defaults(definition), data)
     return {
@@ -95,18 +100,45 @@ def _selection(session: Session, definition: Definition, start: StartRequest) ->
     return {"SourcePipelineExecutionArn": arn, **config}
 
 
-def _inherited(session: Session, definition: Definition, selection: Selection) -> dict[str, str]:
-    """What the source of a selection was started with: the steps that run again do so on the same terms.
+def _of_source(session: Session, definition: Definition, selection: Selection) -> dict[str, str]:
+    """What the source of a selection was given: the steps that run again do so on the same terms.
 
     Not the dataset's version where a selected step reads it: that step looks at the data as they are now.
     """
     source = selection.get("SourcePipelineExecutionArn")
     if source is None:
         return {}
-    call = session.sagemaker.list_pipeline_parameters_for_execution
-    given = {item["Name"]: item["Value"] for item in paginate(call, "PipelineParameters", PipelineExecutionArn=source)}
     read = parameters_of(definition, [item["StepName"] for item in selection["SelectedSteps"]])
+    anew = [name for name in (DATASET_VERSION,) if name in read]
+    return _taken_over(definition, _given_to(session, source), anew, "the source was started with")
+
+
+def _of_like(session: Session, pipeline: DeployedPipeline, start: StartRequest) -> dict[str, str]:
+    """All parameters of the execution that the new one is to be like, the defaults that it had among them: those of the pipeline
+    may be others by now. The data are looked at as they are now."""
+    if start.like is None:
+        return {}
+    arn = find(session, start.task, start.like, start.kind)
+    if not arn.startswith(f"{pipeline['PipelineArn']}/execution/"):
+        raise RequestError(f"--like {start.like}: it is no execution of {pipeline['PipelineName']}")
+    describe(session, arn)  # refuses one that is not there
+    answer = session.sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+    had = {name: str(value) for name, value in defaults(json.loads(answer["PipelineDefinition"])).items()}
+    given, now = _given_to(session, arn), defaults(pipeline["Definition"])
+    other = {name: value for name, value in had.items() if value != str(now.get(name))}
+    said = f"execution {arn.rpartition('/')[2]} had"
+    return _taken_over(pipeline["Definition"], {**other, **given}, [DATASET_VERSION], said)
+
+
+def _given_to(session: Session, arn: str) -> dict[str, str]:
+    """What an execution was given."""
+    call = session.sagemaker.list_pipeline_parameters_for_execution
+    return {item["Name"]: item["Value"] for item in paginate(call, "PipelineParameters", PipelineExecutionArn=arn)}
+
+
+def _taken_over(definition: Definition, values: Mapping[str, str], anew: Sequence[str], said: str) -> dict[str, str]:
+    """``values`` of an earlier execution that the pipeline still has, but those to look at ``anew``; the others are named."""
     declared = set(defaults(definition))
-    for name in sorted(set(given) - declared):
-        print(f"the source was started with {name}={given[name]}, which the pipeline has no more", file=sys.stderr)
-    return {name: value for name, value in given.items() if name in declared and not (name == DATASET_VERSION and name in read)}
+    for name in sorted(set(values) - declared):
+        print(f"{said} {name}={values[name]}, which the pipeline has no more", file=sys.stderr)
+    return {name: value for name, value in values.items() if name in declared and name not in anew}

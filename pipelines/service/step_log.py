@@ -68,12 +68,15 @@ class _AttemptLog:
         assert step.job is not None, f"{step.step} has no job"
         self.job, self.attempt = step.job, step.attempts
         self.alone = hosts_of(described_job(session, step)) == 1
+        self._session = session
         self._log, self._pause = JobLog(session, step.job), poll_interval(session)
 
     def lines(self) -> Iterator[Line]:
         """The lines since the last call."""
         for event in call_with_retries(self._log.new_events, self._pause):
-            yield Line(self.attempt, event["host"], event.get("timestamp"), event["message"], self.alone)
+            yield Line(
+                self.attempt, event["host"], event.get("timestamp"), self._session.in_own_paths(event["message"]), self.alone
+            )
 
 
 def _refuse_unknown(session: Session, arn: str, name: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings import as_string, parameter_of
+from pathology.contracts.settings import NOT_GIVEN, as_string, parameter_of
 
 from pipelines.tasks.sections import InstanceParameters, SectionField, Task
 
@@ -54,6 +55,46 @@ def data_parameters(kind: type[Task]) -> tuple[str, ...]:
     """The parameters that name what a person put there, in the order of Studio's form."""
     fields = [field for field in kind.fields() if field.uri and field.uri.data]
     return tuple(name for field in fields if (name := parameter_of(field.owner, field.path[-1])))
+
+
+def keys_of(kind: type[Task]) -> dict[str, list[tuple[str, ...]]]:
+    """The keys in a task's YAML that each parameter is the value of: several where settings share one."""
+    keys: dict[str, list[tuple[str, ...]]] = {}
+    for field in kind.fields():
+        if name := parameter_of(field.owner, field.path[-1]):
+            keys.setdefault(name, []).append(_key(kind, field))
+    for section, declared in kind.model_fields.items():
+        for mark in (mark for mark in declared.metadata if isinstance(mark, InstanceParameters)):
+            title, resources = section.capitalize(), (str(declared.alias or section), "resources")
+            keys[f"{title}InstanceType"] = [(*resources, "instance-type")]
+            if mark.count:
+                keys[f"{title}InstanceCount"] = [(*resources, "instance-count")]
+    return keys
+
+
+def _key(kind: type[Task], field: SectionField) -> tuple[str, ...]:
+    """Where a field stands in the YAML."""
+    section, last = kind.model_fields[field.section], field.owner.model_fields[field.path[-1]]
+    return (str(section.alias or field.section), *field.path[1:-1], str(last.alias or field.path[-1]))
+
+
+def with_values(content: Mapping[str, Any], kind: type[Task], values: Mapping[str, str]) -> dict[str, Any]:
+    """A task's YAML with other ``values`` of parameters, written as parameters are; those it has not are left out."""
+    changed = copy.deepcopy(dict(content))
+    uris = {_key(kind, field) for field in kind.fields() if field.uri}
+    keys = keys_of(kind)
+    for name, value in values.items():
+        for key in keys.get(name, []):
+            node = changed
+            for section in key[:-1]:
+                node = node.setdefault(section, {})
+            node[key[-1]] = _in_yaml(value) if key in uris else value
+    return changed
+
+
+def _in_yaml(uri: str) -> str | None:
+    """A complete URI, safe from what a YAML's has filled in between braces; no URI at all is None there."""
+    return None if uri == NOT_GIVEN else uri.replace("{", "{{").replace("}", "}}")
 
 
 def _declared(task: Task) -> Iterator[tuple[int, ParameterSpec]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,23 @@ class PipelineSpec:
 
 @dataclass(frozen=True)
 class Demo:
-    """What a run on a laptop needs: how data are made, and what it changes.
+    """What a run on this machine needs: how data are made, and what it changes.
 
     ``make`` is ``module:function``, called with the folder to fill; ``data`` says where in it each parameter's data lie. ``own`` is a
-    person's data by parameter: the name to give it by, and whether it is a folder. ``settings`` are values of parameters.
+    person's data by parameter: the name to give it by, and whether it is a folder. Values of parameters: ``settings`` go with the
+    data that are made, ``tiny`` with the tiny encoder, ``here`` with every run on this machine.
     """
 
     make: str
     data: Mapping[str, str]
     own: Mapping[str, tuple[str, bool]]
     settings: Mapping[str, str]
+    tiny: Mapping[str, str] = field(default_factory=dict)
+    here: Mapping[str, str] = field(default_factory=dict)
+
+    def values(self, *, made: bool, tiny: bool) -> dict[str, str]:
+        """What a run here changes, on data that were ``made`` or a person's own, with the ``tiny`` encoder or a real one."""
+        return {**self.here, **(self.tiny if tiny else {}), **(self.settings if made else {})}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pathology.contracts.mhist.patches import MhistPatchRow
@@ -44,3 +47,11 @@ def write_patches(folder: Path, counts: dict[str, int], seed: int = 0) -> list[M
             row = {"image": path.name, "sha256": sha256, "bytes": len(content), "label": label, "votes": votes, "split": split}
             rows.append(MhistPatchRow.model_validate(row))
     return rows
+
+
+def write_patch_table(folder: Path, rows: Sequence[MhistPatchRow], **about: Any) -> Path:
+    """patches.csv of ``rows`` and a dataset.json beside it, MHIST's unless ``about`` says otherwise; the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "patches.csv").write_bytes(MhistPatchRow.table(rows))
+    (folder / "dataset.json").write_text(json.dumps({"dataset": "mhist", "labels": ["HP", "SSA"], **about}))
+    return folder

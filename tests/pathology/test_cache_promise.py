@@ -36,7 +36,7 @@ contracts/strict_json.py            xx     xxx .xx   xxx    x.
 contracts/hashes.py                 xx     .xx xxx   xxx    x.
 contracts/runs.py                   ..     ..x ..x   ..x    ..
 contracts/history.py                ..     .xx .xx   .xx    ..
-contracts/identifiers.py            .x     xxx .xx   .xx    ..
+contracts/identifiers.py            .x     xxx xxx   .xx    ..
 contracts/code.py                   ..     .xx .xx   .xx    ..
 contracts/blank.py                  ..     .xx .xx   .xx    ..
 contracts/media.py                  ..     .xx .xx   .xx    .x
@@ -97,6 +97,8 @@ training/checkpoints.py             ..     .x. .x.   .x.    ..
 training/lightning_logs.py          ..     .x. .x.   .x.    ..
 
 patches/files.py                    ..     ... x..   ...    ..
+patches/columns.py                  ..     ... x..   ...    ..
+patches/groups.py                   ..     ... x..   ...    ..
 patches/prepare.py                  ..     ... x..   ...    ..
 patches/dataset.py                  ..     ... .xx   ...    ..
 patches/head.py                     ..     ... .xx   ...    ..
@@ -141,6 +143,8 @@ tasks/msi/report.py                 ..     ..x ...   ...    ..
 tasks/msi/slides.py                 ..     ..x ...   ...    ..
 tasks/msi/report.html.j2            ..     ..x ...   ...    ..
 tasks/mhist/prepare.py              ..     ... x..   ...    ..
+tasks/mhist/table.py                ..     ... x..   ...    ..
+tasks/mhist/split.py                ..     ... x..   ...    ..
 tasks/mhist/dataset.py              ..     ... .xx   ...    ..
 tasks/mhist/training.py             ..     ... .x.   ...    ..
 tasks/mhist/agreement.py            ..     ... ..x   ...    ..

@@ -69,12 +69,14 @@ def test_a_group_is_a_pseudonym_where_one_is_given():
     from pathology.learned_from import LearnedFrom, pseudonym
     from pathology.patches.learned_from import items
 
-    rows = [PatchRow(image=f"{n}.png", sha256=str(n) * 64, bytes=1, label=0, split="train") for n in range(3)]
-    made = LearnedFrom.of(items(rows, {"0.png": "Patient 1", "1.png": ""}), INPUTS)
+    def row(image: str, sha256: str, split: str, group: str = "") -> PatchRow:
+        return PatchRow(image=image, sha256=sha256 * 64, bytes=1, label=0, split=split, group=group)
+
+    rows = [row("0.png", "0", "train", "Patient 1"), row("1.png", "1", "train"), row("2.png", "2", "validation")]
+    made = LearnedFrom.of(items(rows), INPUTS)
     assert made.pseudonyms == {"groups": (pseudonym("patient 1", "groups", made.salt),)}
-    fresh = PatchRow(image="new.png", sha256="f" * 64, bytes=1, label=0, split="test")
-    assert made.seen(items([fresh], {"new.png": "PATIENT 1"})) == ["new.png"]
-    assert made.seen(items([fresh])) == made.seen(items([fresh], {"new.png": "Patient 2"})) == []
+    assert made.seen(items([row("new.png", "f", "test", "PATIENT 1")])) == ["new.png"]
+    assert made.seen(items([row("new.png", "f", "test"), row("other.png", "e", "test", "Patient 2")])) == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 import yaml
 from pathology.contracts.errors import RequestError
 
-from pipelines.config import DEFINITIONS, LOCAL, load_environment, load_task, pipeline_name
+from pipelines.config import DEFINITIONS, EXAMPLE, LOCAL, load_environment, load_task, pipeline_name
 from pipelines.tasks import NAMES
 
 
@@ -103,6 +103,58 @@ def test_what_is_wrong_in_an_environment_is_named(tmp_path, key, value, message)
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(RequestError, match=message):
         load_environment(str(path))
+
+
+FILLED_IN = {
+    "name": "dev",
+    "account": "210987654321",
+    "pipeline_role": "arn:aws:iam::210987654321:role/pipeline",
+    "job_role": "arn:aws:iam::210987654321:role/job",
+    "bucket": "ours-210987654321",
+    "file_system": "fs-0a1b2c3d",
+    "network": {"subnets": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"], "security_groups": ["sg-0a1b2c3d"]},
+    "images": {
+        name: f"210987654321.dkr.ecr.us-east-1.amazonaws.com/{name}@sha256:{'ab' * 32}" for name in ("cucim_tiler", "training")
+    },
+    "kms_key": "arn:aws:kms:us-east-1:210987654321:key/0a1b2c3d-3333-4444-5555-666677778888",
+}
+
+
+def filled_in(tmp_path, **changes):
+    """A copy of the example with one's own values in all its keys but those that ``changes`` leaves as they were."""
+    example = yaml.safe_load(EXAMPLE.read_text())
+    path = tmp_path / "dev.yaml"
+    path.write_text(yaml.safe_dump({**example, **FILLED_IN, **changes}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"account": "111122223333"}, "account"),
+        ({"name": "example"}, "name"),
+        ({"job_role": "arn:aws:iam::111122223333:role/ours"}, "job_role"),
+        ({"bucket": "pathology-111122223333"}, "bucket"),
+        ({"file_system": "fs-11112222", "kms_key": yaml.safe_load(EXAMPLE.read_text())["kms_key"]}, "file_system, kms_key"),
+        ({"network": {"subnets": ["subnet-0a1b2c3d", "subnet-33334444"], "security_groups": ["sg-1"]}}, "network.subnets"),
+        ({"network": {"subnets": ["subnet-0a1b2c3d"], "security_groups": ["sg-11112222"]}}, "network.security_groups"),
+        ({"images": {**FILLED_IN["images"], "training": f"ours@sha256:{'0' * 64}"}}, "images.training"),
+        (yaml.safe_load(EXAMPLE.read_text()), "name, account, pipeline_role, job_role, bucket, .*, images.training, kms_key"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["validate", "upsert"])
+def test_the_examples_placeholders_are_refused_where_they_would_be_deployed(tmp_path, here, verb, changes, keys):
+    refused = here(verb, "--task", "msi", "--environment", filled_in(tmp_path, **changes))
+    assert (refused.code, refused.out) == (2, "")
+    said = refused.err.splitlines()[-1].partition("dev.yaml: ")[2].partition(": still the example's, of example.yaml")[0]
+    assert set(said.split(", ")) == set(keys.split(", ")) or (".*" in keys and len(said.split(", ")) == 11)
+
+
+def test_an_environment_of_ones_own_and_the_example_itself_are_not(tmp_path):
+    assert load_environment(filled_in(tmp_path), filled_in=True).name == "dev"
+    assert load_environment("example", filled_in=True).name == "example"
+    assert load_environment("local", filled_in=True).local
+    assert load_environment(filled_in(tmp_path, account="111122223333")).account == "111122223333", "reading verbs take it"
 
 
 def test_environment_comes_from_the_option_then_the_variable_then_local(monkeypatch):

@@ -195,7 +195,13 @@ def test_here_there_is_an_encoder_and_data_to_look_for(here, monkeypatch, tmp_pa
 
 def test_every_task_is_checked_unless_one_is_named(here, monkeypatch, tmp_path):
     monkeypatch.setenv("PATHOLOGY_STATE", str(tmp_path))
-    checks = {line["check"] for line in json.loads(here("doctor", "--json").out)}
-    assert {"msi labels", "mhist annotations"} <= checks
+    for key in ("tcga-coad/liu.xlsx", "mhist/annotations.csv"):
+        path = tmp_path / "s3" / "local" / "datasets" / key
+        path.parent.mkdir(parents=True)
+        path.touch()
+    lines = {line["check"]: line for line in json.loads(here("doctor", "--json").out)}
+    assert {"msi labels", "mhist annotations", "encoder"} <= lines.keys()
+    assert lines["lizard"]["state"] == "unknown"
+    assert "make demo TASK=lizard" in lines["lizard"]["says"]
     refused = here("doctor", "--task", "brain")
     assert (refused.code, "there is no task 'brain'" in refused.err) == (2, True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from pathology.cohort.table import Table
 from pathology.contracts.errors import DataError
-from pathology.contracts.identifiers import normal, printable
+from pathology.contracts.identifiers import column_key, normal, printable
 
 SHOWN = 20
 """Columns that an error shows."""
@@ -74,20 +73,11 @@ MPP = Kind("MPP", "mpp-column", (("mpp", "microns_per_pixel", "um_per_px", "pixe
 PROJECT = Kind("project", "project", (("TCGA Project Code", "project", "project_id", "project_code"),))
 
 
-def plain(name: str) -> str:
-    """A column's name as names are compared: without case, blanks, underscores, hyphens and dots.
-
-    >>> plain("Patient ID") == plain("PATIENT_ID") == plain("patient-id")
-    True
-    """
-    return "".join(char for char in normal(name) if unicodedata.category(char)[0] not in "ZPC")
-
-
 def candidates(header: Sequence[str], kind: Kind) -> list[str]:
     """The columns of the first rank of ``kind``'s names that the header has."""
     for rank in kind.names:
-        wanted = {plain(name) for name in rank}
-        if found := [column for column in header if plain(column) in wanted]:
+        wanted = {column_key(name) for name in rank}
+        if found := [column for column in header if column_key(column) in wanted]:
             return found
     return []
 
@@ -102,7 +92,7 @@ def find_column(table: Table, kind: Kind, wanted: str | None = None) -> str | No
     """
     if wanted is not None:
         found = [column for column in table.header if column == wanted]
-        found = found or [column for column in table.header if plain(column) == plain(wanted)]
+        found = found or [column for column in table.header if column_key(column) == column_key(wanted)]
         if len(found) != 1:
             count = "no" if not found else "more than one"
             raise DataError(f"{table.where} has {count} {kind.words} column {wanted!r}, only {shown(table.header)}")

@@ -15,7 +15,7 @@ from pathology.cohort.columns import Kind, candidates, find_column
 from pathology.cohort.table import Table, read_table
 from pathology.cohort.tcga import patient_of
 from pathology.contracts.errors import DataError
-from pathology.contracts.identifiers import fault, normal, printable, skeleton
+from pathology.contracts.identifiers import column_key, fault, normal, printable, skeleton
 
 LIU_SHEET = "Master Patient Table"
 """Of Liu et al. 2018 (Cancer Cell 33:721), supplementary table."""
@@ -121,7 +121,7 @@ def _find_table(path: Path, settings: LabelSettings) -> Table:
 
     def suits(header: list[str]) -> bool:
         if any(wanted):
-            return all(columns.plain(name) in map(columns.plain, header) for name in wanted if name)
+            return all(column_key(name) in map(column_key, header) for name in wanted if name)
         named = candidates(header, columns.PATIENT) or candidates(header, columns.SLIDE)
         return bool(named and candidates(header, columns.LABEL))
 
@@ -135,7 +135,7 @@ def _lacking(roles: dict[str, str | None], settings: LabelSettings) -> list[Kind
 
 
 def _of_project(table: Table, project: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    column = next((name for name in table.header if columns.plain(name) == columns.plain("TCGA Project Code")), None)
+    column = next((name for name in table.header if column_key(name) == column_key("TCGA Project Code")), None)
     if column is None or project is None:
         if table.rows.empty:
             raise DataError(f"{table.where} has a header and no row: check the table")

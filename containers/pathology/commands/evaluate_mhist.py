@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
@@ -23,8 +24,8 @@ from pathology.contracts.mhist.evaluate import (
     MhistPredictionRow,
     ValidationReport,
 )
-from pathology.contracts.mhist.patches import ANNOTATORS, LABELS
-from pathology.contracts.patches import TABLE
+from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, MHIST
+from pathology.contracts.patches import DATASET, TABLE
 from pathology.evaluation import (
     all_warnings,
     binary_labels,
@@ -38,7 +39,7 @@ from pathology.evaluation import (
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
-from pathology.patches.dataset import read_patch
+from pathology.patches.dataset import PatchDataset, read_patch
 from pathology.patches.evaluation import predict
 from pathology.patches.learned_from import items
 from pathology.report.warnings import small
@@ -55,7 +56,11 @@ def main(job: Job) -> None:
     table, images = job.file("patches", TABLE), job.input("images")
     model: PatchModel[MhistConfig]
     model, learned_from = load_packaged(job, serving, job.input("models"))
-    test = sorted((row for row in read_patches(table) if row.split == "test"), key=lambda row: row.image)
+    dataset = PatchDataset.read(job.file("patches", DATASET))
+    if dataset.labels != model.config.labels:
+        theirs, ours = (" and ".join(labels) for labels in (model.config.labels, dataset.labels))
+        raise DataError(f"the model tells {theirs} apart and the patches are {ours}: evaluate it on patches of its own classes")
+    test = sorted((row for row in read_patches(table, dataset.labels) if row.split == "test"), key=lambda row: row.image)
     seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [
         MhistPredictionRow(**prediction, votes=row.votes)
@@ -65,7 +70,7 @@ def main(job: Job) -> None:
     intervals = scores.intervals()
     evaluation = MhistEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, seen, model, table),
+        pathology=_block(job, scores, intervals, predictions, seen, model, table, dataset),
     )
     rows = {row.image: row for row in test}
     page = render(evaluation, predictions, lambda image: read_patch(images, rows[image], model.config.pixels))
@@ -82,17 +87,19 @@ def _block(
     seen: Seen,
     model: PatchModel[MhistConfig],
     table: Path,
+    dataset: PatchDataset,
 ) -> MhistBlock:
+    of_mhist, votes = dataset.dataset == MHIST, [row.votes for row in predictions]
     config, table_sha256 = model.config, sha256_of(table)
-    published = is_published(predictions)
+    published = of_mhist and is_published(predictions)
     return MhistBlock(
         **scores.block(intervals),
         **origin(job, patches=("patches", table), images=("images", job.input("images"))),
         task="mhist",
         seen=seen,
         annotators=ANNOTATORS,
-        agreement=by_agreement(scores.truth, np.array([row.votes for row in predictions]), scores.predicted, scores.confidence),
-        published=compare(PUBLISHED_RESULTS, intervals, UNIT, published),
+        agreement=[] if None in votes else by_agreement(scores.truth, np.array(votes), scores.predicted, scores.confidence),
+        published=compare(PUBLISHED_RESULTS, intervals, UNIT, published) if of_mhist else [],
         published_partition=published,
         model=MhistModelIdentity(
             **identity(job, model, serving),
@@ -103,7 +110,7 @@ def _block(
         ),
         encoder=EncoderReport.of(config.encoder),
         data={"patches_sha256": table_sha256},
-        warnings=all_warnings(model, serving, seen, task_warnings(scores, published), "pathology"),
+        warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset, published), "pathology"),
         registry=RegistryFacts(labels=binary_labels(config.labels)),
     )
 
@@ -114,11 +121,11 @@ def is_published(predictions: Sequence[MhistPredictionRow]) -> bool:
     return counts == PUBLISHED_TEST and all(re.fullmatch(PATCH_NAME, row.image) for row in predictions)
 
 
-def task_warnings(scores: Scores, published: bool) -> list[str]:
+def task_warnings(scores: Scores, dataset: PatchDataset, published: bool) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     positives, n = int(scores.truth.sum()), len(scores.truth)
-    warnings = small(positives, n - positives, "patches")
-    if not published:
+    warnings = [*dataset.warnings, *small(positives, n - positives, "patches")]
+    if dataset.dataset == MHIST and not published:
         warnings.append(
             f"The test set holds {n:,} patches, {positives:,} of them SSA, where MHIST's own {sum(PUBLISHED_TEST):,} hold "
             f"{PUBLISHED_TEST[1]:,} and are named like MHIST_aaa.png: the published numbers are of another test and stand here for "

@@ -1,14 +1,14 @@
-"""TrainMhist: patches and an encoder → a patch classifier, HP against SSA, as a model artefact."""
+"""TrainMhist: patches and an encoder → a patch classifier, such as HP against SSA, as a model artefact."""
 
 from __future__ import annotations
 
 from pathology.artefact import save_artefact
 from pathology.contracts.code import closure
 from pathology.contracts.hashes import sha256_of
-from pathology.contracts.mhist.patches import LABELS
 from pathology.contracts.mhist.train import TrainMhist
-from pathology.contracts.patches import TABLE
+from pathology.contracts.patches import DATASET, TABLE
 from pathology.job import Job, run
+from pathology.patches.dataset import PatchDataset
 from pathology.patches.learning import describe_model, find_job_encoder, learn, left_to_the_first
 from pathology.serving.code import endpoint_code
 from pathology.tasks.mhist import serving
@@ -23,13 +23,13 @@ def main(job: Job) -> None:
     settings = job.hyperparameters(TrainMhist)
     if left_to_the_first(job, settings):
         return
-    table = job.file("patches", TABLE)
-    rows, manifest = read_patches(table), find_job_encoder(job)[1]
+    table, labels = job.file("patches", TABLE), PatchDataset.read(job.file("patches", DATASET)).labels
+    rows, manifest = read_patches(table, labels), find_job_encoder(job)[1]
     train_side, validation = (
         training_side([row for row in rows if row.split == split], job.input("training"), manifest.pixels, settings, number)
         for number, split in enumerate(("train", "validation"))
     )
-    print(f"{len(train_side.labels)} patches train ({train_side.labels.sum()} {LABELS[1]}), {len(validation.labels)} validate")
+    print(f"{len(train_side.labels)} patches train ({train_side.labels.sum()} {labels[1]}), {len(validation.labels)} validate")
     inputs = {"patches": sha256_of(table)}
     learnt = learn(job, "train_mhist", train_side, validation, settings, inputs)
     if World.current().rank > 0:
@@ -41,7 +41,7 @@ def main(job: Job) -> None:
         validation,
         settings,
         manifest=manifest,
-        labels=LABELS,
+        labels=labels,
         inputs=inputs,
         serving_code=closure(serving.__name__).hash,
     )

@@ -45,6 +45,15 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFKC", unified(text).casefold())
 
 
+def column_key(name: str) -> str:
+    """A column's name as names are compared: without case, blanks, underscores, hyphens, dots and brackets.
+
+    >>> column_key("Patient ID") == column_key("PATIENT_ID") == column_key("patient-id")
+    True
+    """
+    return "".join(char for char in normal(name) if unicodedata.category(char)[0] not in "ZPC")
+
+
 def skeleton(text: str) -> str:
     """The normal form with letters of other scripts replaced by the Latin ones that they look like: two identifiers with one
     skeleton and two normal forms are told apart by a computer alone."""

@@ -15,13 +15,17 @@ SPLITS = ("train", "validation", "test")
 
 
 class PatchRow(Row):
-    """One patch: its file and the file's sha256, class 0 or 1, its side."""
+    """One patch: its file and the file's sha256, class 0 or 1, its side, and its group where there are any.
+
+    Patches of one ``group`` (a patient, a slide; in the normal form of identifiers) are never on two sides.
+    """
 
     image: Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,199}\z")]
     sha256: Sha256
     bytes: Annotated[int, Field(ge=1)]
     label: Annotated[int, Field(ge=0, le=1)]
     split: Literal["train", "validation", "test"]
+    group: str = ""
 
     @property
     def staged(self) -> str:

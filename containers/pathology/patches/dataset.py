@@ -7,15 +7,32 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.patches import SPLITS, PatchRow
 from pathology.images import decode_image, resize_square
 
 R = TypeVar("R", bound=PatchRow)
+
+
+class PatchDataset(BaseModel):
+    """What readers of dataset.json need: whose data they are, what the classes are called, what was found that figures suffer by."""
+
+    dataset: str
+    labels: tuple[str, str]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises DataError when the file is another."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}): prepare the patches again") from None
 
 
 def read_patches(path: Path, kind: type[R], labels: tuple[str, str]) -> list[R]:

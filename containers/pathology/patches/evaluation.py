@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +20,11 @@ BATCH = 64
 """Patches decoded and predicted together: 10 MB of pixels, and enough for a GPU to be busy."""
 
 
+def content_type(image: str) -> str:
+    """A file's, by its name."""
+    return IMAGES[PurePosixPath(image).suffix.lower() != ".png"]
+
+
 def read_request(row: PatchRow, images: Path, side: int, serving: ModuleType) -> np.ndarray:
     """A patch's file, once it is the one the table names, through ``input_fn``: (side, side, 3) uint8.
 
@@ -28,7 +33,7 @@ def read_request(row: PatchRow, images: Path, side: int, serving: ModuleType) ->
     """
     content = read_content(images, row)
     try:
-        pixels: np.ndarray = serving.input_fn(content, IMAGES[0], side)
+        pixels: np.ndarray = serving.input_fn(content, content_type(row.image), side)
     except PathologyError as error:
         raise DataError(f"patch {row.image}: {error}") from None
     return pixels

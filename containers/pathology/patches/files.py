@@ -26,6 +26,9 @@ END_BYTES, LOCATOR_BYTES, COMMENT_BYTES = 22, 20, 2**16 - 1
 ENCRYPTED = 0x1
 """Fields of the format: PKWARE's APPNOTE 6.3.10, §4.3.15, §4.3.16 and §4.4.4."""
 
+PICTURES = (".png", ".jpg", ".jpeg")
+"""What patches' names end in, in small letters or capitals."""
+
 LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 """What file managers leave beside the files that people meant to pack."""
 
@@ -46,22 +49,26 @@ class PatchFiles(Protocol):
 
 
 def open_patches(path: Path) -> PatchFiles:
-    """The files of a zip, or of a folder that holds one zip or the PNGs, at its top or one folder below.
+    """The files of a zip, or of a folder that holds one zip or the pictures, at its top or one folder below.
 
     Raises:
-        DataError: when there are none, or a zip and PNGs, or the zip breaks a rule of :class:`ZippedPatches`.
+        DataError: when there are none, or a zip and pictures, or the zip breaks a rule of :class:`ZippedPatches`.
     """
     if path.is_file():
         return ZippedPatches(path)
     files = _files(path)
     zips = [file for file in files if file.suffix.lower() == ".zip"]
-    pictures = [file for file in files if file.suffix.lower() == ".png"]
+    pictures = [file for file in files if file.suffix.lower() in PICTURES]
     if len(zips) > 1 or (zips and pictures):
-        raise DataError(f"images holds {len(zips)} zip files and {len(pictures)} PNGs: give one zip, or the PNGs, not both")
+        raise DataError(
+            f"images holds {len(zips)} zip files and {len(pictures)} pictures: give one zip, or the pictures, not both"
+        )
     if zips:
         return ZippedPatches(zips[0])
     if not pictures:
-        raise DataError("images holds no zip and no PNG, at its top or one folder below: give images.zip, or the folder of PNGs")
+        raise DataError(
+            "images holds no zip and no PNG or JPEG, at its top or one folder below: give images.zip, or the folder of pictures"
+        )
     return FolderPatches(pictures)
 
 
@@ -93,7 +100,7 @@ def _by_name(paths: Iterable[tuple[str, str]], where: str) -> dict[str, str]:
 
 
 class FolderPatches:
-    """PNGs on the disk."""
+    """PNGs and JPEGs on the disk."""
 
     where = "images"
 
@@ -102,7 +109,7 @@ class FolderPatches:
 
     @property
     def names(self) -> Iterable[str]:
-        """Every PNG's name."""
+        """Every picture's name."""
         return self._paths.keys()
 
     def read(self, name: str) -> bytes:

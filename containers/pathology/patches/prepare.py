@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from pathology.contracts.uris import Uri
 from pathology.images import decode_image
 from pathology.patches.files import PatchFiles
 
-PNG = b"\x89PNG\r\n\x1a\n"
+PNG, JPEG = (b"\x89PNG\r\n\x1a\n", "PNG"), (b"\xff\xd8\xff", "JPEG")
+FORMATS = {".png": PNG, ".jpg": JPEG, ".jpeg": JPEG}
+"""How a file begins, by what its name ends in."""
 READERS = 4
 """Decoding leaves Python's lock; more threads than this wait for the zip."""
 PROGRESS = 1000
@@ -56,7 +58,7 @@ def copy_patches(images: Sequence[str], files: PatchFiles, folder: Path, side: i
     """Check each image and copy its file, bytes unchanged, flat to ``folder``; in the order of ``images``.
 
     Raises:
-        DataError: naming the patch that is not a PNG of ``side`` px.
+        DataError: naming the patch that is not a PNG or JPEG of ``side`` px.
     """
     with ThreadPoolExecutor(READERS) as pool:
         try:
@@ -77,13 +79,14 @@ def _copy(image: str, files: PatchFiles, folder: Path, side: int) -> CheckedFile
 
 
 def check_patch(content: bytes, name: str, side: int) -> None:
-    """A patch is a PNG of ``side`` × ``side`` px that decodes to its end.
+    """A patch is a PNG or JPEG, whichever its name says, of ``side`` × ``side`` px that decodes to its end.
 
     Raises:
         DataError: naming the patch.
     """
-    if not content.startswith(PNG):
-        raise DataError(f"{name} is not a PNG, though its name says so: fetch the images again")
+    begins, word = FORMATS[PurePosixPath(name).suffix.lower()]
+    if not content.startswith(begins):
+        raise DataError(f"{name} is not a {word}, though its name says so: fetch the images again")
     height, width = decode_image(content, where=name).shape[:2]
     if (height, width) != (side, side):
         raise DataError(f"{name} is {width}×{height} px and the data set's patches are {side}×{side}: fetch the images again")

@@ -59,17 +59,20 @@ def datasets(subject: Subject) -> Lines:
                 continue
             check, uri = f"{name} {key.rpartition('.')[2]}", Uri.parse(text)
             try:
-                yield from _data(subject.store, check, name, uri)
+                yield from _data(subject, check, name, uri)
             except ClientError as error:
                 yield unknown(check, f"{uri}: {explain(error)}")
 
 
-def _data(store: Store, check: str, task: str, uri: Uri) -> Lines:
+def _data(subject: Subject, check: str, task: str, uri: Uri) -> Lines:
     if uri.scheme != "s3":
         yield unknown(check, f"{uri} cannot be seen from here: look in the notebook")
         return
-    there = store.entry(uri) is not None or next(iter(store.list(uri)), None) is not None
-    wrong = [f"nothing lies at {uri}: upload it (infra/datasets/), or correct pipeline_definitions/{task}.yaml"]
+    there = subject.store.entry(uri) is not None or next(iter(subject.store.list(uri)), None) is not None
+    remedy = f"upload it (infra/datasets/), or correct pipeline_definitions/{task}.yaml"
+    if subject.environment.local:
+        remedy = f"put it back, or give other data: make demo TASK={task}"
+    wrong = [f"nothing lies at {uri}: {remedy}"]
     yield from verdict(check, [] if there else wrong, str(uri))
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from msi_jobs import processing_job, strict_json, write_table
+from msi_jobs import processing_job, strict_json
 from packed import pack, without_list
 from pages import Page
-from patch_sets import patch
+from patch_sets import patch, write_patch_table
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
 from pathology.contracts.mhist.evaluate import EvaluateMhist, MhistEvaluation, MhistPredictionRow
@@ -42,7 +42,7 @@ class MhistRun:
             self._patch(number, split)
             for number, split in enumerate(["train"] * 48 + ["validation"] * 16 + ["test"] * (BATCH + 16))
         ]
-        self.table = write_table(root / "patches", "patches.csv", self.rows) / "patches.csv"
+        self.table = write_patch_table(root / "patches", self.rows) / "patches.csv"
         self.manifest = make_tiny_encoder(root / "models" / "tiny")
         self.test = [row for row in self.rows if row.split == "test"]
 
@@ -244,7 +244,7 @@ def test_a_reader_is_warned(mhist, tmp_path):
     run = mhist.copy(tmp_path / "run")
     run.pack(training={"shuffle-labels": "true"}, inputs={"patches": "0" * 64}, serving_code="f" * 16)
     few = [row for row in run.rows if row.split != "test"] + run.test[:16]
-    table = write_table(tmp_path / "few", "patches.csv", few) / "patches.csv"
+    table = write_patch_table(tmp_path / "few", few) / "patches.csv"
     evaluation, _, _ = run.evaluate(tmp_path / "job", table)
     warnings = evaluation["pathology"]["warnings"]
     words = (
@@ -283,7 +283,7 @@ def test_a_copy_of_a_training_patch_is_refused_or_warned_of(mhist, tmp_path):
     known = run.rows[0]  # of the train split, with as many votes as the first test patch
     (run.images / run.test[0].image).write_bytes((run.images / known.image).read_bytes())
     run.test[0] = run.test[0].model_copy(update={"sha256": known.sha256, "bytes": known.bytes})
-    table = write_table(tmp_path / "copied", "patches.csv", [*run.rows[:64], *run.test[:16]]) / "patches.csv"
+    table = write_patch_table(tmp_path / "copied", [*run.rows[:64], *run.test[:16]]) / "patches.csv"
     assert {row.split for row in run.rows[:64]} == {"train", "validation"}
     with pytest.raises(
         DataError, match=rf"learnt from 1 of the 16 test patches \({run.test[0].image}\): .* 'allow-seen' to true"
@@ -304,7 +304,7 @@ def test_the_patches_that_were_learnt_from_are_refused_as_a_test(mhist, tmp_path
     turned = {"train": "test", "validation": "test", "test": "train"}
     rows = [row.model_copy(update={"split": turned[row.split]}) for row in mhist.rows]
     rows += [row.model_copy(update={"image": f"v{row.image}", "split": "validation"}) for row in mhist.test]
-    table = write_table(tmp_path / "turned", "patches.csv", rows) / "patches.csv"
+    table = write_patch_table(tmp_path / "turned", rows) / "patches.csv"
     names = ", ".join(f"MHIST_{number:03d}.png" for number in range(5))
     with pytest.raises(DataError, match=rf"learnt from 64 of the 64 test patches \({names}, …\)") as caught:
         mhist.evaluate(tmp_path / "refused", table)
@@ -312,7 +312,7 @@ def test_the_patches_that_were_learnt_from_are_refused_as_a_test(mhist, tmp_path
 
 
 def test_a_model_without_a_list_is_unknown_and_says_so(evaluated, mhist, tmp_path):
-    table = write_table(tmp_path / "few", "patches.csv", [*mhist.rows[:64], *mhist.test[:16]]) / "patches.csv"
+    table = write_patch_table(tmp_path / "few", [*mhist.rows[:64], *mhist.test[:16]]) / "patches.csv"
     older = without_list(mhist.archive.parent, tmp_path / "older")
     evaluation, predictions, log = mhist.evaluate(tmp_path / "job", table, older)
     seen, warning = evaluation["pathology"]["seen"], evaluation["pathology"]["warnings"][0]
@@ -336,7 +336,7 @@ def test_a_patch_that_is_not_the_table_s_is_named(mhist, tmp_path, fault):
         if fault == "not a picture":
             planted = row.model_copy(update={"sha256": hashlib.sha256(b"GIF89a").hexdigest(), "bytes": 6})
             rows = [planted if item.image == row.image else item for item in mhist.rows]
-            table = write_table(tmp_path / "patches", "patches.csv", rows) / "patches.csv"
+            table = write_patch_table(tmp_path / "patches", rows) / "patches.csv"
         with pytest.raises(DataError, match=f"patch {row.image}") as caught:
             mhist.evaluate(tmp_path / "job", table)
         assert "\n" not in str(caught.value)
@@ -347,6 +347,28 @@ def test_a_patch_that_is_not_the_table_s_is_named(mhist, tmp_path, fault):
 
 def test_a_test_split_of_one_class_cannot_be_measured(mhist, tmp_path):
     rows = [row for row in mhist.rows if row.split != "test" or row.label == 0]
-    table = write_table(tmp_path / "patches", "patches.csv", rows) / "patches.csv"
+    table = write_patch_table(tmp_path / "patches", rows) / "patches.csv"
     with pytest.raises(DataError, match="no SSA patch is in the split test"):
         mhist.evaluate(tmp_path / "job", table)
+
+
+def test_another_table_than_mhists_is_held_to_nothing_of_mhists(mhist, tmp_path):
+    """No votes, other classes, a split of its own; and what was found when it was prepared is said again."""
+    run = mhist.copy(tmp_path / "run")
+    run.pack(labels=("polyp", "adenoma"))
+    rows = [row.model_copy(update={"votes": None}) for row in run.rows]
+    about = {"dataset": "patches", "labels": ["polyp", "adenoma"], "warnings": ["The table names no group."]}
+    table = write_patch_table(tmp_path / "own", rows, **about) / "patches.csv"
+    evaluation, predictions, _ = run.evaluate(tmp_path / "job", table)
+    block = evaluation["pathology"]
+    assert (block["agreement"], block["published"], block["published_partition"]) == ([], [], False)
+    assert "The table names no group." in block["warnings"]
+    assert not any("977" in warning for warning in block["warnings"])
+    assert {row.votes for row in predictions} == {None}
+    page = Page((tmp_path / "job" / "evaluation" / "report.html").read_text())
+    assert "adenoma" in page.text and "The table of patches has no annotators' votes" in page.text
+    assert "The table names no group." in page.text
+    for word in ("pathologists said", "Against published numbers", "seven", "of 7", "MHIST is", "Hyperplastic", "None"):
+        assert word not in page.text, word
+    with pytest.raises(DataError, match="the model tells polyp and adenoma apart and the patches are HP and SSA"):
+        run.evaluate(tmp_path / "other")

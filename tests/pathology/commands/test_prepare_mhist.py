@@ -84,7 +84,7 @@ def test_staging_csv_names_each_file_where_it_will_lie_and_staging_reads_it(tmp_
 
 
 def test_the_same_bytes_twice_and_others_from_another_seed(tmp_path, made):
-    first, second, other = (prepare(tmp_path / name, made, seed=seed)[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    first, second, other = (prepare(tmp_path / name, made, split_seed=seed)[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     for name in ("patches.csv", "dataset.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes() != (other / name).read_bytes()
     assert len({(folder / "staging.csv").read_bytes() for folder in (first, second, other)}) == 1  # the same files on any side

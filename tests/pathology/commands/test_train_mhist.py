@@ -13,8 +13,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from msi_jobs import training_job, write_table
-from patch_sets import write_patches
+from msi_jobs import training_job
+from patch_sets import write_patch_table, write_patches
 from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.intervals import stratified_bootstrap
@@ -41,7 +41,7 @@ class MhistRun:
         channels = {
             "training": self.root / "images",
             "models": self.root / "models",
-            "patches": write_table(folder / "tables", "patches.csv", self.rows),
+            "patches": write_patch_table(folder / "tables", self.rows),
         }
         return training_job(folder, QUICK.model_copy(update=settings), channels)
 

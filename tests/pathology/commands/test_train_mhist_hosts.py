@@ -6,8 +6,8 @@ import tarfile
 from io import BytesIO
 
 import pytest
-from msi_jobs import training_job, write_table
-from patch_sets import write_patches
+from msi_jobs import training_job
+from patch_sets import write_patch_table, write_patches
 from pathology.contracts.mhist.train import TrainMhist
 from pathology.contracts.uris import Uri
 from pathology.encoders.tiny import make_tiny_encoder
@@ -33,7 +33,7 @@ class Laptop:
             self.client.state.store.write(Uri.parse(uri), archive)
         rows = write_patches(self.path("s3://local/training"), {"train": train, "validation": validation, "test": 4})
         make_tiny_encoder(self.path("s3://local/models/tiny"))
-        write_table(self.path("s3://local/patches"), "patches.csv", rows)
+        write_patch_table(self.path("s3://local/patches"), rows)
         step = next(step for step in built.definition["Steps"] if step["Name"] == "TrainMhist")
         code = [item for item in step["Arguments"]["InputDataConfig"] if item["ChannelName"] == "code"]
         step["Arguments"]["InputDataConfig"] = code + [

@@ -65,12 +65,12 @@ def test_a_folder_of_pngs(tmp_path, below):
 def test_folders_that_do_not_say_which(tmp_path):
     with pytest.raises(DataError, match="there is no such folder of patches"):
         open_patches(tmp_path / "gone")
-    with pytest.raises(DataError, match="images holds no zip and no PNG"):
+    with pytest.raises(DataError, match="images holds no zip and no PNG or JPEG"):
         open_patches(tmp_path)
     pack(tmp_path / "images.zip", (entry("a.png"), b"x"))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(b"x")
-    with pytest.raises(DataError, match="images holds 1 zip files and 1 PNGs: give one zip, or the PNGs"):
+    with pytest.raises(DataError, match="images holds 1 zip files and 1 pictures: give one zip, or the pictures"):
         open_patches(tmp_path)
     (tmp_path / "images.zip").unlink()
     (tmp_path / "a.png").write_bytes(b"y")

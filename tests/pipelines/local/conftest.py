@@ -55,6 +55,8 @@ COMMANDS = {
     "(INPUT / 'shared').is_dir() and (INPUT / 'shared' / 'from-job').write_text(CONFIG['word'])\n",
     "fail": "print('about to fail')\n(ROOT / 'output').mkdir(exist_ok=True)\n"
     "(ROOT / 'output' / ('message' if KIND == 'processing' else 'failure')).write_text('the label table has no column label')\nsys.exit(1)\n",
+    "fail_about": "said = os.environ['ABOUT'] + ' has no column label'\nprint('error:', said)\n(ROOT / 'output').mkdir(exist_ok=True)\n"
+    "(ROOT / 'output' / 'message').write_text(said)\nsys.exit(1)\n",
     "fail_silently": "print('last line of the log', file=sys.stderr)\nsys.exit(3)\n",
     "die": "import signal\nprint('dying', flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n",
     "clog": "count = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'clogged'\n"

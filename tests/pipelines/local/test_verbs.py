@@ -176,6 +176,46 @@ def test_start_by_name_token_and_file(account, make, here, tmp_path):
     assert len(json.loads(here("executions", *TASK, "--json").out)) == before
 
 
+def test_another_start_takes_over_what_an_execution_had(account, make, here):
+    """Its defaults too: those of the pipeline may be others by now."""
+
+    def deploy(*words, score=0.5):
+        (account.root / "pipelines" / f"{PIPELINE}.json").unlink(missing_ok=True)
+        data = [(name, "s3://local/none") for name in ("SlidesUri", "ManifestUri", "LabelsUri", "EncoderUri")]
+        parameters = [{"Name": name, "Type": "String", "DefaultValue": value} for name, value in (*words, *data)]
+        account.pipeline(
+            make.processing("First", "write"),
+            name=PIPELINE,
+            parameters=[*parameters, {"Name": "Score", "Type": "Float", "DefaultValue": score}],
+        )
+
+    def started(*options):
+        done = here("start", *TASK, "--no-wait", *options)
+        shown = json.loads(here("show", *TASK, "--json").out)
+        return {item["name"]: item["value"] for item in shown["parameters"] if item["value"] != "s3://local/none"}, done
+
+    deploy(("Word", "a"), ("Gone", "g"), ("DatasetVersion", "1"))
+    first = here("start", *TASK, "--param=Score=0.25", "--param=DatasetVersion=7", "--param=Gone=x").out.split()[1]
+    deploy(("Word", "b"), ("DatasetVersion", "1"), ("New", "n"), score=0.75)
+    assert started()[0] == {"Word": "b", "DatasetVersion": "1", "New": "n", "Score": "0.75"}
+    for named in (first, first.rpartition("/")[2]):
+        values, done = started("--like", named)
+        assert values == {"Word": "a", "DatasetVersion": "1", "New": "n", "Score": "0.25"}
+        assert f"execution {first.rpartition('/')[2]} had Gone=x, which the pipeline has no more" in done.err
+    assert started("--like", "latest", "--param", "Word=c")[0] == {**values, "Word": "c"}
+    assert started("--like", "latest")[0]["Word"] == "c"
+    before = len(json.loads(here("executions", *TASK, "--json").out))
+    elsewhere = first.replace(PIPELINE, "pathology-mhist")
+    for options, message in (
+        (("--like", "nobodyhasit1"), "has no execution"),
+        (("--like", elsewhere), f"it is no execution of {PIPELINE}"),
+        (("--like", first, "--only", "First"), "with --only, parameters are those of --source"),
+    ):
+        refused = here("start", *TASK, *options)
+        assert (refused.code, message in refused.err) == (2, True), refused.err
+    assert len(json.loads(here("executions", *TASK, "--json").out)) == before
+
+
 def test_delete_asks_first_spares_running_executions_and_keeps_what_they_made(account, three, here):
     asked = here("delete", *TASK)
     assert (asked.code, "say --yes" in asked.err) == (2, True)

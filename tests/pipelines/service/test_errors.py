@@ -4,7 +4,7 @@ import pytest
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
-from pipelines.service.errors import explain, is_passing, missing_permission
+from pipelines.service.errors import explain, is_passing, missing_permission, own_words
 
 ME = "arn:aws:sts::111122223333:assumed-role/developer/me"
 PASS_ROLE = (
@@ -81,3 +81,26 @@ def test_a_permission_is_found_in_a_steps_reason_and_in_quotes():
 )
 def test_what_a_later_try_may_fix(error, passing):
     assert is_passing(error) is passing
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("AlgorithmError: labels.csv has no column label, exit code: 1", "labels.csv has no column label"),
+        ("ClientError: AlgorithmError: epochs: unknown key, exit code: 2", "epochs: unknown key"),
+        ("step PrepareMsi: AlgorithmError: two\nlines, exit code: 1", "step PrepareMsi: two\nlines"),
+        (f"AlgorithmError: {'w' * 1008}", "w" * 1008),
+        *(
+            (text, text)
+            for text in (
+                "AlgorithmError: asleep, exit code: 137 (SIGKILL)",
+                "AlgorithmError: , exit code: 1",
+                "InternalServerError: no room",
+                "ClientError: Failed to invoke sagemaker:CreateTrainingJob.",
+                "AUROC 0.5 is below the threshold 0.6; nothing was registered.",
+            )
+        ),
+    ],
+)
+def test_a_jobs_mistake_is_in_its_own_words(reason, said):
+    assert own_words(reason) == said

@@ -18,7 +18,9 @@ FORM = {
         *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "AllowSeen", "MinAuroc", "ModelApprovalStatus"),
     ),
     "mhist": (
-        *("AnnotationsUri", "ImagesUri", "DatasetVersion", "PublishedCounts", "ValidationFraction", "EncoderUri"),
+        *("AnnotationsUri", "ImagesUri", "DatasetVersion", "PublishedCounts", "ValidationFraction", "SplitSeed"),
+        *("TestFraction", "Negative", "Positive"),
+        *("ImageColumn", "LabelColumn", "PartitionColumn", "GroupColumn", "PatchSide", "EncoderUri"),
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
         *("AllowSeen", "MinAuroc", "ModelApprovalStatus"),
@@ -77,10 +79,10 @@ def test_an_optional_uri_that_is_left_out_is_none_in_the_form():
 
 
 def test_settings_that_share_a_parameter_and_differ_are_refused():
-    task = load_task("mhist", LOCAL)
-    settings = task.prepare.hyperparameters.model_copy(update={"seed": 3})
+    task = load_task("msi", LOCAL)
+    settings = task.prepare.hyperparameters.model_copy(update={"max_left_out_fraction": 0.2})
     differing = task.model_copy(update={"prepare": task.prepare.model_copy(update={"hyperparameters": settings})})
-    with pytest.raises(RequestError, match="prepare.hyperparameters.seed is 3 and train.hyperparameters.seed is 0, .* Seed"):
+    with pytest.raises(RequestError, match=r"prepare\S+fraction is 0.2 and collect\S+fraction is 0.05, .* MaxLeftOutFraction"):
         parameters(differing)
 
 

@@ -18,6 +18,7 @@ from pathology.contracts.evaluation import (
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.patches import PatchPredictionRow
 from pathology.contracts.strict_json import StrictJson
+from pathology.contracts.tables import OptionalInt
 
 
 class EvaluateMhist(EvaluationSettings):
@@ -25,9 +26,9 @@ class EvaluateMhist(EvaluationSettings):
 
 
 class MhistPredictionRow(PatchPredictionRow):
-    """One test patch, and the annotators' votes for class 1."""
+    """One test patch, and the annotators' votes for class 1; None where the table does not say."""
 
-    votes: int
+    votes: OptionalInt
 
 
 PublishedMeasure = Literal["balanced_accuracy", "accuracy", "auroc"]
@@ -105,7 +106,8 @@ class MhistModelIdentity(ModelIdentity):
 class MhistBlock(BinaryBlock):
     """``published_partition``: the test patches have the numbers of either class and the names of MHIST's own test partition.
 
-    Without that ``published`` compares unlike things. ``annotators`` voted on each patch.
+    Without that ``published`` compares unlike things; of another table than MHIST's it is empty. So is ``agreement`` where the table
+    has no votes; else ``annotators`` voted on each patch.
     """
 
     task: Literal["mhist"]

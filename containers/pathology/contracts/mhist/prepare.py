@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pathology.contracts.settings import Seed, Settings, setting
+from typing import Self
+
+from pydantic import model_validator
+
+from pathology.contracts.mhist.patches import SIDE
+from pathology.contracts.settings import Names, OptionalName, Seed, Settings, setting
 
 
 class PrepareMhist(Settings):
@@ -10,7 +15,7 @@ class PrepareMhist(Settings):
 
     published_counts: bool = setting(
         True,
-        "Hold the partition to MHIST's own 2,175 train and 977 test patches (Wei et al. 2021); false for a subset.",
+        "Hold the partition of MHIST's own table to its 2,175 train and 977 test patches (Wei et al. 2021); false for a subset.",
         parameter=True,
     )
     validation_fraction: float = setting(
@@ -20,4 +25,28 @@ class PrepareMhist(Settings):
         gt=0,
         lt=0.5,
     )
-    seed: Seed = setting(0, "Seed of the choice of validation patches.", parameter=True)
+    split_seed: Seed = setting(
+        0, "Seed of the choice of validation patches, and of a split that the table does not make.", parameter=True
+    )
+    test_fraction: float = setting(
+        0.2, "Fraction of the patches that is tested on, where the table has no partition.", parameter=True, gt=0, lt=0.9
+    )
+    negative: Names = setting(("HP",), "Labels in the table that are class 0.", parameter=True)
+    positive: Names = setting(("SSA",), "Labels in the table that are class 1.", parameter=True)
+    image_column: OptionalName = setting(None, "Column with the patches' files.", parameter=True)
+    label_column: OptionalName = setting(None, "Column with the labels.", parameter=True)
+    partition_column: OptionalName = setting(None, "Column with train, validation and test.", parameter=True)
+    group_column: OptionalName = setting(None, "Column with what is never split, such as the patient.", parameter=True)
+    votes_column: OptionalName = setting(None, "Column with how many of seven annotators chose class 1.")
+    patch_side: int = setting(SIDE, "Side of every patch in px.", parameter=True, ge=32, le=2048)
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> Self:
+        if both := sorted({*self.negative} & {*self.positive}):
+            raise ValueError(f"{both[0]!r} is in negative and in positive")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What class 0 and class 1 are called."""
+        return "+".join(self.negative), "+".join(self.positive)

@@ -28,7 +28,9 @@ def prepare(folder: Path, settings: PrepareLizard) -> tuple[list[NucleiPatchRow]
     figures = {name: _figures(rows, conic, name) for name in SPLITS}
     for name, side in figures.items():
         if not side.nuclei:
-            raise DataError(f"no nucleus lies in the split {name}: choose another 'fold' (Fold) or 'split-seed' (SplitSeed), or add source images")
+            raise DataError(
+                f"no nucleus lies in the split {name}: choose another 'fold' (Fold) or 'split-seed' (SplitSeed), or add source images"
+            )
     dataset = NucleiDataset(
         classes=conic.classes,
         side=conic.side,

@@ -8,6 +8,6 @@ from pathology.contracts.mhist.patches import LABELS, MhistPatchRow
 from pathology.patches import dataset
 
 
-def read_patches(path: Path) -> list[MhistPatchRow]:
+def read_patches(path: Path, labels: tuple[str, str] = LABELS) -> list[MhistPatchRow]:
     """Read patches.csv; see :func:`pathology.patches.dataset.read_patches`."""
-    return dataset.read_patches(path, MhistPatchRow, LABELS)
+    return dataset.read_patches(path, MhistPatchRow, labels)

@@ -14,8 +14,10 @@ from pathology.contracts.mhist.patches import LABELS, MhistPatchRow
 from pathology.contracts.mhist.prepare import PrepareMhist
 from pathology.patches.dataset import read_patch
 from pathology.patches.prepare import describe
-from pathology.tasks.mhist import prepare as module
-from pathology.tasks.mhist.prepare import HEADER, Annotation, choose_validation, prepare, read_annotations, summarise
+from pathology.tasks.mhist import split as module
+from pathology.tasks.mhist.prepare import prepare, summarise
+from pathology.tasks.mhist.split import choose_validation
+from pathology.tasks.mhist.table import HEADER, Annotation, read_annotations
 from PIL import Image
 
 from demo.patches import make_patches
@@ -45,7 +47,7 @@ def damaged(made, tmp_path):
 @pytest.fixture(scope="module")
 def prepared(made, tmp_path_factory):
     out = tmp_path_factory.mktemp("prepared")
-    return out, prepare(made / "annotations.csv", made / "images", out, SUBSET)
+    return out, prepare(made / "annotations.csv", made / "images", out, SUBSET)[0]
 
 
 def png(width: int = 224, height: int = 224, mode: str = "RGB", kind: str = "PNG") -> bytes:
@@ -70,7 +72,7 @@ def test_patches_are_copied_unchanged_and_described(made, prepared):
             content = archive.read(f"images/{row.image}")
             assert (out / row.image).read_bytes() == content
             assert (row.sha256, row.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
-    table = {line.image: line for line in read_annotations(made / "annotations.csv")}
+    table = {line.image: line for line in read_annotations(made / "annotations.csv", SUBSET).lines}
     for row in rows:
         line = table[row.image]
         assert (row.label, row.votes, row.split == "test") == (line.label, line.votes, line.partition == "test")
@@ -81,7 +83,7 @@ def test_a_zip_a_folder_and_another_order_give_the_same_table(made, prepared, tm
     lines = (made / "annotations.csv").read_text().splitlines()
     (tmp_path / "annotations.csv").write_bytes("\r\n".join([lines[0], *reversed(lines[1:]), ""]).encode("utf-8-sig"))
     for number, images in enumerate((made / "images" / "images.zip", made / "png", made / "png" / "images")):
-        rows = prepare(tmp_path / "annotations.csv", images, tmp_path / str(number), SUBSET)
+        rows, _ = prepare(tmp_path / "annotations.csv", images, tmp_path / str(number), SUBSET)
         assert MhistPatchRow.table(rows) == first
 
 
@@ -118,7 +120,7 @@ def test_validation_is_stratified_for_any_votes(votes, fraction, seed, shuffle):
 
 
 def test_another_seed_keeps_others_aside(made):
-    table = read_annotations(made / "annotations.csv")
+    table = read_annotations(made / "annotations.csv", SUBSET).lines
     chosen = [choose_validation(table, 0.3, seed) for seed in range(5)]
     assert len({frozenset(images) for images in chosen}) > 3 and len({len(images) for images in chosen}) == 1
 
@@ -133,15 +135,22 @@ FIRST = "MHIST_aaa.png"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: "", "the header should be 'Image Name,.*' and is 'nothing'"),
-        (lambda t: t.replace("Majority Vote Label", "Label"), "the header should be .* and is 'Image Name,Label"),
-        (lambda t: t.replace(",Partition", ""), "the header should be"),
-        (lambda t: t.split("\n", 1)[1], "the header should be"),
+        (lambda t: "", "annotations.csv is empty: give a table of images and labels"),
+        (
+            lambda t: t.replace("Majority Vote Label", "Diagnosis"),
+            "annotations.csv: no column for the label among 'Image Name', 'Diagnosis', .*: name it with 'label-column', or call it one of",
+        ),
+        (lambda t: t.replace(",Partition", ""), "line 2: 4 values under 3 columns"),
+        (lambda t: t.split("\n", 1)[1], "no column for the patch's file among 'MHIST_aaa.png', '(HP|SSA)', "),
         (
             lambda t: t.replace(",train\n", ",validation\n", 1),
             r"line \d+: MHIST_a..\.png is in partition 'validation', which is nei",
         ),
-        (lambda t: t.replace(",HP,", ",hp,", 1), r"line \d+: MHIST_a..\.png has the label 'hp', which is neither HP nor SSA"),
+        (
+            lambda t: t.replace(",HP,", ",hp,", 1),
+            r"line \d+: MHIST_a..\.png has the label 'hp', which is neither HP nor SSA "
+            r"\(the table has 'HP' \(2\d\), 'SSA' \(1\d\), 'hp' \(1\)\): correct it, or name the classes with 'positive' and 'negative'",
+        ),
         (
             lambda t: t.replace("HP,0,", "SSA,0,", 1),
             r"line \d+: .* is SSA and 0 of 7 annotators selected SSA: one of them is wrong",
@@ -157,7 +166,7 @@ FIRST = "MHIST_aaa.png"
         (lambda t: t.replace(FIRST, "../aaa.png"), r"line 2: '\.\./aaa\.png' is not the name of a patch"),
         (lambda t: t.replace(FIRST, "images/aaa.png"), r"line 2: 'images/aaa\.png' is not the name of a patch"),
         (lambda t: t.replace(FIRST, ".png"), r"line 2: '\.png' is not the name of a patch"),
-        (lambda t: t.replace(FIRST, "MHIST_aaa.jpg"), r"line 2: 'MHIST_aaa\.jpg' is not the name of a patch"),
+        (lambda t: t.replace(FIRST, "MHIST_aaa.jpg"), rf"1 of {COUNT} patches are not in images.zip: MHIST_aaa\.jpg"),
         (lambda t: t.replace(FIRST, "é.png"), r"line 2: 'é\.png' is not the name of a patch"),
         (lambda t: t.replace(FIRST, "a" * 300 + ".png"), r"line 2: 'aaa.*' is not the name of a patch"),
         (lambda t: t.replace(FIRST, ""), r"line 2: '' is not the name of a patch"),
@@ -178,17 +187,17 @@ def test_tables_that_are_wrong(made, tmp_path, change, message):
 )
 def test_no_table_at_all(tmp_path, content):
     (tmp_path / "annotations.csv").write_bytes(content)
-    with pytest.raises(DataError, match=r"annotations\.csv(: the header| cannot be read as a csv table).*give MHIST's"):
-        read_annotations(tmp_path / "annotations.csv")
+    with pytest.raises(DataError, match=r"annotations\.csv(: no column for the patch| cannot be read as a csv table)"):
+        read_annotations(tmp_path / "annotations.csv", SUBSET)
     with pytest.raises(DataError, match="gone.csv cannot be read"):
-        read_annotations(tmp_path / "gone.csv")
+        read_annotations(tmp_path / "gone.csv", SUBSET)
 
 
 def test_the_published_partition_is_held_to_unless_switched_off(made, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"has 28 train and 12 test patches and MHIST has 2,175 and 977: .*'published-counts'"):
         prepare(made / "annotations.csv", made / "images", tmp_path, PrepareMhist())
     monkeypatch.setattr(module, "PUBLISHED", {"train": 28, "test": 12})
-    assert len(prepare(made / "annotations.csv", made / "images", tmp_path, PrepareMhist())) == COUNT
+    assert len(prepare(made / "annotations.csv", made / "images", tmp_path, PrepareMhist())[0]) == COUNT
 
 
 @pytest.mark.parametrize(
@@ -227,27 +236,27 @@ def test_many_absent_patches_are_counted(damaged):
 
 def test_patches_beyond_the_table_are_left_out_and_counted(damaged, capsys):
     (damaged / "png" / "images" / "MHIST_zzz.png").write_bytes(b"never opened")
-    rows = prepare(damaged / "annotations.csv", damaged / "png", damaged / "out", SUBSET)
+    rows, _ = prepare(damaged / "annotations.csv", damaged / "png", damaged / "out", SUBSET)
     assert len(rows) == COUNT and not (damaged / "out" / "MHIST_zzz.png").exists()
     assert "left out: 1 files in images that the table does not name" in capsys.readouterr().out
 
 
 def test_greyscale_is_taken_and_reads_as_rgb(damaged):
     (damaged / "png" / "images" / FIRST).write_bytes(png(mode="L"))
-    rows = prepare(damaged / "annotations.csv", damaged / "png", damaged / "out", SUBSET)
+    rows, _ = prepare(damaged / "annotations.csv", damaged / "png", damaged / "out", SUBSET)
     assert read_patch(damaged / "out", rows[0], 224).shape == (224, 224, 3)
 
 
 def test_the_summary_counts_and_finds_the_same_picture_twice(damaged):
     names = sorted(path.name for path in (damaged / "png" / "images").iterdir())
     shutil.copy(damaged / "png" / "images" / names[0], damaged / "png" / "images" / names[1])
-    rows = prepare(damaged / "annotations.csv", damaged / "png", damaged / "out", SUBSET)
-    figures = summarise(rows, SUBSET)
+    rows, _ = prepare(damaged / "annotations.csv", damaged / "png", damaged / "out", SUBSET)
+    figures = summarise(rows, SUBSET, {})
     assert figures["labels"] == ["HP", "SSA"] and figures["identical"] == [names[:2]]
     assert figures["patches"] == COUNT == sum(split["patches"] for split in figures["splits"].values())
     for split in figures["splits"].values():
         assert split["HP"] + split["SSA"] == split["patches"] == sum(split["votes"]) and sum(split["votes"][4:]) == split["SSA"]
-    assert figures["settings"] == {"published_counts": False, "validation_fraction": 0.15, "seed": 0}
+    assert figures["settings"] == {"published_counts": False, "validation_fraction": 0.15, "split_seed": 0}
     assert "warning: 1 patches have the very bytes of another" in describe(rows, LABELS)
     both = [rows[0].model_copy(update={"split": "train"}), rows[1].model_copy(update={"split": "test"}), *rows[2:]]
     assert "warning: 1 test patches are learnt from as well: take them out, or the evaluation" in describe(both, LABELS)

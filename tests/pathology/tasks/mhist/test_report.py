@@ -235,7 +235,7 @@ def test_it_says_where_the_numbers_come_from(source, page):
         ({"curves": []}, "this model was not trained by epochs"),
         ({"curves": [], "code": None}, "The model does not hold its losses by epoch."),
         ({"code": None}, "which code trained is not recorded in the model"),
-        ({"settings": {}}, "None is recorded in the model."),
+        ({"settings": {}}, "The model does not hold them."),
     ],
 )
 def test_what_a_model_does_not_tell_of_its_training_is_said(training, words):

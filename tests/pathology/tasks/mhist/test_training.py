@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from patch_sets import write_patches
+from pathology.contracts.errors import RequestError
 from pathology.contracts.mhist.train import TrainMhist
 
 
@@ -39,3 +40,11 @@ def test_permuted_labels_and_votes_move_together_and_each_side_has_its_own_order
     assert np.array_equal(first, votes.labels) and np.array_equal(first, again)
     assert not np.array_equal(first, other) and not np.array_equal(first, seeded)
     assert 0.2 < np.mean(first == side(prepared).labels) < 0.8
+
+
+def test_soft_labels_need_votes(prepared):
+    root, rows = prepared
+    without = root, [row.model_copy(update={"votes": None}) for row in rows]
+    assert side(without).targets.tolist() == [row.label for row in rows]
+    with pytest.raises(RequestError, match="soft-labels: the table has no annotators' votes to learn from"):
+        side(without, soft_labels=True)

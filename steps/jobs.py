@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from pathology.contracts.code import Code, command_code
+from pathology.contracts.runs import RUNS
 from pathology.contracts.settings import as_string, variable_of
 
 from steps.environment import Environment, Resources, TrainingResources, has_local_storage
@@ -20,8 +21,6 @@ ENTRY_POINT = ["pathology-run"]
 TORCHRUN = {"PATHOLOGY_TORCHRUN": "true"}
 """Lets ``pathology-run`` start the command in a process for every GPU of every host. A variable and no argument: a job's only
 argument is its command, and the variables of a request are part of its cache key just as well."""
-RUNS = "runs"
-"""The prefix in the bucket that executions write their outputs below."""
 
 
 @cache

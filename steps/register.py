@@ -66,6 +66,8 @@ def register(
             "encoder_sha256": scores.value("pathology.encoder.sha256"),
             "encoder_origin": scores.value("pathology.encoder.origin"),
             "encoder_uri": encoder,
+            # What an endpoint of this version answers as model_version.
+            "model_version": scores.value("pathology.model.version"),
         },
     }
     return RequestStep(name, StepTypeEnum.REGISTER_MODEL, request, description=description)

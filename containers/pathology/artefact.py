@@ -22,6 +22,7 @@ from pathology.contracts.code import Code
 from pathology.contracts.encoder import EncoderManifest, NamedEncoder
 from pathology.contracts.errors import DataError
 from pathology.contracts.hashes import Sha256, sha256_of
+from pathology.contracts.history import LossCurve
 from pathology.contracts.settings import explain
 from pathology.contracts.storage import atomic_write
 from pathology.job import OPT_ML, ROOT_VARIABLE
@@ -74,7 +75,8 @@ class ModelConfig(Part):
     """config.json of any model: the encoder, the settings it was ``training`` with, the sha256 of its ``inputs`` by name.
 
     ``serving_code`` is the hash of the code that serves it, ``versions`` those of the libraries that trained it. ``learned_from`` is
-    the sha256 of learned-from.json, which serving does not read; None in artefacts of before there was one.
+    the sha256 of learned-from.json, which serving does not read; None in artefacts of before there was one. ``training_code`` is the
+    hash of the job's code that trained it, ``curves`` its losses by epoch; models of before they were kept have neither.
     """
 
     format_version: Literal[2] = 2
@@ -84,6 +86,8 @@ class ModelConfig(Part):
     learned_from: Sha256 | None = None
     serving_code: str
     versions: dict[str, str]
+    training_code: str | None = None
+    curves: tuple[LossCurve, ...] = ()
 
 
 C = TypeVar("C", bound=ModelConfig)
@@ -98,7 +102,7 @@ class LoadedModel(Generic[C]):
 
     @property
     def version(self) -> str:
-        """12 hexadecimal digits that name the model."""
+        """12 hexadecimal digits that name the model: in an endpoint's answers, evaluation.json and the registered version."""
         return self.sha256[:12]
 
 

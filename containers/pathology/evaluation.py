@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from pathology.artefact import LoadedModel, unpack
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import EvaluationBlock, EvaluationSettings, Resampling, Seen
+from pathology.contracts.evaluation import EvaluationBlock, EvaluationSettings, Resampling, Seen, TrainingReport
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.registry import registry_text
+from pathology.contracts.runs import RunOutput
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job
 from pathology.learned_from import Item, LearnedFrom, read_learned_from
@@ -61,19 +62,45 @@ def check_seen(learned_from: LearnedFrom | None, items: Iterable[Item], unit: st
     if seen.seen and not settings.allow_seen:
         raise DataError(
             f"the model has learnt from {seen.seen:,} of the {len(items):,} test {unit} ({named(seen)}): evaluate it on others, or set "
-            "'allow-seen' to true (parameter AllowSeen) to have a number that flatters, and a warning"
+            "'allow-seen' to true (parameter AllowSeen) to have a number all the same, and a warning"
         )
     return seen
 
 
-def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str, str]:
+def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str, Any]:
     """The fields of :class:`pathology.contracts.evaluation.ModelIdentity`."""
+    archive, config = job.file("model", ".tar.gz"), model.config
     return {
-        "archive_sha256": sha256_of(job.file("model", ".tar.gz")),
+        "archive_uri": location(job, "model", archive),
+        "archive_sha256": sha256_of(archive),
         "config_sha256": model.sha256,
         "version": model.version,
-        "serving_code": model.config.serving_code,
+        "serving_code": config.serving_code,
         "evaluated_with_code": closure(serving.__name__).hash,
+        "training": TrainingReport(
+            code=config.training_code,
+            settings=config.training,
+            inputs=config.inputs,
+            libraries=config.versions,
+            curves=list(config.curves),
+        ),
+    }
+
+
+def location(job: Job, name: str, path: Path) -> str:
+    """The URI of the job's input ``name``, or of a file of it: the input is that file, or a folder that it is in."""
+    uri, below = job.input_uri(name), path.relative_to(job.input(name)).as_posix()
+    return str(uri if below in (".", uri.name) else uri / below)
+
+
+def origin(job: Job, **files: tuple[str, Path]) -> dict[str, Any]:
+    """The fields of :class:`pathology.contracts.evaluation.EvaluationBlock` that say where numbers come from.
+
+    ``files`` are the input and the path of what was read, by name.
+    """
+    return {
+        "computed_by": RunOutput.of(job.output_uri("evaluation")),
+        "data_uris": {name: location(job, *file) for name, file in files.items()},
     }
 
 

@@ -7,13 +7,14 @@ from pathology.contracts.media import IMAGES
 from pathology.contracts.mhist.evaluate import EvaluateMhist
 from pathology.contracts.mhist.prepare import PrepareMhist
 from pathology.contracts.mhist.train import TrainMhist
+from pathology.contracts.runs import RUNS
 
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.mhist import MhistTask
 from steps.environment import Environment
 from steps.gate import quality_gate
-from steps.jobs import RUNS, processing, training
+from steps.jobs import processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Join, Parameter, Step

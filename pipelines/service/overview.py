@@ -39,7 +39,7 @@ class Overview:
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
         version = self.model_version or {}
-        kept = ("ModelPackageArn", "ModelPackageVersion", "ModelApprovalStatus")
+        kept = ("ModelPackageArn", "ModelPackageVersion", "ModelApprovalStatus", "CustomerMetadataProperties")
         return {
             **self.state.as_json(),
             "parameters": [

@@ -15,6 +15,8 @@ from pipelines.service.executions import ExecutionState, StepState
 from pipelines.service.session import Session
 
 EVALUATION, REPORT = "evaluation.json", "report.html"
+MODEL_VERSION = "model_version"
+"""The name of a model's identity: in a registered version's metadata, and in the answers of an endpoint of it."""
 
 
 def described_job(session: Session, step: StepState) -> dict[str, Any]:
@@ -113,5 +115,8 @@ def summary(session: Session, state: ExecutionState) -> Iterator[str]:
     if version:
         described = f"version {version['ModelPackageVersion']}, {version['ModelApprovalStatus']}"
         yield f"model package: {version['ModelPackageArn']} ({described})"
+        answered = version.get("CustomerMetadataProperties", {}).get(MODEL_VERSION)
+        if answered:  # versions of before it was kept have none
+            yield f"model version: {answered}, as an endpoint of it answers"
     if folder is not None:
         yield f"report: {location(session, folder / REPORT)}"

@@ -123,3 +123,6 @@ def test_the_fourth_task_runs_here_to_a_registered_version(tmp_path):
     printed = python(tmp_path, "-m", "demo", "--task", "tumour")
     assert "model package: arn:aws:sagemaker:us-east-1:000000000000:model-package/pathology-tumour/1" in printed
     assert "AUROC: " in printed
+    (report,) = tmp_path.glob("state/s3/**/EvaluateTumour/evaluation/evaluation.json")
+    version = json.loads(report.read_text())["pathology"]["model"]["version"]
+    assert f"model version: {version}, as an endpoint of it answers" in printed

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from laptop import RUNS, Laptop
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
+from served import version_of, versions_answered
 
 from demo.nuclei import make_nuclei
 from pipelines.local.client import LocalSageMaker
@@ -65,7 +66,14 @@ def test_the_version_says_what_it_takes_gives_and_needs(laptop):
         "encoder_sha256": laptop.encoder.sha256,
         "encoder_origin": "placeholder with seeded weights",
         "encoder_uri": "s3://local/tiny",
+        "model_version": json.loads(laptop.report().with_name("evaluation.json").read_text())["pathology"]["model"]["version"],
     }
+
+
+def test_the_endpoint_and_the_registry_call_the_model_the_same(laptop, tmp_path):
+    registered = version_of(laptop)["CustomerMetadataProperties"]["model_version"]
+    assert versions_answered(laptop, tmp_path) == {registered}
+    assert f"model version: {registered}, as an endpoint of it answers" in laptop.first
 
 
 def test_training_read_the_arrays_on_the_file_system(laptop):

@@ -1,9 +1,11 @@
 """The mhist pipeline whole, through its verbs, on this machine: patches in, a registered model version out."""
 
 import json
+from pathlib import Path
 
 import pytest
 from laptop import RUNS, Laptop
+from served import version_of, versions_answered
 
 from demo.patches import make_patches
 from pipelines.local.client import LocalSageMaker
@@ -58,7 +60,30 @@ def test_the_version_names_the_encoder_and_how_it_was_fine_tuned(laptop):
         "encoder_sha256": laptop.encoder.sha256,
         "encoder_origin": "placeholder with seeded weights",
         "encoder_uri": "s3://local/tiny",
+        "model_version": evaluated(laptop)["model"]["version"],
     }
+
+
+def evaluated(laptop):
+    return json.loads(laptop.report().with_name("evaluation.json").read_text())["pathology"]
+
+
+def test_the_endpoint_and_the_registry_call_the_model_the_same(laptop, tmp_path):
+    registered = version_of(laptop)["CustomerMetadataProperties"]["model_version"]
+    assert versions_answered(laptop, tmp_path) == {registered}
+    line = f"model version: {registered}, as an endpoint of it answers"
+    assert line in laptop.first and line in laptop.verb("show").stdout
+    shown = json.loads(laptop.verb("show", "--json").stdout)["model_version"]
+    assert shown["CustomerMetadataProperties"]["model_version"] == registered
+
+
+def test_the_report_names_the_execution_that_computed_it_also_when_it_is_cached(laptop):
+    run = evaluated(laptop)["computed_by"]
+    assert f"s3/local/runs/{run['pipeline']}/{run['execution']}/{run['step']}/" in str(laptop.report())
+    assert laptop.start().returncode == 0 and "EvaluateMhist" in laptop.cached()
+    shown = json.loads(laptop.verb("show", "--json").stdout)
+    assert run["execution"] not in shown["arn"] and shown["evaluation"]["pathology"]["computed_by"] == run
+    assert f"execution <code>{run['execution']}</code>" in Path(shown["report"]).read_text()
 
 
 def test_training_read_copies_on_the_file_system(laptop):

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from laptop import RUNS, Laptop
+from pathology.contracts.cohort import SlideRow
 from pathology.contracts.uris import Uri
+from served import answer_of_packed_code, version_of
 
 from demo.slides import Look, paint, write_svs
 from pipelines.local.client import LocalSageMaker
@@ -24,6 +26,7 @@ SMALL = {
     "Precision": "float32",
     "ManifestUri": "none",
     "ExtractInstanceCount": "2",
+    "Split": "stratified",
 }
 SETTLED = ("PrepareMsi", "ExtractFeatures", "TrainMsi", "EvaluateMsi")
 
@@ -109,6 +112,7 @@ def test_the_version_says_what_the_run_used(laptop):
     config = next(laptop.state.glob("s3/local/runs/pathology-msi/*/EvaluateMsi/evaluation/evaluation.json")).read_text()
     metadata = version["CustomerMetadataProperties"]
     assert metadata.pop("features") == json.loads(config)["pathology"]["registry"]["features"]
+    assert metadata.pop("model_version") == json.loads(config)["pathology"]["model"]["version"]
     assert metadata == {
         "task": "msi",
         "labels": "MSI-H:MSI-L or MSS",
@@ -120,6 +124,17 @@ def test_the_version_says_what_the_run_used(laptop):
         "encoder_uri": "s3://local/tiny",
     }
     assert "optimus" not in str(version).lower()
+
+
+def test_the_packed_code_and_the_registry_call_the_model_the_same(laptop, tmp_path):
+    slides = SlideRow.read(next(laptop.path("features").glob("*/cohorts/*/slides.csv")))
+    patient = next(row for row in slides if row.status == "ok")
+    request = {"slides": [{name: getattr(patient, name) for name in ("slide_id", "features", "sha256")}]}
+    answer = answer_of_packed_code(laptop, tmp_path / "ml", request)
+    registered = version_of(laptop)["CustomerMetadataProperties"]["model_version"]
+    assert answer["model_version"] == registered
+    assert answer["tiles"] == {"pooled": patient.tiles, "with_tissue": patient.tiles, "failed": 0, "sampled": 0}
+    assert f"model version: {registered}, as an endpoint of it answers" in laptop.first
 
 
 def test_two_hosts_shared_the_slides(laptop):

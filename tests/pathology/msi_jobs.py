@@ -66,7 +66,7 @@ def plant(
             features[: max(1, count // 4), 0] += signal * carries[patient]
             uri = f"s3://bucket/features/{SETTINGS_HASH}/{slide_id}.h5"
             path = uri_root / "s3" / "bucket" / "features" / SETTINGS_HASH / f"{slide_id}.h5"
-            sha256 = write_features(path, features, np.zeros((count, 2)), np.ones(count), feature_attributes())
+            sha256 = write_features(path, features, np.zeros((count, 2)), np.ones(count), feature_attributes(count))
             content = content_sha256(features, np.zeros((count, 2)))
             cohort.append(
                 CohortRow(
@@ -86,9 +86,10 @@ def plant(
     return cohort, slides
 
 
-def feature_attributes() -> dict[str, str | int | float | bool]:
-    """What extraction writes on a feature file, as far as learning reads it."""
-    return {"encoder": MANIFEST.name, "checkpoint_sha256": MANIFEST.sha256, "settings_hash": SETTINGS_HASH}
+def feature_attributes(tiles: int | None = None) -> dict[str, str | int | float | bool]:
+    """What extraction writes on a feature file, as far as learning reads it; counts where all of so many ``tiles`` were read."""
+    counts = {} if tiles is None else {"tiles": tiles, "tiles_with_tissue": tiles, "tiles_failed": 0}
+    return {"encoder": MANIFEST.name, "checkpoint_sha256": MANIFEST.sha256, "settings_hash": SETTINGS_HASH, **counts}
 
 
 def slide_row(

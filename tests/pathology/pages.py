@@ -25,3 +25,17 @@ class Page(html.parser.HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+
+
+def trained():
+    """How a made model was trained, for a block of evaluation.json: three epochs, of which the second was kept."""
+    from pathology.contracts.evaluation import TrainingReport
+    from pathology.contracts.history import LossCurve
+
+    return TrainingReport(
+        code="9" * 16,
+        settings={"epochs": "3", "learning-rate": "0.01"},
+        inputs={"patches": "f" * 64},
+        libraries={"torch": "2.0"},
+        curves=[LossCurve.of("", 2, [(0.7, 0.69), (0.5, 0.6), (0.4, 0.8)])],
+    )

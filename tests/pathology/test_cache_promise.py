@@ -34,6 +34,8 @@ contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
 contracts/strict_json.py            xx     xxx xxx   xxx    x.
 contracts/hashes.py                 xx     .xx xxx   xxx    x.
+contracts/runs.py                   ..     ..x ..x   ..x    ..
+contracts/history.py                ..     .xx .xx   .xx    ..
 contracts/identifiers.py            .x     xxx xxx   .xx    ..
 contracts/code.py                   ..     .xx .xx   .xx    ..
 contracts/blank.py                  ..     .xx .xx   .xx    ..
@@ -119,6 +121,9 @@ metrics/panoptic.py                 ..     ... ...   .xx    ..
 
 report/page.py                      ..     ..x ..x   ..x    ..
 report/style.py                     ..     ..x ..x   ..x    ..
+report/origin.py                    ..     ..x ..x   ..x    ..
+report/losses.py                    ..     ..x ..x   ..x    ..
+report/figures.py                   ..     ..x ..x   ...    ..
 report/base.html.j2                 ..     ..x ..x   ..x    ..
 report/warnings.py                  ..     ..x ..x   ..x    ..
 report/binary.py                    ..     ..x ..x   ...    ..
@@ -135,6 +140,7 @@ tasks/msi/artefact.py               ..     .xx ...   ...    ..
 tasks/msi/serving.py                ..     .xx ...   ...    ..
 tasks/msi/learned_from.py           ..     .xx ...   ...    ..
 tasks/msi/report.py                 ..     ..x ...   ...    ..
+tasks/msi/slides.py                 ..     ..x ...   ...    ..
 tasks/msi/report.html.j2            ..     ..x ...   ...    ..
 tasks/mhist/prepare.py              ..     ... x..   ...    ..
 tasks/mhist/table.py                ..     ... x..   ...    ..

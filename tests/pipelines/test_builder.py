@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from pathology.contracts.errors import RequestError
+from pathology.contracts.evaluation import ModelIdentity
 from pathology.contracts.msi.train import TrainMsi
 
 from pipelines.checks.expressions import all_steps
@@ -74,6 +75,17 @@ def test_rendered_definition_is_what_the_builder_makes(task, example, repository
     committed = (repository / "pipeline_definitions" / f"{task}.json").read_text(encoding="utf-8")
     assert committed == build(task, load_task(task, example), example).rendered, "stale: run python -m pipelines.render"
     assert "<code>" in committed
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_a_version_has_the_identity_that_the_evaluation_read_from_the_model(task, repository):
+    """The same that an endpoint answers; what it is in a run is tests/end_to_end's to show."""
+    definition = json.loads((repository / "pipeline_definitions" / f"{task}.json").read_text(encoding="utf-8"))
+    (version,) = (step for step in all_steps(definition) if step["Type"] == "RegisterModel")
+    identity = version["Arguments"]["CustomerMetadataProperties"]["model_version"]["Std:JsonGet"]
+    assert identity["PropertyFile"]["Get"] == f"Steps.Evaluate{task.capitalize()}.PropertyFiles.Evaluate{task.capitalize()}Report"
+    *_, block, field = identity["Path"].split(".")
+    assert block == "model" and field in ModelIdentity.model_fields
 
 
 def test_steps_are_those_of_the_design(compiled):

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,14 @@ from pathology.contracts.lizard.evaluate import (
     NucleiModelIdentity,
     NucleiScoreRow,
     NucleiValidation,
+    unit_of,
 )
-from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, NucleiDataset
+from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, TABLE, NucleiDataset
 from pathology.contracts.registry import registry_text
-from pathology.evaluation import all_warnings, check_seen, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import all_warnings, check_seen, identity, load_packaged, origin, resampling, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.panoptic import Detection, detect
+from pathology.nuclei.counts import CENTRAL
 from pathology.report.warnings import FEW
 from pathology.tasks.lizard import serving
 from pathology.tasks.lizard.artefact import LizardConfig, LizardModel
@@ -60,13 +63,19 @@ def main(job: Job) -> None:
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
         maps = spool(Path(folder) / "predicted.npy", nuclei, dataset, model)
         predicted = score(nuclei, maps, dataset.classes)
-        evaluation = evaluate(predicted, seen, dataset, model, identity(job, model, serving), settings)
+        evaluation = evaluate(predicted, seen, dataset, model, identity(job, model, serving), where(job), settings)
         page = render(evaluation, predicted.rows, lambda name: example(name, nuclei, maps))
     write_evaluation(job, evaluation, NucleiScoreRow.table(predicted.rows), page)
     block = evaluation.pathology
     print(f"{block.n} patches of {block.sources} source images, {block.nuclei:,} nuclei, {block.predicted:,} found")
     for name, bounds in block.intervals.items():
         print(f"{name} {Interval(bounds.value, bounds.low, bounds.high, 0.0, block.confidence)}")
+
+
+def where(job: Job) -> dict[str, Any]:
+    """The fields of evaluation.json that say where numbers come from."""
+    arrays = {name: ("dataset", job.input("dataset") / f"{name}.npy") for name in ("images", "labels")}
+    return origin(job, patches=("patches", job.input("patches") / TABLE), **arrays)
 
 
 def check_classes(config: LizardConfig, dataset: NucleiDataset) -> None:
@@ -118,10 +127,11 @@ def evaluate(
     seen: Seen,
     dataset: NucleiDataset,
     model: LizardModel,
-    model_identity: Mapping[str, str],
+    model_identity: Mapping[str, Any],
+    origins: Mapping[str, Any],
     settings: EvaluateLizard,
 ) -> LizardEvaluation:
-    """Everything that evaluation.json says; ``model_identity`` is that of :func:`pathology.evaluation.identity`.
+    """Everything that evaluation.json says; ``model_identity`` is that of :func:`pathology.evaluation.identity`, ``origins`` :func:`where`.
 
     Raises:
         DataError: as :meth:`NucleiScores.of`.
@@ -129,8 +139,12 @@ def evaluate(
     draws, config = resampling(settings), model.config
     scores = NucleiScores.of(predicted.rows, dataset.classes, **draws)
     rows = [_class_row(name, of_class) for name, of_class in scores.by_class.items()]
+    published = is_published(dataset, scores.patches)
     block = LizardBlock(
         task="lizard",
+        **origins,
+        side=dataset.side,
+        central=min(CENTRAL, dataset.side),
         n=scores.patches,
         seen=seen,
         sources=scores.sources,
@@ -139,13 +153,15 @@ def evaluate(
         empty_patches=scores.empty_patches,
         **draws,
         intervals={name: Bounds.of(interval) for name, interval in scores.intervals.items()},
+        interval_methods={name: interval.method for name, interval in scores.intervals.items()},
         classes=rows,
         confusion=_confusion(predicted.detections, dataset.classes),
-        published=compare(PUBLISHED_RESULTS, scores.intervals),
-        published_partition=is_published(dataset, scores.patches),
+        published=compare(PUBLISHED_RESULTS, scores.intervals, unit_of(dataset.side), published),
+        published_partition=published,
         model=NucleiModelIdentity(
             **model_identity,
             classes=config.classes,
+            mpp=config.mpp,
             fine_tuning=config.fine_tuning,
             trained_on_these_patches=config.inputs.get("patches") == dataset.patches_sha256,
             validation=NucleiValidation(**config.validation.model_dump(include=set(NucleiValidation.model_fields))),

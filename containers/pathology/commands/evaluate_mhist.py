@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, c
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.mhist.evaluate import (
+    PATCH_NAME,
     PUBLISHED_RESULTS,
+    PUBLISHED_TEST,
+    UNIT,
     EvaluateMhist,
     MhistBlock,
     MhistEvaluation,
@@ -20,9 +24,18 @@ from pathology.contracts.mhist.evaluate import (
     MhistPredictionRow,
     ValidationReport,
 )
-from pathology.contracts.mhist.patches import MHIST, PUBLISHED
+from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, MHIST
 from pathology.contracts.patches import DATASET, TABLE
-from pathology.evaluation import all_warnings, binary_labels, check_seen, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import (
+    all_warnings,
+    binary_labels,
+    check_seen,
+    identity,
+    load_packaged,
+    origin,
+    resampling,
+    write_evaluation,
+)
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
@@ -78,13 +91,16 @@ def _block(
 ) -> MhistBlock:
     of_mhist, votes = dataset.dataset == MHIST, [row.votes for row in predictions]
     config, table_sha256 = model.config, sha256_of(table)
+    published = of_mhist and is_published(predictions)
     return MhistBlock(
         **scores.block(intervals),
+        **origin(job, patches=("patches", table), images=("images", job.input("images"))),
         task="mhist",
         seen=seen,
+        annotators=ANNOTATORS,
         agreement=[] if None in votes else by_agreement(scores.truth, np.array(votes), scores.predicted, scores.confidence),
-        published=compare(PUBLISHED_RESULTS, intervals) if of_mhist else [],
-        published_partition=of_mhist and len(predictions) == PUBLISHED["test"],
+        published=compare(PUBLISHED_RESULTS, intervals, UNIT, published) if of_mhist else [],
+        published_partition=published,
         model=MhistModelIdentity(
             **identity(job, model, serving),
             labels=config.labels,
@@ -94,19 +110,26 @@ def _block(
         ),
         encoder=EncoderReport.of(config.encoder),
         data={"patches_sha256": table_sha256},
-        warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset), "pathology"),
+        warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset, published), "pathology"),
         registry=RegistryFacts(labels=binary_labels(config.labels)),
     )
 
 
-def task_warnings(scores: Scores, dataset: PatchDataset) -> list[str]:
+def is_published(predictions: Sequence[MhistPredictionRow]) -> bool:
+    """Whether the test patches are those of the published numbers, by how many there are of each class and how they are called."""
+    counts = tuple(sum(row.label == label for row in predictions) for label in range(len(LABELS)))
+    return counts == PUBLISHED_TEST and all(re.fullmatch(PATCH_NAME, row.image) for row in predictions)
+
+
+def task_warnings(scores: Scores, dataset: PatchDataset, published: bool) -> list[str]:
     """What a reader must know of this test before believing a number, most important first."""
     positives, n = int(scores.truth.sum()), len(scores.truth)
     warnings = [*dataset.warnings, *small(positives, n - positives, "patches")]
-    if dataset.dataset == MHIST and n != PUBLISHED["test"]:
+    if dataset.dataset == MHIST and not published:
         warnings.append(
-            f"The test set holds {n:,} patches and MHIST's own {PUBLISHED['test']:,}: the published numbers are of another test "
-            "and stand here for orientation only."
+            f"The test set holds {n:,} patches, {positives:,} of them SSA, where MHIST's own {sum(PUBLISHED_TEST):,} hold "
+            f"{PUBLISHED_TEST[1]:,} and are named like MHIST_aaa.png: the published numbers are of another test and stand here for "
+            "orientation only."
         )
     return warnings
 

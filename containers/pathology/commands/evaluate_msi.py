@@ -23,9 +23,19 @@ from pathology.contracts.msi.evaluate import (
     MsiRegistry,
     NotEvaluable,
     PatientPredictionRow,
+    TilesRead,
 )
 from pathology.contracts.registry import registry_text
-from pathology.evaluation import all_warnings, binary_labels, check_seen, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import (
+    all_warnings,
+    binary_labels,
+    check_seen,
+    identity,
+    load_packaged,
+    origin,
+    resampling,
+    write_evaluation,
+)
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.report.warnings import small
@@ -34,6 +44,7 @@ from pathology.tasks.msi.artefact import Ensemble, MsiConfig
 from pathology.tasks.msi.dataset import Patient, patients_of
 from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.report import render
+from pathology.tasks.msi.slides import figures, total_tiles
 
 
 def main(job: Job) -> None:
@@ -52,24 +63,34 @@ def main(job: Job) -> None:
     not_evaluable = [_not_evaluable(patient, test, slides) for patient in lost]
     for patient in not_evaluable:
         print(f"not evaluable: patient {patient.patient_id}, {patient.reason}")
-    predictions = [predict(patient, model) for patient in patients]
+    answers = [ask(patient, model) for patient in patients]
+    predictions = [prediction(patient, answer, model) for patient, answer in zip(patients, answers, strict=True)]
     _check_classes(predictions, not_evaluable)
 
     scores = Scores.of(predictions, model.config.threshold, **resampling(settings))
     intervals = scores.intervals()
     evaluation = MsiEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, not_evaluable, seen, model, tables, flow, cohort_warnings),
+        pathology=MsiBlock(
+            **_block(job, scores, intervals, predictions, not_evaluable, seen, model, tables, flow, cohort_warnings),
+            tiles=total_tiles([TilesRead(**answer["tiles"]) for answer in answers]),
+            sides={split: figures(cohort, slides, split) for split in ("train", "test")},
+        ),
     )
     write_evaluation(job, evaluation, PatientPredictionRow.table(predictions), render(evaluation, predictions))
     print(f"AUROC {intervals['auroc']}, {len(predictions)} patients, {int(scores.truth.sum())} positive")
 
 
-def predict(patient: Patient, model: Ensemble) -> PatientPredictionRow:
-    """One patient through ``input_fn``, ``predict_fn`` and ``output_fn``, as a request to the endpoint would go."""
+def ask(patient: Patient, model: Ensemble) -> dict[str, Any]:
+    """The answer on one patient, through ``input_fn``, ``predict_fn`` and ``output_fn``, as a request to the endpoint would go."""
     slides = [{"slide_id": row.slide_id, "features": row.features, "sha256": row.sha256} for row in patient.slides]
     request = serving.input_fn(json.dumps({"slides": slides}), serving.JSON)
     answer: dict[str, Any] = json.loads(serving.output_fn(serving.predict_fn(request, model), serving.JSON))
+    return answer
+
+
+def prediction(patient: Patient, answer: dict[str, Any], model: Ensemble) -> PatientPredictionRow:
+    """The row of predictions.csv."""
     return PatientPredictionRow(
         patient_id=patient.patient_id,
         site=patient.site,
@@ -109,35 +130,38 @@ def _block(
     tables: dict[str, Path],
     flow: CohortFlow,
     cohort_warnings: list[str],
-) -> MsiBlock:
+) -> dict[str, Any]:
+    """The block of evaluation.json by field, but for what is said of tiles and slides."""
     config = model.config
     data = {f"{name}_sha256": sha256_of(path) for name, path in tables.items()}
-    return MsiBlock(
+    return {
         **scores.block(intervals),
-        task="msi",
-        seen=seen,
-        slides=sum(row.slides for row in predictions),
-        not_evaluable=not_evaluable,
-        sites=scores.by_site(row.site for row in predictions),
-        flow=flow,
-        model=EnsembleIdentity(
+        **origin(job, **{name: (name, path) for name, path in tables.items()}),
+        "task": "msi",
+        "seen": seen,
+        "slides": sum(row.slides for row in predictions),
+        "not_evaluable": not_evaluable,
+        "sites": scores.by_site(row.site for row in predictions),
+        "flow": flow,
+        "model": EnsembleIdentity(
             **identity(job, model, serving),
             folds=len(config.folds),
+            epochs=[fold.epoch for fold in config.folds],
             labels=config.labels,
             trained_on_this_cohort=data["cohort_sha256"] == config.inputs.get("cohort"),
             out_of_fold_auroc=Bounds(value=config.out_of_fold.auroc, low=config.out_of_fold.low, high=config.out_of_fold.high),
         ),
-        encoder=EncoderReport.of(config.encoder),
-        data=data,
-        warnings=all_warnings(
+        "encoder": EncoderReport.of(config.encoder),
+        "data": data,
+        "warnings": all_warnings(
             model,
             serving,
             seen,
             [*task_warnings(scores, len(not_evaluable)), *_about_the_cohort(cohort_warnings, flow)],
             "patients",
         ),
-        registry=registry_facts(config),
-    )
+        "registry": registry_facts(config),
+    }
 
 
 def registry_facts(config: MsiConfig) -> MsiRegistry:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pathology.contracts.code import command_code
 from pathology.contracts.lizard.patches import NucleiDataset
 from pathology.contracts.lizard.train import TrainLizard
 from pathology.encoders.encoder import load_encoder
@@ -23,6 +24,8 @@ from pathology.tasks.lizard.model import NuclearUnet
 from pathology.tasks.lizard.training import train, validate
 from pathology.training.checkpoints import checkpoint_key
 from pathology.training.epochs import World
+
+COMMAND = "train_lizard"
 
 
 def main(job: Job) -> None:
@@ -45,7 +48,7 @@ def main(job: Job) -> None:
     net = build(encoder, settings, len(dataset.classes))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inputs = _inputs(dataset)
-    folder = job.checkpoints / checkpoint_key("train_lizard", settings, inputs, manifest.sha256, world.size)
+    folder = job.checkpoints / checkpoint_key(COMMAND, settings, inputs, manifest.sha256, world.size)
     best = train(net, data, validation, settings, folder, world.workers(device))
     if world.rank == 0:
         final = validate(net, validation, best.epoch, device, world.workers(device))
@@ -59,6 +62,8 @@ def main(job: Job) -> None:
             inputs=inputs,
             learned_from=LearnedFrom.of(chain.from_iterable(map(items, sides.values())), inputs).pack(),
             code=endpoint_code(serving.__name__),
+            training_code=command_code(COMMAND).hash,
+            curve=best.curve,
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pathology.artefact import LEARNED_FROM, EncoderIdentity, library_versions, save_artefact
-from pathology.contracts.code import closure
+from pathology.contracts.code import closure, command_code
 from pathology.contracts.cohort import SlideRow, read_cohort
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
@@ -30,6 +30,7 @@ from pathology.tasks.msi.training import CrossValidated, cross_validate
 from pathology.training.checkpoints import checkpoint_key
 from pathology.wsi.features import Features, read_features
 
+COMMAND = "train_msi_tcga"
 LIBRARIES = ("lightning", "numpy", "safetensors", "torch")
 
 
@@ -55,7 +56,7 @@ def main(job: Job) -> None:
 
     bags = Bags(root, patients, manifest)
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in tables.items()}
-    checkpoints = job.checkpoints / checkpoint_key("train_msi_tcga", settings, hashes, manifest.sha256)
+    checkpoints = job.checkpoints / checkpoint_key(COMMAND, settings, hashes, manifest.sha256)
     validated = cross_validate(bags, settings, checkpoints, job.scratch)
     threshold = youden_threshold(bags.labels, validated.out_of_fold)
     interval = report_out_of_fold(bags.labels, validated, threshold, settings.seed)
@@ -79,6 +80,8 @@ def main(job: Job) -> None:
         learned_from=learned_from,
         serving_code=code.hash,
         versions=library_versions(*LIBRARIES),
+        training_code=command_code(COMMAND).hash,
+        curves=tuple(model.curve for model in validated.models if model.curve),
     )
     files = {entry.file: content for entry, content in folds} | {LEARNED_FROM: learned_from_content}
     save_artefact(job.output("model"), config, files, code, serving.__name__)

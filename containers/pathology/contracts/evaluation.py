@@ -12,8 +12,10 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 from pydantic import Field
 
 from pathology.contracts.encoder import EncoderSource, NamedEncoder
+from pathology.contracts.history import LossCurve
 from pathology.contracts.intervals import Interval
 from pathology.contracts.registry import RegistryText
+from pathology.contracts.runs import RunOutput
 from pathology.contracts.settings import Seed, Settings, setting
 from pathology.contracts.strict_json import StrictJson
 
@@ -95,33 +97,57 @@ M = TypeVar("M", bound=str)
 
 
 class Published(StrictJson, Generic[M]):
-    """What somebody else reports of a measure ``M``, how, and where it stands; nobody publishes an interval with it."""
+    """What somebody else reports of a measure ``M``, how, and where it stands; nobody publishes an interval with it.
+
+    ``unit`` is what was scored one by one before the mean was taken, such as a patch or a whole image.
+    """
 
     model: str
     how: str
+    unit: str
     measure: M
     value: Probability
     source: str
 
 
 class Comparison(StrictJson, Generic[M]):
-    """Our measure beside a published one: ``higher`` or ``lower`` where our whole interval is, ``within`` where it holds theirs."""
+    """Our measure beside a published one: ``higher`` or ``lower`` where our whole interval is, ``within`` where it holds theirs.
+
+    ``standing`` is null where the two cannot be compared, and ``incomparable`` says why; that is empty where they can.
+    """
 
     published: Published[M]
     measured: Bounds
-    standing: Standing
+    standing: Standing | None
+    incomparable: str
 
 
-def compare(published: Sequence[Published[M]], intervals: Mapping[str, Interval]) -> list[Comparison[M]]:
-    """Ours beside each of ``published``, in its order; ``intervals`` has each of their measures."""
-    return [
-        Comparison[M](
-            published=result,
-            measured=Bounds.of(intervals[result.measure]),
-            standing=standing(intervals[result.measure], result.value),
+def compare(
+    published: Sequence[Published[M]], intervals: Mapping[str, Interval], unit: str, same_test: bool
+) -> list[Comparison[M]]:
+    """Ours beside each of ``published``, in its order; ``intervals`` has each of their measures.
+
+    ``unit`` is what ours are scores of, and ``same_test`` whether of the items that the published numbers are of.
+    """
+    rows = []
+    for result in published:
+        measured = intervals[result.measure]
+        reason = "" if same_test else "another test"
+        if result.unit != unit:
+            reason = f"scores of {_plural(result.unit)}"
+        rows.append(
+            Comparison[M](
+                published=result,
+                measured=Bounds.of(measured),
+                standing=None if reason else standing(measured, result.value),
+                incomparable=reason,
+            )
         )
-        for result in published
-    ]
+    return rows
+
+
+def _plural(unit: str) -> str:
+    return f"{unit}es" if unit.endswith("ch") else f"{unit}s"
 
 
 class CalibrationBin(StrictJson):
@@ -172,17 +198,33 @@ class RegistryFacts(StrictJson):
     labels: RegistryText
 
 
-class ModelIdentity(StrictJson):
-    """What was evaluated: hashes of the archive and of its configuration, which holds those of all weights.
+class TrainingReport(StrictJson):
+    """How the model was trained: the hash of the job's ``code``, its ``settings``, what was learnt from by sha256, and the libraries.
 
-    ``version`` is what an endpoint answers. ``serving_code`` is packed with the model; evaluation ran ``evaluated_with_code``.
+    ``curves`` are empty where nothing is trained by epochs, and of models that kept none, whose ``code`` is null too.
     """
 
+    code: str | None
+    settings: dict[str, str]
+    inputs: dict[str, str]
+    libraries: dict[str, str]
+    curves: list[LossCurve]
+
+
+class ModelIdentity(StrictJson):
+    """What was evaluated: where the archive lay, hashes of it and of its configuration, which holds those of all weights.
+
+    ``version`` names the model everywhere: an endpoint answers it as ``model_version``, and the registered version has it under that
+    name among its metadata. ``serving_code`` is packed with the model; evaluation ran ``evaluated_with_code``.
+    """
+
+    archive_uri: str
     archive_sha256: str
     config_sha256: str
     version: str
     serving_code: str
     evaluated_with_code: str
+    training: TrainingReport
 
 
 class Seen(StrictJson):
@@ -200,9 +242,10 @@ class Seen(StrictJson):
 class EvaluationBlock(StrictJson):
     """What a pathologist and an auditor ask for beside Studio's numbers, for any task.
 
-    ``n`` test items, of which the model may have ``seen`` some; ``intervals`` by measure, from ``resamples`` draws seeded with
-    ``seed`` at the level ``confidence``. ``data`` are the sha256 of what was read, by name. ``warnings`` say what a reader must know
-    first, most important first. ``registry`` is what a model version takes over.
+    ``n`` test items, of which the model may have ``seen`` some; ``intervals`` by measure and the method of each, at the level
+    ``confidence``, bootstraps from ``resamples`` draws seeded with ``seed``. ``data`` are the sha256 of what was read, by name, and
+    ``data_uris`` where that lay. ``computed_by`` is the execution whose job wrote this, as the output's URI says; null where that
+    names none. ``warnings`` say what a reader must know first, most important first. ``registry`` is what a model version takes over.
     """
 
     n: Count
@@ -211,8 +254,11 @@ class EvaluationBlock(StrictJson):
     resamples: Count
     seed: Count
     intervals: dict[str, Bounds]
+    interval_methods: dict[str, Annotated[str, Field(min_length=1)]]
     encoder: EncoderReport
+    computed_by: RunOutput | None
     data: dict[str, str]
+    data_uris: dict[str, str]
     warnings: list[str]
     registry: RegistryFacts
 

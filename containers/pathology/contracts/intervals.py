@@ -8,16 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
+WILSON = "Wilson's score interval"
+WITHIN_CLASSES = "percentile bootstrap within each class"
+OF_CLUSTERS = "percentile bootstrap of whole clusters"
+UNDEFINED = "no method (undefined on this test: the bounds are the whole range)"
+"""What reports call the methods."""
+
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with the bounds of its confidence interval and the standard deviation of its resamples."""
+    """An estimate with the bounds of its confidence interval by ``method``, and the standard deviation of its resamples."""
 
     value: float
     low: float
     high: float
     std: float
     confidence: float = 0.95
+    method: str = ""
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.confidence:.0%} interval {self.low:.3f} to {self.high:.3f})"
@@ -49,7 +56,7 @@ def stratified_bootstrap(
         chosen = np.concatenate([generator.choice(group, size=len(group)) for group in groups])
         draws[index] = statistic(truth[chosen], score[chosen])
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(statistic(truth, score)), float(low), float(high), float(draws.std(ddof=1)), confidence)
+    return Interval(float(statistic(truth, score)), float(low), float(high), float(draws.std(ddof=1)), confidence, WITHIN_CLASSES)
 
 
 def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -62,7 +69,7 @@ def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interva
         raise ValueError("a proportion needs at least one trial")
     bounds = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     value = successes / trials
-    return Interval(value, bounds.low, bounds.high, float(np.sqrt(value * (1 - value) / trials)), confidence)
+    return Interval(value, bounds.low, bounds.high, float(np.sqrt(value * (1 - value) / trials)), confidence, WILSON)
 
 
 def cluster_bootstrap(
@@ -97,5 +104,5 @@ def cluster_bootstrap(
         if len(known) < 2:
             raise ValueError(f"only {len(known)} of {resamples} draws have a value; draw more")
         low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
-        intervals.append(Interval(float(value), float(low), float(high), float(known.std(ddof=1)), confidence))
+        intervals.append(Interval(float(value), float(low), float(high), float(known.std(ddof=1)), confidence, OF_CLUSTERS))
     return intervals

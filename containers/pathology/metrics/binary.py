@@ -18,7 +18,7 @@ from pathology.contracts.evaluation import (
     RocCurve,
     SiteRow,
 )
-from pathology.contracts.intervals import Interval, proportion, stratified_bootstrap
+from pathology.contracts.intervals import UNDEFINED, Interval, proportion, stratified_bootstrap
 from pathology.metrics.ranking import auroc, average_precision, precision_recall_curve, roc_curve
 
 CALIBRATION_BINS = 5
@@ -92,6 +92,7 @@ class Scores:
             "resamples": self.resamples,
             "seed": self.seed,
             "intervals": {name: Bounds.of(interval) for name, interval in intervals.items()},
+            "interval_methods": {name: interval.method for name, interval in intervals.items()},
             "brier": self.brier(),
             "calibration": self.calibration(),
         }
@@ -136,7 +137,9 @@ class Scores:
             "false_positive_rate": fraction(cells.false_positives, negatives),
             "false_negative_rate": fraction(cells.false_negatives, positives),
             # Nothing called positive: precision is undefined, and 0 with the widest interval says so.
-            "precision": fraction(cells.true_positives, called) if called else Interval(0.0, 0.0, 1.0, 0.0, self.confidence),
+            "precision": fraction(cells.true_positives, called)
+            if called
+            else Interval(0.0, 0.0, 1.0, 0.0, self.confidence, UNDEFINED),
             **{f"f{name}": self.bootstrap(partial(self._f, beta)) for name, beta in (("0_5", 0.5), ("1", 1.0), ("2", 2.0))},
         }
 

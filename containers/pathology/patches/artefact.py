@@ -24,7 +24,7 @@ ENCODER_WEIGHTS: Final = "encoder.safetensors"
 
 
 class Validation(Part):
-    """How training ended on the validation patches; the threshold was chosen on them, so their accuracy flatters."""
+    """How training ended on the validation patches; epoch and threshold were chosen on them."""
 
     patches: int
     positives: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from pathology.artefact import LEARNED_FROM, EncoderIdentity, library_versions
+from pathology.contracts.code import command_code
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.fine_tuning import FineTuning
+from pathology.contracts.history import LossCurve
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.settings import Settings
 from pathology.encoders.embedding_cache import embed_all, embed_patches
@@ -62,12 +64,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What training gives: the head, the encoder's trained tensors, where they are from, and validation's probabilities."""
+    """What training gives: the head, the encoder's trained tensors, where they are from, and validation's probabilities.
+
+    ``code`` is the hash of the command's, ``curves`` are the losses by epoch, none of a probe.
+    """
 
     head: Head
     encoder_weights: dict[str, torch.Tensor]
     epoch: int
     probabilities: np.ndarray
+    code: str = ""
+    curves: tuple[LossCurve, ...] = ()
 
 
 def left_to_the_first(job: Job, settings: PatchSettings) -> bool:
@@ -104,10 +111,12 @@ def learn(
     folder, manifest = find_job_encoder(job)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if settings.fine_tuning == "linear":
-        return _probe(side, validation, settings, folder, device, job.checkpoints)
-    assert isinstance(settings, Settings)
-    key = checkpoint_key(command, settings, inputs, manifest.sha256, World.current().size)
-    return _fine_tune(side, validation, settings, folder, device, job.checkpoints / key)
+        learnt = _probe(side, validation, settings, folder, device, job.checkpoints)
+    else:
+        assert isinstance(settings, Settings)
+        key = checkpoint_key(command, settings, inputs, manifest.sha256, World.current().size)
+        learnt = _fine_tune(side, validation, settings, folder, device, job.checkpoints / key)
+    return replace(learnt, code=command_code(command).hash)
 
 
 def _probe(
@@ -146,7 +155,8 @@ def _fine_tune(
     weights = {name: value.cpu().clone() for name, value in classifier.encoder_state().items()}
     serving = serving_encoder(classifier, device)
     embeddings = embed_all(serving, validation.patches, range(len(validation.labels)), serving.batch(0))
-    return Learnt(head, weights, best.epoch, head.probabilities(embeddings))
+    curves = (best.curve,) if best.curve else ()
+    return Learnt(head, weights, best.epoch, head.probabilities(embeddings), curves=curves)
 
 
 C = TypeVar("C", bound=PatchConfig)
@@ -190,6 +200,8 @@ def describe_model(
         learned_from=learned_from,
         serving_code=serving_code,
         versions=library_versions(*LIBRARIES),
+        training_code=learnt.code,
+        curves=learnt.curves,
     )
     return config, files
 

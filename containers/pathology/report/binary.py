@@ -8,8 +8,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from pathology.contracts.evaluation import BinaryClassificationMetrics, Bounds, CalibrationBin
+from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, Bounds
 from pathology.report.figures import calibration_figure, distribution_figure, precision_recall_figure, roc_figure
+from pathology.report.origin import methods
 from pathology.report.page import Headline, Mark, page
 
 MEASURES = (
@@ -18,8 +19,16 @@ MEASURES = (
     ("specificity", "Specificity", "Of the negative {units}, the fraction that the model calls negative."),
     ("precision", "Precision (PPV)", "Of the {units} called positive, the fraction that is. Falls where positives are rarer."),
     ("balanced_accuracy", "Balanced accuracy", "Mean of sensitivity and specificity; 0.5 is a coin."),
-    ("accuracy", "Accuracy", "Fraction of {units} called right; the majority class alone reaches much of it."),
-    ("average_precision", "Average precision", "Area under the precision-recall curve; chance is the fraction of positives."),
+    (
+        "accuracy",
+        "Accuracy",
+        "Fraction of {units} called right; always answering the class with more {units} reaches {majority:.3f}.",
+    ),
+    (
+        "average_precision",
+        "Average precision",
+        "Area under the precision-recall curve; chance is the fraction of positives, {positive:.3f}.",
+    ),
     ("f1", "F1", "Harmonic mean of precision and sensitivity."),
 )
 
@@ -40,36 +49,12 @@ class Call(Protocol):
         """0 or 1, at the threshold."""
 
 
-class Block(Protocol):
-    """What the template reads of either task's block of evaluation.json."""
-
-    @property
-    def threshold(self) -> float:
-        """On the probability of class 1."""
-
-    @property
-    def confidence(self) -> float:
-        """Of every interval."""
-
-    @property
-    def seed(self) -> int:
-        """Of the bootstrap."""
-
-    @property
-    def intervals(self) -> dict[str, Bounds]:
-        """By the names of :data:`MEASURES` and more."""
-
-    @property
-    def calibration(self) -> list[CalibrationBin]:
-        """Lowest probability first."""
-
-
 Row = TypeVar("Row", bound=Call)
 
 
 def fill(
     template: Path,
-    block: Block,
+    block: BinaryBlock,
     metrics: BinaryClassificationMetrics,
     predictions: Sequence[Call],
     *,
@@ -84,13 +69,16 @@ def fill(
     truth = np.array([row.label for row in predictions])
     probability = np.array([row.probability for row in predictions])
     names = {"unit": unit[0], "units": unit[1]}
-    auroc = block.intervals["auroc"]
+    auroc, positive = block.intervals["auroc"], block.positives / block.n
+    fractions = {"positive": positive, "majority": max(positive, 1 - positive)}
     context: dict[str, Any] = {
         **names,
         "block": block,
         "labels": labels,
         "matrix": metrics.confusion_matrix,
-        "measures": [(title, block.intervals[name], words.format(**names)) for name, title, words in MEASURES],
+        "methods": methods(block, {name: title for name, title, _ in MEASURES}),
+        "groups": [group.n for group in block.calibration],
+        "measures": [(title, block.intervals[name], words.format(**names, **fractions)) for name, title, words in MEASURES],
         "headline": Headline("AUROC", auroc, verdict(auroc, block.confidence), (Mark(0.5, "0.5 chance"),)),
         "roc": roc_figure(truth, probability, block.threshold, block.confidence, block.seed),
         "precision_recall": precision_recall_figure(truth, probability, block.threshold),

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pathology.contracts.evaluation import Bounds
+from pathology.contracts.evaluation import Bounds, Comparison
+from pathology.report.origin import origin
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,17 @@ def page(template: Path, context: Mapping[str, Any]) -> str:
     )
     environment.filters["percent"] = lambda value: f"{value:.0%}"
     environment.filters["number"] = _number
+    environment.filters["standing"] = _standing
     style = (Path(__file__).parent / "report.css").read_text()
-    return environment.get_template(template.name).render({"style": style, **context})
+    return environment.get_template(template.name).render({"style": style, **origin(context["block"]), **context})
+
+
+STANDINGS = {"higher": "higher", "lower": "lower", "within": "not told apart"}
+
+
+def _standing(row: Comparison[Any]) -> str:
+    """Where ours lies against a published number, or why nothing is said of it."""
+    return STANDINGS[row.standing] if row.standing else f"not comparable: {row.incomparable}"
 
 
 def _number(value: float | None) -> str:

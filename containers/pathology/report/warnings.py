@@ -21,8 +21,7 @@ def seen_items(seen: Seen) -> list[str]:
     if not seen.seen:
         return []
     return [
-        f"The model has learnt from {seen.seen:,} of the {seen.test_items:,} test {seen.unit} ({named(seen)}): they do not test it, "
-        "and flatter it."
+        f"The model has learnt from {seen.seen:,} of the {seen.test_items:,} test {seen.unit} ({named(seen)}): they do not test it."
     ]
 
 
@@ -57,7 +56,7 @@ def permuted_labels(training: Mapping[str, str]) -> list[str]:
     """Said when the settings of ``training`` permuted the labels."""
     if training.get("shuffle-labels") != "true":
         return []
-    return ["The model was trained on permuted labels, to prove that nothing leaks: it knows nothing and must not serve."]
+    return ["The model was trained on permuted labels, a negative control (shuffle-labels): it must not serve."]
 
 
 def small(positives: int, negatives: int, units: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from pathology.contracts.code import command_code
 from pathology.contracts.settings import Settings
@@ -76,6 +76,16 @@ class EpochCheckpoint(Checkpoint):
             for path in self.folder.glob("best-*.safetensors"):
                 if path != pl_module.best.file(self.folder):
                     path.unlink()
+
+
+class Stopping(EarlyStopping):
+    """Early stopping that a restart after its last epoch does not undo."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop at once when patience was at its end."""
+        super().on_train_start(trainer, pl_module)
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 def usable(path: Path) -> Path | None:

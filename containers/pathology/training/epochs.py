@@ -9,13 +9,12 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -23,10 +22,11 @@ from torch.utils.data import DataLoader
 
 from pathology.artefact import pack_tensors
 from pathology.contracts.errors import DataError
+from pathology.contracts.history import LossCurve
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_LOSS, metric_line
 from pathology.contracts.storage import atomic_write
 from pathology.training.batches import Batch, BatchSettings, Examples, MicroBatch, TrainingBatches, ValidationBatches, loader
-from pathology.training.checkpoints import LAST, AtomicCheckpointIO, EpochCheckpoint, usable
+from pathology.training.checkpoints import LAST, AtomicCheckpointIO, EpochCheckpoint, Stopping, usable
 from pathology.training.lightning_logs import silence_lightning
 from pathology.training.precision import training_precision
 
@@ -98,10 +98,11 @@ class World:
 
 @dataclass(frozen=True)
 class Best:
-    """The best epoch yet, counted from 1, and its validation loss."""
+    """The best epoch yet, counted from 1, and its validation loss; once trained, the losses of all epochs."""
 
     epoch: int
     validation_loss: float
+    curve: LossCurve | None = None
 
     def file(self, folder: Path) -> Path:
         """Where its weights lie."""
@@ -132,7 +133,9 @@ class EpochTraining(lightning.LightningModule):
         self.settings, self.world, self.folder, self.workers = settings, world, folder, workers
         self.micro_batch = MicroBatch.of(settings, world.rank, world.size)
         self.best: Best | None = None
+        self.history: list[tuple[float, float]] = []
         self._losses: list[tuple[Tensor, Tensor]] = []
+        self._validation_loss = math.nan
         self._lines: list[str] = []
 
     @abstractmethod
@@ -202,6 +205,7 @@ class EpochTraining(lightning.LightningModule):
     def end_validation(self, loss: float, lines: list[str]) -> None:
         """Note an epoch's validation ``loss`` and further ``lines`` of the log, and keep the weights when they are the best yet."""
         self.log("validation_loss", torch.tensor(loss, dtype=torch.float64), rank_zero_only=False)
+        self._validation_loss = loss
         self._lines = [metric_line(VALIDATION_LOSS, loss), *lines]
         if math.isfinite(loss) and (self.best is None or loss < self.best.validation_loss):
             self.best = Best(self.current_epoch + 1, loss)
@@ -214,10 +218,11 @@ class EpochTraining(lightning.LightningModule):
         return values.reshape(self.world.size, *value.shape)
 
     def on_train_epoch_end(self) -> None:
-        """Print the epoch's lines, the training loss first."""
+        """Print the epoch's lines, the training loss first, and note its losses."""
         mine = torch.stack([torch.stack(pair) for pair in self._losses]).double().sum(0)
         self._losses.clear()
         total, count = self._everyone(mine).sum(0).tolist()
+        self.history.append((total / count, self._validation_loss))
         if self.world.rank == 0:
             print("\n".join([metric_line(TRAINING_LOSS, total / count), *self._lines]), flush=True)
 
@@ -226,20 +231,12 @@ class EpochTraining(lightning.LightningModule):
         names = {name for name, value in self.named_parameters() if value.requires_grad}
         checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if name in names}
         checkpoint["best"] = None if self.best is None else (self.best.epoch, self.best.validation_loss)
+        checkpoint["history"] = list(self.history)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the best epoch."""
+        """Take up the best epoch and the losses so far."""
+        self.history = list(checkpoint["history"])
         self.best = None if checkpoint["best"] is None else Best(*checkpoint["best"])
-
-
-class Stopping(EarlyStopping):
-    """Early stopping that a restart after its last epoch does not undo."""
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Stop at once when patience was at its end."""
-        super().on_train_start(trainer, pl_module)
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
 
 
 def rate_at(step: int, steps: int, warm_up: float) -> float:
@@ -251,7 +248,7 @@ def rate_at(step: int, steps: int, warm_up: float) -> float:
 
 
 def fit(training: EpochTraining) -> Best:
-    """Train, taking up what lies in the training's folder; its best epoch. All processes of torchrun call this.
+    """Train, taking up what lies in the training's folder; its best epoch, and all losses. All processes of torchrun call this.
 
     Raises:
         RequestError: for a precision that the GPU has not.
@@ -265,7 +262,7 @@ def fit(training: EpochTraining) -> Best:
         trainer.fit(training, ckpt_path=usable(training.folder / LAST))
     if training.best is None:
         raise DataError("the validation loss was never a number: lower the learning rates")
-    return training.best
+    return replace(training.best, curve=LossCurve.of("", training.best.epoch, training.history))
 
 
 def _trainer(settings: EpochSettings, world: World, folder: Path) -> lightning.Trainer:

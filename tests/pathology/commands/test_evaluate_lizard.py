@@ -174,6 +174,12 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, lizard):
             "labels.npy": lizard.dataset / "labels.npy",
         }.items()
     }
+    assert block["data_uris"] == {
+        "patches": "s3://bucket/patches/patches.csv",
+        "images": "s3://bucket/dataset/images.npy",
+        "labels": "s3://bucket/dataset/labels.npy",
+    }
+    assert (block["side"], block["central"]) == (64, 64)
     assert block["seen"] == {"unit": "patches", "test_items": 18, "seen": 0, "names": []}
     assert "seen in training: 0 of 18 test patches" in log
     assert model["trained_on_these_patches"] is True and model["serving_code"] == model["evaluated_with_code"]

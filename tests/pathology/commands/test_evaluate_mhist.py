@@ -6,8 +6,10 @@ import contextlib
 import copy
 import hashlib
 import io
+import itertools
 import json
 import shutil
+import string
 from pathlib import Path
 
 import numpy as np
@@ -209,6 +211,8 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, mhist):
     assert model["config_sha256"] == hashlib.sha256((mhist.root / "model" / "config.json").read_bytes()).hexdigest()
     assert model["version"] == model["config_sha256"][:12]
     assert block["data"] == {"patches_sha256": hashlib.sha256(mhist.table.read_bytes()).hexdigest()}
+    assert block["data_uris"] == {"patches": "s3://bucket/patches/patches.csv", "images": "s3://bucket/images"}
+    assert model["archive_uri"] == "s3://bucket/model/model.tar.gz"
     assert model["trained_on_these_patches"] is True
     assert model["serving_code"] == model["evaluated_with_code"]
     assert block["published_partition"] is False
@@ -252,6 +256,26 @@ def test_a_reader_is_warned(mhist, tmp_path):
     )
     assert len(warnings) == len(words) and all(word in warning for word, warning in zip(words, warnings, strict=True))
     assert evaluation["pathology"]["model"]["trained_on_these_patches"] is False
+
+
+@pytest.mark.parametrize(
+    ("counts", "name", "published"),
+    [
+        ((617, 360), "MHIST_{}.png", True),
+        ((616, 361), "MHIST_{}.png", False),  # as many in all
+        ((617, 360), "polyp_{}.png", False),
+    ],
+)
+def test_mhists_own_partition_is_known_by_its_classes_and_names(counts, name, published):
+    from pathology.commands.evaluate_mhist import is_published
+
+    labels = [label for label, count in enumerate(counts) for _ in range(count)]
+    names = ("".join(letters) for letters in itertools.product(string.ascii_lowercase, repeat=3))
+    rows = [
+        MhistPredictionRow(image=name.format(letters), label=label, votes=7 * label, probability=0.5, predicted=1)
+        for label, letters in zip(labels, names, strict=False)
+    ]
+    assert is_published(rows) is published
 
 
 def test_a_copy_of_a_training_patch_is_refused_or_warned_of(mhist, tmp_path):

@@ -2,14 +2,17 @@
 
 import hashlib
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from msi_jobs import QUICK, MsiRun, slide_row
+from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_table
 from packed import without_list
 from pages import Page
+from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError
-from pathology.contracts.msi.evaluate import MsiEvaluation
+from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_LOSS
+from pathology.contracts.msi.evaluate import EvaluateMsi, MsiEvaluation
 from scipy.stats import binomtest
 
 
@@ -93,6 +96,9 @@ def test_tables_follow_from_predictions(evaluated):
         assert site["auroc"] == pytest.approx(metrics.roc_auc_score([r.label for r in of_site], [r.probability for r in of_site]))
     assert sum(group["n"] for group in block["calibration"]) == block["n"]
     assert sum(group["positives"] for group in block["calibration"]) == block["positives"]
+    for group in block["calibration"]:
+        wilson = binomtest(group["positives"], group["n"]).proportion_ci(0.95, method="wilson")
+        assert (group["observed"]["low"], group["observed"]["high"]) == pytest.approx((wilson.low, wilson.high))
     means = [group["mean_probability"] for group in block["calibration"]]
     assert means == sorted(means)
 
@@ -102,6 +108,8 @@ def test_what_was_evaluated_is_named_by_hash(evaluated, msi_run):
     block = evaluation["pathology"]
     assert block["model"]["archive_sha256"] == hashlib.sha256((msi_run.packed() / "model.tar.gz").read_bytes()).hexdigest()
     assert block["data"]["cohort_sha256"] == hashlib.sha256((folder / "cohort" / "cohort.csv").read_bytes()).hexdigest()
+    assert block["data_uris"] == {"cohort": "s3://bucket/cohort/cohort.csv", "slides": "s3://bucket/slides/slides.csv"}
+    assert block["computed_by"] is None and block["model"]["archive_uri"] == "s3://bucket/model/model.tar.gz"
     assert block["model"]["trained_on_this_cohort"] is True
     assert block["seen"] == {"unit": "patients", "test_items": 40, "seen": 0, "names": []}
     assert "seen in training: 0 of 40 test patients" in log
@@ -126,16 +134,72 @@ def test_the_report_is_one_file_that_says_it_plainly(evaluated):
     folder, evaluation, predictions, _ = evaluated
     source = (folder / "evaluation" / "report.html").read_text()
     page = Page(source)
-    assert len(page.references) == 4 and all(item.startswith("data:image/svg+xml;base64,") for item in page.references)
+    assert len(page.references) == 4 + 2 and all(item.startswith("data:image/svg+xml;base64,") for item in page.references)
     assert "url(" not in source and "@import" not in source and "<script" not in source
     text = page.text
     auroc = evaluation["pathology"]["intervals"]["auroc"]
     assert f"95% interval {auroc['low']:.3f} to {auroc['high']:.3f}" in text
     assert "a placeholder with seeded weights, not a published foundation model" in text
     assert "What it must not be used for" in text
+    block = evaluation["pathology"]
+    assert "always answering the class with more patients reaches 0.600." in text  # 24 of 40
+    assert "chance is the fraction of positives, 0.400." in text
+    assert "patients in 5 groups by probability, 8 in each, with Wilson's intervals." in text
+    tiles = block["tiles"]
+    assert (
+        f"From the {block['slides']} slides of these patients that have features the model pooled all {tiles['pooled']:,}" in text
+    )
+    assert f"(epochs {', '.join(str(epoch) for epoch in block['model']['epochs'])})" in text
     wrong = [row for row in predictions if row.predicted != row.label]
     assert f"{len(wrong)} of 40 patients were called wrong" in text
     assert all(row.patient_id in text for row in wrong[:10])
+
+
+def test_tiles_and_slides_are_those_of_the_tables(evaluated, msi_run):
+    block = evaluated[1]["pathology"]
+    split = {row.slide_id: row.split for row in msi_run.cohort}
+    for side, figures in block["sides"].items():
+        rows = [row for row in msi_run.slides if split[row.slide_id] == side]
+        assert (figures["slides"], figures["tiles"]) == (len(rows), sum(row.tiles for row in rows))
+        assert figures["scales"] == [{"source": "aperio", "slides": len(rows), "low": 0.5, "high": 0.5}]
+    pooled = block["sides"]["test"]["tiles"]
+    assert block["tiles"] == {"pooled": pooled, "with_tissue": pooled, "failed": 0, "sampled": 0}
+
+
+def test_training_is_told_by_the_model_itself(evaluated, msi_run):
+    """Settings, code and losses as the training's own log and closure have them."""
+    model = evaluated[1]["pathology"]["model"]
+    assert model["training"]["settings"] == QUICK.as_strings()
+    assert model["training"]["code"] == command_code("train_msi_tcga").hash
+    curves = model["training"]["curves"]
+    assert [curve["name"] for curve in curves] == ["fold 0", "fold 1", "fold 2"]
+    assert [curve["best"] for curve in curves] == model["epochs"]
+    for side, name in (("training", TRAINING_LOSS), ("validation", VALIDATION_LOSS)):
+        logged = [float(value) for value in re.findall(rf"^{name}: (\S+)$", msi_run.log, re.MULTILINE)]
+        losses = [loss for curve in curves for loss in curve[side]]
+        assert losses == pytest.approx(logged[: len(losses)], rel=1e-5)
+        assert len(logged) - len(losses) == (side == "validation")  # and the whole cross-validation's
+    assert all(min(curve["validation"]) == curve["validation"][curve["best"] - 1] for curve in curves)
+
+
+def test_the_execution_is_named_where_the_output_lies_in_its_folder(msi_run, tmp_path, monkeypatch):
+    from pathology.commands.evaluate_msi import main
+
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    inputs = {
+        "model": msi_run.packed(),
+        "slides": write_table(tmp_path / "slides", "slides.csv", msi_run.slides),
+        "cohort": write_table(tmp_path / "cohort", "cohort.csv", msi_run.cohort),
+    }
+    job = processing_job(tmp_path, EvaluateMsi(resamples=100), inputs, ("evaluation",))
+    uri = "s3://bucket/runs/pathology-msi/abc123def456/EvaluateMsi/evaluation"
+    slides = "s3://bucket/features/cohorts/x/slides.csv"  # an input that is the file itself
+    main(replace(job, output_uris={"evaluation": uri}, input_uris={**job.input_uris, "slides": slides}))
+    block = strict_json(tmp_path / "evaluation" / "evaluation.json")["pathology"]
+    run = {"pipeline": "pathology-msi", "execution": "abc123def456", "step": "EvaluateMsi", "uri": uri}
+    assert block["computed_by"] == run and block["data_uris"]["slides"] == slides
+    page = Page((tmp_path / "evaluation" / "report.html").read_text())
+    assert f"Computed by execution abc123def456 of pathology-msi, step EvaluateMsi {uri}" in page.text
 
 
 def test_twice_the_same_bytes(evaluated, msi_run, tmp_path, monkeypatch):

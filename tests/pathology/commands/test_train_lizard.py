@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from lizard_jobs import prepare
 from msi_jobs import training_job
+from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from pathology.contracts.lizard.train import TrainLizard
@@ -64,8 +65,9 @@ def trained(lizard, tmp_path_factory):
     return folder, log.getvalue()
 
 
-def check_log(log, validation):
-    """The metrics that SageMaker reads: those of two epochs, and of the model as packed."""
+def check_log(log, config):
+    """The metrics that SageMaker reads: those of two epochs, which the model keeps, and of the model as packed."""
+    validation = config.validation
     logged = {item["Name"]: [float(value) for value in re.findall(item["Regex"], log)] for item in NUCLEI_METRICS}
     assert {name: len(values) for name, values in logged.items()} == {
         "training:loss": 2,
@@ -80,6 +82,10 @@ def check_log(log, validation):
     ):
         assert logged[f"validation:{name}"][-1] == pytest.approx(value, abs=1e-6)
     assert validation.loss == pytest.approx(min(logged["validation:loss"][:2]), abs=1e-5)
+    (curve,) = config.curves
+    assert curve.training == pytest.approx(logged["training:loss"], rel=1e-5)
+    assert curve.validation == pytest.approx(logged["validation:loss"][:2], rel=1e-5) and curve.best == validation.epoch
+    assert config.training_code == command_code("train_lizard").hash
 
 
 def check_serves(lizard, output, encoder):
@@ -100,7 +106,7 @@ def check_serves(lizard, output, encoder):
 
 def test_it_trains_a_decoder_and_packs_what_serves(lizard, trained):
     folder, log = trained
-    check_log(log, check_serves(lizard, lizard.job(folder).output("model"), "frozen").validation)
+    check_log(log, check_serves(lizard, lizard.job(folder).output("model"), "frozen"))
 
 
 def test_the_artefact_keeps_the_images_it_learnt_from(lizard, trained):
@@ -127,7 +133,7 @@ def test_it_trains_adapters_too_and_packs_what_serves(lizard, tmp_path, capsys):
 
     job = lizard.job(tmp_path, fine_tuning="lora")
     main(job)
-    check_log(capsys.readouterr().out, check_serves(lizard, job.output("model"), "lora").validation)
+    check_log(capsys.readouterr().out, check_serves(lizard, job.output("model"), "lora"))
 
 
 def test_staged_arrays_and_a_chosen_encoder_give_the_same_model(lizard, trained, tmp_path):

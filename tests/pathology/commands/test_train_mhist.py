@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from msi_jobs import training_job
 from patch_sets import write_patch_table, write_patches
+from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.intervals import stratified_bootstrap
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
@@ -107,6 +108,14 @@ def test_it_learns_the_texture_and_packs_what_serves(mhist, trained, fine_tuning
         ("HP", "SSA"),
         COUNTS["validation"],
     )
+    assert model.config.training_code == command_code("train_mhist").hash
+    curves = [[*zip(curve.training, curve.validation, strict=True)] for curve in model.config.curves]
+    by_epoch = [[float(value) for value in logged[name][: QUICK.epochs]] for name in ("training:loss", "validation:loss")]
+    if fine_tuning == "linear":
+        assert curves == []
+    else:
+        assert curves == [[pytest.approx(losses, rel=1e-5, abs=1e-6) for losses in zip(*by_epoch, strict=True)]]
+        assert model.config.curves[0].best == validation.epoch
     names = {path.name for path in output.iterdir()}
     assert names == {"config.json", "code", "head.safetensors", "learned-from.json"} | (
         {"encoder.safetensors"} if fine_tuning != "linear" else set()

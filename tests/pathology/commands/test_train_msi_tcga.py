@@ -119,7 +119,7 @@ def test_a_restart_repeats_only_the_fold_in_hand(small, tmp_path, monkeypatch, c
     assert "fold 0: finished before the restart" in capsys.readouterr().out
     whole = small.training(tmp_path / "whole", TINY)
     main(whole)
-    for path in whole.output("model").glob("*.safetensors"):
+    for path in (*whole.output("model").glob("*.safetensors"), whole.output("model") / "config.json"):
         assert path.read_bytes() == (job.output("model") / path.name).read_bytes()
 
     # Other settings, or a checkpoint cut short, are never taken up.

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from pathology.contracts.intervals import cluster_bootstrap, proportion, stratified_bootstrap
+from pathology.contracts.intervals import OF_CLUSTERS, WILSON, WITHIN_CLASSES, cluster_bootstrap, proportion, stratified_bootstrap
 from scipy.stats import norm
 
 TRIALS = 100
@@ -102,3 +102,10 @@ def test_draws_without_a_value_are_left_out():
 def test_one_cluster_has_no_interval():
     with pytest.raises(ValueError, match="two clusters"):
         cluster_bootstrap(ratio, np.ones((1, 2)))
+
+
+def test_an_interval_says_by_which_method_it_is():
+    generator = np.random.default_rng(0)
+    (of_clusters,) = cluster_bootstrap(lambda sums: sums[:, :1], generator.normal(size=(9, 1)), resamples=100)
+    within = stratified_bootstrap(lambda truth, score: float(score.mean()), np.array([0, 1] * 9), np.arange(18.0), resamples=100)
+    assert [each.method for each in (proportion(3, 9), within, of_clusters)] == [WILSON, WITHIN_CLASSES, OF_CLUSTERS]

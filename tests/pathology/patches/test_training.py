@@ -80,6 +80,12 @@ def finished(encoder, tmp_path_factory):
     return Finished(folder, *weights(encoder, folder))
 
 
+def test_the_losses_of_every_epoch_are_kept(finished):
+    curve = finished.best.curve
+    assert len(curve.training) == len(curve.validation) == QUICK.epochs and curve.best == finished.best.epoch
+    assert curve.validation[curve.best - 1] == min(curve.validation) == pytest.approx(finished.best.validation_loss, rel=1e-5)
+
+
 def test_a_checkpoint_holds_only_what_is_trained(finished):
     import torch
     from pathology.training.checkpoints import LAST

@@ -1,9 +1,11 @@
 """Figures: strict SVG, the same bytes twice, a band that holds the curve."""
 
 import base64
+import math
 from xml.etree import ElementTree
 
 import numpy as np
+from pathology.contracts.history import LossCurve
 from pathology.contracts.msi.evaluate import PatientPredictionRow
 from pathology.metrics.ranking import roc_curve
 
@@ -30,6 +32,18 @@ def test_svg_that_parses_and_repeats():
         assert root.tag.endswith("svg")
         links = [value for node in root.iter() for name, value in node.attrib.items() if name.endswith("href")]
         assert all(link.startswith("#") for link in links)
+
+
+def test_losses_are_drawn_with_gaps_and_repeat():
+    from pathology.report.losses import COLOURS, losses_figure
+
+    curves = [LossCurve.of(f"fold {n}", 2, [(0.9, 0.8), (0.7, 0.6), (math.nan, 0.9)]) for n in range(len(COLOURS) + 1)]
+    for side in ("training", "validation"):
+        uri = losses_figure(curves, side)
+        assert uri == losses_figure(curves, side)
+        text = base64.b64decode(uri.partition(",")[2]).decode()
+        assert all(colour in text for colour in COLOURS)
+    assert losses_figure(curves, "training") != losses_figure(curves, "validation")
 
 
 def test_the_band_holds_the_curve():

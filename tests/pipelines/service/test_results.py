@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import pytest
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
@@ -27,6 +28,21 @@ def test_scores_of_nuclei_in_the_order_that_they_are_read(tmp_path, monkeypatch)
         f"{name}: 0.600 (95% interval 0.500 to 0.700)" for name in ("bPQ", "detection F1", "Dice", "mPQ", "mPQ+", "R²")
     ]
     assert lines[-2] == "warning: few source images" and lines[-1].endswith("report.html")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "shown"),
+    [
+        ({"CustomerMetadataProperties": {"model_version": "0123456789ab"}}, ["0123456789ab, as an endpoint of it answers"]),
+        ({"CustomerMetadataProperties": {"task": "msi"}}, []),  # registered before it was kept
+        ({}, []),
+    ],
+)
+def test_a_version_is_called_as_its_endpoint_calls_it(tmp_path, monkeypatch, metadata, shown):
+    version = {"ModelPackageArn": "arn:x/1", "ModelPackageVersion": 1, "ModelApprovalStatus": "Approved", **metadata}
+    monkeypatch.setattr(results, "model_version", lambda session, state: version)
+    lines = summary_lines(tmp_path, monkeypatch, "msi", {})
+    assert [line.partition(": ")[2] for line in lines if line.startswith("model version: ")] == shown
 
 
 def test_scores_of_a_classifier_are_its_own(tmp_path, monkeypatch):

@@ -79,21 +79,27 @@ class MulticlassClassificationMetrics(StrictJson):
     weighted_f2_best_constant_classifier: Measure
 
 
+def unit_of(side: int) -> str:
+    """What scores by patch are scores of, ``side`` in px."""
+    return f"{side} px patch"
+
+
+_PATCH, _IMAGE = unit_of(256), "whole source image"
 _FOLD_0 = "trained on Lizard, fold 0: the split by source image that this task takes"
 _CONIC = "Graham et al. 2024, CoNIC Challenge; its baseline's split and code: https://github.com/TissueImageAnalytics/CoNIC"
 _PANNUKE = "nuclei as learnt on PanNuke, their classes on Lizard; not necessarily on fold 0"
 _CELLVIT = "Hörst et al. 2025, CellViT++: https://arxiv.org/abs/2501.05269"
 
 PUBLISHED_RESULTS = (
-    PublishedResult(model="HoVer-Net", how=_FOLD_0, measure="bpq", value=0.6149, source=_CONIC),
-    PublishedResult(model="HoVer-Net", how=_FOLD_0, measure="mpq_plus", value=0.4998, source=_CONIC),
-    PublishedResult(model="HoVer-Net", how=_FOLD_0, measure="r2", value=0.8585, source=_CONIC),
-    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="bpq", value=0.536, source=_CELLVIT),
-    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="mpq", value=0.294, source=_CELLVIT),
-    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="dice", value=0.774, source=_CELLVIT),
-    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, measure="aji", value=0.554, source=_CELLVIT),
+    PublishedResult(model="HoVer-Net", how=_FOLD_0, unit=_PATCH, measure="bpq", value=0.6149, source=_CONIC),
+    PublishedResult(model="HoVer-Net", how=_FOLD_0, unit=_PATCH, measure="mpq_plus", value=0.4998, source=_CONIC),
+    PublishedResult(model="HoVer-Net", how=_FOLD_0, unit=_PATCH, measure="r2", value=0.8585, source=_CONIC),
+    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, unit=_IMAGE, measure="bpq", value=0.536, source=_CELLVIT),
+    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, unit=_IMAGE, measure="mpq", value=0.294, source=_CELLVIT),
+    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, unit=_IMAGE, measure="dice", value=0.774, source=_CELLVIT),
+    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, unit=_IMAGE, measure="aji", value=0.554, source=_CELLVIT),
 )
-"""Facts §3. None comes with an interval."""
+"""Facts §3. None comes with an interval; CellViT++'s are means over whole source images, not over patches."""
 
 
 class ClassRow(StrictJson):
@@ -134,7 +140,7 @@ class Confusion(StrictJson):
 
 
 class NucleiValidation(StrictJson):
-    """How training ended on the validation patches, means over patches; they chose the moment to stop, which flatters."""
+    """How training ended on the validation patches, means over patches; the epoch was chosen by the loss there."""
 
     patches: Count
     loss: float
@@ -145,23 +151,31 @@ class NucleiValidation(StrictJson):
 
 
 class NucleiModelIdentity(ModelIdentity):
-    """``trained_on_these_patches``: patches.csv is the table that the model was trained from, so that its split holds."""
+    """``trained_on_these_patches``: patches.csv is the table that the model was trained from, so that its split holds.
+
+    ``mpp`` is µm a px of the pictures that it takes.
+    """
 
     classes: tuple[str, ...]
+    mpp: float
     fine_tuning: Literal["frozen", "lora"]
     trained_on_these_patches: bool
     validation: NucleiValidation
 
 
 class LizardBlock(EvaluationBlock):
-    """``n`` are test patches out of ``sources`` source images, ``nuclei`` the true ones in them, ``predicted`` the found ones.
+    """``n`` are test patches of ``side`` px out of ``sources`` source images, ``nuclei`` the true ones in them, ``predicted`` the found.
+
+    Counts are of nuclei in the middle ``central`` px of a patch.
 
     ``empty_patches`` have none of either and count as 0 in means over patches. ``intervals`` are by source image, named bpq, mpq,
-    mpq_plus, r2, dice, aji, detection_f1. ``published_partition``: the test patches are Lizard's fold 0 with its classes, without
-    which ``published`` compares unlike things.
+    mpq_plus, r2, dice, aji, detection_f1. ``published_partition``: the test patches are of fold 0 and as many as the published, with
+    Lizard's classes, without which ``published`` compares unlike things.
     """
 
     task: Literal["lizard"]
+    side: Count
+    central: Count
     sources: Count
     nuclei: Count
     predicted: Count

@@ -36,20 +36,31 @@ PublishedResult = Published[PublishedMeasure]
 """Of MHIST's own test partition."""
 
 
+PUBLISHED_TEST = (617, 360)
+"""HP and SSA in MHIST's own test partition (Wei et al. 2021)."""
+PATCH_NAME = r"MHIST_[a-z]{3}\.png"
+"""How MHIST names its patches."""
+UNIT = "patch"
 _PROBE = "frozen encoder, linear probe"
 _EVA = "eva leaderboard, mean of 5 runs: https://kaiko-ai.github.io/eva/main/leaderboards"
 
 PUBLISHED_RESULTS = (
-    PublishedResult(model="Virchow2", how=_PROBE, measure="balanced_accuracy", value=0.861, source=_EVA),
-    PublishedResult(model="H-optimus-0", how=_PROBE, measure="balanced_accuracy", value=0.843, source=_EVA),
-    PublishedResult(model="UNI", how=_PROBE, measure="balanced_accuracy", value=0.843, source=_EVA),
-    PublishedResult(model="GigaPath", how=_PROBE, measure="balanced_accuracy", value=0.829, source=_EVA),
+    PublishedResult(model="Virchow2", how=_PROBE, unit=UNIT, measure="balanced_accuracy", value=0.861, source=_EVA),
+    PublishedResult(model="H-optimus-0", how=_PROBE, unit=UNIT, measure="balanced_accuracy", value=0.843, source=_EVA),
+    PublishedResult(model="UNI", how=_PROBE, unit=UNIT, measure="balanced_accuracy", value=0.843, source=_EVA),
+    PublishedResult(model="GigaPath", how=_PROBE, unit=UNIT, measure="balanced_accuracy", value=0.829, source=_EVA),
     PublishedResult(
-        model="H-optimus-0", how=_PROBE, measure="accuracy", value=0.828, source="Bioptimus, at the release of H-optimus-0"
+        model="H-optimus-0",
+        how=_PROBE,
+        unit=UNIT,
+        measure="accuracy",
+        value=0.828,
+        source="Bioptimus, at the release of H-optimus-0",
     ),
     PublishedResult(
         model="ResNet-18",
         how="ImageNet weights, fine-tuned",
+        unit=UNIT,
         measure="auroc",
         value=0.927,
         source="Wei et al. 2021, A Petri Dish for Histopathology Image Analysis (MHIST)",
@@ -93,10 +104,14 @@ class MhistModelIdentity(ModelIdentity):
 
 
 class MhistBlock(BinaryBlock):
-    """``published_partition``: the test patches are as many as MHIST's own, without which ``published`` compares unlike things; of
-    another table than MHIST's it is empty. So is ``agreement`` where the table has no votes."""
+    """``published_partition``: the test patches have the numbers of either class and the names of MHIST's own test partition.
+
+    Without that ``published`` compares unlike things; of another table than MHIST's it is empty. So is ``agreement`` where the table
+    has no votes; else ``annotators`` voted on each patch.
+    """
 
     task: Literal["mhist"]
+    annotators: Count
     agreement: list[AgreementRow]
     published: list[Comparison[PublishedMeasure]]
     published_partition: bool

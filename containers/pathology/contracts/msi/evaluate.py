@@ -47,10 +47,59 @@ class NotEvaluable(StrictJson):
     reason: str
 
 
+class TilesRead(StrictJson):
+    """Tiles of the test patients' slides: those ``pooled`` by the model out of those ``with_tissue``, and ``failed`` to be decoded.
+
+    ``sampled`` slides are those of which extraction took a sample (its ``max-tiles``). Null where a feature file does not say.
+    """
+
+    pooled: Count
+    with_tissue: Count | None
+    failed: Count | None
+    sampled: Count | None
+
+
+class ScaleRow(StrictJson):
+    """Slides with features whose scale in µm/px has one ``source``, and the lowest and highest of them."""
+
+    source: str
+    slides: Count
+    low: float
+    high: float
+
+
+class LossRow(StrictJson):
+    """Slides without features, by what slides.csv says of them."""
+
+    status: Literal["empty", "failed"]
+    reason: str
+    slides: Count
+
+
+class SlideFigures(StrictJson):
+    """What became of the slides of one side of the split: by scale, by reader, and by reason where they have no features.
+
+    ``failed_tiles`` could not be decoded, on ``slides_with_failed_tiles`` slides that have features all the same.
+    """
+
+    slides: Count
+    with_features: Count
+    tiles: Count
+    failed_tiles: Count
+    slides_with_failed_tiles: Count
+    scales: list[ScaleRow]
+    readers: dict[str, Count]
+    losses: list[LossRow]
+
+
 class EnsembleIdentity(ModelIdentity):
-    """``trained_on_this_cohort``: the cohort table is the one that the model was trained from, so that its split holds."""
+    """``trained_on_this_cohort``: the cohort table is the one that the model was trained from, so that its split holds.
+
+    ``epochs`` are those that the folds' models are from, counted from 1.
+    """
 
     folds: Count
+    epochs: list[Count]
     labels: tuple[str, str]
     trained_on_this_cohort: bool
     out_of_fold_auroc: Bounds
@@ -65,10 +114,15 @@ class MsiRegistry(RegistryFacts):
 
 
 class MsiBlock(BinaryBlock):
-    """``n`` test patients with ``slides`` in all; ``not_evaluable`` are in no number; ``flow`` is the whole cohort's."""
+    """``n`` test patients with ``slides`` in all, of which the model read ``tiles``; ``not_evaluable`` are in no number.
+
+    ``flow`` is the whole cohort's, ``sides`` are the slides of train and test.
+    """
 
     task: Literal["msi"]
     slides: Count
+    tiles: TilesRead
+    sides: dict[Literal["train", "test"], SlideFigures]
     not_evaluable: list[NotEvaluable]
     sites: list[SiteRow]
     flow: CohortFlow

@@ -28,6 +28,7 @@ from pathology.artefact import (
 )
 from pathology.contracts.code import Code, closure
 from pathology.contracts.errors import RequestError
+from pathology.contracts.history import LossCurve
 from pathology.contracts.lizard.patches import Classes
 from pathology.encoders.encoder import load_encoder
 from pathology.nuclei.watershed import STANDARD, WatershedParams
@@ -142,12 +143,15 @@ def save_lizard(
     inputs: Mapping[str, str],
     learned_from: tuple[str, bytes],
     code: Code,
+    training_code: str | None = None,
+    curve: LossCurve | None = None,
     watershed: WatershedParams = STANDARD,
 ) -> None:
     """Write ``net`` as trained, adapters not merged, to ``folder``; same content, same bytes.
 
     ``code`` is what the endpoint runs on (:func:`pathology.serving.code.endpoint_code`); ``inputs`` are the sha256 of what was
-    learnt from, by name, and ``learned_from`` the list of it as :meth:`pathology.learned_from.LearnedFrom.pack` gives it.
+    learnt from, by name, and ``learned_from`` the list of it as :meth:`pathology.learned_from.LearnedFrom.pack` gives it;
+    ``training_code`` is the hash of the job's code and ``curve`` its losses by epoch.
     """
     manifest = net.manifest
     decoder_hash, decoder = pack_tensors(net.decoder.state_dict())
@@ -176,6 +180,8 @@ def save_lizard(
         learned_from=learned_from_hash,
         serving_code=closure(SERVING).hash,
         versions=library_versions(*LIBRARIES),
+        training_code=training_code,
+        curves=(curve,) if curve else (),
     )
     save_artefact(folder, config, files, code, SERVING)
 

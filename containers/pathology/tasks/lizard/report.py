@@ -14,6 +14,7 @@ from pathology.contracts.lizard.patches import ALL_CLASSES
 from pathology.metrics.panoptic import PatchScore, detect, match
 from pathology.nuclei.counts import centre
 from pathology.nuclei.palette import class_colours
+from pathology.report.origin import methods
 from pathology.report.page import Headline, Mark, page, png_uri
 from pathology.tasks.lizard.figures import COLUMNS, Outlines, counts_figure, hexadecimal, outlines
 
@@ -86,6 +87,7 @@ def render(evaluation: LizardEvaluation, rows: Sequence[NucleiScoreRow], example
         "block": block,
         "units": "source images",
         "headline": Headline("bPQ, panoptic quality", block.intervals["bpq"], verdict(block), _marks(block)),
+        "methods": methods(block, MEASURE_NAMES),
         "measures": [(title, block.intervals[name], words) for name, title, words in MEASURES],
         "measure_names": MEASURE_NAMES,
         "fine_tuned": FINE_TUNING_WORDS[block.model.fine_tuning],
@@ -112,11 +114,9 @@ def verdict(block: LizardBlock) -> str:
 
 
 def _marks(block: LizardBlock) -> tuple[Mark, ...]:
-    """The published bPQ of the same split, where this test is on it."""
-    if not block.published_partition:
-        return ()
-    best = next(row.published for row in block.published if row.published.measure == "bpq")
-    return (Mark(best.value, f"{best.value:.3f} {best.model}, published"),)
+    """The published bPQs that ours may be compared with."""
+    published = [row.published for row in block.published if row.published.measure == "bpq" and row.standing]
+    return tuple(Mark(result.value, f"{result.value:.3f} {result.model}, published") for result in published)
 
 
 def confusion_fractions(block: LizardBlock) -> list[list[float]]:

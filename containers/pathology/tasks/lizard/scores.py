@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.intervals import Interval, cluster_bootstrap
+from pathology.contracts.intervals import UNDEFINED, Interval, cluster_bootstrap
 from pathology.contracts.lizard.evaluate import NucleiScoreRow
 from pathology.contracts.lizard.patches import ALL_CLASSES
 from pathology.metrics.panoptic import Aji, Dice, PatchScore, aji, dice, score, score_classes
@@ -261,6 +261,6 @@ def matched_classification(
     pooled = confusions.sum(axis=0)
     sums = _by_source(confusions, sources)
     if not pooled.any():
-        return pooled, dict.fromkeys(MATCHED, Interval(0.0, 0.0, 1.0, 0.0, confidence))
+        return pooled, dict.fromkeys(MATCHED, Interval(0.0, 0.0, 1.0, 0.0, confidence, UNDEFINED))
     intervals = cluster_bootstrap(_weighted, sums, resamples=resamples, confidence=confidence, seed=seed)
     return pooled, {name: each for name, each in zip(MATCHED, intervals, strict=True) if each is not None}

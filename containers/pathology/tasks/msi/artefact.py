@@ -23,7 +23,7 @@ class FoldWeights(Weights):
 
 
 class OutOfFold(Part):
-    """How the cross-validation ended: patients, positives, AUROC with its interval; optimistic, as epochs were chosen on it."""
+    """How the cross-validation ended: patients, positives, AUROC with its interval; epochs were chosen on the same patients."""
 
     patients: int
     positives: int

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pathology.contracts.msi.evaluate import MsiEvaluation, PatientPredictionRow
+from pathology.contracts.msi.evaluate import MsiBlock, MsiEvaluation, PatientPredictionRow, SlideFigures, TilesRead
 from pathology.report.binary import confident_mistakes, fill
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 MISTAKES_SHOWN = 10
+SCALES = {
+    "cohort": "from the cohort table",
+    "vendor": "from the scanner's own fields",
+    "tiff": "from the TIFF's resolution",
+    "default": "the setting default-mpp",
+}
+"""Where a slide's scale was learnt, by its name in slides.csv."""
 NAMES_SHOWN = 20
 """Slides of each loss that the cohort flow names."""
 
@@ -26,5 +33,52 @@ def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow
         predictions,
         labels=block.model.labels,
         unit=("patient", "patients"),
-        task={"mistakes": mistakes[:MISTAKES_SHOWN], "mistake_count": len(mistakes), "names_shown": NAMES_SHOWN},
+        task={
+            "mistakes": mistakes[:MISTAKES_SHOWN],
+            "mistake_count": len(mistakes),
+            "names_shown": NAMES_SHOWN,
+            "tiles": tiles_in_words(block.tiles),
+            "slide_rows": slide_rows(block),
+        },
     )
+
+
+def tiles_in_words(tiles: TilesRead) -> str:
+    """How much of the tissue the model saw, and what kept it from the rest."""
+    if tiles.with_tissue is None:
+        return f"{tiles.pooled:,} tiles"
+    if tiles.pooled == tiles.with_tissue:
+        return f"all {tiles.pooled:,} tissue tiles"
+    reasons = []
+    if tiles.sampled:
+        reasons.append(f"of {_counted(tiles.sampled, 'slide')} a sample was taken")
+    if tiles.failed:
+        reasons.append(f"{_counted(tiles.failed, 'tile')} could not be decoded")
+    return f"{tiles.pooled:,} of the {tiles.with_tissue:,} tissue tiles ({'; '.join(reasons)})"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def slide_rows(block: MsiBlock) -> list[tuple[str, str, str]]:
+    """What became of the slides: a title, and what is so of train and of test; – where nothing is."""
+    train, test = ({row[:2]: row[2] for row in _rows(block.sides[split])} for split in ("train", "test"))
+    keys = sorted({**train, **test}, key=lambda key: key[0])  # stable: within a section as they come
+    return [(key[1], train.get(key, "–"), test.get(key, "–")) for key in keys]
+
+
+def _rows(side: SlideFigures) -> Iterator[tuple[int, str, str]]:
+    """Section, title and value."""
+    yield 0, "in the cohort", f"{side.slides:,}"
+    yield 0, "with features", f"{side.with_features:,}"
+    for row in side.losses:
+        yield 1, f"{row.status}: {row.reason}" if row.reason else row.status, f"{row.slides:,}"
+    yield 2, "tiles", f"{side.tiles:,}"
+    if side.failed_tiles:
+        yield 2, "tiles that could not be decoded", f"{side.failed_tiles:,} on {_counted(side.slides_with_failed_tiles, 'slide')}"
+    for scale in side.scales:
+        span = f"{scale.low:.4g}" if scale.low == scale.high else f"{scale.low:.4g} to {scale.high:.4g}"
+        yield 3, f"scale {SCALES.get(scale.source, scale.source)}", f"{_counted(scale.slides, 'slide')}, {span} µm/px"
+    for reader, count in side.readers.items():
+        yield 4, f"read by {reader}", f"{count:,}"

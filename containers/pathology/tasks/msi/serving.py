@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from pathology.serving.accept import agree
 from pathology.storage import open_store
 from pathology.tasks.msi.artefact import Ensemble, load_ensemble
 from pathology.tasks.msi.dataset import check_origin
-from pathology.wsi.features import read_features
+from pathology.wsi.features import Features, read_features
 
 MAX_SLIDES = 64
 MAX_BODY = 2**20
@@ -52,11 +53,37 @@ class PatientRequest(BaseModel):
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """What of a patient's tissue the model saw: tiles ``pooled`` out of those ``with_tissue``, of which ``failed`` could not be decoded.
+
+    ``sampled`` slides are those of which extraction took a sample. What a feature file does not say is None.
+    """
+
+    pooled: int
+    with_tissue: int | None
+    failed: int | None
+    sampled: int | None
+
+    @classmethod
+    def of(cls, slides: Sequence[Features]) -> Tiles:
+        """By what extraction noted on the slides' files."""
+        pooled = [len(slide.features) for slide in slides]
+        found, failed = ([slide.attributes.get(name) for slide in slides] for name in ("tiles_with_tissue", "tiles_failed"))
+        if not all(isinstance(count, int) for count in (*found, *failed)):
+            return cls(sum(pooled), None, None, None)
+        counts = np.array([pooled, found, failed], dtype=np.int64)
+        sampled = int((counts[0] + counts[2] < counts[1]).sum())
+        total, with_tissue, not_decoded = counts.sum(axis=1).tolist()
+        return cls(total, with_tissue, not_decoded, sampled)
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """One patient: the ensemble's mean probability, the folds' own, and the model that said so."""
+    """One patient: the ensemble's mean probability, the folds' own, the tiles seen, and the model that said so."""
 
     probability: float
     fold_probabilities: tuple[float, ...]
+    tiles: Tiles
     ensemble: Ensemble
 
 
@@ -99,7 +126,7 @@ def predict_fn(request: PatientRequest, ensemble: Ensemble) -> Prediction:
         DataError: naming the slide whose features are gone, changed, or not made as the model's were.
     """
     store = open_store()
-    bags = []
+    slides = []
     with tempfile.TemporaryDirectory() as folder:
         for number, slide in enumerate(request.slides):
             path = Path(folder) / f"{number}.h5"
@@ -109,11 +136,11 @@ def predict_fn(request: PatientRequest, ensemble: Ensemble) -> Prediction:
                 raise DataError(f"slide {slide.slide_id}: its feature file is gone ({error}): extract it again") from None
             features = read_features(path, slide.slide_id, slide.sha256)
             check_origin(features, slide.slide_id, ensemble.config.encoder, ensemble.config.settings_hash)
-            bags.append(features.features)
+            slides.append(features)
             path.unlink()
-    tiles = torch.from_numpy(np.concatenate(bags))
+    tiles = torch.from_numpy(np.concatenate([slide.features for slide in slides]))
     folds = tuple(model.probability(tiles) for model in ensemble.models)
-    return Prediction(float(np.mean(folds)), folds, ensemble)
+    return Prediction(float(np.mean(folds)), folds, Tiles.of(slides), ensemble)
 
 
 def media_type(accept: str) -> str:
@@ -138,6 +165,8 @@ def output_fn(prediction: Prediction, accept: str = JSON) -> bytes:
         "label": config.labels[int(prediction.probability >= config.threshold)],
         "threshold": config.threshold,
         "fold_probabilities": list(prediction.fold_probabilities),
+        "tiles": asdict(prediction.tiles),
+        "model_version": prediction.ensemble.version,
         "encoder": {**config.encoder.model_dump(), "verified": config.encoder.verified},
         "model": {"task": config.task, "sha256": prediction.ensemble.sha256, "format_version": config.format_version},
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Dataset
 
 from pathology.contracts.errors import DataError
+from pathology.contracts.history import LossCurve
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.msi.train import TrainMsi
 from pathology.contracts.storage import atomic_write
@@ -31,19 +33,20 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class FoldModel:
-    """A fold's trained weights, its best epoch (from 1), and the loss there of the patients it has not seen."""
+    """A fold's trained weights, its best epoch (from 1), the loss there of the patients it has not seen, and all epochs' losses."""
 
     fold: int
     weights: dict[str, Tensor]
     epoch: int
     validation_loss: float
+    curve: LossCurve | None = None
 
 
 @dataclass(frozen=True)
 class CrossValidated:
     """One model a fold, and for every patient of the bags, in their order, the probability by the model not trained on it.
 
-    Scores of ``out_of_fold`` are optimistic: a fold's best epoch is chosen on the same patients. Only the test set is unbiased.
+    A fold's best epoch is chosen on the very patients that ``out_of_fold`` scores; the test set is in no choice.
     """
 
     models: tuple[FoldModel, ...]
@@ -87,6 +90,8 @@ class FoldTraining(lightning.LightningModule):
         self.model.std.copy_(torch.from_numpy(std))
         self.model.prior.fill_(float(np.log((labels == 0).sum() / (labels == 1).sum())))
         self.best: FoldModel | None = None
+        self.history: list[tuple[float, float]] = []
+        self._validation_loss = math.nan
         self._losses: list[tuple[float, int]] = []
         self._validated: list[tuple[Tensor, Tensor]] = []
         self._lines: list[str] = []
@@ -125,7 +130,7 @@ class FoldTraining(lightning.LightningModule):
         logits = torch.cat([logits for logits, _ in self._validated])
         labels = torch.cat([labels for _, labels in self._validated])
         self._validated.clear()
-        loss = float(self._loss(logits, labels))
+        self._validation_loss = loss = float(self._loss(logits, labels))
         self.log("validation_loss", loss)
         accuracy = float(((logits > 0) == (labels > 0)).float().mean())
         self._lines = [metric_line(VALIDATION_LOSS, loss), metric_line(VALIDATION_ACCURACY, accuracy)]
@@ -137,9 +142,11 @@ class FoldTraining(lightning.LightningModule):
             self.best = FoldModel(self.fold, weights, self.current_epoch + 1, loss)
 
     def on_train_epoch_end(self) -> None:
-        """Print the epoch's lines, the training loss first."""
+        """Print the epoch's lines, the training loss first, and note its losses."""
         total = sum(loss * count for loss, count in self._losses)
-        print(metric_line(TRAINING_LOSS, total / sum(count for _, count in self._losses)))
+        training_loss = total / sum(count for _, count in self._losses)
+        self.history.append((training_loss, self._validation_loss))
+        print(metric_line(TRAINING_LOSS, training_loss))
         print("\n".join(self._lines))
         self._losses.clear()
 
@@ -225,12 +232,14 @@ def train_fold(bags: Bags, train: np.ndarray, validation: np.ndarray, fold: int,
         trainer.fit(training)
     if training.best is None:
         raise DataError(f"fold {fold}: the validation loss was never a number: lower the learning rate")
-    return training.best
+    return replace(training.best, curve=LossCurve.of(f"fold {fold}", training.best.epoch, training.history))
 
 
 def write_checkpoint(path: Path, model: FoldModel) -> None:
     """Keep a finished fold, whole or not at all."""
     metadata = {"epoch": str(model.epoch), "validation_loss": repr(model.validation_loss)}
+    if model.curve is not None:
+        metadata["curve"] = model.curve.model_dump_json()
     atomic_write(path, save({name: value.contiguous() for name, value in model.weights.items()}, metadata))
 
 
@@ -242,7 +251,8 @@ def read_checkpoint(path: Path, fold: int) -> FoldModel | None:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, Any] = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        model = FoldModel(fold, weights, int(metadata["epoch"]), float(metadata["validation_loss"]))
+        curve = LossCurve.model_validate_json(metadata["curve"])
+        model = FoldModel(fold, weights, int(metadata["epoch"]), float(metadata["validation_loss"]), curve)
     except (SafetensorError, KeyError, ValueError) as error:
         print(f"fold {fold}: its checkpoint cannot be read ({error}) and is recomputed")
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.media import IMAGES
+from pathology.contracts.runs import RUNS
 from pathology.contracts.tumour.evaluate import EvaluateTumour
 from pathology.contracts.tumour.prepare import PrepareTumour
 from pathology.contracts.tumour.train import TrainTumour
@@ -13,7 +14,7 @@ from pipelines.graphs.staging import stage
 from pipelines.tasks.tumour import TumourTask
 from steps.environment import Environment
 from steps.gate import quality_gate
-from steps.jobs import RUNS, processing, training
+from steps.jobs import processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Join, Parameter, Step

@@ -4,7 +4,7 @@ import pytest
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import compare
 from pathology.contracts.intervals import Interval
-from pathology.contracts.mhist.evaluate import PUBLISHED_RESULTS, AgreementRow, MhistBlock, MhistEvaluation
+from pathology.contracts.mhist.evaluate import PUBLISHED_RESULTS, UNIT, AgreementRow, MhistBlock, MhistEvaluation
 from pathology.contracts.msi.evaluate import MsiBlock
 
 
@@ -18,7 +18,7 @@ def test_published_numbers_are_those_of_the_facts():
         ("H-optimus-0", "accuracy"): 0.828,
         ("ResNet-18", "auroc"): 0.927,
     }
-    assert all(len(row.source) > 20 for row in PUBLISHED_RESULTS)
+    assert all(len(row.source) > 20 and row.unit == UNIT for row in PUBLISHED_RESULTS)
 
 
 def test_a_published_value_inside_our_interval_is_not_told_apart():
@@ -27,17 +27,20 @@ def test_a_published_value_inside_our_interval_is_not_told_apart():
         "accuracy": Interval(0.828, 0.828, 0.84, 0.01),  # the bound itself belongs to the interval
         "auroc": Interval(0.90, 0.88, 0.92, 0.01),
     }
-    rows = compare(PUBLISHED_RESULTS, intervals)
+    rows = compare(PUBLISHED_RESULTS, intervals, UNIT, same_test=True)
     assert [row.published for row in rows] == list(PUBLISHED_RESULTS)
     assert [row.standing for row in rows] == ["lower", "within", "within", "higher", "within", "lower"]
     assert rows[0].measured.model_dump() == {"value": 0.85, "low": 0.83, "high": 0.86}
 
 
 def test_keys_of_both_blocks_stand_in_their_order():
-    of_all = ("n", "seen", "confidence", "resamples", "seed", "intervals", "encoder", "data", "warnings", "registry")
+    sure = ("n", "seen", "confidence", "resamples", "seed", "intervals", "interval_methods")
+    of_all = (*sure, "encoder", "computed_by", "data", "data_uris", "warnings", "registry")
     of_binary = (*of_all, "positives", "threshold", "brier", "calibration")
-    assert list(MsiBlock.model_fields) == [*of_binary, "task", "slides", "not_evaluable", "sites", "flow", "model"]
-    assert list(MhistBlock.model_fields) == [*of_binary, "task", "agreement", "published", "published_partition", "model"]
+    own = ("task", "slides", "tiles", "sides", "not_evaluable", "sites", "flow", "model")
+    assert list(MsiBlock.model_fields) == [*of_binary, *own]
+    own = ("task", "annotators", "agreement", "published", "published_partition", "model")
+    assert list(MhistBlock.model_fields) == [*of_binary, *own]
 
 
 def test_an_agreement_that_seven_cannot_have_is_refused():

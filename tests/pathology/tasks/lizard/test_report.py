@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 from named_encoders import H_OPTIMUS_0
-from pages import Page
+from pages import Page, trained
 from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, RegistryFacts, Seen, compare
 from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
@@ -88,6 +88,8 @@ def evaluation(rows=ROWS, examples=MADE, published_partition: bool = True, **blo
         "task": "lizard",
         "seen": Seen(unit="patches", test_items=scores.patches, seen=0, names=[]),
         "n": scores.patches,
+        "side": SIDE,
+        "central": SIDE,
         "sources": scores.sources,
         "nuclei": sum(of_class.true for of_class in scores.by_class.values()),
         "predicted": sum(of_class.predicted for of_class in scores.by_class.values()),
@@ -96,6 +98,7 @@ def evaluation(rows=ROWS, examples=MADE, published_partition: bool = True, **blo
         "resamples": 100,
         "seed": 0,
         "intervals": {name: Bounds.of(interval) for name, interval in scores.intervals.items()},
+        "interval_methods": {name: interval.method for name, interval in scores.intervals.items()},
         "classes": [
             ClassRow(
                 name=name,
@@ -110,20 +113,25 @@ def evaluation(rows=ROWS, examples=MADE, published_partition: bool = True, **blo
         "confusion": Confusion(
             classes=CLASSES, matched=matched, false_negatives=false_negatives, false_positives=false_positives
         ),
-        "published": compare(PUBLISHED_RESULTS, scores.intervals),
+        "published": compare(PUBLISHED_RESULTS, scores.intervals, "256 px patch", published_partition),
         "published_partition": published_partition,
         "model": NucleiModelIdentity(
+            archive_uri="s3://bucket/model.tar.gz",
             archive_sha256="a" * 64,
             config_sha256="b" * 64,
             version="b" * 12,
             classes=CLASSES,
+            mpp=0.5,
             fine_tuning="lora",
             trained_on_these_patches=True,
             validation=NucleiValidation(patches=30, loss=1.0, iou=0.6, dice=0.75, pq=0.55, epoch=3),
             serving_code="c" * 16,
             evaluated_with_code="c" * 16,
+            training=trained(),
         ),
         "encoder": EncoderReport.of(H_OPTIMUS_0),
+        "computed_by": None,
+        "data_uris": {name: f"s3://bucket/{name}" for name in ("patches", "images", "labels")},
         "data": {name: name[0] * 64 for name in ("patches_sha256", "images_sha256", "labels_sha256")},
         "warnings": [],
         "registry": RegistryFacts(labels="a:b"),
@@ -266,9 +274,11 @@ def test_fractions_are_of_true_nuclei_and_of_all_false_positives():
 def test_numbers_stand_beside_the_published_and_class_by_class(page):
     block = evaluation().pathology
     bpq = block.intervals["bpq"]
-    assert f"HoVer-Net bPQ 0.615 {bpq.value:.3f} {bpq.low:.3f} – {bpq.high:.3f}" in page.text
+    assert f"HoVer-Net 256 px patch bPQ 0.615 {bpq.value:.3f} {bpq.low:.3f} – {bpq.high:.3f}" in page.text
     assert "HoVer-Net: trained on Lizard, fold 0" in page.text and "0.615 HoVer-Net, published" in page.text
     assert "Not comparable" not in page.text
+    assert page.text.count("not comparable: scores of whole source images") == 4
+    assert "whole source image bPQ 0.536" in page.text and "CellViT++ (SAM-H), published" not in page.text
     pq = block.classes[0].pq
     assert f"<round> {block.classes[0].true} {block.classes[0].predicted} {pq.value:.3f} {pq.low:.3f}" in page.text
     assert "rare 0 0 – – – –" in page.text
@@ -289,3 +299,28 @@ def test_warnings_come_first():
 
     text = Page(render(evaluation(warnings=["mind <this>"]), ROWS, example)).text
     assert text.index("mind <this>") < text.index("panoptic quality")
+
+
+def text_of(model=None, **block) -> str:
+    """The page's text, with other values in the block or in the model's identity."""
+    from pathology.tasks.lizard.report import render
+
+    made = evaluation(**block)
+    if model:
+        pathology = made.pathology.model_copy(update={"model": made.pathology.model.model_copy(update=model)})
+        made = made.model_copy(update={"pathology": pathology})
+    return Page(render(made, ROWS, example)).text
+
+
+def test_what_is_said_of_training_images_is_counted(page):
+    assert "; none of these images was used in training." in page.text
+    for seen in (None, 3):
+        assert "none of these images" not in text_of(seen=Seen(unit="patches", test_items=10, seen=seen, names=[]))
+
+
+def test_lengths_and_methods_are_those_of_this_test(page):
+    assert f"Nuclei in the middle {SIDE} px of each patch" in page.text
+    assert "Its weights are those of epoch 3" in page.text
+    assert "percentile bootstrap of whole clusters (100 draws) for bPQ, Detection F1, Dice, AJI, mPQ, mPQ+ and R²." in page.text
+    text = text_of({"mpp": 0.25}, central=40)
+    assert "pictures at 0.25 µm/px" in text and "px of 0.25 µm" in text and "middle 40 px" in text

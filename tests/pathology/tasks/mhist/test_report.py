@@ -6,16 +6,18 @@ import io
 import numpy as np
 import pytest
 from named_encoders import BY_HAND, H_OPTIMUS_0
-from pages import Page
+from pages import Page, trained
 from pathology.contracts.evaluation import Bounds, EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.mhist.evaluate import (
     PUBLISHED_RESULTS,
+    UNIT,
     MhistBlock,
     MhistEvaluation,
     MhistModelIdentity,
     MhistPredictionRow,
     ValidationReport,
 )
+from pathology.contracts.runs import RunOutput
 from pathology.metrics.binary import Scores
 from pathology.tasks.mhist.agreement import by_agreement
 from PIL import Image
@@ -57,12 +59,15 @@ def evaluation(predictions: list[MhistPredictionRow], published_partition: bool 
         "resamples": 100,
         "seed": 0,
         "intervals": {name: Bounds.of(interval) for name, interval in intervals.items()},
+        "interval_methods": {name: interval.method for name, interval in intervals.items()},
         "brier": scores.brier(),
         "calibration": scores.calibration(),
+        "annotators": 7,
         "agreement": by_agreement(truth, np.array([row.votes for row in predictions]), scores.predicted, 0.95),
-        "published": compare(PUBLISHED_RESULTS, intervals),
+        "published": compare(PUBLISHED_RESULTS, intervals, UNIT, published_partition),
         "published_partition": published_partition,
         "model": MhistModelIdentity(
+            archive_uri="s3://bucket/model.tar.gz",
             archive_sha256="a" * 64,
             config_sha256="b" * 64,
             version="b" * 12,
@@ -72,9 +77,12 @@ def evaluation(predictions: list[MhistPredictionRow], published_partition: bool 
             validation=ValidationReport(patches=30, positives=10, accuracy=0.8, auroc=0.9),
             serving_code="c" * 16,
             evaluated_with_code="c" * 16,
+            training=trained(),
         ),
         "encoder": EncoderReport.of(H_OPTIMUS_0),
+        "computed_by": None,
         "data": {"patches_sha256": "e" * 64},
+        "data_uris": {"patches": "s3://bucket/patches.csv", "images": "s3://bucket/images"},
         "warnings": [],
         "registry": RegistryFacts(labels="SSA:HP"),
         **block,
@@ -125,7 +133,7 @@ def test_it_needs_nothing_from_outside(source, page):
     from pathology.tasks.mhist.report import render
 
     assert all(item.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,")) for item in page.references)
-    assert sum(item.startswith("data:image/svg+xml") for item in page.references) == 4
+    assert sum(item.startswith("data:image/svg+xml") for item in page.references) == 4 + 2  # the losses of both sides
     assert "url(" not in source and "@import" not in source and "<script" not in source
     assert source == render(evaluation(PREDICTIONS), PREDICTIONS, picture)
 
@@ -133,8 +141,8 @@ def test_it_needs_nothing_from_outside(source, page):
 def test_numbers_stand_beside_the_published_and_by_agreement(page):
     block = evaluation(PREDICTIONS).pathology
     measured = block.intervals["balanced_accuracy"]
-    assert f"Virchow2 frozen encoder, linear probe Balanced accuracy 0.861 {measured.value:.3f}" in page.text
-    assert "ResNet-18 ImageNet weights, fine-tuned AUROC 0.927" in page.text
+    assert f"Virchow2 frozen encoder, linear probe patch Balanced accuracy 0.861 {measured.value:.3f}" in page.text
+    assert "ResNet-18 ImageNet weights, fine-tuned patch AUROC 0.927" in page.text
     assert "Not comparable" not in page.text
     for row in block.agreement:
         assert f"{row.agreement} of 7 {row.n} {row.accuracy.value:.3f}" in page.text
@@ -145,7 +153,7 @@ def test_another_test_set_is_not_compared():
 
     text = Page(render(evaluation(PREDICTIONS, published_partition=False), PREDICTIONS, picture)).text
     assert "Not comparable: the published figures are on MHIST's own test partition" in text
-    assert "not told apart" not in text
+    assert "not told apart" not in text and text.count("not comparable: another test") == len(PUBLISHED_RESULTS)
 
 
 def test_no_mistake_and_empty_rows_of_the_table_are_said():
@@ -168,6 +176,70 @@ def test_a_picture_carries_pixels_and_nothing_else():
     uri = png_uri(pixels)
     image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
     assert (np.asarray(image) == pixels).all() and not image.info
+
+
+def text_of(model=None, **block) -> str:
+    """The page's text, with other values in the block or in the model's identity."""
+    from pathology.tasks.mhist.report import render
+
+    made = evaluation(PREDICTIONS, **block)
+    if model:
+        pathology = made.pathology.model_copy(update={"model": made.pathology.model.model_copy(update=model)})
+        made = made.model_copy(update={"pathology": pathology})
+    return Page(render(made, PREDICTIONS, picture)).text
+
+
+def test_what_is_said_of_training_patches_is_counted(page):
+    assert "; none was used in training or in choosing the threshold." in page.text
+    for seen in (None, 2):
+        assert "none was used" not in text_of(seen=Seen(unit="patches", test_items=120, seen=seen, names=[]))
+
+
+def test_what_was_chosen_on_validation_patches_depends_on_the_way_of_training(page):
+    assert "threshold and the epoch whose weights are kept were chosen on 30 validation patches" in page.text
+    assert "That threshold was chosen on 30 validation patches" in text_of({"fine_tuning": "linear"})
+
+
+def test_the_served_code_is_claimed_where_it_ran(page):
+    assert "ran the very code that is packed with the model" in page.text
+    assert "very code" not in text_of({"evaluated_with_code": "0" * 16})
+
+
+def test_methods_of_intervals_are_those_of_the_intervals(page):
+    assert (
+        "Intervals are over patches: percentile bootstrap within each class (100 draws) for AUROC, Balanced accuracy, Average "
+        "precision and F1; Wilson's score interval for Sensitivity, Specificity, Precision (PPV) and Accuracy."
+    ) in page.text
+    other = dict.fromkeys(evaluation(PREDICTIONS).pathology.interval_methods, "Method 5")
+    text = text_of(interval_methods=other)
+    assert "Intervals are over patches: Method 5 for AUROC, Sensitivity," in text and "bootstrap within" not in text
+
+
+def test_nothing_called_positive_has_no_method():
+    never = [row.model_copy(update={"probability": row.probability / 3, "predicted": 0}) for row in PREDICTIONS]
+    assert evaluation(never).pathology.interval_methods["precision"].startswith("no method (undefined on this test")
+
+
+def test_it_says_where_the_numbers_come_from(source, page):
+    assert "Patches table s3://bucket/patches.csv" in page.text and "Images s3://bucket/images" in page.text
+    assert f"{'b' * 12}, as an endpoint answers it and a registered version has it: model_version" in page.text
+    assert f"{'9' * 16} trained" in page.text and "Computed by" not in page.text
+    assert "learning-rate 0.01" in page.text and "whose weights were kept: 2 of 3." in page.text
+    run = RunOutput(pipeline="pathology-mhist", execution="abc123def456", step="EvaluateMhist", uri="s3://b/runs/x")
+    assert "Computed by execution abc123def456 of pathology-mhist, step EvaluateMhist s3://b/runs/x" in text_of(computed_by=run)
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"curves": []}, "this model was not trained by epochs"),
+        ({"curves": [], "code": None}, "The model does not hold its losses by epoch."),
+        ({"code": None}, "which code trained is not recorded in the model"),
+        ({"settings": {}}, "The model does not hold them."),
+    ],
+)
+def test_what_a_model_does_not_tell_of_its_training_is_said(training, words):
+    assert words in text_of({"training": trained().model_copy(update=training)})
 
 
 def test_an_encoder_that_a_person_named_is_called_so_in_its_row(page):

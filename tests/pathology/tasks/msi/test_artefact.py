@@ -53,6 +53,17 @@ def test_what_is_saved_is_loaded(saved):
     assert (saved / "code" / "pathology" / "x.py").read_bytes() == b"1\n"
 
 
+def test_a_model_of_before_losses_were_kept_is_loaded(saved):
+    from pathology.tasks.msi.artefact import load_ensemble
+
+    path = saved / "config.json"
+    older = json.loads(path.read_text())
+    assert older.pop("training_code") is None and older.pop("curves") == []
+    path.write_text(json.dumps(older))
+    config = load_ensemble(saved).config
+    assert (config.training_code, config.curves) == (None, ())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -33,7 +33,12 @@ def test_one_patient(msi_run, served):
     from pathology.tasks.msi.serving import input_fn, output_fn, predict_fn
 
     answer = json.loads(output_fn(predict_fn(input_fn(body(of(msi_run, "P000"))), served)))
-    assert set(answer) == {"probability", "label", "threshold", "fold_probabilities", "encoder", "model"}
+    assert set(answer) == {
+        *("probability", "label", "threshold", "fold_probabilities", "tiles", "encoder", "model", "model_version")
+    }
+    assert answer["model_version"] == answer["model"]["sha256"][:12] == served.version
+    pooled = sum(row.tiles for row in of(msi_run, "P000"))
+    assert answer["tiles"] == {"pooled": pooled, "with_tissue": pooled, "failed": 0, "sampled": 0}
     assert answer["probability"] == pytest.approx(np.mean(answer["fold_probabilities"]))
     assert len(answer["fold_probabilities"]) == 3
     assert answer["label"] == ("positive" if answer["probability"] >= answer["threshold"] else "negative")

@@ -7,7 +7,16 @@ from pathology.contracts.hashes import sha256_of
 from pathology.contracts.patches import TABLE, PatchPredictionRow, PatchRow
 from pathology.contracts.tumour.evaluate import EvaluateTumour, TumourBlock, TumourEvaluation, TumourModelIdentity
 from pathology.contracts.tumour.patches import LABELS
-from pathology.evaluation import all_warnings, binary_labels, check_seen, identity, load_packaged, resampling, write_evaluation
+from pathology.evaluation import (
+    all_warnings,
+    binary_labels,
+    check_seen,
+    identity,
+    load_packaged,
+    origin,
+    resampling,
+    write_evaluation,
+)
 from pathology.job import Job, run
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
@@ -36,6 +45,7 @@ def main(job: Job) -> None:
         binary_classification_metrics=scores.metrics(intervals),
         pathology=TumourBlock(
             **scores.block(intervals),
+            **origin(job, patches=("patches", table)),
             task="tumour",
             seen=seen,
             model=TumourModelIdentity(

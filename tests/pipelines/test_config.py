@@ -30,9 +30,9 @@ def task_with(tmp_path, *path, value, task="msi"):
         (("dataset", "slides"), "/data/slides", "dataset.slides: '/data/slides' is not a valid URI"),
         (("dataset", "slides"), "s3://{buckets}/x", "only {bucket} and {file_system} can stand in braces"),
         (
-            ("prepare", "hyperparameters", "seed"),
-            7,
-            "prepare.hyperparameters.seed is 7 and train.hyperparameters.seed is 0, and both are the parameter Seed",
+            ("prepare", "hyperparameters", "max-left-out-fraction"),
+            0.2,
+            "max_left_out_fraction is 0.2 and collect.hyperparameters.max_left_out_fraction is 0.05, and both are the parameter MaxLeft",
         ),
         (("pipeline",), "my_pipeline", "pipeline: String should match pattern"),
     ],

@@ -192,14 +192,14 @@ def test_the_execution_is_named_where_the_output_lies_in_its_folder(msi_run, tmp
         "cohort": write_table(tmp_path / "cohort", "cohort.csv", msi_run.cohort),
     }
     job = processing_job(tmp_path, EvaluateMsi(resamples=100), inputs, ("evaluation",))
-    uri = "s3://bucket/runs/pathology-msi/abc123def456/EvaluateMsi/evaluation"
+    uri = "s3://bucket/runs/pathology-msi/k3j9x2m4q8zt/EvaluateMsi/evaluation"
     slides = "s3://bucket/features/cohorts/x/slides.csv"  # an input that is the file itself
     main(replace(job, output_uris={"evaluation": uri}, input_uris={**job.input_uris, "slides": slides}))
     block = strict_json(tmp_path / "evaluation" / "evaluation.json")["pathology"]
-    run = {"pipeline": "pathology-msi", "execution": "abc123def456", "step": "EvaluateMsi", "uri": uri}
+    run = {"pipeline": "pathology-msi", "execution": "k3j9x2m4q8zt", "step": "EvaluateMsi", "uri": uri}
     assert block["computed_by"] == run and block["data_uris"]["slides"] == slides
     page = Page((tmp_path / "evaluation" / "report.html").read_text())
-    assert f"Computed by execution abc123def456 of pathology-msi, step EvaluateMsi {uri}" in page.text
+    assert f"Computed by execution k3j9x2m4q8zt of pathology-msi, step EvaluateMsi {uri}" in page.text
 
 
 def test_twice_the_same_bytes(evaluated, msi_run, tmp_path, monkeypatch):

@@ -13,11 +13,11 @@ def test_the_execution_is_read_where_the_graph_writes_it():
     """The folder that a graph names, its variables filled in as the service does."""
     from steps.jobs import run_folder
 
-    variables = {"Execution.PipelineName": "pathology-msi", "Execution.PipelineExecutionId": "abc123def456"}
+    variables = {"Execution.PipelineName": "pathology-msi", "Execution.PipelineExecutionId": "k3j9x2m4q8zt"}
     folder = run_folder(SimpleNamespace(bucket="b-1"), "EvaluateMsi", "evaluation")
     uri = "/".join(value if isinstance(value, str) else variables[value.expr["Get"]] for value in folder.values)
     assert RunOutput.of(Uri.parse(uri)) == RunOutput(
-        pipeline="pathology-msi", execution="abc123def456", step="EvaluateMsi", uri=uri
+        pipeline="pathology-msi", execution="k3j9x2m4q8zt", step="EvaluateMsi", uri=uri
     )
 
 
@@ -25,11 +25,11 @@ def test_the_execution_is_read_where_the_graph_writes_it():
     "uri",
     [
         "s3://bucket/evaluation",
-        "s3://bucket/runs/pathology-msi/abc123def456/EvaluateMsi",
-        "s3://bucket/runs/pathology-msi/abc123def456/EvaluateMsi/evaluation/more",
+        "s3://bucket/runs/pathology-msi/k3j9x2m4q8zt/EvaluateMsi",
+        "s3://bucket/runs/pathology-msi/k3j9x2m4q8zt/EvaluateMsi/evaluation/more",
         "s3://bucket/runs/pathology-msi//EvaluateMsi/evaluation",
-        "s3://bucket/mine/pathology-msi/abc123def456/EvaluateMsi/evaluation",
-        "efs://fs-12345678/runs/pathology-msi/abc123def456/EvaluateMsi/evaluation",
+        "s3://bucket/mine/pathology-msi/k3j9x2m4q8zt/EvaluateMsi/evaluation",
+        "efs://fs-12345678/runs/pathology-msi/k3j9x2m4q8zt/EvaluateMsi/evaluation",
     ],
 )
 def test_another_place_names_no_execution(uri):

@@ -109,8 +109,8 @@ def _of_source(session: Session, definition: Definition, selection: Selection) -
     if source is None:
         return {}
     read = parameters_of(definition, [item["StepName"] for item in selection["SelectedSteps"]])
-    anew = [name for name in (DATASET_VERSION,) if name in read]
-    return _taken_over(definition, _given_to(session, source), anew, "the source was started with")
+    looked_up = [name for name in (DATASET_VERSION,) if name in read]
+    return _taken_over(definition, _given_to(session, source), looked_up, "the source was started with")
 
 
 def _of_like(session: Session, pipeline: DeployedPipeline, start: StartRequest) -> dict[str, str]:
@@ -120,7 +120,7 @@ def _of_like(session: Session, pipeline: DeployedPipeline, start: StartRequest) 
         return {}
     arn = find(session, start.task, start.like, start.kind)
     if not arn.startswith(f"{pipeline['PipelineArn']}/execution/"):
-        raise RequestError(f"--like {start.like}: it is no execution of {pipeline['PipelineName']}")
+        raise RequestError(f"--like {start.like}: it is not an execution of {pipeline['PipelineName']}")
     describe(session, arn)  # refuses one that is not there
     answer = session.sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
     had = {name: str(value) for name, value in defaults(json.loads(answer["PipelineDefinition"])).items()}
@@ -136,9 +136,9 @@ def _given_to(session: Session, arn: str) -> dict[str, str]:
     return {item["Name"]: item["Value"] for item in paginate(call, "PipelineParameters", PipelineExecutionArn=arn)}
 
 
-def _taken_over(definition: Definition, values: Mapping[str, str], anew: Sequence[str], said: str) -> dict[str, str]:
-    """``values`` of an earlier execution that the pipeline still has, but those to look at ``anew``; the others are named."""
+def _taken_over(definition: Definition, values: Mapping[str, str], looked_up: Sequence[str], said: str) -> dict[str, str]:
+    """``values`` of an earlier execution that the pipeline still has, but not those ``looked_up`` again; what it has no more is named."""
     declared = set(defaults(definition))
     for name in sorted(set(values) - declared):
         print(f"{said} {name}={values[name]}, which the pipeline has no more", file=sys.stderr)
-    return {name: value for name, value in values.items() if name in declared and name not in anew}
+    return {name: value for name, value in values.items() if name in declared and name not in looked_up}

@@ -91,13 +91,13 @@ def played(before_send, example):
     return play
 
 
-EXECUTION = f"{ARN}:pipeline/pathology-msi/execution/k3j9x2m4q8zt"
+EXECUTION = f"{ARN}:pipeline/pathology-msi/execution/abc123def456"
 ON_AWS = ("--environment", "example")
 
 
 def trained():
     """Answers about an execution with a training job, of which the recordings have none that is looked at."""
-    job = "pipelines-k3j9x2m4q8zt-TrainMsi-Xy12AbCd34"
+    job = "pipelines-abc123def456-TrainMsi-Xy12AbCd34"
     steps, describe = ("PipelineExecutionSteps", "DescribeTrainingJob")
     step = {"StepName": "TrainMsi", "StepStatus": "Failed", "StartTime": 1794000403.0, "EndTime": 1794000404.0, "AttemptCount": 1}
     step["Metadata"] = {"TrainingJob": {"Arn": f"{ARN}:training-job/{job}"}}
@@ -169,12 +169,12 @@ def put_results(env):
     """What an execution leaves behind, and a log."""
     interval = {"value": 0.9, "low": 0.8, "high": 1.0}
     evaluation = {"pathology": {"intervals": {"auroc": interval}, "confidence": 0.95, "cautions": []}}
-    key = "runs/pathology-msi/k3j9x2m4q8zt/EvaluateMsi/evaluation/evaluation.json"
+    key = "runs/pathology-msi/abc123def456/EvaluateMsi/evaluation/evaluation.json"
     boto3.client("s3").put_object(Bucket=env.bucket, Key=key, Body=json.dumps(evaluation).encode())
     for kind, step in (("Processing", "PrepareMsi"), ("Training", "TrainMsi")):
         logs, group = boto3.client("logs"), f"/aws/sagemaker/{kind}Jobs"
         logs.create_log_group(logGroupName=group)
-        logs.create_log_stream(logGroupName=group, logStreamName=f"pipelines-k3j9x2m4q8zt-{step}-Xy12AbCd34/algo-1-1")
+        logs.create_log_stream(logGroupName=group, logStreamName=f"pipelines-abc123def456-{step}-Xy12AbCd34/algo-1-1")
 
 
 # ---- A pipeline ----
@@ -190,7 +190,7 @@ def pipeline_calls():
             if step["Type"] not in OPERATIONS:
                 continue
             operation, named = OPERATIONS[step["Type"]]
-            job = f"pipelines-k3j9x2m4q8zt-{step['Name']}-Xy12AbCd34"
+            job = f"pipelines-abc123def456-{step['Name']}-Xy12AbCd34"
             given = {**step["Arguments"], **dict.fromkeys(named, job)}
             calls = list(of_sagemaker(operation, given))
             yield from calls

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from msi_jobs import processing_job
 from pathology.commands.prepare_msi import main
+from pathology.contracts.errors import DataError
 from pathology.contracts.msi.prepare import PrepareMsiJob
 
 SLIDES = "s3://bucket/slides"
+TABLES = Path(__file__).parent / "cohort" / "tables"
+SPLIT = {"folds": 2, "test_fraction": 0.25, "split": "stratified"}
+CLAM = [f"{number:04d}-S{number % 2}.svs" for number in range(48)]
+CASES = [f"case{number:02d}.svs" for number in range(1, 25)]
+HE = [f"P{number:02d}_HE.svs" for number in range(24)]
 
 
 def sparse(path: Path, size: int = 10) -> None:
@@ -46,3 +54,29 @@ def small(store: Path, count: int = 12) -> str:
     lines = ["patient_id,label"]
     lines += [f"P{number:02d},{'MSI-H' if number < count // 3 else 'MSS'}" for number in range(count)]
     return "\n".join(lines) + "\n"
+
+
+def summary(folder: Path) -> dict:
+    """cohort.json."""
+    return json.loads((folder / "cohort.json").read_text())
+
+
+def losses(folder: Path) -> dict[str, list[str]]:
+    """The names lost, by reason."""
+    return {loss["reason"]: loss["names"] for step in summary(folder)["flow"]["steps"] for loss in step["lost"]}
+
+
+def refused(tmp_path, table, **settings) -> str:
+    """What PrepareMsi says in one line when it refuses; nothing was written."""
+    with pytest.raises(DataError) as caught:
+        prepare(tmp_path, table, **{**SPLIT, **settings})
+    message = str(caught.value)
+    assert "\n" not in message
+    assert not list(tmp_path.rglob("cohort.csv"))
+    return message
+
+
+def numbered(header: str, row: str, count: int = 24) -> str:
+    """A table whose rows are ``row`` with {n} (two digits), {p} (two slides a patient) and {label} (a third is positive)."""
+    lines = [row.format(n=f"{n:02d}", p=f"{n // 2:02d}", label="MSI-H" if n // 2 % 3 == 0 else "MSS") for n in range(count)]
+    return "\n".join([header, *lines]) + "\n"

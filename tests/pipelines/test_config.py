@@ -107,16 +107,16 @@ def test_what_is_wrong_in_an_environment_is_named(tmp_path, key, value, message)
 
 FILLED_IN = {
     "name": "dev",
-    "account": "210987654321",
-    "pipeline_role": "arn:aws:iam::210987654321:role/pipeline",
-    "job_role": "arn:aws:iam::210987654321:role/job",
-    "bucket": "ours-210987654321",
+    "account": "444455556666",
+    "pipeline_role": "arn:aws:iam::444455556666:role/pipeline",
+    "job_role": "arn:aws:iam::444455556666:role/job",
+    "bucket": "ours-444455556666",
     "file_system": "fs-0a1b2c3d",
     "network": {"subnets": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"], "security_groups": ["sg-0a1b2c3d"]},
     "images": {
-        name: f"210987654321.dkr.ecr.us-east-1.amazonaws.com/{name}@sha256:{'ab' * 32}" for name in ("cucim_tiler", "training")
+        name: f"444455556666.dkr.ecr.us-east-1.amazonaws.com/{name}@sha256:{'ab' * 32}" for name in ("cucim_tiler", "training")
     },
-    "kms_key": "arn:aws:kms:us-east-1:210987654321:key/0a1b2c3d-3333-4444-5555-666677778888",
+    "kms_key": "arn:aws:kms:us-east-1:444455556666:key/0a1b2c3d-3333-4444-5555-666677778888",
 }
 
 

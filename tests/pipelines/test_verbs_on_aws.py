@@ -8,13 +8,13 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 PIPELINE = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/pathology-msi"
-ARN = f"{PIPELINE}/execution/k3j9x2m4q8zt"
+ARN = f"{PIPELINE}/execution/abc123def456"
 ON_AWS = ("--environment", "example")
 
 
 def test_watch_follows_to_success_over_all_pages(server, recorded, quick, here, example):
     player = recorded("succeeded")
-    folder = "runs/pathology-msi/k3j9x2m4q8zt/EvaluateMsi/evaluation"
+    folder = "runs/pathology-msi/abc123def456/EvaluateMsi/evaluation"
     interval = {"value": 0.91, "low": 0.85, "high": 0.96}
     names = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
     evaluation = {"pathology": {"intervals": dict.fromkeys(names, interval), "confidence": 0.95, "task": "msi", "warnings": []}}
@@ -54,13 +54,13 @@ def test_watch_gives_scripts_a_line_per_change(server, recorded, quick, here):
     done = here("watch", ARN, *ON_AWS, "--json")
     (state,) = map(json.loads, done.out.splitlines())
     assert done.code == 1
-    assert (state["id"], state["status"], len(state["steps"])) == ("k3j9x2m4q8zt", "Failed", 4)
+    assert (state["id"], state["status"], len(state["steps"])) == ("abc123def456", "Failed", 4)
     extract = state["steps"][1]
     assert (extract["step"], extract["cached"], extract["attempts"], extract["seconds"]) == ("ExtractFeatures", True, 1, 5.0)
     assert extract["log"] == (
         "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/"
         "$252Faws$252Fsagemaker$252FProcessingJobs$3FlogStreamNameFilter$3D"
-        "pipelines-k3j9x2m4q8zt-ExtractFeatures-Xy12AbCd34$252F"
+        "pipelines-abc123def456-ExtractFeatures-Xy12AbCd34$252F"
     )
 
 
@@ -132,7 +132,7 @@ def test_logs_of_every_host_in_pages(server, recorded, quick, here):
     ]
     logs, group, now = boto3.client("logs"), "/aws/sagemaker/ProcessingJobs", int(time.time() * 1000)
     logs.create_log_group(logGroupName=group)
-    job = "pipelines-k3j9x2m4q8zt-PrepareMsi-Xy12AbCd34"
+    job = "pipelines-abc123def456-PrepareMsi-Xy12AbCd34"
     for host, lines in (("algo-1-1794000010", 12_000), ("algo-2-1794000011", 3)):
         logs.create_log_stream(logGroupName=group, logStreamName=f"{job}/{host}")
         for start in range(0, lines, 10_000):
@@ -161,5 +161,5 @@ def test_an_execution_that_is_not_there_is_one_line(server, here, verb):
 
 
 def test_an_id_needs_its_task(server, here):
-    done = here("watch", "k3j9x2m4q8zt", *ON_AWS)
+    done = here("watch", "abc123def456", *ON_AWS)
     assert (done.code, "say --task too" in done.err) == (2, True)

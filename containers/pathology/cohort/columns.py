@@ -83,7 +83,7 @@ def candidates(header: Sequence[str], kind: Kind) -> list[str]:
 
 
 def find_column(table: Table, kind: Kind, wanted: str | None = None) -> str | None:
-    """The column that ``wanted`` names, or the only one with a usual name; None where there is none of these.
+    """The column that ``wanted`` names, or the only one with a usual name; None without either.
 
     Columns that say the same of every row are one.
 

@@ -267,7 +267,7 @@ def test_the_patients_that_were_learnt_from_are_refused_as_a_test(run, tmp_path)
 
 
 def test_a_patient_or_a_slide_under_another_name_is_known_again(run, tmp_path):
-    """One test patient is a train patient in small letters; of another one slide is a train slide, in a file that names it anew."""
+    """One test patient is a train patient in small letters; of another one slide is a train slide, in a file under another name."""
     train = {row.slide_id: row for row in run.cohort if row.split == "train"}
     test = sorted((row for row in run.cohort if row.split == "test"), key=lambda row: row.patient_id)
     again, renamed = test[0].patient_id, test[-1].slide_id

@@ -208,7 +208,7 @@ def test_another_start_takes_over_what_an_execution_had(account, make, here):
     elsewhere = first.replace(PIPELINE, "pathology-mhist")
     for options, message in (
         (("--like", "nobodyhasit1"), "has no execution"),
-        (("--like", elsewhere), f"it is no execution of {PIPELINE}"),
+        (("--like", elsewhere), f"it is not an execution of {PIPELINE}"),
         (("--like", first, "--only", "First"), "with --only, parameters are those of --source"),
     ):
         refused = here("start", *TASK, *options)

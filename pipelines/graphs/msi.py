@@ -36,7 +36,11 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         inputs={"labels": run["LabelsUri"]},
         outputs=["cohort"],
         hyperparameters=run.hyperparameters(
-            PrepareMsiJob, task.prepare.hyperparameters, slides=run["SlidesUri"], manifest=run["ManifestUri"]
+            PrepareMsiJob,
+            task.prepare.hyperparameters,
+            slides=run["SlidesUri"],
+            manifest=run["ManifestUri"],
+            earlier_cohort=run["EarlierCohortUri"],
         ),
         environment={"DATASET_VERSION": run["DatasetVersion"]},
         cached=True,

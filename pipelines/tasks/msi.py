@@ -34,6 +34,9 @@ class Dataset(Settings):
     slides: Data = setting(..., "A folder of slides, or the root that a GDC manifest was downloaded to.", parameter="SlidesUri")
     manifest: OptionalData = setting(None, "The GDC manifest.", parameter="ManifestUri")
     labels: Data = setting(..., "The table of labels, csv or xlsx.", parameter="LabelsUri")
+    earlier_cohort: OptionalData = setting(
+        None, "An earlier cohort.csv whose patients keep their places, with split given.", parameter="EarlierCohortUri"
+    )
     version: str = dataset_version()
 
 

@@ -9,9 +9,9 @@ from pipelines.tasks.parameters import ParameterSpec, data_parameters, parameter
 
 FORM = {
     "msi": (
-        *("SlidesUri", "ManifestUri", "LabelsUri", "DatasetVersion"),
+        *("SlidesUri", "ManifestUri", "LabelsUri", "EarlierCohortUri", "DatasetVersion"),
         *("PatientColumn", "SlideColumn", "LabelColumn", "Sheet", "Project", "Positive", "Negative", "OneSlidePerPatient"),
-        *("SlideKinds", "Split", "SplitSeed", "SplitColumn", "TestValues", "EarlierCohortUri", "TestFraction", "Folds"),
+        *("SlideKinds", "Split", "SplitSeed", "SplitColumn", "TestValues", "TestFraction", "Folds"),
         *("EncoderUri", "FeaturesUri"),
         *("PrepareInstanceType", "ExtractInstanceType", "ExtractInstanceCount", "TrainInstanceType", "EvaluateInstanceType"),
         *("TilesPerSlide", "Precision", "DefaultMpp", "ExtractionRun", "MaxLeftOutFraction"),
@@ -89,7 +89,7 @@ def test_settings_that_share_a_parameter_and_differ_are_refused():
 @pytest.mark.parametrize(
     ("task", "names"),
     [
-        ("msi", {"SlidesUri", "ManifestUri", "LabelsUri", "EncoderUri"}),
+        ("msi", {"SlidesUri", "ManifestUri", "LabelsUri", "EarlierCohortUri", "EncoderUri"}),
         ("mhist", {"AnnotationsUri", "ImagesUri", "EncoderUri"}),
         ("lizard", {"DatasetUri", "EncoderUri"}),
     ],

@@ -53,21 +53,11 @@ class PrepareMsi(Settings):
         None, "Column with the given split: train, test, or the number of a fold.", parameter=True
     )
     test_values: Names = setting(("test",), "Values of that column that are the test set.", parameter=True)
-    earlier_cohort: OptionalUri = setting(
-        None, "An earlier cohort.csv whose patients keep their places, with split given.", parameter="EarlierCohortUri"
-    )
     test_fraction: float = setting(0.25, "Fraction of the patients that is set apart for the test.", parameter=True, gt=0, lt=1)
     folds: int = setting(5, "Folds of the cross-validation over the other patients.", parameter=True, ge=2, le=20)
 
-    @property
-    def takes_split(self) -> bool:
-        """Whether a column of the table gives the split."""
-        return self.split == "given" and self.earlier_cohort is None
-
     @model_validator(mode="after")
-    def _one_source_of_the_split(self) -> Self:
-        if self.split != "given" and self.earlier_cohort is not None:
-            raise ValueError(f"earlier-cohort goes with split given, not {self.split}")
+    def _no_value_is_both(self) -> Self:
         both = {value.casefold() for value in self.positive} & {value.casefold() for value in self.negative}
         if both:
             raise ValueError(f"{sorted(both)[0]!r} is positive and negative: keep it in one")
@@ -79,3 +69,15 @@ class PrepareMsiJob(PrepareMsi):
 
     slides: UriText = setting(..., "A folder of slides, or the root that a GDC manifest was downloaded to.")
     manifest: OptionalUri = setting(None, "The GDC manifest.")
+    earlier_cohort: OptionalUri = setting(None, "An earlier cohort.csv whose patients keep their places, with split given.")
+
+    @property
+    def takes_split(self) -> bool:
+        """Whether a column of the table gives the split."""
+        return self.split == "given" and self.earlier_cohort is None
+
+    @model_validator(mode="after")
+    def _an_earlier_cohort_is_a_given_split(self) -> Self:
+        if self.split != "given" and self.earlier_cohort is not None:
+            raise ValueError(f"earlier-cohort (EarlierCohortUri) goes with split (Split) given, not {self.split}")
+        return self

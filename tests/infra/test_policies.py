@@ -132,6 +132,7 @@ def person(here, played, env, folder, monkeypatch):
         patch.setattr(config.load_task, "__defaults__", (folder, "train"))
         run("upsert", "--task", "msi", *ON_AWS)
     run("render", "--check")
+    run("check_data", "--task", "msi", *ON_AWS)
     played("succeeded")
     for verb in ("watch", "show", "metrics"):
         run(verb, EXECUTION, *ON_AWS)

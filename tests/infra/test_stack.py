@@ -116,7 +116,7 @@ def test_the_outputs_suffice_for_an_environment(outputs):
         },
         kms_key=outputs["KmsKeyArn"],
     )
-    assert set(Environment.model_fields) - environment.model_fields_set == {"local", "tags"}
+    assert set(Environment.model_fields) - environment.model_fields_set == {"local", "tags", "defaults"}
 
 
 @pytest.mark.parametrize("task", NAMES)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import boto3
 import pytest
 from pathology.contracts.errors import DataError, RequestError
 
@@ -78,6 +79,18 @@ def test_patches_and_nuclei_are_checked_too(task, state, capsys):
     broken.write_text("nothing,of,it\n1,2,3\n")
     assert check_data(task, param=param) == 1
     assert f"problem: {broken.name}" in capsys.readouterr().out and files(state) == before
+
+
+@pytest.mark.slow
+def test_data_in_s3_are_checked_where_they_lie(server, example, capsys):
+    client = boto3.client("s3")
+    for number in range(1, 25):
+        client.put_object(Bucket=example.bucket, Key=f"own/slides/case{number:02d}.svs", Body=b"slide")
+    client.put_object(Bucket=example.bucket, Key="own/typo6.csv", Body=(TABLES / "typo6.csv").read_bytes())
+    root = f"s3://{example.bucket}/own"
+    param = given("typo6.csv", SlidesUri=f"{root}/slides", LabelsUri=f"{root}/typo6.csv")
+    assert check_data("msi", environment="example", param=param) == 1
+    assert "−     6 named nearly as in the table: case01 (the table has cas01)" in capsys.readouterr().out
 
 
 def test_what_cannot_be_checked_is_refused(state):

@@ -94,7 +94,7 @@ class TestTcga:
         assert cohort.run().returncode == 0
         store, slides = FolderStore(cohort.world.root / "efs"), Uri.parse("s3://bucket")
         shutil.copytree(cohort.world.to, cohort.world.root / "efs" / "s3" / "bucket")
-        listed = find_slides(store, slides, slides / "gdc_manifest.txt")
+        listed = find_slides(store, slides, slides / "gdc_manifest.txt").slides
         assert {slide.md5: slide.bytes for slide in listed} == {md5(body): len(body) for body in cohort.slides.values()}
 
     def test_limit_takes_the_smallest_and_the_manifest_names_just_these(self, cohort: Cohort) -> None:

@@ -149,7 +149,9 @@ def test_a_side_without_a_nucleus_is_refused(tmp_path, made, prepared):
     np.save(tmp_path / "copied" / LABELS, labels)
     counts = "\n".join(",".join(map(str, central_counts(patch, 6))) for patch in labels)
     (tmp_path / "copied" / "counts.csv").write_text(",".join(LIZARD_CLASSES) + "\n" + counts + "\n")
-    with pytest.raises(DataError, match="no nucleus lies in the split test: choose another 'fold' or 'seed'"):
+    with pytest.raises(
+        DataError, match="no nucleus lies in the split test: choose another 'fold' .Fold. or 'split-seed' .SplitSeed."
+    ):
         prepare(tmp_path / "copied", OTHER)
 
 

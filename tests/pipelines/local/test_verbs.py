@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from pathology.contracts.uris import Uri
 
+from pipelines.tasks import task_spec
+from pipelines.tasks.parameters import data_parameters
 from tests.waiting import MAX_WAIT_SECONDS, until
 
 TASK = ("--task", "msi")
@@ -181,7 +183,7 @@ def test_another_start_takes_over_what_an_execution_had(account, make, here):
 
     def deploy(*words, score=0.5):
         (account.root / "pipelines" / f"{PIPELINE}.json").unlink(missing_ok=True)
-        data = [(name, "s3://local/none") for name in ("SlidesUri", "ManifestUri", "LabelsUri", "EncoderUri")]
+        data = [(name, "s3://local/none") for name in data_parameters(task_spec("msi").pipeline().model)]
         parameters = [{"Name": name, "Type": "String", "DefaultValue": value} for name, value in (*words, *data)]
         account.pipeline(
             make.processing("First", "write"),
@@ -191,7 +193,9 @@ def test_another_start_takes_over_what_an_execution_had(account, make, here):
 
     def started(*options):
         done = here("start", *TASK, "--no-wait", *options)
-        shown = json.loads(here("show", *TASK, "--json").out)
+        answer = here("show", *TASK, "--json")
+        assert answer.code == 0, answer.err
+        shown = json.loads(answer.out)
         return {item["name"]: item["value"] for item in shown["parameters"] if item["value"] != "s3://local/none"}, done
 
     deploy(("Word", "a"), ("Gone", "g"), ("DatasetVersion", "1"))

@@ -15,7 +15,7 @@ from pathology.contracts.code import closure, command_code
 from pathology.contracts.cohort import SlideRow, read_cohort
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
-from pathology.contracts.intervals import Interval, stratified_bootstrap
+from pathology.contracts.intervals import Interval, area_under_roc
 from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.msi.train import TrainMsi
 from pathology.encoders.manifest import find_manifest
@@ -59,7 +59,7 @@ def main(job: Job) -> None:
     checkpoints = job.checkpoints / checkpoint_key(COMMAND, settings, hashes, manifest.sha256)
     validated = cross_validate(bags, settings, checkpoints, job.scratch)
     threshold = youden_threshold(bags.labels, validated.out_of_fold)
-    interval = report_out_of_fold(bags.labels, validated, threshold, settings.seed)
+    interval = report_out_of_fold(bags.labels, validated, threshold)
 
     folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in validated.models]
     learned_from, learned_from_content = LearnedFrom.of(items(patients), hashes).pack()
@@ -119,10 +119,11 @@ def class_names(summary: Path) -> tuple[str, str]:
     return (str(negative), str(positive))
 
 
-def report_out_of_fold(truth: np.ndarray, validated: CrossValidated, threshold: float, seed: int) -> Interval:
+def report_out_of_fold(truth: np.ndarray, validated: CrossValidated, threshold: float) -> Interval:
     """Print the metrics of the whole cross-validation, which SageMaker keeps as final, and the AUROC's interval."""
     scores = validated.out_of_fold
-    interval = stratified_bootstrap(auroc, truth, scores, seed=seed)
+    positives = int(truth.sum())
+    interval = area_under_roc(auroc(truth, scores), positives, len(truth) - positives)
     print(metric_line(VALIDATION_LOSS, float(np.mean([model.validation_loss for model in validated.models]))))
     print(metric_line(VALIDATION_ACCURACY, float(np.mean((scores >= threshold) == (truth == 1)))))
     print(metric_line(VALIDATION_AUROC, interval.value))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +17,16 @@ from pathology.contracts.evaluation import (
     RocCurve,
     SiteRow,
 )
-from pathology.contracts.intervals import UNDEFINED, Interval, proportion, stratified_bootstrap
+from pathology.contracts.intervals import (
+    UNDEFINED,
+    Interval,
+    area_under_roc,
+    f_measure,
+    mean_of_two,
+    on_logit_scale,
+    proportion,
+    within_classes,
+)
 from pathology.metrics.ranking import auroc, average_precision, precision_recall_curve, roc_curve
 
 CALIBRATION_BINS = 5
@@ -39,18 +47,6 @@ class Confusion:
         """Count ``truth`` (n,) against ``predicted`` (n,), both 0 and 1."""
         cells = [int(np.sum((truth == actual) & (predicted == called))) for actual in (0, 1) for called in (0, 1)]
         return cls(*cells)
-
-    def f(self, beta: float) -> float:
-        """F_β (van Rijsbergen 1979), 0 where nothing is or is called positive."""
-        weighted = (1 + beta**2) * self.true_positives
-        total = weighted + beta**2 * self.false_negatives + self.false_positives
-        return weighted / total if total else 0.0
-
-    def balanced_accuracy(self) -> float:
-        """Mean of sensitivity and specificity."""
-        sensitivity = self.true_positives / (self.true_positives + self.false_negatives)
-        specificity = self.true_negatives / (self.true_negatives + self.false_positives)
-        return (sensitivity + specificity) / 2
 
 
 class Prediction(Protocol):
@@ -102,20 +98,8 @@ class Scores:
         """1 where the probability reaches the threshold, (n,)."""
         return (self.probability >= self.threshold).astype(int)
 
-    def bootstrap(self, statistic: Callable[[np.ndarray, np.ndarray], float]) -> Interval:
-        """Percentile interval of ``statistic(truth, probability)`` over patients, drawn within each class."""
-        return stratified_bootstrap(
-            statistic, self.truth, self.probability, resamples=self.resamples, confidence=self.confidence, seed=self.seed
-        )
-
-    def _f(self, beta: float, truth: np.ndarray, probability: np.ndarray) -> float:
-        return Confusion.of(truth, (probability >= self.threshold).astype(int)).f(beta)
-
-    def _balanced(self, truth: np.ndarray, probability: np.ndarray) -> float:
-        return Confusion.of(truth, (probability >= self.threshold).astype(int)).balanced_accuracy()
-
     def intervals(self) -> dict[str, Interval]:
-        """Every measure by name: Wilson's interval for proportions of patients, the bootstrap's for the rest.
+        """Every measure by name, each by a method that covers at our sizes (docs/statistics.md).
 
         Raises:
             ValueError: when a class is absent.
@@ -127,21 +111,30 @@ class Scores:
         def fraction(successes: int, trials: int) -> Interval:
             return proportion(successes, trials, self.confidence)
 
+        sensitivity, specificity = fraction(cells.true_positives, positives), fraction(cells.true_negatives, negatives)
+        mistakes = (cells.false_positives, cells.false_negatives)
         return {
-            "auroc": self.bootstrap(auroc),
-            "average_precision": self.bootstrap(average_precision),
+            "auroc": area_under_roc(auroc(self.truth, self.probability), positives, negatives, self.confidence),
+            "average_precision": self._average_precision(positives),
             "accuracy": fraction(cells.true_positives + cells.true_negatives, len(self.truth)),
-            "balanced_accuracy": self.bootstrap(self._balanced),
-            "sensitivity": fraction(cells.true_positives, positives),
-            "specificity": fraction(cells.true_negatives, negatives),
+            "balanced_accuracy": mean_of_two(sensitivity, specificity),
+            "sensitivity": sensitivity,
+            "specificity": specificity,
             "false_positive_rate": fraction(cells.false_positives, negatives),
             "false_negative_rate": fraction(cells.false_negatives, positives),
             # Nothing called positive: precision is undefined, and 0 with the widest interval says so.
             "precision": fraction(cells.true_positives, called)
             if called
             else Interval(0.0, 0.0, 1.0, 0.0, self.confidence, UNDEFINED),
-            **{f"f{name}": self.bootstrap(partial(self._f, beta)) for name, beta in (("0_5", 0.5), ("1", 1.0), ("2", 2.0))},
+            **{
+                f"f{name}": f_measure(cells.true_positives, *mistakes, beta, self.confidence)
+                for name, beta in (("0_5", 0.5), ("1", 1.0), ("2", 2.0))
+            },
         }
+
+    def _average_precision(self, positives: int) -> Interval:
+        draws = within_classes(average_precision, self.truth, self.probability, self.resamples, self.seed)
+        return on_logit_scale(average_precision(self.truth, self.probability), draws, positives, self.confidence)
 
     def metrics(self, intervals: dict[str, Interval]) -> BinaryClassificationMetrics:
         """Studio's block from the intervals of :meth:`intervals`."""

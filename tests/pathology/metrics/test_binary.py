@@ -19,6 +19,35 @@ def test_nothing_called_positive():
     assert empty.metrics(intervals).confusion_matrix == {"0": {"0": 3, "1": 0}, "1": {"0": 2, "1": 0}}
 
 
+def test_perfect_separation_is_never_certain():
+    """Bounds in line with Wilson's of sensitivity: 12 of 12 is 0.757 to 1."""
+    perfect = scores([1] * 12 + [0] * 48, [0.9] * 12 + [0.1] * 48).intervals()
+    assert perfect["sensitivity"].low == pytest.approx(0.757, abs=1e-3)
+    for name in ("auroc", "average_precision", "balanced_accuracy", "f1", "f0_5", "f2"):
+        assert (perfect[name].value, perfect[name].high) == (1.0, 1.0)
+        assert 0.7 < perfect[name].low < 0.95, name
+    few = scores([1] * 3 + [0] * 5, [0.9] * 3 + [0.1] * 5).intervals()
+    assert all(0.2 < few[name].low < 0.75 for name in ("auroc", "average_precision", "balanced_accuracy", "f1"))
+    wrong = scores([0] * 3 + [1] * 5, [0.9] * 3 + [0.1] * 5).intervals()["auroc"]
+    assert (wrong.value, wrong.low) == (0, 0) and 0.2 < wrong.high < 0.6
+
+
+def test_every_measure_is_scikit_learns():
+    from sklearn import metrics
+
+    generator = np.random.default_rng(0)
+    truth = (generator.random(80) < 0.3).astype(int)
+    probability = np.round(np.clip(generator.normal(0.35 + 0.2 * truth, 0.2), 0, 1), 2)
+    called = probability >= 0.5
+    found = scores(truth, probability).intervals()
+    assert found["auroc"].value == pytest.approx(metrics.roc_auc_score(truth, probability), abs=1e-9)
+    assert found["average_precision"].value == pytest.approx(metrics.average_precision_score(truth, probability), abs=1e-9)
+    assert found["balanced_accuracy"].value == pytest.approx(metrics.balanced_accuracy_score(truth, called), abs=1e-9)
+    for name, beta in (("f0_5", 0.5), ("f1", 1), ("f2", 2)):
+        assert found[name].value == pytest.approx(metrics.fbeta_score(truth, called, beta=beta), abs=1e-9)
+    assert all(0 <= each.low < each.value < each.high <= 1 for each in found.values())
+
+
 def test_a_wider_confidence_is_a_wider_interval():
     truth, probability = [0, 1] * 20, list(np.linspace(0.1, 0.9, 40))
     narrow, wide = (scores(truth, probability, confidence=level).intervals() for level in (0.8, 0.99))
@@ -29,7 +58,6 @@ def test_a_wider_confidence_is_a_wider_interval():
 def test_confusion():
     cells = Confusion.of(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0]))
     assert cells == Confusion(true_negatives=1, false_positives=1, false_negatives=1, true_positives=2)
-    assert cells.balanced_accuracy() == pytest.approx((1 / 2 + 2 / 3) / 2)
 
 
 def test_fewer_patients_than_calibration_bins():

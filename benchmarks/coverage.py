@@ -1,0 +1,197 @@
+"""How often the intervals of a binary classifier's measures hold the truth, in cohorts of our sizes, and how wide they are.
+
+Scores are normal, heavy-tailed (Student's t with 3 degrees of freedom), skewed (exponential) or normal in steps of half a standard
+deviation, with ties; positives are shifted so that the true AUROC is the cell's. Each cohort brings its own threshold: Youden's of a
+training set of the same size and scores. ``…_lowest`` is the lowest coverage of a nominal 95 % over all cells of 300 patients with 60
+positives and of 83 with 15, ``…_lowest_small`` over those of 60 with 12. ``auroc_halfwidth_highest`` is the largest mean half-width over
+that of a normal interval with the true variance, ``auroc_halfwidth_normal`` the largest for normal scores of an AUROC up to 0.92.
+
+    python -m benchmarks.coverage [--cohorts 4000] [--resampled 500] [--resamples 500] [--table]
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"  # before numpy is imported: the processes below share the cores
+
+from collections.abc import Callable, Iterator  # noqa: E402
+from concurrent.futures import ProcessPoolExecutor  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
+from itertools import product  # noqa: E402
+from typing import Annotated  # noqa: E402
+
+import numpy as np  # noqa: E402
+import typer  # noqa: E402
+from pathology.contracts.intervals import (  # noqa: E402
+    Interval,
+    area_under_roc,
+    f_measure,
+    mean_of_two,
+    on_logit_scale,
+    proportion,
+    within_classes,
+)
+from pathology.metrics.ranking import auroc, average_precision, youden_threshold  # noqa: E402
+from scipy.optimize import brentq  # noqa: E402
+from scipy.stats import norm  # noqa: E402
+
+from benchmarks.measure import print_figures  # noqa: E402
+
+SIZES = ((300, 60), (83, 15), (60, 12))
+SMALL = (60, 12)
+AREAS = (0.80, 0.88, 0.92, 0.97)
+POPULATION = 200_000
+"""Units of each class from which a cell's truth is computed; its standard error is below 0.001."""
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+
+SHAPES: dict[str, Draw] = {
+    "normal": lambda generator, count: generator.normal(size=count),
+    "heavy": lambda generator, count: generator.standard_t(3, size=count),
+    "skewed": lambda generator, count: generator.exponential(size=count),
+    "ties": lambda generator, count: generator.normal(size=count),
+}
+MEASURES = ("auroc", "balanced_accuracy", "sensitivity", "specificity", "f1", "average_precision")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of cohort: patients, positives, the shape of the scores, the true AUROC."""
+
+    patients: int
+    positives: int
+    shape: str
+    area: float
+
+    def scores(
+        self, generator: np.random.Generator, shift: float, positives: int, negatives: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and scores of so many of each class, negatives first."""
+        truth = np.repeat([0, 1], [negatives, positives])
+        score = SHAPES[self.shape](generator, len(truth)) + shift * truth
+        return truth, np.round(score * 2) / 2 if self.shape == "ties" else score
+
+    def shift(self) -> float:
+        """How far positives lie above negatives for the true AUROC."""
+
+        def excess(shift: float) -> float:
+            return auroc(*self.scores(np.random.default_rng(1), shift, POPULATION // 4, POPULATION // 4)) - self.area
+
+        return float(brentq(excess, 0.0, 20.0, xtol=1e-3))
+
+
+def measure(cell: Cell, cohorts: int, resampled: int, resamples: int) -> dict[str, float]:
+    """A cell's coverage by measure, and the AUROC's mean half-width over the oracle's."""
+    shift, generator = cell.shift(), np.random.default_rng([cell.patients, cell.positives, int(cell.area * 100), len(cell.shape)])
+    negatives = cell.patients - cell.positives
+    everyone = cell.scores(np.random.default_rng(2), shift, POPULATION, POPULATION)
+    area = auroc(*everyone)
+    above = {label: np.sort(everyone[1][everyone[0] == label]) for label in (0, 1)}
+    weights = POPULATION * cell.positives // negatives
+    population = cell.scores(np.random.default_rng(3), shift, weights, POPULATION)
+    precision = average_precision(*population)
+    held: dict[str, list[bool]] = {name: [] for name in MEASURES}
+    widths, areas = [], []
+    for index in range(cohorts):
+        threshold = youden_threshold(*cell.scores(generator, shift, cell.positives, negatives))
+        truth, score = cell.scores(generator, shift, cell.positives, negatives)
+        sensitivity, specificity = (_fraction_from(above[label], threshold, label) for label in (1, 0))
+        found = _intervals(truth, score, threshold)
+        truths = {
+            "auroc": area,
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "f1": _f1(sensitivity, specificity, cell.positives, negatives),
+        }
+        if index < resampled:
+            draws = within_classes(average_precision, truth, score, resamples, index)
+            found["average_precision"] = on_logit_scale(average_precision(truth, score), draws, cell.positives)
+            truths["average_precision"] = precision
+        for name, interval in found.items():
+            held[name].append(interval.low <= truths[name] <= interval.high)
+        widths.append(found["auroc"].high - found["auroc"].low)
+        areas.append(found["auroc"].value)
+    oracle = 2 * norm.ppf(0.975) * np.std(areas)
+    return {**{name: float(np.mean(each)) for name, each in held.items()}, "halfwidth": float(np.mean(widths) / oracle)}
+
+
+def _fraction_from(ordered: np.ndarray, threshold: float, label: int) -> float:
+    """Of a population's scores in order, the fraction that is called right."""
+    below = float(np.searchsorted(ordered, threshold, side="left")) / len(ordered)
+    return 1 - below if label else below
+
+
+def _f1(sensitivity: float, specificity: float, positives: int, negatives: int) -> float:
+    found, false = sensitivity * positives, (1 - specificity) * negatives
+    return 2 * found / (found + false + positives)
+
+
+def _intervals(truth: np.ndarray, score: np.ndarray, threshold: float) -> dict[str, Interval]:
+    called = score >= threshold
+    positives, negatives = int(truth.sum()), int((1 - truth).sum())
+    true_positives, false_positives = int((called & (truth == 1)).sum()), int((called & (truth == 0)).sum())
+    sensitivity, specificity = proportion(true_positives, positives), proportion(negatives - false_positives, negatives)
+    return {
+        "auroc": area_under_roc(auroc(truth, score), positives, negatives),
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "balanced_accuracy": mean_of_two(sensitivity, specificity),
+        "f1": f_measure(true_positives, false_positives, positives - true_positives, 1.0),
+    }
+
+
+def cells() -> Iterator[Cell]:
+    """Every kind of cohort."""
+    for (patients, positives), shape, area in product(SIZES, SHAPES, AREAS):
+        yield Cell(patients, positives, shape, area)
+
+
+def summarise(measured: dict[Cell, dict[str, float]]) -> dict[str, float]:
+    """The figures that docs/statistics.md is held to."""
+    figures: dict[str, float] = {}
+    for name in MEASURES:
+        for suffix, wanted in (("lowest", False), ("lowest_small", True)):
+            figures[f"{name}_{suffix}"] = min(
+                values[name] for cell, values in measured.items() if ((cell.patients, cell.positives) == SMALL) == wanted
+            )
+    figures["auroc_halfwidth_highest"] = max(values["halfwidth"] for values in measured.values())
+    figures["auroc_halfwidth_normal"] = max(
+        values["halfwidth"] for cell, values in measured.items() if cell.shape == "normal" and cell.area <= 0.92
+    )
+    return figures
+
+
+def main(
+    cohorts: Annotated[int, typer.Option(help="Cohorts a cell, for intervals in closed form.")] = 4000,
+    resampled: Annotated[int, typer.Option(help="Cohorts a cell, for intervals that resample.")] = 500,
+    resamples: Annotated[int, typer.Option(help="Bootstrap samples of each of those.")] = 500,
+    table: Annotated[bool, typer.Option("--table", help="Print every cell, in Markdown.")] = False,
+) -> None:
+    """Simulate, print the figures."""
+    kinds = list(cells())
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        results = list(
+            pool.map(measure, kinds, *([value] * len(kinds) for value in (cohorts, min(resampled, cohorts), resamples)))
+        )
+    measured = dict(zip(kinds, results, strict=True))
+    if table:
+        print(
+            "| Patients / positives | Scores | AUROC | "
+            + " | ".join(name.replace("_", " ") for name in MEASURES)
+            + " | half-width |"
+        )
+        print("|---|---|---|" + "---|" * (len(MEASURES) + 1))
+        for cell, values in measured.items():
+            shown = " | ".join(f"{100 * values[name]:.1f}" for name in MEASURES)
+            print(
+                f"| {cell.patients} / {cell.positives} | {cell.shape} | {cell.area:.2f} | {shown} | {values['halfwidth']:.2f} |"
+            )
+    print_figures(summarise(measured))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -27,13 +27,13 @@ import typer  # noqa: E402
 from pathology.contracts.intervals import (  # noqa: E402
     Interval,
     area_under_roc,
+    drawn_within_classes,
     f_measure,
     mean_of_two,
     on_logit_scale,
     proportion,
-    within_classes,
 )
-from pathology.metrics.ranking import auroc, average_precision, youden_threshold  # noqa: E402
+from pathology.metrics.ranking import auroc, average_precision, average_precisions, youden_threshold  # noqa: E402
 from scipy.optimize import brentq  # noqa: E402
 from scipy.stats import norm  # noqa: E402
 
@@ -108,7 +108,7 @@ def measure(cell: Cell, cohorts: int, resampled: int, resamples: int) -> dict[st
             "f1": _f1(sensitivity, specificity, cell.positives, negatives),
         }
         if index < resampled:
-            draws = within_classes(average_precision, truth, score, resamples, index)
+            draws = average_precisions(truth, score, drawn_within_classes(truth, resamples, index))
             found["average_precision"] = on_logit_scale(average_precision(truth, score), draws, cell.positives)
             truths["average_precision"] = precision
         for name, interval in found.items():
@@ -136,7 +136,7 @@ def _intervals(truth: np.ndarray, score: np.ndarray, threshold: float) -> dict[s
     true_positives, false_positives = int((called & (truth == 1)).sum()), int((called & (truth == 0)).sum())
     sensitivity, specificity = proportion(true_positives, positives), proportion(negatives - false_positives, negatives)
     return {
-        "auroc": area_under_roc(auroc(truth, score), positives, negatives),
+        "auroc": area_under_roc(truth, score),
         "sensitivity": sensitivity,
         "specificity": specificity,
         "balanced_accuracy": mean_of_two(sensitivity, specificity),

@@ -21,7 +21,7 @@ from pathology.contracts.msi.train import TrainMsi
 from pathology.encoders.manifest import find_manifest
 from pathology.job import Job, run
 from pathology.learned_from import LearnedFrom
-from pathology.metrics.ranking import auroc, youden_threshold
+from pathology.metrics.ranking import youden_threshold
 from pathology.tasks.msi import serving
 from pathology.tasks.msi.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
 from pathology.tasks.msi.dataset import Bags, Patient, feature_path, patients_of, permuted
@@ -122,8 +122,7 @@ def class_names(summary: Path) -> tuple[str, str]:
 def report_out_of_fold(truth: np.ndarray, validated: CrossValidated, threshold: float) -> Interval:
     """Print the metrics of the whole cross-validation, which SageMaker keeps as final, and the AUROC's interval."""
     scores = validated.out_of_fold
-    positives = int(truth.sum())
-    interval = area_under_roc(auroc(truth, scores), positives, len(truth) - positives)
+    interval = area_under_roc(truth, scores)
     print(metric_line(VALIDATION_LOSS, float(np.mean([model.validation_loss for model in validated.models]))))
     print(metric_line(VALIDATION_ACCURACY, float(np.mean((scores >= threshold) == (truth == 1)))))
     print(metric_line(VALIDATION_AUROC, interval.value))

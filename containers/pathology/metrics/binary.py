@@ -21,13 +21,13 @@ from pathology.contracts.intervals import (
     UNDEFINED,
     Interval,
     area_under_roc,
+    drawn_within_classes,
     f_measure,
     mean_of_two,
     on_logit_scale,
     proportion,
-    within_classes,
 )
-from pathology.metrics.ranking import auroc, average_precision, precision_recall_curve, roc_curve
+from pathology.metrics.ranking import auroc, average_precision, average_precisions, precision_recall_curve, roc_curve
 
 CALIBRATION_BINS = 5
 """Few: a test set of some 80 patients leaves 16 in each, and fewer would show noise."""
@@ -114,7 +114,7 @@ class Scores:
         sensitivity, specificity = fraction(cells.true_positives, positives), fraction(cells.true_negatives, negatives)
         mistakes = (cells.false_positives, cells.false_negatives)
         return {
-            "auroc": area_under_roc(auroc(self.truth, self.probability), positives, negatives, self.confidence),
+            "auroc": area_under_roc(self.truth, self.probability, self.confidence),
             "average_precision": self._average_precision(positives),
             "accuracy": fraction(cells.true_positives + cells.true_negatives, len(self.truth)),
             "balanced_accuracy": mean_of_two(sensitivity, specificity),
@@ -133,7 +133,8 @@ class Scores:
         }
 
     def _average_precision(self, positives: int) -> Interval:
-        draws = within_classes(average_precision, self.truth, self.probability, self.resamples, self.seed)
+        weights = drawn_within_classes(self.truth, self.resamples, self.seed)
+        draws = average_precisions(self.truth, self.probability, weights)
         return on_logit_scale(average_precision(self.truth, self.probability), draws, positives, self.confidence)
 
     def metrics(self, intervals: dict[str, Interval]) -> BinaryClassificationMetrics:

@@ -51,6 +51,16 @@ def average_precision(truth: np.ndarray, score: np.ndarray) -> float:
     return float(-np.sum(np.diff(recall) * precision[:-1]))
 
 
+def average_precisions(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """:func:`average_precision` of each row of ``weights`` (rows, n), how often every unit counts; (rows,). Each has positives."""
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+    ordered = weights[:, order]
+    called, found = np.cumsum(ordered, axis=1)[:, last], np.cumsum(ordered * truth[order], axis=1)[:, last]
+    steps = np.diff(found, axis=1, prepend=0)
+    return np.asarray((steps * found / np.maximum(called, 1)).sum(axis=1) / found[:, -1])
+
+
 def youden_threshold(truth: np.ndarray, score: np.ndarray) -> float:
     """The threshold that maximises sensitivity + specificity − 1 (Youden 1950), ``score >= threshold`` being positive.
 

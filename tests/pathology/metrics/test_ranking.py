@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pathology.metrics.ranking import auroc, average_precision, precision_recall_curve, roc_curve, youden_threshold
+from pathology.metrics.ranking import (
+    auroc,
+    average_precision,
+    average_precisions,
+    precision_recall_curve,
+    roc_curve,
+    youden_threshold,
+)
 
 
 @st.composite
@@ -50,3 +57,11 @@ def test_the_threshold_stands_between_two_scores():
 def test_one_class_has_no_auroc():
     with pytest.raises(ValueError, match="both classes"):
         auroc(np.ones(3), np.arange(3))
+
+
+def test_average_precision_of_weights_is_that_of_the_repeated_units():
+    generator = np.random.default_rng(5)
+    truth, score = generator.integers(0, 2, 40), np.round(generator.normal(size=40), 1)
+    weights = generator.integers(0, 3, (6, 40))
+    expected = [average_precision(np.repeat(truth, row), np.repeat(score, row)) for row in weights]
+    assert average_precisions(truth, score, weights) == pytest.approx(expected, abs=1e-12)

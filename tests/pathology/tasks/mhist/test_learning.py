@@ -19,7 +19,6 @@ from pathology.contracts.intervals import area_under_roc
 from pathology.contracts.mhist.prepare import PrepareMhist
 from pathology.contracts.mhist.train import TrainMhist
 from pathology.encoders.tiny import make_tiny_encoder
-from pathology.metrics.ranking import auroc
 from pathology.tasks.mhist.dataset import read_patches
 
 from demo import patches
@@ -81,9 +80,7 @@ def scores_of(permuted):
 def interval(folder, fine_tuning):
     """AUROC on the test patches, printed so that it can be recorded."""
     labels, probabilities = np.load(folder / f"{fine_tuning}.npy")
-    positives = int(labels.sum())
-    area = auroc(labels.astype(int), probabilities)
-    auroc_interval = area_under_roc(area, positives, len(labels) - positives, confidence=0.999)
+    auroc_interval = area_under_roc(labels.astype(int), probabilities, confidence=0.999)
     print(f"{folder.name} {fine_tuning}: test AUROC {auroc_interval}, {len(labels)} patches")
     return auroc_interval
 

@@ -1,0 +1,30 @@
+"""The simulation behind docs/statistics.md: its cells, its truths, its figures."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from benchmarks.coverage import MEASURES, Cell, cells, measure, summarise
+
+
+def test_a_cell_is_simulated_at_its_auroc():
+    cell = Cell(60, 12, "normal", 0.88)
+    assert cell.shift() == pytest.approx(np.sqrt(2) * norm.ppf(0.88), abs=0.02)
+    found = measure(cell, cohorts=150, resampled=5, resamples=20)
+    assert found.keys() == {*MEASURES, "halfwidth"}
+    assert all(0.85 <= found[name] <= 1 for name in MEASURES if name != "average_precision")
+    assert 0.9 < found["halfwidth"] < 1.5
+
+
+def test_ties_are_ties_and_the_figures_are_the_lowest_of_their_sizes():
+    _, score = Cell(83, 15, "ties", 0.8).scores(np.random.default_rng(0), 1.2, 15, 68)
+    assert len(np.unique(score)) < 20
+    measured = {
+        cell: {**dict.fromkeys(MEASURES, 0.96 - index / 1000), "halfwidth": 1 + index / 100} for index, cell in enumerate(cells())
+    }
+    figures = summarise(measured)
+    small = [index for index, cell in enumerate(cells()) if cell.patients == 60]
+    others = [index for index, cell in enumerate(cells()) if cell.patients != 60]
+    assert figures["auroc_lowest_small"] == pytest.approx(0.96 - max(small) / 1000)
+    assert figures["auroc_lowest"] == pytest.approx(0.96 - max(others) / 1000)
+    assert figures["auroc_halfwidth_highest"] == pytest.approx(1 + (len(measured) - 1) / 100)

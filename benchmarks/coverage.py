@@ -2,9 +2,11 @@
 
 Scores are normal, heavy-tailed (Student's t with 3 degrees of freedom), skewed (exponential) or normal in steps of half a standard
 deviation, with ties; positives are shifted so that the true AUROC is the cell's. Each cohort brings its own threshold: Youden's of a
-training set of the same size and scores. ``…_lowest`` is the lowest coverage of a nominal 95 % over all cells of 300 patients with 60
-positives and of 83 with 15, ``…_lowest_small`` over those of 60 with 12. ``auroc_halfwidth_highest`` is the largest mean half-width over
-that of a normal interval with the true variance, ``auroc_halfwidth_normal`` the largest for normal scores of an AUROC up to 0.92.
+training set of the same size and scores; predictive values and what is spared are at 15 % positives. Probabilities are those that
+normal scores would have. ``…_lowest`` is the lowest coverage of a nominal 95 % over all cells of 300 patients with 60 positives and of
+83 with 15, ``…_lowest_small`` over those of 60 with 12. ``auroc_halfwidth_highest`` is the largest mean half-width over that of a normal
+interval with the true variance, ``auroc_halfwidth_normal`` the largest for normal scores of an AUROC up to 0.92. ``nuclei_…`` and
+``sensitivity_missed_…`` are explained in benchmarks.nuclear_coverage and benchmarks.guarantee.
 
     python -m benchmarks.coverage [--cohorts 4000] [--resampled 500] [--resamples 500] [--table]
 """
@@ -29,12 +31,18 @@ from pathology.contracts.intervals import (  # noqa: E402
     area_under_roc,
     drawn_within_classes,
     f_measure,
+    mean_of_positives,
     mean_of_two,
     on_logit_scale,
+    predictive_value,
     proportion,
+    weighted_sum,
 )
+from pathology.metrics.calibration import calibration_intercept, calibration_slope  # noqa: E402
+from pathology.metrics.operating_points import one_less  # noqa: E402
 from pathology.metrics.ranking import auroc, average_precision, average_precisions, youden_threshold  # noqa: E402
 from scipy.optimize import brentq  # noqa: E402
+from scipy.special import expit  # noqa: E402
 from scipy.stats import norm  # noqa: E402
 
 from benchmarks.measure import print_figures  # noqa: E402
@@ -54,7 +62,10 @@ SHAPES: dict[str, Draw] = {
     "skewed": lambda generator, count: generator.exponential(size=count),
     "ties": lambda generator, count: generator.normal(size=count),
 }
-MEASURES = ("auroc", "balanced_accuracy", "sensitivity", "specificity", "f1", "average_precision")
+CLOSED = ("auroc", "balanced_accuracy", "sensitivity", "specificity", "f1", "ppv", "npv", "spared", "brier", "intercept")
+SLOW = ("average_precision", "slope")
+MEASURES = (*CLOSED, *SLOW)
+PREVALENCE = 0.15
 
 
 @dataclass(frozen=True)
@@ -83,64 +94,112 @@ class Cell:
         return float(brentq(excess, 0.0, 20.0, xtol=1e-3))
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What a cell's intervals should hold: of its population, and of any threshold."""
+
+    cell: Cell
+    shift: float
+    area: float
+    precision: float
+    brier: float
+    intercept: float
+    slope: float
+    ordered: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, cell: Cell) -> Truth:
+        """From a large population with the cell's fraction of positives."""
+        shift = cell.shift()
+        truth, score = cell.scores(np.random.default_rng(2), shift, POPULATION, POPULATION)
+        ordered = {label: np.sort(score[truth == label]) for label in (0, 1)}
+        weights = POPULATION * cell.positives // (cell.patients - cell.positives)
+        some, scores = cell.scores(np.random.default_rng(3), shift, weights, POPULATION)
+        chances = probability(cell, shift, scores)
+        slope, intercept = calibration_slope(some, chances), calibration_intercept(some, chances)
+        assert slope is not None and intercept is not None
+        return cls(
+            cell,
+            shift,
+            area=auroc(truth, score),
+            precision=average_precision(some, scores),
+            brier=float(np.mean((chances - some) ** 2)),
+            intercept=intercept.value,
+            slope=slope.value,
+            ordered=ordered,
+        )
+
+    def at(self, threshold: float) -> dict[str, float]:
+        """The true value of every measure, by name."""
+        below = {label: float(np.searchsorted(each, threshold)) / len(each) for label, each in self.ordered.items()}
+        sensitivity, specificity = 1 - below[1], below[0]
+        cell, missed, false = self.cell, below[1], 1 - specificity
+        found, called = sensitivity * cell.positives, false * (cell.patients - cell.positives)
+        return {
+            "auroc": self.area,
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "f1": 2 * found / (found + called + cell.positives),
+            "ppv": PREVALENCE * sensitivity / (PREVALENCE * sensitivity + (1 - PREVALENCE) * false),
+            "npv": (1 - PREVALENCE) * specificity / ((1 - PREVALENCE) * specificity + PREVALENCE * missed),
+            "spared": 100 * ((1 - PREVALENCE) * specificity + PREVALENCE * missed),
+            "brier": self.brier,
+            "intercept": self.intercept,
+            "slope": self.slope,
+            "average_precision": self.precision,
+        }
+
+
+def probability(cell: Cell, shift: float, score: np.ndarray) -> np.ndarray:
+    """Of being positive, for scores (n,) that are normal with a standard deviation of 1."""
+    odds = cell.positives / (cell.patients - cell.positives)
+    return np.asarray(expit(shift * score - shift**2 / 2 + np.log(odds)))
+
+
 def measure(cell: Cell, cohorts: int, resampled: int, resamples: int) -> dict[str, float]:
     """A cell's coverage by measure, and the AUROC's mean half-width over the oracle's."""
-    shift, generator = cell.shift(), np.random.default_rng([cell.patients, cell.positives, int(cell.area * 100), len(cell.shape)])
+    truths = Truth.of(cell)
+    shift, generator = truths.shift, np.random.default_rng([cell.patients, cell.positives, int(cell.area * 100), len(cell.shape)])
     negatives = cell.patients - cell.positives
-    everyone = cell.scores(np.random.default_rng(2), shift, POPULATION, POPULATION)
-    area = auroc(*everyone)
-    above = {label: np.sort(everyone[1][everyone[0] == label]) for label in (0, 1)}
-    weights = POPULATION * cell.positives // negatives
-    population = cell.scores(np.random.default_rng(3), shift, weights, POPULATION)
-    precision = average_precision(*population)
     held: dict[str, list[bool]] = {name: [] for name in MEASURES}
     widths, areas = [], []
     for index in range(cohorts):
         threshold = youden_threshold(*cell.scores(generator, shift, cell.positives, negatives))
         truth, score = cell.scores(generator, shift, cell.positives, negatives)
-        sensitivity, specificity = (_fraction_from(above[label], threshold, label) for label in (1, 0))
-        found = _intervals(truth, score, threshold)
-        truths = {
-            "auroc": area,
-            "sensitivity": sensitivity,
-            "specificity": specificity,
-            "balanced_accuracy": (sensitivity + specificity) / 2,
-            "f1": _f1(sensitivity, specificity, cell.positives, negatives),
-        }
+        chances = probability(cell, shift, score)
+        found, true = _intervals(truth, score, threshold, chances), truths.at(threshold)
         if index < resampled:
             draws = average_precisions(truth, score, drawn_within_classes(truth, resamples, index))
             found["average_precision"] = on_logit_scale(average_precision(truth, score), draws, cell.positives)
-            truths["average_precision"] = precision
+            slope = calibration_slope(truth, chances)
+            if slope is not None:
+                found["slope"] = slope
         for name, interval in found.items():
-            held[name].append(interval.low <= truths[name] <= interval.high)
+            held[name].append(interval.low <= true[name] <= interval.high)
         widths.append(found["auroc"].high - found["auroc"].low)
         areas.append(found["auroc"].value)
     oracle = 2 * norm.ppf(0.975) * np.std(areas)
     return {**{name: float(np.mean(each)) for name, each in held.items()}, "halfwidth": float(np.mean(widths) / oracle)}
 
 
-def _fraction_from(ordered: np.ndarray, threshold: float, label: int) -> float:
-    """Of a population's scores in order, the fraction that is called right."""
-    below = float(np.searchsorted(ordered, threshold, side="left")) / len(ordered)
-    return 1 - below if label else below
-
-
-def _f1(sensitivity: float, specificity: float, positives: int, negatives: int) -> float:
-    found, false = sensitivity * positives, (1 - specificity) * negatives
-    return 2 * found / (found + false + positives)
-
-
-def _intervals(truth: np.ndarray, score: np.ndarray, threshold: float) -> dict[str, Interval]:
+def _intervals(truth: np.ndarray, score: np.ndarray, threshold: float, chances: np.ndarray) -> dict[str, Interval]:
     called = score >= threshold
     positives, negatives = int(truth.sum()), int((1 - truth).sum())
     true_positives, false_positives = int((called & (truth == 1)).sum()), int((called & (truth == 0)).sum())
     sensitivity, specificity = proportion(true_positives, positives), proportion(negatives - false_positives, negatives)
+    missed, false = one_less(sensitivity), one_less(specificity)
     return {
         "auroc": area_under_roc(truth, score),
         "sensitivity": sensitivity,
         "specificity": specificity,
         "balanced_accuracy": mean_of_two(sensitivity, specificity),
         "f1": f_measure(true_positives, false_positives, positives - true_positives, 1.0),
+        "ppv": predictive_value(PREVALENCE, sensitivity, false),
+        "npv": predictive_value(1 - PREVALENCE, specificity, missed),
+        "spared": weighted_sum((100 * (1 - PREVALENCE), specificity), (100 * PREVALENCE, missed)),
+        "brier": mean_of_positives(truth, (chances - truth) ** 2),
+        **({"intercept": intercept} if (intercept := calibration_intercept(truth, chances)) else {}),
     }
 
 

@@ -23,6 +23,7 @@ from pathology.contracts.encoder import EncoderManifest, NamedEncoder
 from pathology.contracts.errors import DataError
 from pathology.contracts.hashes import Sha256, sha256_of
 from pathology.contracts.history import LossCurve
+from pathology.contracts.operating_points import OperatingPoint
 from pathology.contracts.settings import explain
 from pathology.contracts.storage import atomic_write
 from pathology.job import OPT_ML, ROOT_VARIABLE
@@ -88,6 +89,17 @@ class ModelConfig(Part):
     versions: dict[str, str]
     training_code: str | None = None
     curves: tuple[LossCurve, ...] = ()
+
+
+class BinaryConfig(ModelConfig):
+    """config.json of a binary classifier: ``labels`` name class 0 and class 1, ``threshold`` is on the probability of class 1.
+
+    It is the threshold of the operating point that decides; ``operating_points`` are empty in artefacts of before they were kept.
+    """
+
+    labels: tuple[str, str]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    operating_points: tuple[OperatingPoint, ...] = ()
 
 
 C = TypeVar("C", bound=ModelConfig)

@@ -33,7 +33,6 @@ from pathology.evaluation import (
     identity,
     load_packaged,
     origin,
-    resampling,
     write_evaluation,
 )
 from pathology.job import Job, run
@@ -66,7 +65,7 @@ def main(job: Job) -> None:
         MhistPredictionRow(**prediction, votes=row.votes)
         for row, prediction in zip(test, predict(test, images, model, serving), strict=True)
     ]
-    scores = Scores.of(predictions, model.config.threshold, **resampling(settings))
+    scores = Scores.of(predictions, model.config, settings)
     intervals = scores.intervals()
     evaluation = MhistEvaluation(
         binary_classification_metrics=scores.metrics(intervals),

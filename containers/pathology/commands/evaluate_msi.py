@@ -16,6 +16,7 @@ from pathology.contracts.evaluation import Bounds, EncoderReport, Seen
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.msi.evaluate import (
+    EnsembleCalibration,
     EnsembleIdentity,
     EvaluateMsi,
     MsiBlock,
@@ -33,7 +34,6 @@ from pathology.evaluation import (
     identity,
     load_packaged,
     origin,
-    resampling,
     write_evaluation,
 )
 from pathology.job import Job, run
@@ -67,7 +67,7 @@ def main(job: Job) -> None:
     predictions = [prediction(patient, answer, model) for patient, answer in zip(patients, answers, strict=True)]
     _check_classes(predictions, not_evaluable)
 
-    scores = Scores.of(predictions, model.config.threshold, **resampling(settings))
+    scores = Scores.of(predictions, model.config, settings)
     intervals = scores.intervals()
     evaluation = MsiEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
@@ -149,6 +149,9 @@ def _block(
             epochs=[fold.epoch for fold in config.folds],
             labels=config.labels,
             trained_on_this_cohort=data["cohort_sha256"] == config.inputs.get("cohort"),
+            calibration=None
+            if config.calibration is None
+            else EnsembleCalibration(**config.calibration.model_dump(include=set(EnsembleCalibration.model_fields))),
             out_of_fold_auroc=Bounds(value=config.out_of_fold.auroc, low=config.out_of_fold.low, high=config.out_of_fold.high),
         ),
         "encoder": EncoderReport.of(config.encoder),
@@ -157,7 +160,7 @@ def _block(
             model,
             serving,
             seen,
-            [*task_warnings(scores, len(not_evaluable)), *_about_the_cohort(cohort_warnings, flow)],
+            [*task_warnings(scores, len(not_evaluable)), *about_probabilities(config), *_about_the_cohort(cohort_warnings, flow)],
             "patients",
         ),
         "registry": registry_facts(config),
@@ -173,6 +176,20 @@ def registry_facts(config: MsiConfig) -> MsiRegistry:
         features=registry_text(config.settings_hash),
         aggregation=f"gated attention MIL: ensemble of {len(config.folds)} folds",
     )
+
+
+def about_probabilities(config: MsiConfig) -> list[str]:
+    """What must be known of the ensemble's probabilities before they are read as chances."""
+    if config.calibration is None:
+        return [
+            "This model's probabilities are the mean of its folds', not recalibrated: they are nearer to the middle than they may be."
+        ]
+    if config.calibration.floored:
+        return [
+            "Out of fold, the training scores did not tell the classes apart: every probability lies near the training set's fraction of "
+            "positives, and the operating points promise nothing worth having."
+        ]
+    return []
 
 
 def _about_the_cohort(warnings: list[str], flow: CohortFlow) -> list[str]:

@@ -18,12 +18,14 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.intervals import Interval, area_under_roc
 from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.msi.train import TrainMsi
+from pathology.contracts.operating_points import OperatingPoint
 from pathology.encoders.manifest import find_manifest
 from pathology.job import Job, run
 from pathology.learned_from import LearnedFrom
-from pathology.metrics.ranking import youden_threshold
+from pathology.metrics.operating_points import choose, deciding
 from pathology.tasks.msi import serving
 from pathology.tasks.msi.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
+from pathology.tasks.msi.calibration import calibrate
 from pathology.tasks.msi.dataset import Bags, Patient, feature_path, patients_of, permuted
 from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.training import CrossValidated, cross_validate
@@ -35,7 +37,7 @@ LIBRARIES = ("lightning", "numpy", "safetensors", "torch")
 
 
 def main(job: Job) -> None:
-    """Read the patients, cross-validate, choose the threshold out of fold, pack the artefact."""
+    """Read the patients, cross-validate, calibrate and choose the threshold out of fold, pack the artefact."""
     if job.rank > 0 or int(os.environ.get("RANK", "0")) > 0:
         print(f"{job.host}: attention pooling trains on one device; the first process does it")
         return
@@ -58,8 +60,10 @@ def main(job: Job) -> None:
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in tables.items()}
     checkpoints = job.checkpoints / checkpoint_key(COMMAND, settings, hashes, manifest.sha256)
     validated = cross_validate(bags, settings, checkpoints, job.scratch)
-    threshold = youden_threshold(bags.labels, validated.out_of_fold)
-    interval = report_out_of_fold(bags.labels, validated, threshold)
+    calibration, probabilities = calibrate(bags.labels, validated.out_of_fold, validated.folds, validated.learnt)
+    points = choose(bags.labels, probabilities, settings)
+    threshold = deciding(points, settings)
+    interval = report_out_of_fold(bags.labels, validated, probabilities, points, threshold)
 
     folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in validated.models]
     learned_from, learned_from_content = LearnedFrom.of(items(patients), hashes).pack()
@@ -67,6 +71,8 @@ def main(job: Job) -> None:
     config = MsiConfig(
         labels=class_names(tables["cohort"].with_name("cohort.json")),
         threshold=threshold,
+        operating_points=points,
+        calibration=calibration,
         encoder=EncoderIdentity.of(manifest),
         settings_hash=patients[0].slides[0].settings_hash,
         tiling=tiling_attributes(first.attributes, first.grid),
@@ -81,7 +87,7 @@ def main(job: Job) -> None:
         serving_code=code.hash,
         versions=library_versions(*LIBRARIES),
         training_code=command_code(COMMAND).hash,
-        curves=tuple(model.curve for model in validated.models if model.curve),
+        curves=tuple(model.curve for model in validated.models),
     )
     files = {entry.file: content for entry, content in folds} | {LEARNED_FROM: learned_from_content}
     save_artefact(job.output("model"), config, files, code, serving.__name__)
@@ -119,14 +125,24 @@ def class_names(summary: Path) -> tuple[str, str]:
     return (str(negative), str(positive))
 
 
-def report_out_of_fold(truth: np.ndarray, validated: CrossValidated, threshold: float) -> Interval:
-    """Print the metrics of the whole cross-validation, which SageMaker keeps as final, and the AUROC's interval."""
-    scores = validated.out_of_fold
+def report_out_of_fold(
+    truth: np.ndarray,
+    validated: CrossValidated,
+    scores: np.ndarray,
+    points: Sequence[OperatingPoint],
+    threshold: float,
+) -> Interval:
+    """Print the metrics of the whole cross-validation, which SageMaker keeps as final, the AUROC's interval and the operating points."""
     interval = area_under_roc(truth, scores)
     print(metric_line(VALIDATION_LOSS, float(np.mean([model.validation_loss for model in validated.models]))))
     print(metric_line(VALIDATION_ACCURACY, float(np.mean((scores >= threshold) == (truth == 1)))))
     print(metric_line(VALIDATION_AUROC, interval.value))
     print(f"out of fold: AUROC {interval}, {len(truth)} patients, {int(truth.sum())} positive, threshold {threshold:.4f}")
+    for point in points:
+        promised = "; ".join(
+            f"sensitivity {each.sensitivity:.3f} with confidence {each.confidence:.2f}" for each in point.promises
+        )
+        print(f"operating point {point.name}: threshold {point.threshold:.4f}{', ' if promised else ''}{promised}")
     return interval
 
 

@@ -35,40 +35,6 @@ class Measure(StrictJson):
         return cls(value=interval.value, standard_deviation=interval.std)
 
 
-class RocCurve(StrictJson):
-    """From (0, 0) to (1, 1)."""
-
-    false_positive_rates: list[Probability]
-    true_positive_rates: list[Probability]
-
-
-class PrecisionRecallCurve(StrictJson):
-    """Recall falls to 0, where precision is 1 by convention."""
-
-    precisions: list[Probability]
-    recalls: list[Probability]
-
-
-class BinaryClassificationMetrics(StrictJson):
-    """Model Monitor's names. ``confusion_matrix`` is actual → predicted → count; precision and F are 0 where undefined."""
-
-    confusion_matrix: dict[Literal["0", "1"], dict[Literal["0", "1"], Count]]
-    recall: Measure
-    precision: Measure
-    accuracy: Measure
-    balanced_accuracy: Measure
-    true_positive_rate: Measure
-    true_negative_rate: Measure
-    false_positive_rate: Measure
-    false_negative_rate: Measure
-    f0_5: Measure
-    f1: Measure
-    f2: Measure
-    auc: Measure
-    receiver_operating_characteristic_curve: RocCurve
-    precision_recall_curve: PrecisionRecallCurve
-
-
 class Bounds(StrictJson):
     """An estimate with its confidence interval; the level stands once, beside all of them."""
 
@@ -148,24 +114,6 @@ def compare(
 
 def _plural(unit: str) -> str:
     return f"{unit}es" if unit.endswith("ch") else f"{unit}s"
-
-
-class CalibrationBin(StrictJson):
-    """Patients or patches by predicted probability: their mean prediction, and the fraction that is positive, with Wilson's interval."""
-
-    n: Count
-    positives: Count
-    mean_probability: Probability
-    observed: Bounds
-
-
-class SiteRow(StrictJson):
-    """One tissue source site; ``auroc`` is null where a class is absent."""
-
-    site: str
-    n: Count
-    positives: Count
-    auroc: Probability | None
 
 
 class EncoderReport(StrictJson):
@@ -261,15 +209,6 @@ class EvaluationBlock(StrictJson):
     data_uris: dict[str, str]
     warnings: list[str]
     registry: RegistryFacts
-
-
-class BinaryBlock(EvaluationBlock):
-    """Of a binary classifier; class 1 is positive, ``threshold`` is on its probability."""
-
-    positives: Count
-    threshold: Probability
-    brier: float
-    calibration: list[CalibrationBin]
 
 
 class Resampling(Settings):

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, t
 
 WILSON = "Wilson's score interval"
 MANN_WHITNEY = "Newcombe's method 5, its variance brought to the scores'"
 MEAN_OF_TWO = "Newcombe's square-and-add of two Wilson intervals"
 LOGIT = "on the logit scale, by the larger of the binomial and the bootstrap's standard deviation"
+WEIGHTED_SUM = "square-and-add of Wilson intervals"
+RATIO = "from the ratio of two proportions by Wilson intervals (Donner & Zou)"
+LOG = "Student's t on the logarithm"
+PROFILE = "profile likelihood"
 OVERLAP = "Wilson's score interval of the overlap of called and true"
 OF_CLUSTERS = "percentile bootstrap of whole clusters"
 UNDEFINED = "no method (undefined on this test: the bounds are the whole range)"
@@ -43,7 +47,7 @@ def _z(confidence: float) -> float:
     return float(norm.ppf((1 + confidence) / 2))
 
 
-def _closed(value: float, low: float, high: float, confidence: float, method: str) -> Interval:
+def closed(value: float, low: float, high: float, confidence: float, method: str) -> Interval:
     """An interval in closed form; its standard deviation is what would make a normal one as wide."""
     return Interval(value, low, high, (high - low) / (2 * _z(confidence)), confidence, method)
 
@@ -91,7 +95,7 @@ def mann_whitney(value: float, positives: int, negatives: int, confidence: float
 
     low = brentq(excess, 0.0, value, xtol=1e-12) if value > 0 and excess(value) < 0 else _edge(excess, value, 0.0)
     high = brentq(excess, value, 1.0, xtol=1e-12) if value < 1 and excess(value) < 0 else _edge(excess, value, 1.0)
-    return _closed(value, low, high, confidence, MANN_WHITNEY)
+    return closed(value, low, high, confidence, MANN_WHITNEY)
 
 
 def _variance(area: float, positives: int, negatives: int) -> float:
@@ -109,12 +113,67 @@ def _edge(excess: Callable[[float], float], value: float, end: float) -> float:
 
 
 def mean_of_two(first: Interval, second: Interval) -> Interval:
-    """Of the mean of two independent estimates, from the interval of each (Newcombe 1998; Zou & Donner 2008): balanced accuracy, from
-    sensitivity and specificity."""
-    value = (first.value + second.value) / 2
-    down = float(np.hypot(first.value - first.low, second.value - second.low)) / 2
-    up = float(np.hypot(first.high - first.value, second.high - second.value)) / 2
-    return _closed(value, value - down, value + up, first.confidence, MEAN_OF_TWO)
+    """Of the mean of two independent estimates: balanced accuracy, from sensitivity and specificity. As :func:`weighted_sum`."""
+    return weighted_sum((0.5, first), (0.5, second), method=MEAN_OF_TWO)
+
+
+def weighted_sum(*terms: tuple[float, Interval], constant: float = 0.0, method: str = WEIGHTED_SUM) -> Interval:
+    """Of ``constant`` + Σ weight · estimate of independent estimates, from the interval of each: on either side the squared distances of
+    the terms' bounds add up (Newcombe 1998; Zou & Donner 2008)."""
+    value = constant + sum(weight * each.value for weight, each in terms)
+    sides = [
+        [weight * ((each.high if (weight > 0) == upwards else each.low) - each.value) for weight, each in terms]
+        for upwards in (False, True)
+    ]
+    down, up = (float(np.sqrt(np.sum(np.square(side)))) for side in sides)
+    return closed(value, value - down, value + up, terms[0][1].confidence, method)
+
+
+def predictive_value(prevalence: float, right: Interval, wrong: Interval) -> Interval:
+    """Of the fraction of calls that are right where ``prevalence`` of all units are of the called class.
+
+    ``right`` is how often units of the class are called so, ``wrong`` how often others are: sensitivity and one less specificity for a
+    positive predictive value, with the prevalence of positives; specificity and one less sensitivity for a negative one, with that of
+    negatives. Bounds are those of the ratio wrong / right (Donner & Zou 2012, "Closed-form confidence intervals for functions of the
+    normal mean and standard deviation", § 2.3), of which it is a monotone function (Bayes). Where nothing is called, it is 0 and the
+    bounds are the whole range.
+
+    Raises:
+        ValueError: for a prevalence that is not between 0 and 1.
+    """
+    if not 0 < prevalence < 1:
+        raise ValueError(f"a prevalence of {prevalence} says who is what without a test: it lies between 0 and 1")
+    if right.value == 0 and wrong.value == 0:
+        return Interval(0.0, 0.0, 1.0, 0.0, right.confidence, UNDEFINED)
+    odds = (1 - prevalence) / prevalence
+    value, low, high = (1 / (1 + odds * ratio) for ratio in _ratio(wrong, right))
+    return closed(value, min(low, high), max(low, high), right.confidence, RATIO)
+
+
+def _ratio(upper: Interval, lower: Interval) -> tuple[float, float, float]:
+    """Value and bounds of ``upper`` / ``lower``, infinite where the latter may be 0."""
+    product = upper.value * lower.value
+    bounds = []
+    for sign, near, far in ((-1, upper.low, lower.high), (1, upper.high, lower.low)):
+        divisor = far * (2 * lower.value - far)
+        root = np.sqrt(max(product**2 - near * (2 * upper.value - near) * divisor, 0.0))
+        bounds.append(float((product + sign * root) / divisor) if divisor > 0 else float("inf") if sign > 0 else 0.0)
+    return upper.value / lower.value if lower.value else float("inf"), max(bounds[0], 0.0), bounds[1]
+
+
+def mean_of_positives(truth: np.ndarray, loss: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Of the mean of ``loss`` (n,), none of it negative, over units of ``truth`` (n,) of 0 and 1: a Brier score of squared errors.
+
+    The variance is taken within the classes, and the bounds are Student's t of n − 2 degrees of freedom on the logarithm, where a
+    mean of few large values is less skewed. Where the loss does not vary there is no method, and the bounds are the value's whole range.
+    """
+    value = float(loss.mean())
+    groups = [loss[truth == label] for label in (0, 1)]
+    variance = sum(float(group.var(ddof=1)) * len(group) for group in groups if len(group) > 1) / len(loss) ** 2
+    if len(loss) < 3 or variance <= 0 or value <= 0:
+        return Interval(value, 0.0, 1.0, 0.0, confidence, UNDEFINED)
+    width = float(t.ppf((1 + confidence) / 2, len(loss) - 2)) * float(np.sqrt(variance)) / value
+    return closed(value, value * float(np.exp(-width)), min(value * float(np.exp(width)), 1.0), confidence, LOG)
 
 
 def f_measure(true_positives: int, false_positives: int, false_negatives: int, beta: float, confidence: float = 0.95) -> Interval:
@@ -132,7 +191,7 @@ def f_measure(true_positives: int, false_positives: int, false_negatives: int, b
     centre = (overlap + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * float(np.sqrt(overlap * (1 - overlap) / trials + z * z / (4 * trials * trials)))
     value, low, high = (2 * share / (1 + share) for share in (overlap, max(centre - half, 0.0), min(centre + half, 1.0)))
-    return _closed(value, low, high, confidence, OVERLAP)
+    return closed(value, low, high, confidence, OVERLAP)
 
 
 def drawn_within_classes(truth: np.ndarray, resamples: int, seed: int) -> np.ndarray:
@@ -161,13 +220,13 @@ def on_logit_scale(value: float, draws: np.ndarray, positives: int, confidence: 
     A value of 1 has Wilson's lower bound of as many positives, all of them found; draws of 0 and 1 count as half a positive away.
     """
     if value == 1:
-        return _closed(value, proportion(positives, positives, confidence).low, 1.0, confidence, LOGIT)
+        return closed(value, proportion(positives, positives, confidence).low, 1.0, confidence, LOGIT)
     nearest = 1 / (2 * positives)
     inner, inner_draws = np.clip(value, nearest, 1 - nearest), np.clip(draws, nearest, 1 - nearest)
     binomial = 1 / np.sqrt(positives * inner * (1 - inner))
     width = _z(confidence) * max(float(binomial), float(logit(inner_draws).std(ddof=1)))
     low, high = (float(expit(logit(inner) + side * width)) for side in (-1, 1))
-    return _closed(value, min(low, value), max(high, value), confidence, LOGIT)
+    return closed(value, min(low, value), max(high, value), confidence, LOGIT)
 
 
 def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -179,7 +238,7 @@ def proportion(successes: int, trials: int, confidence: float = 0.95) -> Interva
     if trials == 0:
         raise ValueError("a proportion needs at least one trial")
     bounds = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    return _closed(successes / trials, float(bounds.low), float(bounds.high), confidence, WILSON)
+    return closed(successes / trials, float(bounds.low), float(bounds.high), confidence, WILSON)
 
 
 def cluster_bootstrap(

@@ -8,25 +8,31 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pathology.contracts.evaluation import (
+from pathology.contracts.binary import (
     BinaryClassificationMetrics,
-    Bounds,
+    BinaryEvaluationSettings,
     CalibrationBin,
-    Measure,
+    OperatingRow,
     PrecisionRecallCurve,
     RocCurve,
     SiteRow,
 )
+from pathology.contracts.evaluation import Bounds, Measure
 from pathology.contracts.intervals import (
     UNDEFINED,
     Interval,
     area_under_roc,
     drawn_within_classes,
     f_measure,
+    mean_of_positives,
     mean_of_two,
     on_logit_scale,
     proportion,
 )
+from pathology.contracts.operating_points import SENSITIVITY, OperatingPoint
+from pathology.metrics.calibration import calibration_intercept, calibration_slope
+from pathology.metrics.decision_curve import decision_curve
+from pathology.metrics.operating_points import judge, read_off
 from pathology.metrics.ranking import auroc, average_precision, average_precisions, precision_recall_curve, roc_curve
 
 CALIBRATION_BINS = 5
@@ -61,6 +67,18 @@ class Prediction(Protocol):
         """Of class 1."""
 
 
+class Classifier(Protocol):
+    """What a binary model's config.json says of its line."""
+
+    @property
+    def threshold(self) -> float:
+        """On the probability of class 1."""
+
+    @property
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """All thresholds that training chose."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """Labels (n,), probabilities (n,) and the threshold; one entry is one patient, so that intervals are over patients."""
@@ -71,12 +89,22 @@ class Scores:
     resamples: int
     confidence: float
     seed: int
+    points: tuple[OperatingPoint, ...] = ()
+    prevalences: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, predictions: Sequence[Prediction], threshold: float, resamples: int, confidence: float, seed: int) -> Scores:
+    def of(cls, predictions: Sequence[Prediction], model: Classifier, settings: BinaryEvaluationSettings) -> Scores:
         """Of rows of predictions.csv."""
-        truth = np.array([row.label for row in predictions])
-        return cls(truth, np.array([row.probability for row in predictions]), threshold, resamples, confidence, seed)
+        return cls(
+            truth=np.array([row.label for row in predictions]),
+            probability=np.array([row.probability for row in predictions]),
+            threshold=model.threshold,
+            points=model.operating_points,
+            prevalences=settings.prevalences,
+            resamples=settings.resamples,
+            confidence=settings.confidence,
+            seed=settings.seed,
+        )
 
     def block(self, intervals: dict[str, Interval]) -> dict[str, Any]:
         """What a binary classifier's block of evaluation.json holds of these scores, by field."""
@@ -91,7 +119,18 @@ class Scores:
             "interval_methods": {name: interval.method for name, interval in intervals.items()},
             "brier": self.brier(),
             "calibration": self.calibration(),
+            "operating_points": self.operating_points(),
+            "read_off": read_off(self.truth, self.probability, self._sensitivity()),
+            "decision_curve": decision_curve(self.truth, self.probability, self.confidence),
         }
+
+    def operating_points(self) -> list[OperatingRow]:
+        """What each line that training drew did on these items, and would mean at the test's own and other fractions of positives."""
+        prevalences = sorted({float(self.truth.mean()), *self.prevalences})
+        return judge(self.points, self.threshold, self.truth, self.probability, prevalences, self.confidence)
+
+    def _sensitivity(self) -> float:
+        return next((point.sensitivity for point in self.points if point.sensitivity is not None), SENSITIVITY)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -130,7 +169,16 @@ class Scores:
                 f"f{name}": f_measure(cells.true_positives, *mistakes, beta, self.confidence)
                 for name, beta in (("0_5", 0.5), ("1", 1.0), ("2", 2.0))
             },
+            "brier": mean_of_positives(self.truth, (self.probability - self.truth) ** 2, self.confidence),
+            **self._calibration(),
         }
+
+    def _calibration(self) -> dict[str, Interval]:
+        found = {
+            "calibration_intercept": calibration_intercept(self.truth, self.probability, self.confidence),
+            "calibration_slope": calibration_slope(self.truth, self.probability, self.confidence),
+        }
+        return {name: interval for name, interval in found.items() if interval is not None}
 
     def _average_precision(self, positives: int) -> Interval:
         weights = drawn_within_classes(self.truth, self.resamples, self.seed)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pathology.artefact import LoadedModel, ModelConfig, Part, Weights, check_encoder, pack_tensors, read_config, read_tensors
+from pathology.artefact import BinaryConfig, LoadedModel, Part, Weights, check_encoder, pack_tensors, read_config, read_tensors
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
 from pathology.contracts.fine_tuning import FineTuning
@@ -35,15 +35,13 @@ class Validation(Part):
     """Where the weights are from, counted from 1; 0 for a probe, which has no epochs."""
 
 
-class PatchConfig(ModelConfig):
-    """config.json; a task names itself in it. ``threshold`` is on the probability of class 1; ``labels`` name class 0 and class 1.
+class PatchConfig(BinaryConfig):
+    """config.json; a task names itself in it.
 
     ``pixels`` is the patches' side in px, ``mean`` and ``std`` their normalisation; ``encoder_weights`` are what was trained inside
     the encoder, absent for ``linear``; ``rank`` and ``blocks`` are those of ``lora`` and ``last-blocks``.
     """
 
-    labels: tuple[str, str]
-    threshold: Annotated[float, Field(ge=0, le=1)]
     pixels: Annotated[int, Field(ge=1)]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]

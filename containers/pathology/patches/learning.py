@@ -16,13 +16,14 @@ from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.history import LossCurve
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
-from pathology.contracts.settings import Settings
+from pathology.contracts.operating_points import OperatingSettings
 from pathology.encoders.embedding_cache import embed_all, embed_patches
 from pathology.encoders.encoder import load_encoder
 from pathology.encoders.manifest import find_staged
 from pathology.job import Job
 from pathology.learned_from import LearnedFrom
-from pathology.metrics.ranking import auroc, youden_threshold
+from pathology.metrics.operating_points import choose, deciding
+from pathology.metrics.ranking import auroc
 from pathology.patches.artefact import PatchConfig, Validation, pack_weights
 from pathology.patches.batches import LabelledPatches
 from pathology.patches.classifier import PatchClassifier, serving_encoder
@@ -113,7 +114,7 @@ def learn(
     if settings.fine_tuning == "linear":
         learnt = _probe(side, validation, settings, folder, device, job.checkpoints)
     else:
-        assert isinstance(settings, Settings)
+        assert isinstance(settings, OperatingSettings)
         key = checkpoint_key(command, settings, inputs, manifest.sha256, World.current().size)
         learnt = _fine_tune(side, validation, settings, folder, device, job.checkpoints / key)
     return replace(learnt, code=command_code(command).hash)
@@ -178,13 +179,15 @@ def describe_model(
 
     Prints the metrics of the model as packed, which SageMaker keeps as final.
     """
-    assert isinstance(settings, Settings)
-    threshold = youden_threshold(validation.labels, learnt.probabilities)
+    assert isinstance(settings, OperatingSettings)
+    points = choose(validation.labels, learnt.probabilities, settings)
+    threshold = deciding(points, settings)
     files, head, encoder_weights = pack_weights(learnt.head, learnt.encoder_weights)
     learned_from, files[LEARNED_FROM] = LearnedFrom.of(items((*side.patches.rows, *validation.patches.rows)), inputs).pack()
     config = kind(
         labels=labels,
         threshold=threshold,
+        operating_points=points,
         pixels=manifest.pixels,
         mean=manifest.mean,
         std=manifest.std,

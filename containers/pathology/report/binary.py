@@ -8,7 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, Bounds
+from pathology.contracts.binary import BinaryBlock, BinaryClassificationMetrics
+from pathology.contracts.evaluation import Bounds
 from pathology.report.figures import calibration_figure, distribution_figure, precision_recall_figure, roc_figure
 from pathology.report.origin import methods
 from pathology.report.page import Headline, Mark, page

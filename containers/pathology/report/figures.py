@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathology.contracts.evaluation import CalibrationBin
+from pathology.contracts.binary import CalibrationBin
 from pathology.metrics.ranking import precision_recall_curve, roc_curve
 from pathology.report.style import ACCENT, GREY, SECOND, STYLE, data_uri
 

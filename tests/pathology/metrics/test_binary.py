@@ -45,7 +45,10 @@ def test_every_measure_is_scikit_learns():
     assert found["balanced_accuracy"].value == pytest.approx(metrics.balanced_accuracy_score(truth, called), abs=1e-9)
     for name, beta in (("f0_5", 0.5), ("f1", 1), ("f2", 2)):
         assert found[name].value == pytest.approx(metrics.fbeta_score(truth, called, beta=beta), abs=1e-9)
-    assert all(0 <= each.low < each.value < each.high <= 1 for each in found.values())
+    assert found["brier"].value == pytest.approx(metrics.brier_score_loss(truth, probability), abs=1e-9)
+    assert all(each.low < each.value < each.high for each in found.values())
+    unbounded = ("calibration_intercept", "calibration_slope")
+    assert all(each.low >= 0 and each.high <= 1 for name, each in found.items() if name not in unbounded)
 
 
 def test_a_wider_confidence_is_a_wider_interval():

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pathology.contracts.evaluation import (
-    BinaryBlock,
-    BinaryClassificationMetrics,
-    Bounds,
-    Comparison,
-    Count,
-    EvaluationSettings,
-    ModelIdentity,
-    Probability,
-    Published,
-)
+from pathology.contracts.binary import BinaryBlock, BinaryClassificationMetrics, BinaryEvaluationSettings
+from pathology.contracts.evaluation import Bounds, Comparison, Count, ModelIdentity, Probability, Published
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.patches import PatchPredictionRow
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import OptionalInt
 
 
-class EvaluateMhist(EvaluationSettings):
+class EvaluateMhist(BinaryEvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patches."""
 
 

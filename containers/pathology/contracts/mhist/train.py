@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from pathology.contracts.fine_tuning import FineTuning
-from pathology.contracts.settings import Seed, Settings, setting
+from pathology.contracts.operating_points import OperatingSettings
+from pathology.contracts.settings import Seed, setting
 
 
-class TrainMhist(Settings):
+class TrainMhist(OperatingSettings):
     """A patch classifier on the encoder: HP against SSA.
 
     ``fine_tuning`` says what is trained besides the head: ``linear`` nothing, on embeddings computed once; ``lora`` adapters on qkv

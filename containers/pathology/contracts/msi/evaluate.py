@@ -6,24 +6,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pathology.contracts.binary import BinaryBlock, BinaryClassificationMetrics, BinaryEvaluationSettings, Prevalences, SiteRow
 from pathology.contracts.cohort_flow import CohortFlow
-from pathology.contracts.evaluation import (
-    BinaryBlock,
-    BinaryClassificationMetrics,
-    Bounds,
-    Count,
-    EvaluationSettings,
-    ModelIdentity,
-    RegistryFacts,
-    SiteRow,
-)
+from pathology.contracts.evaluation import Bounds, Count, ModelIdentity, RegistryFacts
 from pathology.contracts.registry import RegistryText
+from pathology.contracts.settings import setting
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
 
-class EvaluateMsi(EvaluationSettings):
-    """The packaged model on the test patients → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patients."""
+class EvaluateMsi(BinaryEvaluationSettings):
+    """The packaged model on the test patients → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patients.
+
+    Of colorectal cancers some 15 % are MSI-high, of metastatic ones some 5 % (Boland & Goel 2010; Koopman et al. 2009).
+    """
+
+    prevalences: Prevalences = setting(
+        (0.05, 0.15),
+        "Fractions of MSI among those tested at which predictive values are given, beside the test's own.",
+        parameter=True,
+    )
 
 
 class PatientPredictionRow(Row):
@@ -92,10 +94,23 @@ class SlideFigures(StrictJson):
     losses: list[LossRow]
 
 
+class EnsembleCalibration(StrictJson):
+    """How probabilities were made of the mean of the folds' logits on one scale: ``intercept`` +
+    ``slope`` · mean; the slope holds what ``averaging`` adds.
+
+    ``floored``: out of fold, the logits did not tell the classes apart, so that probabilities say little.
+    """
+
+    slope: float
+    intercept: float
+    averaging: float
+    floored: bool
+
+
 class EnsembleIdentity(ModelIdentity):
     """``trained_on_this_cohort``: the cohort table is the one that the model was trained from, so that its split holds.
 
-    ``epochs`` are those that the folds' models are from, counted from 1.
+    ``epochs`` are those that the folds' models are from, counted from 1. ``calibration`` is null for models of before there was one.
     """
 
     folds: Count
@@ -103,6 +118,7 @@ class EnsembleIdentity(ModelIdentity):
     labels: tuple[str, str]
     trained_on_this_cohort: bool
     out_of_fold_auroc: Bounds
+    calibration: EnsembleCalibration | None
 
 
 class MsiRegistry(RegistryFacts):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathology.contracts.settings import Seed, Settings, setting
+from pathology.contracts.operating_points import OperatingSettings
+from pathology.contracts.settings import Seed, setting
 
 
-class TrainMsi(Settings):
+class TrainMsi(OperatingSettings):
     """Gated attention MIL, cross-validated over the cohort's folds, kept as an ensemble."""
 
     epochs: int = setting(20, "Epochs of a fold, at most.", parameter=True, ge=1, le=1000)

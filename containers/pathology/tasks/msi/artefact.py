@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from pathology.artefact import LoadedModel, ModelConfig, Part, Weights, misfit, pack_tensors, read_config, read_tensors
+from pathology.artefact import BinaryConfig, LoadedModel, Part, Weights, misfit, pack_tensors, read_config, read_tensors
 from pathology.tasks.msi.model import GatedAttention
 
 
@@ -32,20 +33,45 @@ class OutOfFold(Part):
     high: float
 
 
-class MsiConfig(ModelConfig):
-    """config.json. ``threshold`` is on the ensemble's mean probability; ``labels`` name class 0 and class 1.
+class Calibration(Part):
+    """How the probability of the positive class is made of the folds' logits.
 
-    ``settings_hash`` and ``tiling`` are those of the features that it was trained on, and takes.
+    Each is put on the scale that all share, (logit − level − centre) / scale + centre; the probability is that of ``intercept`` +
+    ``slope`` · their mean, by Platt's scaling out of fold, its slope multiplied by ``averaging``. ``floored``: out of fold, the logits
+    did not tell the classes apart, or the wrong way round; the slope is the least one, so that the order stays and probabilities
+    say little.
+    """
+
+    levels: tuple[float, ...]
+    scales: tuple[Annotated[float, Field(gt=0)], ...]
+    centre: float
+    slope: Annotated[float, Field(gt=0)]
+    intercept: float
+    averaging: Annotated[float, Field(ge=1)]
+    floored: bool
+
+    def align(self, logits: Sequence[float]) -> np.ndarray:
+        """One patient's logits by the folds' models, (K,), on the shared scale."""
+        return (np.array(logits) - self.levels - self.centre) / self.scales + self.centre
+
+    def probabilities(self, aligned: np.ndarray) -> np.ndarray:
+        """Of the positive class, for logits on the shared scale."""
+        return np.asarray(1 / (1 + np.exp(-(self.intercept + self.slope * aligned))))
+
+
+class MsiConfig(BinaryConfig):
+    """config.json. ``settings_hash`` and ``tiling`` are those of the features that it was trained on, and takes.
+
+    ``calibration`` makes the ensemble's probability; None in artefacts of before, whose probability is the mean of the folds' own.
     """
 
     task: Literal["msi"] = "msi"
-    labels: tuple[str, str]
-    threshold: Annotated[float, Field(ge=0, le=1)]
     settings_hash: str
     tiling: dict[str, str | int | float | bool]
     hidden_size: Annotated[int, Field(ge=1)]
     folds: Annotated[tuple[FoldWeights, ...], Field(min_length=1)]
     out_of_fold: OutOfFold
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +79,16 @@ class Ensemble(LoadedModel[MsiConfig]):
     """A loaded ensemble, a model a fold."""
 
     models: tuple[GatedAttention, ...]
+
+    def probabilities(self, logits: Sequence[float]) -> tuple[float, tuple[float, ...]]:
+        """Of the positive class, the ensemble's and each fold's, from the folds' ``logits``."""
+        calibration = self.config.calibration
+        if calibration is None:
+            folds = tuple((1 / (1 + np.exp(-np.array(logits)))).tolist())
+            return float(np.mean(folds)), folds
+        aligned = calibration.align(logits)
+        of_all = calibration.probabilities(aligned.mean())
+        return float(of_all), tuple(calibration.probabilities(aligned).tolist())
 
 
 def fold_file(fold: int, epoch: int, validation_loss: float, weights: Mapping[str, Tensor]) -> tuple[FoldWeights, bytes]:

@@ -36,7 +36,7 @@ class GatedAttention(nn.Module):
 
     Tiles are standardised with the training tiles' ``mean`` and ``std``, projected, weighted by gated attention
     (equation 9 of the paper) and summed; a linear layer reads the sum. ``prior`` is the logarithm of the weight that
-    positives had in the loss: subtracting it undoes the weighting, so that probabilities are those of the training cohort's
+    positives had in the loss: subtracting it undoes the weighting, so that logits are those of the training cohort's
     prevalence (Elkan 2001, "The Foundations of Cost-Sensitive Learning", theorem 2).
     """
 
@@ -72,9 +72,9 @@ class GatedAttention(nn.Module):
         return torch.einsum("bn,bnh->bh", attention, hidden), attention
 
     @torch.inference_mode()
-    def probability(self, tiles: Tensor) -> float:
-        """One whole bag (N, D) → the probability of the positive class at the training cohort's prevalence."""
+    def logit(self, tiles: Tensor) -> float:
+        """One whole bag (N, D) → the logit of the positive class at the training cohort's prevalence."""
         self.eval()
         with cpu_threads(tiles.numel() * self.attend.in_features * 2):
             logit = self(tiles.to(self.mean.device).unsqueeze(0))[0]
-        return float(torch.sigmoid((logit - self.prior).double()))
+        return float(logit.double() - self.prior.double())

@@ -79,7 +79,7 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One patient: the ensemble's mean probability, the folds' own, the tiles seen, and the model that said so."""
+    """One patient: the ensemble's probability, the folds' own, the tiles seen, and the model that said so."""
 
     probability: float
     fold_probabilities: tuple[float, ...]
@@ -120,7 +120,7 @@ def input_fn(body: bytes | str, content_type: str = JSON) -> PatientRequest:
 
 
 def predict_fn(request: PatientRequest, ensemble: Ensemble) -> Prediction:
-    """Fetch and check the patient's features, pool all tiles in one bag, average the folds' probabilities.
+    """Fetch and check the patient's features, pool all tiles in one bag, make one probability of the folds' logits.
 
     Raises:
         DataError: naming the slide whose features are gone, changed, or not made as the model's were.
@@ -139,8 +139,8 @@ def predict_fn(request: PatientRequest, ensemble: Ensemble) -> Prediction:
             slides.append(features)
             path.unlink()
     tiles = torch.from_numpy(np.concatenate([slide.features for slide in slides]))
-    folds = tuple(model.probability(tiles) for model in ensemble.models)
-    return Prediction(float(np.mean(folds)), folds, Tiles.of(slides), ensemble)
+    probability, folds = ensemble.probabilities([model.logit(tiles) for model in ensemble.models])
+    return Prediction(probability, folds, Tiles.of(slides), ensemble)
 
 
 def media_type(accept: str) -> str:

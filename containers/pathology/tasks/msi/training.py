@@ -1,30 +1,26 @@
-"""Cross-validated training of attention MIL with Lightning: one model a fold, each kept at its best validation loss."""
+"""Cross-validated training of attention MIL with Lightning: one model a fold, all from one epoch."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Dataset
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.history import LossCurve
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.msi.train import TrainMsi
-from pathology.contracts.storage import atomic_write
 from pathology.metrics.ranking import auroc
+from pathology.tasks.msi.calibration import logits_of_learnt
 from pathology.tasks.msi.dataset import Bags
+from pathology.tasks.msi.folds import FoldModel, FoldRun, common_epoch, out_of_fold, read_checkpoint, write_checkpoint
 from pathology.tasks.msi.model import GatedAttention, cpu_threads
 from pathology.training.lightning_logs import silence_lightning
 
@@ -32,25 +28,17 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class FoldModel:
-    """A fold's trained weights, its best epoch (from 1), the loss there of the patients it has not seen, and all epochs' losses."""
-
-    fold: int
-    weights: dict[str, Tensor]
-    epoch: int
-    validation_loss: float
-    curve: LossCurve | None = None
-
-
-@dataclass(frozen=True)
 class CrossValidated:
-    """One model a fold, and for every patient of the bags, in their order, the probability by the model not trained on it.
+    """One model a fold, all from one epoch, and for every patient of the bags, in their order, the logit (n,) float64 by the model of
+    its fold in ``folds`` (n,), at the epoch that the other folds' patients choose. The test set is in no choice.
 
-    A fold's best epoch is chosen on the very patients that ``out_of_fold`` scores; the test set is in no choice.
+    ``learnt`` (n, K) are their logits by the models that have learnt from them, NaN by the other.
     """
 
     models: tuple[FoldModel, ...]
     out_of_fold: np.ndarray
+    folds: np.ndarray
+    learnt: np.ndarray
 
 
 class BagBatches(Dataset[Batch]):
@@ -77,7 +65,7 @@ class BagBatches(Dataset[Batch]):
 
 
 class FoldTraining(lightning.LightningModule):
-    """Trains one model on ``train`` and watches ``validation``, both indices of bags; ``best`` is what it ends with."""
+    """Trains one model on ``train`` and watches ``validation``, both indices of bags; :meth:`run` is what it ends with."""
 
     def __init__(self, bags: Bags, train: np.ndarray, validation: np.ndarray, fold: int, settings: TrainMsi) -> None:
         super().__init__()
@@ -89,9 +77,10 @@ class FoldTraining(lightning.LightningModule):
         self.model.mean.copy_(torch.from_numpy(mean))
         self.model.std.copy_(torch.from_numpy(std))
         self.model.prior.fill_(float(np.log((labels == 0).sum() / (labels == 1).sum())))
-        self.best: FoldModel | None = None
-        self.history: list[tuple[float, float]] = []
-        self._validation_loss = math.nan
+        self._weights: list[dict[str, Tensor]] = []
+        self._logits: list[Tensor] = []
+        self._held_out_losses: list[Tensor] = []
+        self._training_losses: list[float] = []
         self._losses: list[tuple[float, int]] = []
         self._validated: list[tuple[Tensor, Tensor]] = []
         self._lines: list[str] = []
@@ -110,13 +99,13 @@ class FoldTraining(lightning.LightningModule):
         """AdamW (Loshchilov & Hutter 2019) at a constant rate."""
         return torch.optim.AdamW(self.parameters(), self.settings.learning_rate, weight_decay=self.settings.weight_decay)
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return binary_cross_entropy_with_logits(logits, labels, pos_weight=self.model.prior.exp())
+    def _losses_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(logits, labels, pos_weight=self.model.prior.exp(), reduction="none")
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Cross-entropy with both classes weighing the same."""
         tiles, mask, labels = batch
-        loss = self._loss(self.model(tiles, mask), labels)
+        loss = self._losses_of(self.model(tiles, mask), labels).mean()
         self._losses.append((float(loss.detach()), len(labels)))
         return loss
 
@@ -126,29 +115,40 @@ class FoldTraining(lightning.LightningModule):
         self._validated.append((self.model(tiles, mask), labels))
 
     def on_validation_epoch_end(self) -> None:
-        """Score the epoch and keep the weights when they are the best yet."""
+        """Score the epoch and keep it, weights and all: which one is taken is known when all folds have ended."""
         logits = torch.cat([logits for logits, _ in self._validated])
         labels = torch.cat([labels for _, labels in self._validated])
         self._validated.clear()
-        self._validation_loss = loss = float(self._loss(logits, labels))
+        losses = self._losses_of(logits, labels)
+        loss = float(losses.mean())
         self.log("validation_loss", loss)
         accuracy = float(((logits > 0) == (labels > 0)).float().mean())
         self._lines = [metric_line(VALIDATION_LOSS, loss), metric_line(VALIDATION_ACCURACY, accuracy)]
         truth = labels.cpu().numpy()
         if 0 < truth.sum() < len(truth):  # one class alone has no AUROC
             self._lines.append(metric_line(VALIDATION_AUROC, auroc(truth, logits.float().cpu().numpy())))
-        if self.best is None or loss < self.best.validation_loss:
-            weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-            self.best = FoldModel(self.fold, weights, self.current_epoch + 1, loss)
+        self._weights.append({name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()})
+        self._logits.append((logits.double() - self.model.prior.double()).cpu())
+        self._held_out_losses.append(losses.double().cpu())
 
     def on_train_epoch_end(self) -> None:
         """Print the epoch's lines, the training loss first, and note its losses."""
         total = sum(loss * count for loss, count in self._losses)
         training_loss = total / sum(count for _, count in self._losses)
-        self.history.append((training_loss, self._validation_loss))
+        self._training_losses.append(training_loss)
         print(metric_line(TRAINING_LOSS, training_loss))
         print("\n".join(self._lines))
         self._losses.clear()
+
+    def run(self) -> FoldRun:
+        """All epochs that were run."""
+        return FoldRun(
+            fold=self.fold,
+            weights={name: torch.stack([weights[name] for weights in self._weights]) for name in self._weights[0]},
+            logits=torch.stack(self._logits),
+            losses=torch.stack(self._held_out_losses),
+            training_losses=torch.tensor(self._training_losses, dtype=torch.float64),
+        )
 
 
 def _loader(batches: BagBatches) -> DataLoader[Batch]:
@@ -162,25 +162,29 @@ def cross_validate(bags: Bags, settings: TrainMsi, checkpoints: Path, scratch: P
     decides their content.
 
     Raises:
-        DataError: when a fold has no patient with features, or the rest lacks a class.
+        DataError: when a fold has no patient with features, the rest lacks a class, or no loss was a number.
     """
     folds = np.array([patient.fold for patient in bags.patients])
-    out_of_fold = np.zeros(len(bags))
-    models = []
-    for fold in _checked_folds(folds, bags.labels):
+    numbers = _checked_folds(folds, bags.labels)
+    runs = []
+    for fold in numbers:
         train, validation = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         print(f"fold {fold}: {len(train)} patients train ({bags.labels[train].sum()} positive), {len(validation)} validate")
         path = checkpoints / f"fold-{fold}.safetensors"
-        trained = read_checkpoint(path, fold)
-        if trained is None:
-            trained = train_fold(bags, train, validation, fold, settings, scratch)
-            write_checkpoint(path, trained)
-        print(f"fold {fold}: best at epoch {trained.epoch}, validation loss {trained.validation_loss:.4f}")
-        model = build(trained.weights, settings)
-        for index in validation:
-            out_of_fold[index] = model.probability(torch.from_numpy(bags.load(int(index))))
-        models.append(trained)
-    return CrossValidated(tuple(models), out_of_fold)
+        run = read_checkpoint(path, fold)
+        if run is None:
+            run = train_fold(bags, train, validation, fold, settings, scratch)
+            write_checkpoint(path, run)
+        runs.append(run)
+    models = tuple(run.model(common_epoch(runs)) for run in runs)
+    for model, run in zip(models, runs, strict=True):
+        print(f"fold {model.fold}: epoch {model.epoch} of {run.epochs}, validation loss {model.validation_loss:.4f}")
+    logits = np.zeros(len(bags))
+    for fold, of_fold in zip(numbers, out_of_fold(runs), strict=True):
+        logits[folds == fold] = of_fold
+    with cpu_threads(step_work(bags, settings)):
+        learnt = logits_of_learnt(bags, [build(model.weights, settings) for model in models], folds)
+    return CrossValidated(models, logits, folds, learnt)
 
 
 def step_work(bags: Bags, settings: TrainMsi) -> float:
@@ -209,7 +213,7 @@ def build(weights: dict[str, Tensor], settings: TrainMsi) -> GatedAttention:
     return model.eval()
 
 
-def train_fold(bags: Bags, train: np.ndarray, validation: np.ndarray, fold: int, settings: TrainMsi, scratch: Path) -> FoldModel:
+def train_fold(bags: Bags, train: np.ndarray, validation: np.ndarray, fold: int, settings: TrainMsi, scratch: Path) -> FoldRun:
     """Train until the validation loss has not improved for ``patience`` epochs."""
     silence_lightning()
     lightning.seed_everything(settings.seed + fold, verbose=False)
@@ -230,31 +234,4 @@ def train_fold(bags: Bags, train: np.ndarray, validation: np.ndarray, fold: int,
     )
     with cpu_threads(step_work(bags, settings)):
         trainer.fit(training)
-    if training.best is None:
-        raise DataError(f"fold {fold}: the validation loss was never a number: lower the learning rate")
-    return replace(training.best, curve=LossCurve.of(f"fold {fold}", training.best.epoch, training.history))
-
-
-def write_checkpoint(path: Path, model: FoldModel) -> None:
-    """Keep a finished fold, whole or not at all."""
-    metadata = {"epoch": str(model.epoch), "validation_loss": repr(model.validation_loss)}
-    if model.curve is not None:
-        metadata["curve"] = model.curve.model_dump_json()
-    atomic_write(path, save({name: value.contiguous() for name, value in model.weights.items()}, metadata))
-
-
-def read_checkpoint(path: Path, fold: int) -> FoldModel | None:
-    """A finished fold, or None when there is none that can be read."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, Any] = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        curve = LossCurve.model_validate_json(metadata["curve"])
-        model = FoldModel(fold, weights, int(metadata["epoch"]), float(metadata["validation_loss"]), curve)
-    except (SafetensorError, KeyError, ValueError) as error:
-        print(f"fold {fold}: its checkpoint cannot be read ({error}) and is recomputed")
-        return None
-    print(f"fold {fold}: finished before the restart")
-    return model
+    return training.run()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from named_encoders import BY_HAND, H_OPTIMUS_0
 from pages import Page, trained
-from pathology.contracts.evaluation import Bounds, EncoderReport, RegistryFacts, Seen, compare
+from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.mhist.evaluate import (
     PUBLISHED_RESULTS,
     UNIT,
@@ -17,8 +17,10 @@ from pathology.contracts.mhist.evaluate import (
     MhistPredictionRow,
     ValidationReport,
 )
+from pathology.contracts.operating_points import OperatingSettings
 from pathology.contracts.runs import RunOutput
 from pathology.metrics.binary import Scores
+from pathology.metrics.operating_points import choose
 from pathology.tasks.mhist.agreement import by_agreement
 from PIL import Image
 
@@ -47,21 +49,15 @@ def rows(count: int = 120, noise: float = 0.25) -> list[MhistPredictionRow]:
 def evaluation(predictions: list[MhistPredictionRow], published_partition: bool = True, **block) -> MhistEvaluation:
     """The evaluation that belongs to ``predictions``."""
     truth = np.array([row.label for row in predictions])
-    scores = Scores(truth, np.array([row.probability for row in predictions]), 0.5, 100, 0.95, 0)
+    probability = np.array([row.probability for row in predictions])
+    both = len(set(truth.tolist())) == 2
+    points = choose(truth, probability, OperatingSettings()) if both else ()
+    scores = Scores(truth, probability, 0.5, 100, 0.95, 0, points=points, prevalences=(0.1,))
     intervals = scores.intervals()
     values = {
         "task": "mhist",
         "seen": Seen(unit="patches", test_items=len(truth), seen=0, names=[]),
-        "n": len(truth),
-        "positives": int(truth.sum()),
-        "threshold": 0.5,
-        "confidence": 0.95,
-        "resamples": 100,
-        "seed": 0,
-        "intervals": {name: Bounds.of(interval) for name, interval in intervals.items()},
-        "interval_methods": {name: interval.method for name, interval in intervals.items()},
-        "brier": scores.brier(),
-        "calibration": scores.calibration(),
+        **scores.block(intervals),
         "annotators": 7,
         "agreement": by_agreement(truth, np.array([row.votes for row in predictions]), scores.predicted, 0.95),
         "published": compare(PUBLISHED_RESULTS, intervals, UNIT, published_partition),

@@ -47,8 +47,8 @@ def test_what_is_saved_is_loaded(saved):
     torch.manual_seed(0)
     bag = torch.randn(4, 6)
     torch.manual_seed(0)
-    expected = [GatedAttention(6, 8).probability(bag) for _ in range(2)]
-    assert [model.probability(bag) for model in loaded.models] == expected
+    expected = [GatedAttention(6, 8).logit(bag) for _ in range(2)]
+    assert [model.logit(bag) for model in loaded.models] == expected
     assert (loaded.config.labels, loaded.config.threshold) == (("MSS", "MSI-H"), 0.3)
     assert (saved / "code" / "pathology" / "x.py").read_bytes() == b"1\n"
 

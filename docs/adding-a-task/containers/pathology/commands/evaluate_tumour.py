@@ -14,7 +14,6 @@ from pathology.evaluation import (
     identity,
     load_packaged,
     origin,
-    resampling,
     write_evaluation,
 )
 from pathology.job import Job, run
@@ -37,7 +36,7 @@ def main(job: Job) -> None:
     test = sorted((row for row in read_patches(table, PatchRow, LABELS) if row.split == "test"), key=lambda row: row.image)
     seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [PatchPredictionRow(**prediction) for prediction in predict(test, job.input("images"), model, serving)]
-    scores = Scores.of(predictions, model.config.threshold, **resampling(settings))
+    scores = Scores.of(predictions, model.config, settings)
     intervals, config, table_sha256 = scores.intervals(), model.config, sha256_of(table)
     positives, trained_here = int(scores.truth.sum()), table_sha256 == config.inputs.get("patches")
     warnings = small(positives, len(predictions) - positives, "patches")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, EvaluationSettings, ModelIdentity
+from pathology.contracts.binary import BinaryBlock, BinaryClassificationMetrics, BinaryEvaluationSettings
+from pathology.contracts.evaluation import ModelIdentity
 from pathology.contracts.strict_json import StrictJson
 
 
-class EvaluateTumour(EvaluationSettings):
+class EvaluateTumour(BinaryEvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html."""
 
 

@@ -1,0 +1,112 @@
+"""What cross-validation keeps of its folds, the one epoch that all their models are from, and each patient's out-of-fold logit.
+
+Every fold's model is from the same epoch, the one with the least loss over all held-out patients. A choice by each fold's own patients
+would flatter their scores and set the models' scales apart; what was seen of both is in docs/statistics.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.history import LossCurve
+from pathology.contracts.storage import atomic_write
+
+LOGITS, LOSSES, TRAINING_LOSSES = "held-out.logits", "held-out.losses", "training.losses"
+"""Names of a checkpoint's tensors beside those of the model, which have no hyphen."""
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """A finished fold, all its epochs: ``weights`` by name, each (E, …); of the n patients that it held out, ``logits`` (E, n) float64
+    at the training cohort's prevalence and ``losses`` (E, n) float64; mean ``training_losses`` (E,) float64."""
+
+    fold: int
+    weights: dict[str, Tensor]
+    logits: Tensor
+    losses: Tensor
+    training_losses: Tensor
+
+    @property
+    def epochs(self) -> int:
+        """How many were run."""
+        return len(self.losses)
+
+    def model(self, epoch: int) -> FoldModel:
+        """The fold's model at ``epoch``, from 1."""
+        validation = self.losses.mean(dim=1)
+        losses = zip(self.training_losses.tolist(), validation.tolist(), strict=True)
+        return FoldModel(
+            fold=self.fold,
+            weights={name: value[epoch - 1].clone() for name, value in self.weights.items()},
+            epoch=epoch,
+            validation_loss=float(validation[epoch - 1]),
+            curve=LossCurve.of(f"fold {self.fold}", epoch, losses),
+        )
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """A fold's weights at ``epoch`` (from 1), the loss there of the patients it has not seen, and all epochs' losses."""
+
+    fold: int
+    weights: dict[str, Tensor]
+    epoch: int
+    validation_loss: float
+    curve: LossCurve
+
+
+def common_epoch(runs: Sequence[FoldRun]) -> int:
+    """The epoch, from 1, with the least loss over the held-out patients of all ``runs``, among those that every one has reached.
+
+    Raises:
+        DataError: when that loss is a number at none of them.
+    """
+    reached = min(run.epochs for run in runs)
+    total = sum(run.losses[:reached].sum(dim=1) for run in runs)
+    assert isinstance(total, Tensor)
+    finite = torch.where(total.isfinite(), total, math.inf)
+    if not finite.isfinite().any():
+        raise DataError(f"the validation loss was a number at none of {reached} epochs: lower the learning rate")
+    return int(finite.argmin()) + 1
+
+
+def out_of_fold(runs: Sequence[FoldRun]) -> list[np.ndarray]:
+    """The logits (n,) float64 of each run's held-out patients, at the epoch that the other runs choose: no patient's label has a part in
+    the choice of the model that scores it."""
+    others = [[other for other in runs if other is not run] for run in runs]
+    reached = min(run.epochs for run in runs)
+    return [run.logits[min(common_epoch(rest), reached) - 1].numpy() for run, rest in zip(runs, others, strict=True)]
+
+
+def write_checkpoint(path: Path, run: FoldRun) -> None:
+    """Keep a finished fold, whole or not at all."""
+    tensors = {**run.weights, LOGITS: run.logits, LOSSES: run.losses, TRAINING_LOSSES: run.training_losses}
+    atomic_write(path, save({name: value.contiguous() for name, value in tensors.items()}))
+
+
+def read_checkpoint(path: Path, fold: int) -> FoldRun | None:
+    """A finished fold, or None when there is none that can be read."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        logits, losses, training_losses = (tensors.pop(name) for name in (LOGITS, LOSSES, TRAINING_LOSSES))
+        run = FoldRun(fold, tensors, logits, losses, training_losses)
+        run.model(run.epochs)
+    except (SafetensorError, KeyError, ValueError, IndexError, ValidationError) as error:
+        print(f"fold {fold}: its checkpoint cannot be read ({error}) and is recomputed")
+        return None
+    print(f"fold {fold}: finished before the restart")
+    return run

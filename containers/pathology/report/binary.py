@@ -18,6 +18,11 @@ MEASURES = (
     ("sensitivity", "Sensitivity", "Of the positive {units}, the fraction that the model calls positive."),
     ("specificity", "Specificity", "Of the negative {units}, the fraction that the model calls negative."),
     ("precision", "Precision (PPV)", "Of the {units} called positive, the fraction that is. Falls where positives are rarer."),
+    (
+        "npv",
+        "Negative predictive value (NPV)",
+        "Of the {units} called negative, the fraction that is. Falls where positives are more common.",
+    ),
     ("balanced_accuracy", "Balanced accuracy", "Mean of sensitivity and specificity; 0.5 is a coin."),
     (
         "accuracy",

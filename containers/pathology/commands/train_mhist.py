@@ -11,10 +11,11 @@ from pathology.job import Job, run
 from pathology.patches.dataset import PatchDataset
 from pathology.patches.learning import describe_model, find_job_encoder, learn, left_to_the_first
 from pathology.serving.code import endpoint_code
-from pathology.tasks.mhist import serving
+from pathology.tasks.mhist import baseline, serving
 from pathology.tasks.mhist.artefact import MhistConfig
 from pathology.tasks.mhist.dataset import read_patches
 from pathology.tasks.mhist.training import training_side
+from pathology.training.baseline import FILE as BASELINE
 from pathology.training.epochs import World
 
 
@@ -45,6 +46,8 @@ def main(job: Job) -> None:
         inputs=inputs,
         serving_code=closure(serving.__name__).hash,
     )
+    simple, files[BASELINE] = baseline.fit(train_side.patches, train_side.targets, validation.patches, validation.targets).pack()
+    config = config.model_copy(update={"baseline": simple})
     save_artefact(job.output("model"), config, files, endpoint_code(serving.__name__), serving.__name__)
 
 

@@ -29,10 +29,11 @@ from pathology.patches.classifier import PatchClassifier, serving_encoder
 from pathology.patches.dataset import Patches
 from pathology.patches.head import Head
 from pathology.patches.learned_from import items
-from pathology.patches.probe import cross_entropy, fit_probe
+from pathology.patches.probe import fit_probe
 from pathology.patches.training import train
 from pathology.training.checkpoints import checkpoint_key
 from pathology.training.epochs import EpochSettings, World
+from pathology.training.logistic import cross_entropy
 
 LIBRARIES = ("lightning", "numpy", "peft", "safetensors", "scikit-learn", "timm", "torch")
 

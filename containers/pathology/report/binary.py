@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from pathology.contracts.evaluation import BinaryBlock, BinaryClassificationMetrics, Bounds
+from pathology.report.baseline import baseline_verdict, beside
 from pathology.report.figures import calibration_figure, distribution_figure, precision_recall_figure, roc_figure
 from pathology.report.origin import methods
 from pathology.report.page import Headline, Mark, page
@@ -74,6 +75,7 @@ def fill(
     truth = np.array([row.label for row in predictions])
     probability = np.array([row.probability for row in predictions])
     names = {"unit": unit[0], "units": unit[1]}
+    titles = {name: title for name, title, _ in MEASURES}
     auroc, positive = block.intervals["auroc"], block.positives / block.n
     fractions = {"positive": positive, "majority": max(positive, 1 - positive)}
     context: dict[str, Any] = {
@@ -81,10 +83,12 @@ def fill(
         "block": block,
         "labels": labels,
         "matrix": metrics.confusion_matrix,
-        "methods": methods(block, {name: title for name, title, _ in MEASURES}),
+        "methods": methods(block, titles),
         "groups": [group.n for group in block.calibration],
         "measures": [(title, block.intervals[name], words.format(**names, **fractions)) for name, title, words in MEASURES],
         "headline": Headline("AUROC", auroc, verdict(auroc, block.confidence), (Mark(0.5, "0.5 chance"),)),
+        "baseline_rows": beside(block.baseline, block.intervals, titles),
+        "baseline_verdict": baseline_verdict(block.baseline, block.intervals, titles, block.confidence),
         "roc": roc_figure(truth, probability, block.threshold, block.confidence, block.seed),
         "precision_recall": precision_recall_figure(truth, probability, block.threshold),
         "calibration": calibration_figure(block.calibration),

@@ -119,7 +119,7 @@ def test_it_learns_the_texture_and_packs_what_serves(mhist, trained, fine_tuning
         assert curves == [[pytest.approx(losses, rel=1e-5, abs=1e-6) for losses in zip(*by_epoch, strict=True)]]
         assert model.config.curves[0].best == validation.epoch
     names = {path.name for path in output.iterdir()}
-    assert names == {"config.json", "code", "head.safetensors", "learned-from.json"} | (
+    assert names == {"config.json", "code", "baseline.safetensors", "head.safetensors", "learned-from.json"} | (
         {"encoder.safetensors"} if fine_tuning != "linear" else set()
     )
 
@@ -129,6 +129,29 @@ def test_the_artefact_keeps_the_patches_it_learnt_from(mhist, trained):
     learned_from = json.loads(content)
     assert learned_from["contents"] == {"patches": sorted(row.sha256 for row in mhist.rows if row.split != "test")}
     assert (learned_from["pseudonyms"], learned_from["names"]) == ({"groups": []}, {})
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_baseline_learns_the_labels_that_the_model_learns(mhist, trained, tmp_path, shuffled):
+    """The same permuted ones, where the control is asked for; votes, where the model learns votes."""
+    from pathology.commands.train_mhist import main
+    from pathology.tasks.mhist import baseline
+    from pathology.tasks.mhist.artefact import MhistConfig
+    from pathology.tasks.mhist.training import training_side
+    from pathology.training.baseline import read_baseline
+
+    settings = QUICK.model_copy(update={"shuffle_labels": shuffled, "soft_labels": shuffled})
+    job = mhist.job(shutil.copytree(trained("linear")[0], tmp_path / "ml"), shuffle_labels=shuffled, soft_labels=shuffled)
+    main(job)
+    rows = ([row for row in mhist.rows if row.split == split] for split in ("train", "validation"))
+    sides = [training_side(of, mhist.root / "images", 224, settings, number) for number, of in enumerate(rows)]
+    again = baseline.fit(*(given for side in sides for given in (side.patches, side.targets)))
+    output = job.output("model")
+    found = read_baseline(output, MhistConfig.model_validate_json((output / "config.json").read_bytes()))
+    assert np.array_equal(found.weight, again.weight)
+    assert (found.threshold, found.items, found.positives) == (again.threshold, COUNTS["train"], COUNTS["train"] // 2)
+    served = {path.name for path in (output / "code").rglob("*.py")}
+    assert "serving.py" in served and not {"baseline.py", "logistic.py"} & served
 
 
 class Reached(Exception):  # noqa: N818 - no error

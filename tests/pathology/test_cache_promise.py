@@ -108,6 +108,7 @@ patches/probe.py                    ..     ... .x.   ...    ..
 patches/classifier.py               ..     ... .xx   ...    ..
 patches/training.py                 ..     ... .x.   ...    ..
 patches/learning.py                 ..     ... .x.   ...    ..
+patches/eva.py                      ..     ... .x.   ...    ..
 patches/artefact.py                 ..     ... .xx   ...    ..
 patches/serving.py                  ..     ... .xx   ...    ..
 patches/learned_from.py             ..     ... .xx   ...    ..
@@ -155,6 +156,7 @@ tasks/mhist/dataset.py              ..     ... .xx   ...    ..
 tasks/mhist/training.py             ..     ... .x.   ...    ..
 tasks/mhist/baseline.py             ..     ... .xx   ...    ..
 tasks/mhist/agreement.py            ..     ... ..x   ...    ..
+tasks/mhist/protocol.py             ..     ... ..x   ...    ..
 tasks/mhist/artefact.py             ..     ... .xx   ...    ..
 tasks/mhist/serving.py              ..     ... .xx   ...    ..
 tasks/mhist/report.py               ..     ... ..x   ...    ..

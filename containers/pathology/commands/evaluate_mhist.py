@@ -23,6 +23,7 @@ from pathology.contracts.mhist.evaluate import (
     MhistModelIdentity,
     MhistPredictionRow,
     ValidationReport,
+    by_protocol,
 )
 from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, MHIST
 from pathology.contracts.patches import DATASET, TABLE
@@ -48,6 +49,7 @@ from pathology.tasks.mhist import baseline, serving
 from pathology.tasks.mhist.agreement import by_agreement
 from pathology.tasks.mhist.artefact import MhistConfig
 from pathology.tasks.mhist.dataset import read_patches
+from pathology.tasks.mhist.protocol import WARNING, eva_report
 from pathology.tasks.mhist.report import render
 
 
@@ -103,6 +105,7 @@ def _block(
     of_mhist, votes = dataset.dataset == MHIST, [row.votes for row in predictions]
     config, table_sha256 = model.config, sha256_of(table)
     published = of_mhist and is_published(predictions)
+    eva = eva_report(config, published)
     return MhistBlock(
         **scores.block(intervals),
         **origin(job, patches=("patches", table), images=("images", job.input("images"))),
@@ -110,8 +113,9 @@ def _block(
         seen=seen,
         annotators=ANNOTATORS,
         agreement=[] if None in votes else by_agreement(scores.truth, np.array(votes), scores.predicted, scores.confidence),
-        published=compare(PUBLISHED_RESULTS, intervals, UNIT, published) if of_mhist else [],
+        published=by_protocol(compare(PUBLISHED_RESULTS, intervals, UNIT, published), eva) if of_mhist else [],
         published_partition=published,
+        eva=eva,
         model=MhistModelIdentity(
             **identity(job, model, serving),
             labels=config.labels,
@@ -121,7 +125,9 @@ def _block(
         ),
         encoder=EncoderReport.of(config.encoder),
         data={"patches_sha256": table_sha256},
-        warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset, published), "pathology"),
+        warnings=all_warnings(
+            model, serving, seen, [*([WARNING] if eva else []), *task_warnings(scores, dataset, published)], "pathology"
+        ),
         registry=RegistryFacts(labels=binary_labels(config.labels)),
         baseline=simple,
     )

@@ -243,15 +243,16 @@ class Baseline(StrictJson):
     """What something simple reaches on the very same test items, by measure, and where the model's interval lies against it.
 
     ``words`` say what it is, ``chosen`` how its penalty and ``threshold`` were; it was ``fitted_on`` so many training items,
-    ``positives`` of them of class 1. ``standing`` is of ``measure``: the model's whole interval against the baseline's value, which has
-    an interval too. Both are of the same items, and the difference of the two has no interval here.
+    ``positives`` of them of class 1; where there are no two classes, ``positives`` and ``threshold`` are null. ``standing`` is of
+    ``measure``: the model's whole interval against the baseline's value, which has an interval too. Both are of the same items, and the
+    difference of the two has no interval here.
     """
 
     name: str
     words: str
     chosen: str
     fitted_on: Count
-    positives: Count
+    positives: Count | None
     threshold: Probability | None
     intervals: dict[str, Bounds]
     interval_methods: dict[str, Annotated[str, Field(min_length=1)]]

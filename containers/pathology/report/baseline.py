@@ -37,6 +37,4 @@ def baseline_verdict(baseline: Baseline | None, model: Mapping[str, Bounds], tit
         case "lower":
             return f"{where} lies below the baseline's {value}: the simple model did better here."
         case "within":
-            return (
-                f"{where} holds the baseline's {value}: this test does not show that the model does better than something simple."
-            )
+            return f"{where} holds the baseline's {value}, so that it does not show that the model does better than something simple."

@@ -19,7 +19,7 @@ def baseline(standing):
         ("lower", "lies below the baseline's AUROC of 0.800: the simple model did better here."),
         (
             "within",
-            "holds the baseline's AUROC of 0.800: this test does not show that the model does better than something simple.",
+            "holds the baseline's AUROC of 0.800, so that it does not show that the model does better than something simple.",
         ),
     ],
 )

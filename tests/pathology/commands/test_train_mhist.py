@@ -145,7 +145,8 @@ def test_the_baseline_learns_the_labels_that_the_model_learns(mhist, trained, tm
 
     settings = QUICK.model_copy(update={"shuffle_labels": shuffled, "soft_labels": shuffled})
     job = mhist.job(shutil.copytree(trained("linear")[0], tmp_path / "ml"), shuffle_labels=shuffled, soft_labels=shuffled)
-    main(job)
+    if shuffled:
+        main(job)
     rows = ([row for row in mhist.rows if row.split == split] for split in ("train", "validation"))
     sides = [training_side(of, mhist.root / "images", 224, settings, number) for number, of in enumerate(rows)]
     again = baseline.fit(*(given for side in sides for given in (side.patches, side.targets)))

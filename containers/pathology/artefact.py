@@ -72,12 +72,27 @@ class Weights(Part):
     sha256: Sha256
 
 
+class BaselineWeights(Weights):
+    """The simple model that evaluations set beside this one, which nothing serves: a linear map of ``features`` numbers of one ``kind``.
+
+    It was fitted on so many ``items``, ``positives`` of them of class 1; ``threshold`` is on its own probability.
+    """
+
+    kind: str
+    features: Annotated[int, Field(ge=1)]
+    inverse_penalty: Annotated[float, Field(gt=0)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    items: int
+    positives: int
+
+
 class ModelConfig(Part):
     """config.json of any model: the encoder, the settings it was ``training`` with, the sha256 of its ``inputs`` by name.
 
     ``serving_code`` is the hash of the code that serves it, ``versions`` those of the libraries that trained it. ``learned_from`` is
     the sha256 of learned-from.json, which serving does not read; None in artefacts of before there was one. ``training_code`` is the
-    hash of the job's code that trained it, ``curves`` its losses by epoch; models of before they were kept have neither.
+    hash of the job's code that trained it, ``curves`` its losses by epoch; models of before they were kept have neither. So it is with
+    ``baseline``.
     """
 
     format_version: Literal[2] = 2
@@ -89,6 +104,7 @@ class ModelConfig(Part):
     versions: dict[str, str]
     training_code: str | None = None
     curves: tuple[LossCurve, ...] = ()
+    baseline: BaselineWeights | None = None
 
 
 class BinaryConfig(ModelConfig):

@@ -19,6 +19,7 @@ from pathology.contracts.storage import atomic_write
 from pathology.job import Job
 from pathology.learned_from import Item, LearnedFrom, read_learned_from
 from pathology.report.warnings import named, other_code, permuted_labels, placeholder_encoder, seen_items, unverified_encoder
+from pathology.training.baseline import FittedBaseline, read_baseline
 
 MAX_NAMED = 5
 """Test items that a model has seen, before they are only counted."""
@@ -32,9 +33,9 @@ class Evaluation(Protocol):
     def to_json(self) -> bytes: ...
 
 
-def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> tuple[Any, LearnedFrom | None]:
-    """The model in the job's input ``model``, loaded by its task's ``serving`` module as an endpoint loads it, and what it learnt
-    from where its artefact says so.
+def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> tuple[Any, LearnedFrom | None, FittedBaseline | None]:
+    """The model in the job's input ``model``, loaded by its task's ``serving`` module as an endpoint loads it; what it learnt from,
+    and the baseline that was fitted beside it, where its artefact has them.
 
     Raises:
         DataError: when the archive or the encoder is not whole, or they do not belong together.
@@ -42,7 +43,7 @@ def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> tuple[Any, L
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
         unpack(job.file("model", ".tar.gz"), Path(folder))
         model = serving.model_fn(folder, *encoder)
-        return model, read_learned_from(Path(folder), model.config)
+        return model, read_learned_from(Path(folder), model.config), read_baseline(Path(folder), model.config)
 
 
 def check_seen(learned_from: LearnedFrom | None, items: Iterable[Item], unit: str, settings: EvaluationSettings) -> Seen:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pathology.contracts.mhist.evaluate import EvaluateMhist
 from pathology.contracts.mhist.prepare import PrepareMhist
 from pathology.contracts.mhist.train import TrainMhist
 from pathology.contracts.settings import Settings, setting
 from pathology.contracts.staging import Stage as StageJob
+from pydantic import model_validator
 
 from pipelines.tasks import TRAIN
 from pipelines.tasks.sections import AurocGate, Data, InstanceParameters, PatchTraining, Processing, Task, dataset_version
@@ -31,6 +32,14 @@ class MhistTask(Task):
     train: Annotated[PatchTraining[TrainMhist], InstanceParameters(count=True)]
     evaluate: Annotated[Processing[EvaluateMhist], InstanceParameters()]
     gate: AurocGate
+
+    @model_validator(mode="after")
+    def _a_choice_on_the_test_is_allowed(self) -> Self:
+        if self.train.hyperparameters.protocol == "eva" and not self.evaluate.hyperparameters.allow_seen:
+            raise ValueError(
+                "train's protocol eva chooses the epoch on the test patches, which evaluate refuses: set evaluate's allow-seen to true"
+            )
+        return self
 
 
 TASK = TaskSpec(

@@ -15,6 +15,18 @@ def pack(model: Path, folder: Path) -> Path:
     return folder
 
 
+def without_baseline(packed: Path, folder: Path) -> Path:
+    """The artefact in ``packed`` as an older one, which holds no baseline and knows of none."""
+    from pathology.artefact import CONFIG, unpack
+
+    unpack(packed / "model.tar.gz", folder / "model")
+    (folder / "model" / "baseline.safetensors").unlink()
+    config = json.loads((folder / "model" / CONFIG).read_text())
+    del config["baseline"]
+    (folder / "model" / CONFIG).write_text(json.dumps(config))
+    return pack(folder / "model", folder / "packed")
+
+
 def without_list(packed: Path, folder: Path) -> Path:
     """The artefact in ``packed`` as an older one: no list, and a configuration that knows of none."""
     from pathology.artefact import CONFIG, LEARNED_FROM, unpack

@@ -95,6 +95,8 @@ training/batches.py                 ..     ... .x.   .x.    ..
 training/augmentation.py            ..     ... .x.   .x.    ..
 training/checkpoints.py             ..     .x. .x.   .x.    ..
 training/lightning_logs.py          ..     .x. .x.   .x.    ..
+training/logistic.py                ..     .xx .xx   ..x    ..
+training/baseline.py                ..     .xx .xx   ..x    ..
 
 patches/files.py                    ..     ... x..   ...    ..
 patches/columns.py                  ..     ... x..   ...    ..
@@ -106,6 +108,7 @@ patches/probe.py                    ..     ... .x.   ...    ..
 patches/classifier.py               ..     ... .xx   ...    ..
 patches/training.py                 ..     ... .x.   ...    ..
 patches/learning.py                 ..     ... .x.   ...    ..
+patches/eva.py                      ..     ... .x.   ...    ..
 patches/artefact.py                 ..     ... .xx   ...    ..
 patches/serving.py                  ..     ... .xx   ...    ..
 patches/learned_from.py             ..     ... .xx   ...    ..
@@ -115,7 +118,8 @@ nuclei/watershed.py                 ..     ... ...   .xx    ..
 nuclei/outlines.py                  ..     ... ...   .xx    ..
 nuclei/targets.py                   ..     ... ...   .x.    ..
 
-metrics/ranking.py                  ..     .xx .xx   ...    ..
+metrics/ranking.py                  ..     .xx .xx   ..x    ..
+metrics/baseline.py                 ..     ..x ..x   ...    ..
 metrics/binary.py                   ..     ..x ..x   ...    ..
 metrics/panoptic.py                 ..     ... ...   .xx    ..
 
@@ -128,6 +132,8 @@ report/base.html.j2                 ..     ..x ..x   ..x    ..
 report/warnings.py                  ..     ..x ..x   ..x    ..
 report/binary.py                    ..     ..x ..x   ...    ..
 report/binary.html.j2               ..     ..x ..x   ...    ..
+report/baseline.py                  ..     ..x ..x   ...    ..
+report/baseline.html.j2             ..     ..x ..x   ...    ..
 
 serving/accept.py                   ..     .xx .xx   .xx    ..
 serving/app.py                      ..     ... .x.   .x.    .x
@@ -136,6 +142,7 @@ serving/batching.py                 ..     ... .x.   .x.    .x
 tasks/msi/dataset.py                ..     .xx ...   ...    ..
 tasks/msi/model.py                  ..     .xx ...   ...    ..
 tasks/msi/training.py               ..     .x. ...   ...    ..
+tasks/msi/baseline.py               ..     .xx ...   ...    ..
 tasks/msi/artefact.py               ..     .xx ...   ...    ..
 tasks/msi/serving.py                ..     .xx ...   ...    ..
 tasks/msi/learned_from.py           ..     .xx ...   ...    ..
@@ -147,7 +154,9 @@ tasks/mhist/table.py                ..     ... x..   ...    ..
 tasks/mhist/split.py                ..     ... x..   ...    ..
 tasks/mhist/dataset.py              ..     ... .xx   ...    ..
 tasks/mhist/training.py             ..     ... .x.   ...    ..
+tasks/mhist/baseline.py             ..     ... .xx   ...    ..
 tasks/mhist/agreement.py            ..     ... ..x   ...    ..
+tasks/mhist/protocol.py             ..     ... ..x   ...    ..
 tasks/mhist/artefact.py             ..     ... .xx   ...    ..
 tasks/mhist/serving.py              ..     ... .xx   ...    ..
 tasks/mhist/report.py               ..     ... ..x   ...    ..

@@ -55,6 +55,7 @@ def test_what_is_wrong_in_the_yaml_is_named(tmp_path, path, value, message):
             "train.hyperparameters.fine-tuning: Input should be 'linear', 'lora'",
         ),
         (("prepare", "hyperparameters", "folds"), 5, "prepare.hyperparameters.folds: unknown key"),
+        (("train", "hyperparameters", "protocol"), "eva", "mhist.yaml: train's protocol eva chooses the epoch on the test"),
         (("evaluate", "hyperparameters", "resamples"), 1, "evaluate.hyperparameters.resamples"),
         (("dataset", "images"), "images", "mhist.yaml: dataset.images: 'images' is not a valid URI"),
         (("train", "training"), "s3://{buckets}/x", "train.training: 's3://{buckets}/x': only {bucket} and {file_system}"),

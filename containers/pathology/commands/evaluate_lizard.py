@@ -57,7 +57,7 @@ def main(job: Job) -> None:
     test = sorted((row for row in patches if row.split == "test"), key=lambda row: row.name)
     nuclei = Nuclei(job.input("dataset"), test, dataset)
     model: LizardModel
-    model, learned_from = load_packaged(job, serving, job.input("models"))
+    model, learned_from, _ = load_packaged(job, serving, job.input("models"))
     check_classes(model.config, dataset)
     seen = check_seen(learned_from, items(nuclei), "patches", settings)
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, compare
+from pathology.contracts.evaluation import Baseline, EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.mhist.evaluate import (
@@ -23,6 +23,7 @@ from pathology.contracts.mhist.evaluate import (
     MhistModelIdentity,
     MhistPredictionRow,
     ValidationReport,
+    by_protocol,
 )
 from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, MHIST
 from pathology.contracts.patches import DATASET, TABLE
@@ -36,16 +37,18 @@ from pathology.evaluation import (
     write_evaluation,
 )
 from pathology.job import Job, run
+from pathology.metrics.baseline import baseline_line, score_baseline
 from pathology.metrics.binary import Scores
 from pathology.patches.artefact import PatchModel
-from pathology.patches.dataset import PatchDataset, read_patch
+from pathology.patches.dataset import PatchDataset, Patches, read_patch
 from pathology.patches.evaluation import predict
 from pathology.patches.learned_from import items
 from pathology.report.warnings import small
-from pathology.tasks.mhist import serving
+from pathology.tasks.mhist import baseline, serving
 from pathology.tasks.mhist.agreement import by_agreement
 from pathology.tasks.mhist.artefact import MhistConfig
 from pathology.tasks.mhist.dataset import read_patches
+from pathology.tasks.mhist.protocol import WARNING, eva_report
 from pathology.tasks.mhist.report import render
 
 
@@ -54,7 +57,7 @@ def main(job: Job) -> None:
     settings = job.hyperparameters(EvaluateMhist)
     table, images = job.file("patches", TABLE), job.input("images")
     model: PatchModel[MhistConfig]
-    model, learned_from = load_packaged(job, serving, job.input("models"))
+    model, learned_from, fitted = load_packaged(job, serving, job.input("models"))
     dataset = PatchDataset.read(job.file("patches", DATASET))
     if dataset.labels != model.config.labels:
         theirs, ours = (" and ".join(labels) for labels in (model.config.labels, dataset.labels))
@@ -67,15 +70,24 @@ def main(job: Job) -> None:
     ]
     scores = Scores.of(predictions, model.config, settings)
     intervals = scores.intervals()
+    simple = score_baseline(
+        fitted,
+        baseline.KIND,
+        lambda: baseline.histograms(Patches(images, test, model.config.pixels)),
+        scores.truth,
+        intervals,
+        settings.confidence,
+    )
     evaluation = MhistEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
-        pathology=_block(job, scores, intervals, predictions, seen, model, table, dataset),
+        pathology=_block(job, scores, intervals, predictions, seen, model, table, dataset, simple),
     )
     rows = {row.image: row for row in test}
     page = render(evaluation, predictions, lambda image: read_patch(images, rows[image], model.config.pixels))
     write_evaluation(job, evaluation, MhistPredictionRow.table(predictions), page)
     print(f"AUROC {intervals['auroc']}, {len(predictions)} patches, {int(scores.truth.sum())} positive")
     print(f"balanced accuracy {intervals['balanced_accuracy']}")
+    print(baseline_line(simple))
 
 
 def _block(
@@ -87,10 +99,12 @@ def _block(
     model: PatchModel[MhistConfig],
     table: Path,
     dataset: PatchDataset,
+    simple: Baseline | None,
 ) -> MhistBlock:
     of_mhist, votes = dataset.dataset == MHIST, [row.votes for row in predictions]
     config, table_sha256 = model.config, sha256_of(table)
     published = of_mhist and is_published(predictions)
+    eva = eva_report(config, published)
     return MhistBlock(
         **scores.block(intervals),
         **origin(job, patches=("patches", table), images=("images", job.input("images"))),
@@ -98,8 +112,9 @@ def _block(
         seen=seen,
         annotators=ANNOTATORS,
         agreement=[] if None in votes else by_agreement(scores.truth, np.array(votes), scores.predicted, scores.confidence),
-        published=compare(PUBLISHED_RESULTS, intervals, UNIT, published) if of_mhist else [],
+        published=by_protocol(compare(PUBLISHED_RESULTS, intervals, UNIT, published), eva) if of_mhist else [],
         published_partition=published,
+        eva=eva,
         model=MhistModelIdentity(
             **identity(job, model, serving),
             labels=config.labels,
@@ -109,8 +124,11 @@ def _block(
         ),
         encoder=EncoderReport.of(config.encoder),
         data={"patches_sha256": table_sha256},
-        warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset, published), "pathology"),
+        warnings=all_warnings(
+            model, serving, seen, [*([WARNING] if eva else []), *task_warnings(scores, dataset, published)], "pathology"
+        ),
         registry=RegistryFacts(labels=binary_labels(config.labels)),
+        baseline=simple,
     )
 
 

@@ -37,9 +37,10 @@ from pathology.evaluation import (
     write_evaluation,
 )
 from pathology.job import Job, run
+from pathology.metrics.baseline import baseline_line, score_baseline
 from pathology.metrics.binary import Scores
 from pathology.report.warnings import small
-from pathology.tasks.msi import serving
+from pathology.tasks.msi import baseline, serving
 from pathology.tasks.msi.artefact import Ensemble, MsiConfig
 from pathology.tasks.msi.dataset import Patient, patients_of
 from pathology.tasks.msi.learned_from import items
@@ -52,7 +53,7 @@ def main(job: Job) -> None:
     settings = job.hyperparameters(EvaluateMsi)
     tables = {"cohort": job.file("cohort", ".csv"), "slides": job.file("slides", ".csv")}
     model: Ensemble
-    model, learned_from = load_packaged(job, serving)
+    model, learned_from, fitted = load_packaged(job, serving)
 
     cohort, slides = read_cohort(tables["cohort"]), SlideRow.read(tables["slides"])
     flow, cohort_warnings = read_flow(tables["cohort"], cohort)
@@ -63,30 +64,38 @@ def main(job: Job) -> None:
     not_evaluable = [_not_evaluable(patient, test, slides) for patient in lost]
     for patient in not_evaluable:
         print(f"not evaluable: patient {patient.patient_id}, {patient.reason}")
-    answers = [ask(patient, model) for patient in patients]
+    asked = [ask(patient, model) for patient in patients]
+    answers = [answer for answer, _ in asked]
     predictions = [prediction(patient, answer, model) for patient, answer in zip(patients, answers, strict=True)]
     _check_classes(predictions, not_evaluable)
 
     scores = Scores.of(predictions, model.config, settings)
     intervals = scores.intervals()
+    tile_means = np.stack([tile_mean for _, tile_mean in asked])
+    simple = score_baseline(fitted, baseline.KIND, lambda: tile_means, scores.truth, intervals, settings.confidence)
     evaluation = MsiEvaluation(
         binary_classification_metrics=scores.metrics(intervals),
         pathology=MsiBlock(
             **_block(job, scores, intervals, predictions, not_evaluable, seen, model, tables, flow, cohort_warnings),
             tiles=total_tiles([TilesRead(**answer["tiles"]) for answer in answers]),
             sides={split: figures(cohort, slides, split) for split in ("train", "test")},
+            baseline=simple,
         ),
     )
     write_evaluation(job, evaluation, PatientPredictionRow.table(predictions), render(evaluation, predictions))
     print(f"AUROC {intervals['auroc']}, {len(predictions)} patients, {int(scores.truth.sum())} positive")
+    print(baseline_line(simple))
 
 
-def ask(patient: Patient, model: Ensemble) -> dict[str, Any]:
-    """The answer on one patient, through ``input_fn``, ``predict_fn`` and ``output_fn``, as a request to the endpoint would go."""
+def ask(patient: Patient, model: Ensemble) -> tuple[dict[str, Any], np.ndarray]:
+    """The answer on one patient, through ``input_fn``, ``predict_fn`` and ``output_fn``, as a request to the endpoint would go.
+
+    Beside it the mean (D,) of the patient's tile features, which the baseline takes.
+    """
     slides = [{"slide_id": row.slide_id, "features": row.features, "sha256": row.sha256} for row in patient.slides]
     request = serving.input_fn(json.dumps({"slides": slides}), serving.JSON)
-    answer: dict[str, Any] = json.loads(serving.output_fn(serving.predict_fn(request, model), serving.JSON))
-    return answer
+    predicted = serving.predict_fn(request, model)
+    return json.loads(serving.output_fn(predicted, serving.JSON)), predicted.tile_mean
 
 
 def prediction(patient: Patient, answer: dict[str, Any], model: Ensemble) -> PatientPredictionRow:

@@ -23,7 +23,7 @@ from pathology.encoders.manifest import find_manifest
 from pathology.job import Job, run
 from pathology.learned_from import LearnedFrom
 from pathology.metrics.operating_points import choose, deciding
-from pathology.tasks.msi import serving
+from pathology.tasks.msi import baseline, serving
 from pathology.tasks.msi.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
 from pathology.tasks.msi.calibration import calibrate
 from pathology.tasks.msi.dataset import Bags, Patient, feature_path, patients_of, permuted
@@ -33,7 +33,7 @@ from pathology.training.checkpoints import checkpoint_key
 from pathology.wsi.features import Features, read_features
 
 COMMAND = "train_msi_tcga"
-LIBRARIES = ("lightning", "numpy", "safetensors", "torch")
+LIBRARIES = ("lightning", "numpy", "safetensors", "scikit-learn", "torch")
 
 
 def main(job: Job) -> None:
@@ -65,6 +65,7 @@ def main(job: Job) -> None:
     threshold = deciding(points, settings)
     interval = report_out_of_fold(bags.labels, validated, probabilities, points, threshold)
 
+    simple, simple_weights = baseline.fit(bags).pack()
     folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in validated.models]
     learned_from, learned_from_content = LearnedFrom.of(items(patients), hashes).pack()
     code = closure(serving.__name__)
@@ -88,8 +89,9 @@ def main(job: Job) -> None:
         versions=library_versions(*LIBRARIES),
         training_code=command_code(COMMAND).hash,
         curves=tuple(model.curve for model in validated.models),
+        baseline=simple,
     )
-    files = {entry.file: content for entry, content in folds} | {LEARNED_FROM: learned_from_content}
+    files = {entry.file: content for entry, content in folds} | {LEARNED_FROM: learned_from_content, simple.file: simple_weights}
     save_artefact(job.output("model"), config, files, code, serving.__name__)
 
 

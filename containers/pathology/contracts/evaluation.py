@@ -187,6 +187,27 @@ class Seen(StrictJson):
     names: list[str]
 
 
+class Baseline(StrictJson):
+    """What something simple reaches on the very same test items, by measure, and where the model's interval lies against it.
+
+    ``words`` say what it is, ``chosen`` how its penalty and ``threshold`` were; it was ``fitted_on`` so many training items,
+    ``positives`` of them of class 1; where there are no two classes, ``positives`` and ``threshold`` are null. ``standing`` is of
+    ``measure``: the model's whole interval against the baseline's value, which has an interval too. Both are of the same items, and the
+    difference of the two has no interval here.
+    """
+
+    name: str
+    words: str
+    chosen: str
+    fitted_on: Count
+    positives: Count | None
+    threshold: Probability | None
+    intervals: dict[str, Bounds]
+    interval_methods: dict[str, Annotated[str, Field(min_length=1)]]
+    measure: str
+    standing: Standing
+
+
 class EvaluationBlock(StrictJson):
     """What a pathologist and an auditor ask for beside Studio's numbers, for any task.
 
@@ -194,6 +215,7 @@ class EvaluationBlock(StrictJson):
     ``confidence``, bootstraps from ``resamples`` draws seeded with ``seed``. ``data`` are the sha256 of what was read, by name, and
     ``data_uris`` where that lay. ``computed_by`` is the execution whose job wrote this, as the output's URI says; null where that
     names none. ``warnings`` say what a reader must know first, most important first. ``registry`` is what a model version takes over.
+    ``baseline`` is null where the model's artefact holds none.
     """
 
     n: Count
@@ -209,6 +231,7 @@ class EvaluationBlock(StrictJson):
     data_uris: dict[str, str]
     warnings: list[str]
     registry: RegistryFacts
+    baseline: Baseline | None = None
 
 
 class Resampling(Settings):

@@ -161,10 +161,8 @@ class Scores:
             "specificity": specificity,
             "false_positive_rate": fraction(cells.false_positives, negatives),
             "false_negative_rate": fraction(cells.false_negatives, positives),
-            # Nothing called positive: precision is undefined, and 0 with the widest interval says so.
-            "precision": fraction(cells.true_positives, called)
-            if called
-            else Interval(0.0, 0.0, 1.0, 0.0, self.confidence, UNDEFINED),
+            "precision": self._predictive(cells.true_positives, called),
+            "npv": self._predictive(cells.true_negatives, len(self.truth) - called),
             **{
                 f"f{name}": f_measure(cells.true_positives, *mistakes, beta, self.confidence)
                 for name, beta in (("0_5", 0.5), ("1", 1.0), ("2", 2.0))
@@ -179,6 +177,12 @@ class Scores:
             "calibration_slope": calibration_slope(self.truth, self.probability, self.confidence),
         }
         return {name: interval for name, interval in found.items() if interval is not None}
+
+    def _predictive(self, right: int, called: int) -> Interval:
+        """Of those called so, the fraction that is; undefined where nothing is called so, which 0 with the widest interval says."""
+        if not called:
+            return Interval(0.0, 0.0, 1.0, 0.0, self.confidence, UNDEFINED)
+        return proportion(right, called, self.confidence)
 
     def _average_precision(self, positives: int) -> Interval:
         weights = drawn_within_classes(self.truth, self.resamples, self.seed)

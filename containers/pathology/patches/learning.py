@@ -16,7 +16,7 @@ from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.history import LossCurve
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
-from pathology.contracts.operating_points import OperatingSettings
+from pathology.contracts.operating_points import OperatingPoint, OperatingSettings
 from pathology.encoders.embedding_cache import embed_all, embed_patches
 from pathology.encoders.encoder import load_encoder
 from pathology.encoders.manifest import find_staged
@@ -30,10 +30,11 @@ from pathology.patches.classifier import PatchClassifier, serving_encoder
 from pathology.patches.dataset import Patches
 from pathology.patches.head import Head
 from pathology.patches.learned_from import items
-from pathology.patches.probe import cross_entropy, fit_probe
+from pathology.patches.probe import fit_probe
 from pathology.patches.training import train
 from pathology.training.checkpoints import checkpoint_key
 from pathology.training.epochs import EpochSettings, World
+from pathology.training.logistic import cross_entropy
 
 LIBRARIES = ("lightning", "numpy", "peft", "safetensors", "scikit-learn", "timm", "torch")
 
@@ -67,7 +68,8 @@ class Side:
 class Learnt:
     """What training gives: the head, the encoder's trained tensors, where they are from, and validation's probabilities.
 
-    ``code`` is the hash of the command's, ``curves`` are the losses by epoch, none of a probe.
+    ``code`` is the hash of the command's, ``curves`` are the losses by epoch, none of a probe. ``threshold`` is one that was fixed
+    beforehand; None: Youden's on validation.
     """
 
     head: Head
@@ -76,6 +78,7 @@ class Learnt:
     probabilities: np.ndarray
     code: str = ""
     curves: tuple[LossCurve, ...] = ()
+    threshold: float | None = None
 
 
 def left_to_the_first(job: Job, settings: PatchSettings) -> bool:
@@ -110,24 +113,34 @@ def learn(
         DataError: for a patch that cannot be read, or a validation loss that was never a number.
     """
     folder, manifest = find_job_encoder(job)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if settings.fine_tuning == "linear":
-        learnt = _probe(side, validation, settings, folder, device, job.checkpoints)
+        learnt = _probe(job, side, validation, settings)
     else:
         assert isinstance(settings, OperatingSettings)
         key = checkpoint_key(command, settings, inputs, manifest.sha256, World.current().size)
-        learnt = _fine_tune(side, validation, settings, folder, device, job.checkpoints / key)
+        learnt = _fine_tune(side, validation, settings, folder, _device(), job.checkpoints / key)
     return replace(learnt, code=command_code(command).hash)
 
 
-def _probe(
-    side: Side, validation: Side, settings: PatchSettings, encoder: Path, device: torch.device, checkpoints: Path
-) -> Learnt:
-    """Embeddings once, then scikit-learn in seconds."""
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def embed_both(job: Job, side: Side, other: Side, settings: PatchSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings (n, D) and (m, D) float16 of two sides by the job's encoder as it is, kept among the job's checkpoints.
+
+    Raises:
+        DataError: for a patch that cannot be read.
+    """
     precision = "float16" if settings.precision == "auto" else settings.precision
-    loaded = load_encoder(encoder, device, precision)
-    embeddings = embed_patches(loaded, side.patches, side.hashes, checkpoints)
-    validated = embed_patches(loaded, validation.patches, validation.hashes, checkpoints)
+    encoder = load_encoder(find_job_encoder(job)[0], _device(), precision)
+    first, second = (embed_patches(encoder, each.patches, each.hashes, job.checkpoints) for each in (side, other))
+    return first, second
+
+
+def _probe(job: Job, side: Side, validation: Side, settings: PatchSettings) -> Learnt:
+    """Embeddings once, then scikit-learn in seconds."""
+    embeddings, validated = embed_both(job, side, validation, settings)
     probe = fit_probe(embeddings, side.targets, validated, validation.targets)
     print(metric_line(TRAINING_LOSS, probe.training_loss))
     print(f"inverse penalty {probe.inverse_penalty:g} has the least validation loss")
@@ -180,8 +193,11 @@ def describe_model(
     Prints the metrics of the model as packed, which SageMaker keeps as final.
     """
     assert isinstance(settings, OperatingSettings)
-    points = choose(validation.labels, learnt.probabilities, settings)
-    threshold = deciding(points, settings)
+    points: tuple[OperatingPoint, ...] = ()
+    threshold = learnt.threshold
+    if threshold is None:
+        points = choose(validation.labels, learnt.probabilities, settings)
+        threshold = deciding(points, settings)
     files, head, encoder_weights = pack_weights(learnt.head, learnt.encoder_weights)
     learned_from, files[LEARNED_FROM] = LearnedFrom.of(items((*side.patches.rows, *validation.patches.rows)), inputs).pack()
     config = kind(

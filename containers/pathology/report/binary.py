@@ -10,6 +10,7 @@ import numpy as np
 
 from pathology.contracts.binary import BinaryBlock, BinaryClassificationMetrics
 from pathology.contracts.evaluation import Bounds
+from pathology.report.baseline import baseline_verdict, beside
 from pathology.report.figures import calibration_figure, distribution_figure, precision_recall_figure, roc_figure
 from pathology.report.origin import methods
 from pathology.report.page import Headline, Mark, page
@@ -19,6 +20,11 @@ MEASURES = (
     ("sensitivity", "Sensitivity", "Of the positive {units}, the fraction that the model calls positive."),
     ("specificity", "Specificity", "Of the negative {units}, the fraction that the model calls negative."),
     ("precision", "Precision (PPV)", "Of the {units} called positive, the fraction that is. Falls where positives are rarer."),
+    (
+        "npv",
+        "Negative predictive value (NPV)",
+        "Of the {units} called negative, the fraction that is. Falls where positives are more common.",
+    ),
     ("balanced_accuracy", "Balanced accuracy", "Mean of sensitivity and specificity; 0.5 is a coin."),
     (
         "accuracy",
@@ -70,6 +76,7 @@ def fill(
     truth = np.array([row.label for row in predictions])
     probability = np.array([row.probability for row in predictions])
     names = {"unit": unit[0], "units": unit[1]}
+    titles = {name: title for name, title, _ in MEASURES}
     auroc, positive = block.intervals["auroc"], block.positives / block.n
     fractions = {"positive": positive, "majority": max(positive, 1 - positive)}
     context: dict[str, Any] = {
@@ -77,10 +84,12 @@ def fill(
         "block": block,
         "labels": labels,
         "matrix": metrics.confusion_matrix,
-        "methods": methods(block, {name: title for name, title, _ in MEASURES}),
+        "methods": methods(block, titles),
         "groups": [group.n for group in block.calibration],
         "measures": [(title, block.intervals[name], words.format(**names, **fractions)) for name, title, words in MEASURES],
         "headline": Headline("AUROC", auroc, verdict(auroc, block.confidence), (Mark(0.5, "0.5 chance"),)),
+        "baseline_rows": beside(block.baseline, block.intervals, titles),
+        "baseline_verdict": baseline_verdict(block.baseline, block.intervals, titles, block.confidence),
         "roc": roc_figure(truth, probability, block.threshold, block.confidence, block.seed),
         "precision_recall": precision_recall_figure(truth, probability, block.threshold),
         "calibration": calibration_figure(block.calibration),

@@ -75,7 +75,15 @@ class MhistRun:
         from pathology.patches.probe import fit_probe
 
         self.head = fit_probe(*self.embed("train"), *self.embed("validation")).head
+        self.simple = self._baseline()
         self.pack()
+
+    def _baseline(self):
+        from pathology.patches.dataset import Patches
+        from pathology.tasks.mhist.baseline import fit
+
+        sides = (Patches(self.images, [row for row in self.rows if row.split == split], 224) for split in ("train", "validation"))
+        return fit(*(given for side in sides for given in (side, side.labels.astype(float))))
 
     def pack(self, **changed) -> None:
         """Pack the probe as the service packs a model."""
@@ -87,6 +95,7 @@ class MhistRun:
         from pathology.tasks.mhist.artefact import MhistConfig
 
         files, head, encoder_weights = pack_weights(self.head, {})
+        simple, files["baseline.safetensors"] = self.simple.pack()
         manifest, code = self.manifest, closure(serving.__name__)
         inputs = {"patches": hashlib.sha256(self.table.read_bytes()).hexdigest()}
         learnt_from = items(row for row in self.rows if row.split != "test")
@@ -107,6 +116,7 @@ class MhistRun:
             "learned_from": learned_from,
             "serving_code": code.hash,
             "versions": {},
+            "baseline": simple,
             **changed,
         }
         folder = self.root / "model"
@@ -169,6 +179,26 @@ def test_the_endpoint_gives_the_same_answers(evaluated, mhist):
         assert answer["probability"] == pytest.approx(row.probability, abs=1e-6)
         assert answer["label"] == ("HP", "SSA")[row.predicted]
         assert answer["model_version"] == evaluation["pathology"]["model"]["version"]
+
+
+def test_the_baseline_is_of_the_same_patches(evaluated, mhist):
+    from pathology.tasks.mhist.baseline import colour_histogram
+    from sklearn import metrics
+
+    folder, evaluation, predictions, log = evaluated
+    histograms = np.stack([colour_histogram(np.asarray(Image.open(mhist.images / row.image))) for row in mhist.test])
+    probability = 1 / (1 + np.exp(-(histograms @ mhist.simple.weight + mhist.simple.bias)))
+    truth = [row.label for row in predictions]
+    found = evaluation["pathology"]["baseline"]
+    area, balanced = found["intervals"]["auroc"], found["intervals"]["balanced_accuracy"]
+    assert area["value"] == pytest.approx(metrics.roc_auc_score(truth, probability), abs=1e-9)
+    called = probability >= found["threshold"]
+    assert balanced["value"] == pytest.approx(metrics.balanced_accuracy_score(truth, called), abs=1e-9)
+    assert (found["name"], found["fitted_on"], found["positives"]) == ("rgb-histogram-8", 48, 24)
+    assert f"baseline (rgb-histogram-8): auroc {area['value']:.3f} ({area['low']:.3f} to {area['high']:.3f})" in log
+    text = Page((folder / "evaluation" / "report.html").read_text()).text
+    assert "A simple baseline on the same patches Logistic regression on the colour histogram of a patch (8 levels each" in text
+    assert "fitted on 48 training patches, 24 of them SSA; its penalty and its own threshold" in text
 
 
 def test_every_number_follows_from_predictions(evaluated):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_table
-from packed import without_list
+from packed import without_baseline, without_list
 from pages import Page
 from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError
@@ -180,6 +180,56 @@ def test_training_is_told_by_the_model_itself(evaluated, msi_run):
         assert losses == pytest.approx(logged[: len(losses)], rel=1e-5)
         assert len(logged) - len(losses) == (side == "validation")  # and the whole cross-validation's
     assert len({curve["best"] for curve in curves}) == 1  # all folds' models are from one epoch
+
+
+def test_the_baseline_is_of_the_same_patients(evaluated, msi_run):
+    """Fitted again with scikit-learn on the training patients, whose penalty the artefact names."""
+    from pathology.wsi.features import read_features
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    folder, evaluation, _, log = evaluated
+    means, labels = {"train": {}, "test": {}}, {}
+    for row in msi_run.cohort:
+        tiles = read_features(msi_run.feature_file(row.slide_id), row.slide_id).features.astype(float)
+        means[row.split].setdefault(row.patient_id, []).append(tiles)
+        labels[row.patient_id] = row.label
+    sides = {
+        split: (np.stack([np.concatenate(tiles).mean(0) for tiles in of.values()]), [labels[name] for name in of])
+        for split, of in means.items()
+    }
+    config = strict_json(msi_run.root / "ml" / "model" / "config.json")["baseline"]
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=config["inverse_penalty"], max_iter=5000, tol=1e-6))
+    probability = pipeline.fit(*sides["train"]).predict_proba(sides["test"][0])[:, 1]
+    found = evaluation["pathology"]["baseline"]
+    area = found["intervals"]["auroc"]
+    assert area["value"] == pytest.approx(roc_auc_score(sides["test"][1], probability), abs=1e-9)
+    assert area["low"] > 0.5  # in patients that it has never seen
+    assert (found["name"], found["fitted_on"], found["positives"]) == ("mean-of-tiles", 60, 24)
+    model = evaluation["pathology"]["intervals"]["auroc"]
+    expected = "higher" if model["low"] > area["value"] else "lower" if model["high"] < area["value"] else "within"
+    assert found["standing"] == expected
+    assert f"baseline (mean-of-tiles): auroc {area['value']:.3f} ({area['low']:.3f} to {area['high']:.3f})" in log
+    text = Page((folder / "evaluation" / "report.html").read_text()).text
+    assert (
+        "A simple baseline on the same patients Logistic regression on the mean of a patient's tile features, fitted on 60 training"
+        in text
+    )
+    assert f"AUROC {area['value']:.3f} {area['low']:.3f} – {area['high']:.3f} {model['value']:.3f} {model['low']:.3f}" in text
+    assert "the difference has no interval here" in text
+
+
+def test_an_artefact_of_before_there_was_a_baseline_says_so(evaluated, msi_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    evaluation, predictions, log = msi_run.evaluate(
+        tmp_path / "job", model=without_baseline(msi_run.packed(), tmp_path / "older")
+    )
+    assert evaluation["pathology"]["baseline"] is None and predictions == evaluated[2]
+    assert "baseline: none in this artefact" in log
+    text = Page((tmp_path / "job" / "evaluation" / "report.html").read_text()).text
+    assert "There is no baseline in this artefact" in text and "mean of a patient's tile features" not in text
 
 
 def test_the_execution_is_named_where_the_output_lies_in_its_folder(msi_run, tmp_path, monkeypatch):

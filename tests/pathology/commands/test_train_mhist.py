@@ -13,12 +13,15 @@ from functools import cache
 
 import numpy as np
 import pytest
-from msi_jobs import training_job
+from msi_jobs import processing_job, strict_json, training_job
+from packed import pack
+from pages import Page
 from patch_sets import write_patch_table, write_patches
 from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.intervals import area_under_roc
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
+from pathology.contracts.mhist.evaluate import EvaluateMhist
 from pathology.contracts.mhist.train import TrainMhist
 from pathology.encoders.tiny import make_tiny_encoder
 from pathology.metrics.ranking import auroc
@@ -118,7 +121,7 @@ def test_it_learns_the_texture_and_packs_what_serves(mhist, trained, fine_tuning
         assert curves == [[pytest.approx(losses, rel=1e-5, abs=1e-6) for losses in zip(*by_epoch, strict=True)]]
         assert model.config.curves[0].best == validation.epoch
     names = {path.name for path in output.iterdir()}
-    assert names == {"config.json", "code", "head.safetensors", "learned-from.json"} | (
+    assert names == {"config.json", "code", "baseline.safetensors", "head.safetensors", "learned-from.json"} | (
         {"encoder.safetensors"} if fine_tuning != "linear" else set()
     )
 
@@ -128,6 +131,79 @@ def test_the_artefact_keeps_the_patches_it_learnt_from(mhist, trained):
     learned_from = json.loads(content)
     assert learned_from["contents"] == {"patches": sorted(row.sha256 for row in mhist.rows if row.split != "test")}
     assert (learned_from["pseudonyms"], learned_from["names"]) == ({"groups": []}, {})
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_baseline_learns_the_labels_that_the_model_learns(mhist, trained, tmp_path, shuffled):
+    """The same permuted ones, where the control is asked for; votes, where the model learns votes."""
+    from pathology.commands.train_mhist import main
+    from pathology.tasks.mhist import baseline
+    from pathology.tasks.mhist.artefact import MhistConfig
+    from pathology.tasks.mhist.training import training_side
+    from pathology.training.baseline import read_baseline
+
+    settings = QUICK.model_copy(update={"shuffle_labels": shuffled, "soft_labels": shuffled})
+    job = mhist.job(shutil.copytree(trained("linear")[0], tmp_path / "ml"), shuffle_labels=shuffled, soft_labels=shuffled)
+    if shuffled:
+        main(job)
+    rows = ([row for row in mhist.rows if row.split == split] for split in ("train", "validation"))
+    sides = [training_side(of, mhist.root / "images", 224, settings, number) for number, of in enumerate(rows)]
+    again = baseline.fit(*(given for side in sides for given in (side.patches, side.targets)))
+    output = job.output("model")
+    found = read_baseline(output, MhistConfig.model_validate_json((output / "config.json").read_bytes()))
+    assert np.array_equal(found.weight, again.weight)
+    assert (found.threshold, found.items, found.positives) == (again.threshold, COUNTS["train"], COUNTS["train"] // 2)
+    served = {path.name for path in (output / "code").rglob("*.py")}
+    assert "serving.py" in served and not {"baseline.py", "logistic.py"} & served
+
+
+def test_by_evas_protocol_the_test_has_a_say_and_the_evaluation_asks_before_it_scores(
+    mhist, trained, tmp_path, monkeypatch, capsys
+):
+    from pathology.commands import evaluate_mhist, train_mhist
+    from pathology.patches.eva import EvaProtocol
+    from pathology.tasks.mhist.serving import model_fn
+
+    monkeypatch.setattr(train_mhist, "EVA", EvaProtocol(steps=120, batch_size=16, learning_rate=0.01, runs=3))
+    job = mhist.job(shutil.copytree(trained("linear")[0], tmp_path / "ml"), protocol="eva", seed=4)
+    shutil.rmtree(job.output("model"))
+    train_mhist.main(job)
+    assert re.search(
+        r"^protocol eva: mean of 3 runs [01]\.\d{4} \([01]\.\d{4} to [01]\.\d{4}\)$", capsys.readouterr().out, re.MULTILINE
+    )
+    config = model_fn(job.output("model"), mhist.root / "models").config
+    assert (config.threshold, config.eva.patches, config.eva.steps) == (0.5, COUNTS["train"] + COUNTS["validation"], 120)
+    assert [run.seed for run in config.eva.runs] == [4, 5, 6] and config.validation.patches == COUNTS["test"]
+    assert config.baseline.items == COUNTS["train"]  # whose choices are made on validation all the same
+
+    inputs = {"model": pack(job.output("model"), tmp_path / "packed"), "models": mhist.root / "models"}
+    inputs |= {"patches": job.input("patches"), "images": mhist.root / "images"}
+    settings = EvaluateMhist(resamples=100)
+    with pytest.raises(DataError, match=r"learnt from 32 of the 32 test patches .* 'allow-seen' to true"):
+        evaluate_mhist.main(processing_job(tmp_path / "refused", settings, inputs, ("evaluation",)))
+    settings = settings.model_copy(update={"allow_seen": True})
+    evaluate_mhist.main(processing_job(tmp_path / "allowed", settings, inputs, ("evaluation",)))
+    block = strict_json(tmp_path / "allowed" / "evaluation" / "evaluation.json")["pathology"]
+    assert block["intervals"]["balanced_accuracy"]["value"] == pytest.approx(
+        block["eva"]["runs"][0]["balanced_accuracy"], abs=0.04
+    )
+    assert block["eva"]["mean"] == pytest.approx(np.mean([run.balanced_accuracy for run in config.eva.runs]))
+    assert any("chosen on these very test patches" in warning for warning in block["warnings"])
+    assert block["eva"]["published"] is None and "own partition" in block["eva"]["departures"][0]
+    text = Page((tmp_path / "allowed" / "evaluation" / "report.html").read_text()).text
+    assert "the epoch is the one with the best balanced accuracy on these very test patches" in text
+    assert (
+        "By eva's protocol 3 linear heads on the frozen encoder, each trained for at most 120 steps of 16 patches by AdamW at 0.01"
+        in text
+    )
+    assert f"Mean balanced accuracy of the runs: {block['eva']['mean']:.3f}." in text
+    assert "Not eva's protocol in all" in text and "validation patches, where the AUROC" not in text
+
+
+def test_evas_protocol_goes_with_a_probe_on_hard_labels():
+    for changed in ({"fine-tuning": "lora"}, {"soft-labels": "true"}):
+        with pytest.raises(RequestError, match="protocol eva trains a linear head alone, on hard labels"):
+            TrainMhist.parse({"protocol": "eva", **changed}, "train")
 
 
 class Reached(Exception):  # noqa: N818 - no error

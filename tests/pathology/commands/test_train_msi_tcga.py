@@ -91,9 +91,36 @@ def test_twice_the_same_bytes(small, tmp_path):
     for folder in ("a", "b"):
         main(small.training(tmp_path / folder, TINY))
     names = [path.name for path in (tmp_path / "a" / "model").iterdir() if path.is_file()]
-    assert sorted(names) == ["config.json", "fold-0.safetensors", "fold-1.safetensors", "learned-from.json"]
+    assert sorted(names) == [
+        "baseline.safetensors",
+        "config.json",
+        "fold-0.safetensors",
+        "fold-1.safetensors",
+        "learned-from.json",
+    ]
     for name in names:
         assert (tmp_path / "a" / "model" / name).read_bytes() == (tmp_path / "b" / "model" / name).read_bytes()
+
+
+def test_the_baseline_learns_the_labels_that_the_model_learns(small, tmp_path):
+    """The same permuted ones, where the control is asked for; and nothing that serves knows of it."""
+    import numpy as np
+    from pathology.commands.train_msi_tcga import main
+    from pathology.tasks.msi import baseline
+    from pathology.tasks.msi.artefact import load_ensemble
+    from pathology.tasks.msi.dataset import Bags, patients_of, permuted
+    from pathology.training.baseline import read_baseline
+
+    patients, _ = patients_of([row for row in small.cohort if row.split == "train"], small.slides)
+    main(small.training(tmp_path, TINY.model_copy(update={"shuffle_labels": True, "epochs": 1})))
+    found = read_baseline(tmp_path / "model", load_ensemble(tmp_path / "model").config)
+    true, shuffled = (
+        baseline.fit(Bags(small.features, learnt, MANIFEST)) for learnt in (patients, permuted(patients, TINY.seed))
+    )
+    assert np.array_equal(found.weight, shuffled.weight) and found.threshold == shuffled.threshold
+    assert not np.array_equal(found.weight, true.weight)
+    served = {path.name for path in (tmp_path / "model" / "code").rglob("*.py")}
+    assert "serving.py" in served and not {"baseline.py", "logistic.py"} & served
 
 
 def test_a_restart_repeats_only_the_fold_in_hand(small, tmp_path, monkeypatch, capsys):

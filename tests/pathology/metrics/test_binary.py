@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pathology.contracts.intervals import UNDEFINED
 from pathology.metrics.binary import Confusion, Scores
 
 
@@ -17,6 +18,21 @@ def test_nothing_called_positive():
     assert intervals["sensitivity"].value == 0
     assert intervals["sensitivity"].high > 0.4  # two patients prove little
     assert empty.metrics(intervals).confusion_matrix == {"0": {"0": 3, "1": 0}, "1": {"0": 2, "1": 0}}
+
+
+def test_nothing_called_negative():
+    """NPV is then as undefined as precision is where nothing is called positive."""
+    npv = scores([0, 0, 1, 1, 1], [0.6, 0.7, 0.8, 0.9, 0.9]).intervals()["npv"]
+    assert (npv.value, npv.low, npv.high, npv.method) == (0, 0, 1, UNDEFINED)
+
+
+def test_predictive_values_are_wilsons_of_what_was_called():
+    """By hand: 3 are called positive, 2 of them are; 5 negative, 4 of them are. Wilson's bounds by Newcombe 1998's formula."""
+    found = scores([0, 0, 0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.3, 0.4, 0.6, 0.2, 0.8, 0.9]).intervals()
+    assert (found["precision"].value, found["npv"].value) == (pytest.approx(2 / 3), pytest.approx(4 / 5))
+    z, n, p = 1.959963984540054, 5, 0.8
+    centre, half = (2 * n * p + z * z) / (2 * (n + z * z)), z * np.sqrt(z * z + 4 * n * p * (1 - p)) / (2 * (n + z * z))
+    assert (found["npv"].low, found["npv"].high) == pytest.approx((centre - half, centre + half), abs=1e-12)
 
 
 def test_perfect_separation_is_never_certain():

@@ -22,7 +22,7 @@ FORM = {
         *("TestFraction", "Negative", "Positive"),
         *("ImageColumn", "LabelColumn", "PartitionColumn", "GroupColumn", "PatchSide", "EncoderUri"),
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
-        *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
+        *("FineTuning", "Protocol", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
         *("AllowSeen", "MinAuroc", "ModelApprovalStatus"),
     ),
     "lizard": (

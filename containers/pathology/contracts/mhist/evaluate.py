@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pathology.contracts.binary import BinaryBlock, BinaryClassificationMetrics, BinaryEvaluationSettings
@@ -60,6 +61,59 @@ PUBLISHED_RESULTS = (
 """Facts §2. Nobody publishes an interval with them, so that only ours can say what 977 patches tell apart."""
 
 
+class EvaRunReport(StrictJson):
+    """One run: its seed, the epoch that did best on the test patches, and the balanced accuracy there."""
+
+    seed: Count
+    epoch: Count
+    balanced_accuracy: Probability
+
+
+class EvaReport(StrictJson):
+    """Of a model that was trained by eva's protocol: settings, on how many ``patches``, its ``runs`` and their mean.
+
+    ``departures`` say in words where the run did not follow the protocol, ``remarks`` what is otherwise without departing from it.
+    ``published`` is eva's own figure for this encoder, where the run followed the protocol and eva has one.
+    """
+
+    steps: Count
+    batch_size: Count
+    learning_rate: float
+    weight_decay: float
+    patience: Count
+    patches: Count
+    runs: list[EvaRunReport]
+    mean: Probability
+    departures: list[str]
+    remarks: list[str]
+    published: Probability | None
+
+
+CHOSEN_ON_ITS_TEST = "eva chooses the epoch on the test"
+CHOSEN_ON_THE_TEST_HERE = "here the epoch was chosen on the test"
+
+
+def by_protocol(rows: Sequence[Comparison[PublishedMeasure]], eva: EvaReport | None) -> list[Comparison[PublishedMeasure]]:
+    """``rows`` with no word on who is better where one side chose its epoch on the test patches and the other did not."""
+    found = []
+    for row in rows:
+        reason = ""
+        if row.published.source == _EVA and (eva is None or eva.departures):
+            reason = CHOSEN_ON_ITS_TEST if eva is None else "not by eva's protocol in all"
+        elif row.published.source != _EVA and eva is not None:
+            reason = CHOSEN_ON_THE_TEST_HERE
+        held = row.standing is not None and reason
+        found.append(row.model_copy(update={"standing": None, "incomparable": reason}) if held else row)
+    return found
+
+
+def eva_published(encoder: str) -> float | None:
+    """eva's balanced accuracy for an encoder of this name."""
+    return next(
+        (row.value for row in PUBLISHED_RESULTS if row.source == _EVA and row.model.casefold() == encoder.casefold()), None
+    )
+
+
 class ClassAccuracy(StrictJson):
     """Patches of one class, and the fraction of them called right with its Wilson interval; null where there are none."""
 
@@ -98,7 +152,7 @@ class MhistBlock(BinaryBlock):
     """``published_partition``: the test patches have the numbers of either class and the names of MHIST's own test partition.
 
     Without that ``published`` compares unlike things; of another table than MHIST's it is empty. So is ``agreement`` where the table
-    has no votes; else ``annotators`` voted on each patch.
+    has no votes; else ``annotators`` voted on each patch. ``eva`` is null of a model that was not trained by that protocol.
     """
 
     task: Literal["mhist"]
@@ -106,6 +160,7 @@ class MhistBlock(BinaryBlock):
     agreement: list[AgreementRow]
     published: list[Comparison[PublishedMeasure]]
     published_partition: bool
+    eva: EvaReport | None = None
     model: MhistModelIdentity
 
 

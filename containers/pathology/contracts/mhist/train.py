@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.operating_points import OperatingSettings
@@ -17,6 +19,12 @@ class TrainMhist(OperatingSettings):
     """
 
     fine_tuning: FineTuning = setting("linear", "What is trained besides the head.", parameter=True)
+    protocol: Literal["held-out", "eva"] = setting(
+        "held-out",
+        "held-out: choices are made on validation patches, and the test is touched once; eva: a linear head as the benchmark eva trains "
+        "it, its epoch chosen on the test patches, to be laid beside eva's leaderboard and nothing else (docs/mhist.md).",
+        parameter=True,
+    )
     epochs: int = setting(20, "Epochs, at most; a linear probe has none.", parameter=True, ge=1, le=1000)
     batch_size: int = setting(64, "Patches per step over all hosts, GPUs and accumulation steps.", parameter=True, ge=1, le=4096)
     accumulation: int = setting(1, "Parts that a step is accumulated over.", ge=1, le=1024)
@@ -31,3 +39,11 @@ class TrainMhist(OperatingSettings):
     soft_labels: bool = setting(False, "Learn the fraction of annotators who chose class 1.", parameter=True)
     shuffle_labels: bool = setting(False, "Negative control: labels permuted within each side; nothing can be learnt from them.")
     seed: Seed = setting(0, "Seed of adapters, order and augmentation.", parameter=True)
+
+    @model_validator(mode="after")
+    def _eva_trains_a_head_on_hard_labels(self) -> Self:
+        if self.protocol == "eva" and (self.fine_tuning != "linear" or self.soft_labels):
+            raise ValueError(
+                "protocol eva trains a linear head alone, on hard labels: set fine-tuning to linear and soft-labels to false"
+            )
+        return self

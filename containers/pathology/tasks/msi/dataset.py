@@ -108,6 +108,11 @@ def check_origin(features: Features, slide_id: str, encoder: KnownEncoder, setti
         )
 
 
+def mean_of_tiles(tiles: np.ndarray) -> np.ndarray:
+    """The mean (D,) float64 of a patient's tiles (N, D)."""
+    return np.asarray(tiles.mean(axis=0, dtype=np.float64))
+
+
 class Bags:
     """Features of patients by index, read when first asked for and kept up to ``memory`` bytes."""
 

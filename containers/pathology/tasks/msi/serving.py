@@ -26,7 +26,7 @@ from pathology.contracts.uris import Uri, UriText
 from pathology.serving.accept import agree
 from pathology.storage import open_store
 from pathology.tasks.msi.artefact import Ensemble, load_ensemble
-from pathology.tasks.msi.dataset import check_origin
+from pathology.tasks.msi.dataset import check_origin, mean_of_tiles
 from pathology.wsi.features import Features, read_features
 
 MAX_SLIDES = 64
@@ -79,12 +79,16 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One patient: the ensemble's probability, the folds' own, the tiles seen, and the model that said so."""
+    """One patient: the ensemble's probability, the folds' own, the tiles seen, and the model that said so.
+
+    ``tile_mean`` (D,) is of the tiles' features; evaluations ask for it, no answer has it.
+    """
 
     probability: float
     fold_probabilities: tuple[float, ...]
     tiles: Tiles
     ensemble: Ensemble
+    tile_mean: np.ndarray
 
 
 def model_fn(model_dir: str | Path) -> Ensemble:
@@ -138,9 +142,10 @@ def predict_fn(request: PatientRequest, ensemble: Ensemble) -> Prediction:
             check_origin(features, slide.slide_id, ensemble.config.encoder, ensemble.config.settings_hash)
             slides.append(features)
             path.unlink()
-    tiles = torch.from_numpy(np.concatenate([slide.features for slide in slides]))
+    pooled = np.concatenate([slide.features for slide in slides])
+    tiles = torch.from_numpy(pooled)
     probability, folds = ensemble.probabilities([model.logit(tiles) for model in ensemble.models])
-    return Prediction(probability, folds, Tiles.of(slides), ensemble)
+    return Prediction(probability, folds, Tiles.of(slides), ensemble, mean_of_tiles(pooled))
 
 
 def media_type(accept: str) -> str:

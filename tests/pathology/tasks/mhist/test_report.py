@@ -11,6 +11,8 @@ from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, c
 from pathology.contracts.mhist.evaluate import (
     PUBLISHED_RESULTS,
     UNIT,
+    EvaReport,
+    EvaRunReport,
     MhistBlock,
     MhistEvaluation,
     MhistModelIdentity,
@@ -144,6 +146,22 @@ def test_numbers_stand_beside_the_published_and_by_agreement(page):
         assert f"{row.agreement} of 7 {row.n} {row.accuracy.value:.3f}" in page.text
 
 
+def test_evas_figure_stands_beside_the_mean_of_runs_by_its_protocol(page):
+    from pathology.tasks.mhist.report import render
+
+    assert "eva's protocol" not in page.text
+    runs = [EvaRunReport(seed=seed, epoch=9 + seed, balanced_accuracy=0.81 + seed / 100) for seed in range(2)]
+    eva = EvaReport(
+        steps=12500, batch_size=256, learning_rate=0.0003, weight_decay=0.01, patience=278, patches=2175, runs=runs,
+        mean=0.815, departures=[], remarks=["Half precision."], published=0.843,
+    )  # fmt: skip
+    text = Page(render(evaluation(PREDICTIONS, eva=eva), PREDICTIONS, picture)).text
+    assert "12,500 steps of 256 patches by AdamW at 0.0003, weight decay 0.01, on 2,175 patches" in text
+    assert "Mean balanced accuracy of the runs: 0.815. eva's leaderboard has 0.843 for this encoder" in text
+    assert "1 0 9 0.810 2 1 10 0.820" in text and "Half precision." in text and "Not eva's protocol" not in text
+    assert "the best balanced accuracy on these very test patches" in text and "30 validation patches" not in text
+
+
 def test_another_test_set_is_not_compared():
     from pathology.tasks.mhist.report import render
 
@@ -204,7 +222,7 @@ def test_the_served_code_is_claimed_where_it_ran(page):
 def test_methods_of_intervals_are_those_of_the_intervals(page):
     assert (
         "Intervals are over patches: Newcombe's method 5 for AUROC; Wilson's score interval for Sensitivity, Specificity, Precision "
-        "(PPV) and Accuracy; Newcombe's square-and-add of two Wilson intervals for Balanced accuracy; on the logit scale, by the "
+        "(PPV), Negative predictive value (NPV) and Accuracy; Newcombe's square-and-add of two Wilson intervals for Balanced accuracy; on the logit scale, by the "
         "larger of the binomial and the bootstrap's standard deviation (100 draws) for Average precision; Wilson's score interval of "
         "the overlap of called and true for F1."
     ) in page.text

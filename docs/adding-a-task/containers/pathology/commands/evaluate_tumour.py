@@ -32,7 +32,7 @@ def main(job: Job) -> None:
     """Predict every test patch, score them, write evaluation.json, predictions.csv and report.html."""
     settings, table = job.hyperparameters(EvaluateTumour), job.file("patches", TABLE)
     model: PatchModel[TumourConfig]
-    model, learned_from = load_packaged(job, serving, job.input("models"))
+    model, learned_from, _ = load_packaged(job, serving, job.input("models"))
     test = sorted((row for row in read_patches(table, PatchRow, LABELS) if row.split == "test"), key=lambda row: row.image)
     seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [PatchPredictionRow(**prediction) for prediction in predict(test, job.input("images"), model, serving)]

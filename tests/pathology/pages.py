@@ -9,22 +9,86 @@ class Page(html.parser.HTMLParser):
     def __init__(self, source: str) -> None:
         super().__init__()
         self.references, self.text, self.open = [], "", []
+        self.scripts = 0
         self.feed(source)
         assert not self.open
         self.text = " ".join(self.text.split())
 
     def handle_starttag(self, tag, attributes):
         self.references += [value for name, value in attributes if name in {"src", "href", "srcset", "data"}]
+        self.scripts += tag == "script"
         if tag in {"td", "th", "p", "br"}:
             self.text += " "
-        if tag not in {"meta", "img", "br", "link"}:
+        if tag not in {"meta", "img", "br", "link", "source"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text += data
+        if not {"script", "style"} & set(self.open):
+            self.text += data
+
+
+CUT = """
+(() => {
+  const width = document.documentElement.clientWidth, faults = [];
+  if (document.scrollingElement.scrollWidth > width) faults.push("the page scrolls sideways");
+  for (const element of document.body.querySelectorAll("*:not(svg *, script)")) {
+    const box = element.getBoundingClientRect();
+    if (!box.width || !box.height) continue;
+    const name = `${element.tagName}.${element.className}: ${element.textContent.trim().slice(0, 60)}`;
+    if (box.left < -0.5 || box.right > width + 0.5) faults.push(`${name} ends at ${box.right}`);
+    const clips = getComputedStyle(element).overflowX !== "visible";
+    if (clips && element.scrollWidth > element.clientWidth + 1) faults.push(`${name} is cut`);
+  }
+  return faults;
+})()
+"""
+"""What of a page cannot be seen without scrolling sideways."""
+
+SORTABLE = """
+[...document.querySelectorAll("table.sortable")].map((table) => {
+  const columns = [...table.tHead.rows[0].cells];
+  const states = columns.map((heading, column) => {
+    heading.querySelector("button").click();
+    const once = heading.getAttribute("aria-sort");
+    heading.querySelector("button").click();
+    return [once, heading.getAttribute("aria-sort"), columns.filter((other) => other.getAttribute("aria-sort") !== "none").length];
+  });
+  return { states, shown: columns.every((heading) => heading.getBoundingClientRect().height > 0) };
+})
+"""
+"""Each table's headings, clicked twice: ``aria-sort`` after either, how many columns say that they are sorted, and whether one sees them."""
+
+PRINTED = """
+(() => {
+  const style = (element) => getComputedStyle(element);
+  const every = (selector, holds) => [...document.querySelectorAll(selector)].filter((element) => !holds(style(element)))
+    .map((element) => `${element.tagName}.${element.className}`);
+  return [
+    ...every("h1, h2, h3, h4", (of) => of.breakAfter === "avoid"),
+    ...every("figure, .card, .result, .warning, tr, table.measures, table.grid", (of) => of.breakInside === "avoid"),
+    ...[...document.querySelectorAll("details > :not(summary)")].filter((element) => !element.checkVisibility({ contentVisibilityAuto: true }))
+      .map((element) => `${element.tagName} is not shown`),
+  ];
+})()
+"""
+"""What a page break may tear apart, and what paper would not show."""
+
+
+def check_in_browser(chromium, path, sortable: int) -> None:
+    """Hold a page to what every report promises on a phone and on paper, and its ``sortable`` tables to sorting."""
+    chromium.open(path, width=390)
+    assert chromium.run(CUT) == []
+    tables = chromium.run(SORTABLE)
+    assert len(tables) == sortable and all(table["shown"] for table in tables)
+    assert all(state == ["ascending", "descending", 1] for table in tables for state in table["states"])
+    assert chromium.run(CUT) == []
+    chromium.media("print")
+    assert chromium.run(PRINTED) == []
+    chromium.media("screen")
+    assert chromium.problems == []
 
 
 def trained():

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pathology.contracts.evaluation import (
+    SITE_NEGATIVES,
+    SITE_POSITIVES,
     BinaryClassificationMetrics,
     Bounds,
     CalibrationBin,
@@ -186,13 +188,24 @@ class Scores:
         return bins
 
     def by_site(self, sites: Iterable[str]) -> list[SiteRow]:
-        """One row a site, largest first."""
+        """One row a site, largest first; an AUROC, with its interval, only where its coverage is known for as few patients."""
         names = np.array(list(sites), dtype=object)
         rows = []
         for site in sorted(set(names)):
             here = names == site
-            truth = self.truth[here]
-            both = 0 < truth.sum() < len(truth)
-            value = auroc(truth, self.probability[here]) if both else None
-            rows.append(SiteRow(site=site, n=len(truth), positives=int(truth.sum()), auroc=value))
+            truth, cells = self.truth[here], Confusion.of(self.truth[here], self.predicted[here])
+            positives, negatives = int(truth.sum()), int((1 - truth).sum())
+            interval = None
+            if positives >= SITE_POSITIVES and negatives >= SITE_NEGATIVES:
+                interval = area_under_roc(auroc(truth, self.probability[here]), positives, negatives, self.confidence)
+            rows.append(
+                SiteRow(
+                    site=site,
+                    n=len(truth),
+                    positives=positives,
+                    found=cells.true_positives,
+                    right=cells.true_negatives,
+                    auroc=Bounds.of(interval) if interval else None,
+                )
+            )
         return sorted(rows, key=lambda row: (-row.n, row.site))

@@ -76,17 +76,22 @@ PRINTED = """
 """
 """What a page break may tear apart, and what paper would not show."""
 
+PAPER = 703
+"""px between the margins of A4, which is narrower than US letter."""
+
 
 def check_in_browser(chromium, path, sortable: int) -> None:
-    """Hold a page to what every report promises on a phone and on paper, and its ``sortable`` tables to sorting."""
-    chromium.open(path, width=390)
-    assert chromium.run(CUT) == []
+    """Hold a page to what every report promises on a phone, a tablet and paper, and its ``sortable`` tables to sorting."""
+    for width in (910, 390):  # the narrowest with tables in columns, and a phone
+        chromium.open(path, width=width)
+        assert (width, chromium.run(CUT)) == (width, [])
     tables = chromium.run(SORTABLE)
     assert len(tables) == sortable and all(table["shown"] for table in tables)
     assert all(state == ["ascending", "descending", 1] for table in tables for state in table["states"])
     assert chromium.run(CUT) == []
+    chromium.open(path, width=PAPER)
     chromium.media("print")
-    assert chromium.run(PRINTED) == []
+    assert chromium.run(PRINTED) == [] == chromium.run(CUT)
     chromium.media("screen")
     assert chromium.problems == []
 

@@ -76,6 +76,13 @@ PRINTED = """
 """
 """What a page break may tear apart, and what paper would not show."""
 
+
+def sortable_details(block) -> int:
+    """How many of the tables of settings and of what was learnt from have three rows, which makes them sortable."""
+    training = block["model"]["training"]
+    return sum(len(training[name]) >= 3 for name in ("settings", "inputs"))
+
+
 PAPER = 703
 """px between the margins of A4, which is narrower than US letter."""
 

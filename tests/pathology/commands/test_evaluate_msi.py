@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_table
 from packed import without_list
-from pages import Page, check_in_browser
+from pages import Page, check_in_browser, sortable_details
 from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_LOSS
@@ -182,10 +182,8 @@ def test_an_address_with_a_semicolon_stays_one(evaluated, msi_run):
 
 def test_the_report_is_read_and_sorted_on_a_phone_and_printed_whole(evaluated, chromium):
     folder, evaluation, predictions, _ = evaluated
-    mistakes = sum(row.predicted != row.label for row in predictions)
-    sites = len(evaluation["pathology"]["sites"])
-    settings, inputs = (evaluation["pathology"]["model"]["training"][name] for name in ("settings", "inputs"))
-    tables = sum(rows >= 3 for rows in (mistakes, sites, len(settings), len(inputs)))
+    block, mistakes = evaluation["pathology"], sum(row.predicted != row.label for row in predictions)
+    tables = (mistakes >= 3) + (len(block["sites"]) >= 3) + sortable_details(block)
     check_in_browser(chromium, folder / "evaluation" / "report.html", sortable=tables)
 
 

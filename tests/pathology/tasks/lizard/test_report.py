@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 from named_encoders import H_OPTIMUS_0
-from pages import Page, check_in_browser, trained
+from pages import Page, trained
 from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, RegistryFacts, Seen, compare
 from pathology.contracts.lizard.evaluate import (
     PUBLISHED_RESULTS,
@@ -325,9 +325,3 @@ def test_lengths_and_methods_are_those_of_this_test(page):
     assert "percentile bootstrap of whole clusters (100 draws) for bPQ, Detection F1, Dice, AJI, mPQ, mPQ+ and R²." in page.text
     text = text_of({"mpp": 0.25}, central=40)
     assert "pictures at 0.25 µm/px" in text and "px of 0.25 µm" in text and "middle 40 px" in text
-
-
-def test_it_is_read_and_sorted_on_a_phone_and_printed_whole(source, chromium, tmp_path):
-    path = tmp_path / "report.html"
-    path.write_text(source)
-    check_in_browser(chromium, path, sortable=2)

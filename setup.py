@@ -6,7 +6,7 @@ setup(
     packages=find_packages(".", include=["pipelines*", "steps*", "demo*"]) + find_packages("containers", include=["pathology*"]),
     package_dir={"pathology": "containers/pathology"},
     package_data={
-        "pathology": ["**/*.j2", "**/*.css", "py.typed"],
+        "pathology": ["**/*.j2", "**/*.css", "**/*.js", "py.typed"],
         "pipelines": ["py.typed"],
         "steps": ["py.typed"],
     },

@@ -20,7 +20,7 @@ MADE = REPOSITORY / ".made"
 ROOTS = {"pathology": REPOSITORY / "containers"} | dict.fromkeys(
     ("pipelines", "steps", "demo", "benchmarks", "tests"), REPOSITORY
 )
-DATA_SUFFIXES = {".j2", ".css", ".yaml"}
+DATA_SUFFIXES = {".j2", ".css", ".js", ".yaml"}
 CONTENTS = ".contents.json"
 UNUSED_SECONDS = 24 * 3600
 """What nobody has asked for since is removed when its successor is made."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chromium import PROGRAM, browser
 from tests.made import made_once
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,6 +18,15 @@ def msi_run(tmp_path_factory):
     from msi_jobs import MsiRun, make_msi_run
 
     return MsiRun.kept(shutil.copytree(made_once("msi-ensemble", make_msi_run), tmp_path_factory.mktemp("msi") / "run"))
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A tab of a real browser; see :class:`tests.chromium.Browser`."""
+    if PROGRAM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with browser() as tab:
+        yield tab
 
 
 @pytest.fixture

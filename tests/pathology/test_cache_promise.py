@@ -125,6 +125,10 @@ metrics/panoptic.py                 ..     ... ...   .xx    ..
 
 report/page.py                      ..     ..x ..x   ..x    ..
 report/style.py                     ..     ..x ..x   ..x    ..
+report/tables.py                    ..     ..x ..x   ..x    ..
+report/sorting.js                   ..     ..x ..x   ..x    ..
+report/scale.py                     ..     ... ..x   ...    ..
+report/scale.html.j2                ..     ... ..x   ...    ..
 report/origin.py                    ..     ..x ..x   ..x    ..
 report/losses.py                    ..     ..x ..x   ..x    ..
 report/figures.py                   ..     ..x ..x   ...    ..

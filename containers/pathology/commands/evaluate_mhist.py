@@ -65,7 +65,7 @@ def main(job: Job) -> None:
     test = sorted((row for row in read_patches(table, dataset.labels) if row.split == "test"), key=lambda row: row.image)
     seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [
-        MhistPredictionRow(**prediction, votes=row.votes)
+        MhistPredictionRow(**prediction, votes=row.votes, group=row.group)
         for row, prediction in zip(test, predict(test, images, model, serving), strict=True)
     ]
     scores = Scores.of(predictions, model.config, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from pathology.contracts.evaluation import Bounds, EncoderReport, Seen
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
 from pathology.contracts.msi.evaluate import (
+    ESCAPED,
+    SEPARATOR,
     EnsembleCalibration,
     EnsembleIdentity,
     EvaluateMsi,
@@ -66,7 +68,8 @@ def main(job: Job) -> None:
         print(f"not evaluable: patient {patient.patient_id}, {patient.reason}")
     asked = [ask(patient, model) for patient in patients]
     answers = [answer for answer, _ in asked]
-    predictions = [prediction(patient, answer, model) for patient, answer in zip(patients, answers, strict=True)]
+    uris = {row.slide_id: row.slide_uri for row in test}
+    predictions = [prediction(patient, answer, model, uris) for patient, answer in zip(patients, answers, strict=True)]
     _check_classes(predictions, not_evaluable)
 
     scores = Scores.of(predictions, model.config, settings)
@@ -98,8 +101,9 @@ def ask(patient: Patient, model: Ensemble) -> tuple[dict[str, Any], np.ndarray]:
     return json.loads(serving.output_fn(predicted, serving.JSON)), predicted.tile_mean
 
 
-def prediction(patient: Patient, answer: dict[str, Any], model: Ensemble) -> PatientPredictionRow:
-    """The row of predictions.csv."""
+def prediction(patient: Patient, answer: dict[str, Any], model: Ensemble, slide_uris: Mapping[str, str]) -> PatientPredictionRow:
+    """The row of predictions.csv; ``slide_uris`` say by slide id where slides lie."""
+    slide_ids = [row.slide_id for row in patient.slides]
     return PatientPredictionRow(
         patient_id=patient.patient_id,
         site=patient.site,
@@ -108,6 +112,8 @@ def prediction(patient: Patient, answer: dict[str, Any], model: Ensemble) -> Pat
         probability=answer["probability"],
         fold_std=float(np.std(answer["fold_probabilities"])),
         predicted=int(answer["label"] == model.config.labels[1]),
+        slide_ids=SEPARATOR.join(slide_ids),
+        slide_uris=SEPARATOR.join(slide_uris[name].replace(SEPARATOR, ESCAPED) for name in slide_ids),
     )
 
 

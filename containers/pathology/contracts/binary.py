@@ -66,13 +66,22 @@ class NetBenefit(StrictJson):
     everybody: float
 
 
+SITE_POSITIVES, SITE_NEGATIVES = 12, 48
+"""Fewer at a site have no AUROC: the smallest test for which its interval's coverage was simulated."""
+
+
 class SiteRow(StrictJson):
-    """One tissue source site; ``auroc`` is null where a class is absent."""
+    """One tissue source site: of its ``positives`` so many ``found``, of its negatives so many ``right``, at the threshold.
+
+    ``auroc`` is null where there are fewer than :data:`SITE_POSITIVES` or :data:`SITE_NEGATIVES`.
+    """
 
     site: str
     n: Count
     positives: Count
-    auroc: Probability | None
+    found: Count
+    right: Count
+    auroc: Bounds | None
 
 
 class AtPrevalence(StrictJson):

@@ -24,7 +24,7 @@ PACKAGE = "pathology"
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the package: ``containers/`` in a checkout, the unpacked archive in a job."""
 
-DATA_SUFFIXES = (".j2", ".css")
+DATA_SUFFIXES = (".j2", ".css", ".js")
 """Files that travel with the modules of their own folder: with the one they are named after, where there is one, or with all."""
 
 

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pathology.contracts.binary import (
+    SITE_NEGATIVES,
+    SITE_POSITIVES,
     BinaryClassificationMetrics,
     BinaryEvaluationSettings,
     CalibrationBin,
@@ -33,7 +35,7 @@ from pathology.contracts.operating_points import SENSITIVITY, OperatingPoint
 from pathology.metrics.calibration import calibration_intercept, calibration_slope
 from pathology.metrics.decision_curve import decision_curve
 from pathology.metrics.operating_points import judge, read_off
-from pathology.metrics.ranking import auroc, average_precision, average_precisions, precision_recall_curve, roc_curve
+from pathology.metrics.ranking import average_precision, average_precisions, precision_recall_curve, roc_curve
 
 CALIBRATION_BINS = 5
 """Few: a test set of some 80 patients leaves 16 in each, and fewer would show noise."""
@@ -239,13 +241,24 @@ class Scores:
         return bins
 
     def by_site(self, sites: Iterable[str]) -> list[SiteRow]:
-        """One row a site, largest first."""
+        """One row a site, largest first; an AUROC, with its interval, only where its coverage is known for as few patients."""
         names = np.array(list(sites), dtype=object)
         rows = []
         for site in sorted(set(names)):
             here = names == site
-            truth = self.truth[here]
-            both = 0 < truth.sum() < len(truth)
-            value = auroc(truth, self.probability[here]) if both else None
-            rows.append(SiteRow(site=site, n=len(truth), positives=int(truth.sum()), auroc=value))
+            truth, cells = self.truth[here], Confusion.of(self.truth[here], self.predicted[here])
+            positives, negatives = int(truth.sum()), int((1 - truth).sum())
+            interval = None
+            if positives >= SITE_POSITIVES and negatives >= SITE_NEGATIVES:
+                interval = area_under_roc(truth, self.probability[here], self.confidence)
+            rows.append(
+                SiteRow(
+                    site=site,
+                    n=len(truth),
+                    positives=positives,
+                    found=cells.true_positives,
+                    right=cells.true_negatives,
+                    auroc=Bounds.of(interval) if interval else None,
+                )
+            )
         return sorted(rows, key=lambda row: (-row.n, row.site))

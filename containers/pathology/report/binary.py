@@ -11,7 +11,7 @@ import numpy as np
 from pathology.contracts.binary import BinaryBlock, BinaryClassificationMetrics
 from pathology.contracts.evaluation import Bounds
 from pathology.report.baseline import baseline_verdict, beside
-from pathology.report.figures import calibration_figure, distribution_figure, precision_recall_figure, roc_figure
+from pathology.report.figures import NARROW, calibration_figure, distribution_figure, precision_recall_figure, roc_figure
 from pathology.report.origin import methods
 from pathology.report.page import Headline, Mark, page
 
@@ -94,6 +94,7 @@ def fill(
         "precision_recall": precision_recall_figure(truth, probability, block.threshold),
         "calibration": calibration_figure(block.calibration),
         "distribution": distribution_figure(truth, probability, block.threshold, labels, block.seed),
+        "narrow_distribution": distribution_figure(truth, probability, block.threshold, labels, block.seed, NARROW),
         **task,
     }
     return page(template, context)

@@ -86,10 +86,21 @@ def calibration_figure(bins: list[CalibrationBin]) -> str:
         return data_uri(figure)
 
 
-def distribution_figure(truth: np.ndarray, score: np.ndarray, threshold: float, labels: tuple[str, str], seed: int) -> str:
-    """Every patient as a dot: probability by true class, the threshold as a line."""
+WIDE, NARROW = (8.6, 2.3), (4.2, 2.6)
+"""Inches: of a figure as wide as the page, and of the same on a narrow screen, where the wide one's words would be too small."""
+
+
+def distribution_figure(
+    truth: np.ndarray,
+    score: np.ndarray,
+    threshold: float,
+    labels: tuple[str, str],
+    seed: int,
+    size: tuple[float, float] = WIDE,
+) -> str:
+    """Every patient as a dot: probability by true class, the threshold as a line; of ``size`` in inches."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 2.3))
+        figure = Figure(figsize=size)
         axes = figure.add_subplot()
         generator = np.random.default_rng(seed)
         for value, colour in ((0, GREY), (1, ACCENT)):

@@ -32,5 +32,5 @@ def losses_figure(curves: Sequence[LossCurve], side: Literal["training", "valida
         axes.grid(visible=True)
         axes.set_axisbelow(True)
         if any(curve.name for curve in curves):
-            figure.legend(loc="outside lower center", ncols=5, fontsize=8, handlelength=1.2, columnspacing=1.0)
+            figure.legend(loc="outside lower center", ncols=3, fontsize=9, handlelength=1.2, columnspacing=1.0)
         return data_uri(figure)

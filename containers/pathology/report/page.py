@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pathology.contracts.evaluation import Bounds, Comparison
 from pathology.report.origin import origin
+from pathology.report.tables import labelled
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,10 @@ class Headline:
 
 
 def page(template: Path, context: Mapping[str, Any]) -> str:
-    """Fill the file ``template``, which extends base.html.j2; that reads ``block``, ``headline``, ``measures`` and ``units``."""
+    """Fill the file ``template``, which extends base.html.j2; that reads ``block``, ``headline``, ``measures`` and ``units``.
+
+    The page lets nothing run but its own script, by hash, and loads nothing (Content-Security-Policy).
+    """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,
@@ -46,8 +51,9 @@ def page(template: Path, context: Mapping[str, Any]) -> str:
     environment.filters["percent"] = lambda value: f"{value:.0%}"
     environment.filters["number"] = _number
     environment.filters["standing"] = _standing
-    style = (Path(__file__).parent / "report.css").read_text()
-    return environment.get_template(template.name).render({"style": style, **origin(context["block"]), **context})
+    style, script = ((Path(__file__).parent / name).read_text() for name in ("report.css", "sorting.js"))
+    frame = {"style": style, "script": script, "script_sha256": _base64(hashlib.sha256(script.encode()).digest())}
+    return labelled(environment.get_template(template.name).render({**frame, **origin(context["block"]), **context}))
 
 
 STANDINGS = {"higher": "higher", "lower": "lower", "within": "not told apart"}
@@ -68,4 +74,8 @@ def png_uri(pixels: np.ndarray) -> str:
 
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=False, compress_level=9)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return "data:image/png;base64," + _base64(buffer.getvalue())
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

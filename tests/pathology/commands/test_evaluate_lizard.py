@@ -12,7 +12,7 @@ import pytest
 from endpoints import encoded
 from msi_jobs import write_table
 from packed import without_list
-from pages import Page
+from pages import Page, check_in_browser
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Seen
 from pathology.contracts.lizard.evaluate import LizardEvaluation
@@ -346,3 +346,7 @@ def test_test_patches_of_one_source_image_have_no_interval(lizard, tmp_path):
     sources = {row.source for row in lizard.test} - {lizard.test[0].source}
     folder = with_sides(lizard, tmp_path / "patches", dict.fromkeys(sources, "train"))
     refused(lizard, tmp_path, "intervals are by source image and need two", patches=folder)
+
+
+def test_the_report_is_read_and_sorted_on_a_phone_and_printed_whole(evaluated, chromium):
+    check_in_browser(chromium, evaluated[0] / "evaluation" / "report.html")

@@ -302,7 +302,7 @@ def test_mhists_own_partition_is_known_by_its_classes_and_names(counts, name, pu
     labels = [label for label, count in enumerate(counts) for _ in range(count)]
     names = ("".join(letters) for letters in itertools.product(string.ascii_lowercase, repeat=3))
     rows = [
-        MhistPredictionRow(image=name.format(letters), label=label, votes=7 * label, probability=0.5, predicted=1)
+        MhistPredictionRow(image=name.format(letters), label=label, votes=7 * label, probability=0.5, predicted=1, group="")
         for label, letters in zip(labels, names, strict=False)
     ]
     assert is_published(rows) is published

@@ -84,10 +84,25 @@ def test_fewer_patients_than_calibration_bins():
     assert [(group.n, group.positives) for group in groups] == [(1, 0), (1, 1), (1, 1)]
 
 
-def test_a_site_with_one_class_has_no_auroc():
-    rows = scores([0, 1, 1, 0, 1], [0.1, 0.9, 0.8, 0.3, 0.2]).by_site(["A", "A", "B", "A", ""])
-    assert [(row.site, row.n, row.positives, row.auroc) for row in rows] == [
-        ("A", 3, 1, 1.0),
-        ("", 1, 1, None),
-        ("B", 1, 1, None),
+def test_a_small_site_has_counts_alone():
+    rows = scores([0, 1, 1, 0, 1], [0.1, 0.9, 0.2, 0.8, 0.7]).by_site(["A", "A", "B", "A", ""])
+    assert [(row.site, row.n, row.positives, row.found, row.right, row.auroc) for row in rows] == [
+        ("A", 3, 1, 1, 1, None),
+        ("", 1, 1, 1, 0, None),
+        ("B", 1, 1, 0, 0, None),
     ]
+
+
+@pytest.mark.parametrize(("positives", "negatives", "has"), [(12, 48, True), (11, 60, False), (30, 47, False)])
+def test_a_site_has_an_auroc_where_its_coverage_is_known(positives, negatives, has):
+    from pathology.contracts.intervals import area_under_roc
+
+    truth = [1] * positives + [0] * negatives
+    score = list(np.linspace(0.4, 0.9, positives)) + list(np.linspace(0.1, 0.6, negatives))
+    (row,) = scores(truth, score).by_site(["A"] * len(truth))
+    assert (row.auroc is not None) is has
+    if row.auroc:
+        above = np.mean([[(one > other) + (one == other) / 2 for other in score[positives:]] for one in score[:positives]])
+        expected = area_under_roc(np.array(truth), np.array(score))
+        assert row.auroc.value == pytest.approx(above)
+        assert (row.auroc.value, row.auroc.low, row.auroc.high) == pytest.approx((expected.value, expected.low, expected.high))

@@ -15,13 +15,14 @@ SCORE = np.clip(GENERATOR.normal(0.4 + 0.2 * TRUTH, 0.15), 0, 1)
 
 
 def test_svg_that_parses_and_repeats():
-    from pathology.report.figures import distribution_figure, precision_recall_figure, roc_figure
+    from pathology.report.figures import NARROW, distribution_figure, precision_recall_figure, roc_figure
 
     makers = [
         lambda: roc_figure(TRUTH, SCORE, 0.5, 0.95, 0),
         lambda: precision_recall_figure(TRUTH, SCORE, 0.5),
         lambda: precision_recall_figure(TRUTH, SCORE, 1.0),  # nothing called positive: no point to draw
         lambda: distribution_figure(TRUTH, SCORE, 0.5, ("MSS", "MSI-H"), 0),
+        lambda: distribution_figure(TRUTH, SCORE, 0.5, ("MSS", "MSI-H"), 0, NARROW),
     ]
     for make in makers:
         uri = make()
@@ -62,7 +63,15 @@ def test_the_most_confident_mistakes_come_first():
 
     rows = [
         PatientPredictionRow(
-            patient_id=name, site="", slides=1, label=label, probability=score, fold_std=0, predicted=score >= 0.2
+            patient_id=name,
+            site="",
+            slides=1,
+            label=label,
+            probability=score,
+            fold_std=0,
+            predicted=score >= 0.2,
+            slide_ids="s",
+            slide_uris="u",
         )
         for name, label, score in [("a", 1, 0.02), ("b", 0, 0.9), ("c", 0, 0.1), ("d", 0, 0.3), ("e", 1, 0.19), ("f", 1, 0.8)]
     ]

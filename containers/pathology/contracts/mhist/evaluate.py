@@ -18,9 +18,10 @@ class EvaluateMhist(BinaryEvaluationSettings):
 
 
 class MhistPredictionRow(PatchPredictionRow):
-    """One test patch, and the annotators' votes for class 1; None where the table does not say."""
+    """One test patch, the annotators' votes for class 1, None where the table does not say, and its group, such as its slide."""
 
     votes: OptionalInt
+    group: str
 
 
 PublishedMeasure = Literal["balanced_accuracy", "accuracy", "auroc"]
@@ -30,6 +31,8 @@ PublishedResult = Published[PublishedMeasure]
 
 PUBLISHED_TEST = (617, 360)
 """HP and SSA in MHIST's own test partition (Wei et al. 2021)."""
+MPP = 2.0
+"""µm/px, about: 5× of a scanner's 40× (Wei et al. 2021)."""
 PATCH_NAME = r"MHIST_[a-z]{3}\.png"
 """How MHIST names its patches."""
 UNIT = "patch"

@@ -14,6 +14,9 @@ from pathology.contracts.settings import setting
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
+SEPARATOR, ESCAPED = ";", "%3B"
+"""Between values in one cell of a table."""
+
 
 class EvaluateMsi(BinaryEvaluationSettings):
     """The packaged model on the test patients → evaluation.json, predictions.csv, report.html; ``resamples`` draws of patients.
@@ -29,7 +32,11 @@ class EvaluateMsi(BinaryEvaluationSettings):
 
 
 class PatientPredictionRow(Row):
-    """One test patient: the label, the ensemble's probability, and its spread over the folds' models."""
+    """One test patient: the label, the ensemble's probability, and its spread over the folds' models.
+
+    ``slide_ids`` and ``slide_uris`` are those of the slides that the model pooled, in the same order, with ``;`` between them; a ``;``
+    in a URI is written ``%3B``.
+    """
 
     patient_id: str
     site: str
@@ -38,6 +45,13 @@ class PatientPredictionRow(Row):
     probability: Annotated[float, Field(ge=0, le=1)]
     fold_std: float
     predicted: int
+    slide_ids: str
+    slide_uris: str
+
+    @property
+    def where(self) -> list[tuple[str, str]]:
+        """Each slide's id and where it lies."""
+        return list(zip(self.slide_ids.split(SEPARATOR), self.slide_uris.split(SEPARATOR), strict=True))
 
 
 class NotEvaluable(StrictJson):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,15 +9,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pathology.nuclei.classes import instance_classes
 from pathology.nuclei.outlines import Ring, polygons
 from pathology.nuclei.palette import Colour, class_colours
 from pathology.report.style import ACCENT, GREY, INK, STYLE, data_uri
 
-COLUMNS = 3
-"""Panels in a row, at most."""
 PANEL = 3.0
 """Inches: a panel's side."""
 
@@ -58,25 +54,18 @@ def _path(ring: Ring) -> str:
     return f"M{ring[0][0]} {ring[0][1]}{''.join(steps[:-1])}z"
 
 
-def counts_figure(classes: Sequence[str], true: np.ndarray, predicted: np.ndarray, r2: Sequence[float | None]) -> str:
-    """Counts of each class, (patches, K) true and predicted: a panel a class, a dot for the patches that have the same two counts.
+def counts_figure(name: str, true: np.ndarray, predicted: np.ndarray, r2: float | None) -> str:
+    """Counts of the class ``name`` in each patch, (patches,) true and predicted: a dot for the patches that have the same two counts.
 
-    On the diagonal a patch is counted right; a larger dot is more patches. ``r2`` stands in the panels' titles.
+    On the diagonal a patch is counted right; a larger dot is more patches. ``r2`` stands in the title. A figure a class, so that a
+    narrow page shows them one below the other.
     """
-    columns = min(COLUMNS, len(classes))
-    rows = -(-len(classes) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PANEL * columns, 1.1 * PANEL * rows), layout=ConstrainedLayoutEngine(h_pad=0.12))
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for k, (name, axes) in enumerate(zip(classes, panels, strict=False)):
-            _counts(axes, true[:, k], predicted[:, k])
-            axes.set_title(name if r2[k] is None else f"{name}, R² {r2[k]:.2f}", color=INK)
-            if k % columns == 0:
-                axes.set_ylabel("found by the model")
-            if k + columns >= len(classes):
-                axes.set_xlabel("in the truth")
-        for axes in panels[len(classes) :]:
-            axes.remove()
+        figure = Figure(figsize=(PANEL, 1.1 * PANEL), layout="constrained")
+        axes = figure.add_subplot()
+        _counts(axes, true, predicted)
+        axes.set_title(name if r2 is None else f"{name}, R² {r2:.2f}", color=INK)
+        axes.set(xlabel="in the truth", ylabel="found by the model")
         return data_uri(figure)
 
 

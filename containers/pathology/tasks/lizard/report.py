@@ -16,7 +16,7 @@ from pathology.nuclei.counts import centre
 from pathology.nuclei.palette import class_colours
 from pathology.report.origin import methods
 from pathology.report.page import Headline, Mark, page, png_uri
-from pathology.tasks.lizard.figures import COLUMNS, Outlines, counts_figure, hexadecimal, outlines
+from pathology.tasks.lizard.figures import Outlines, counts_figure, hexadecimal, outlines
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -92,8 +92,10 @@ def render(evaluation: LizardEvaluation, rows: Sequence[NucleiScoreRow], example
         "measure_names": MEASURE_NAMES,
         "fine_tuned": FINE_TUNING_WORDS[block.model.fine_tuning],
         "colours": dict(zip(classes, colours, strict=True)),
-        "counts": counts_figure(classes, true, predicted, [row.r2.value if row.r2 else None for row in block.classes]),
-        "counts_width": min(COLUMNS, len(classes)) * 300,
+        "counts": [
+            counts_figure(row.name, true[:, k], predicted[:, k], row.r2.value if row.r2 else None)
+            for k, row in enumerate(block.classes)
+        ],
         "pictures": [picture(row, rank, example(row.patch), len(classes)) for rank, row in chosen(rows)],
         "pooled": confusion_fractions(block),
     }

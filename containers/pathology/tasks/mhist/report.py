@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pathology.contracts.mhist.evaluate import MhistEvaluation, MhistPredictionRow
+from pathology.contracts.mhist.evaluate import MPP, MhistEvaluation, MhistPredictionRow
+from pathology.contracts.mhist.patches import SIDE
 from pathology.report.binary import confident_mistakes, fill
 from pathology.report.page import png_uri
+from pathology.report.scale import ScaleBar, scale_bar
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -28,10 +30,11 @@ FINE_TUNING_WORDS = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """A patch called wrong, and its picture as a ``data:`` URI."""
+    """A patch called wrong, its picture as a ``data:`` URI, and the bar of its scale where that is known."""
 
     row: MhistPredictionRow
     picture: str
+    bar: ScaleBar | None
 
 
 def render(evaluation: MhistEvaluation, predictions: Sequence[MhistPredictionRow], picture: Callable[[str], np.ndarray]) -> str:
@@ -49,9 +52,15 @@ def render(evaluation: MhistEvaluation, predictions: Sequence[MhistPredictionRow
         labels=block.model.labels,
         unit=("patch", "patches"),
         task={
-            "mistakes": [Mistake(row, png_uri(picture(row.image))) for row in mistakes[:MISTAKES_SHOWN]],
+            "mistakes": [mistake(row, picture(row.image), block.published_partition) for row in mistakes[:MISTAKES_SHOWN]],
+            "mpp": MPP,
             "mistake_count": len(mistakes),
             "measure_names": MEASURE_NAMES,
             "fine_tuned": FINE_TUNING_WORDS[block.model.fine_tuning],
         },
     )
+
+
+def mistake(row: MhistPredictionRow, pixels: np.ndarray, of_mhist: bool) -> Mistake:
+    """``row`` with its picture (H, W, 3) uint8; only MHIST's own patches are known to have MHIST's scale."""
+    return Mistake(row, png_uri(pixels), scale_bar(SIDE, MPP, about=True) if of_mhist else None)

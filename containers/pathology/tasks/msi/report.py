@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pathology.contracts.binary import SITE_NEGATIVES, SITE_POSITIVES
 from pathology.contracts.msi.evaluate import MsiBlock, MsiEvaluation, PatientPredictionRow, SlideFigures, TilesRead
 from pathology.report.binary import confident_mistakes, fill
 
@@ -37,6 +38,8 @@ def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow
             "mistakes": mistakes[:MISTAKES_SHOWN],
             "mistake_count": len(mistakes),
             "names_shown": NAMES_SHOWN,
+            "site_positives": SITE_POSITIVES,
+            "site_negatives": SITE_NEGATIVES,
             "tiles": tiles_in_words(block.tiles),
             "slide_rows": slide_rows(block),
         },

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 from named_encoders import BY_HAND, H_OPTIMUS_0
-from pages import Page, trained
+from pages import Page, check_in_browser, trained
 from pathology.contracts.evaluation import EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.mhist.evaluate import (
     PUBLISHED_RESULTS,
@@ -43,6 +43,7 @@ def rows(count: int = 120, noise: float = 0.25) -> list[MhistPredictionRow]:
                 votes=votes,
                 probability=probability,
                 predicted=int(probability >= 0.5),
+                group=f"<slide> {number // 2}" if number % 2 else "",
             )
         )
     return predictions
@@ -124,15 +125,18 @@ def test_the_worst_mistakes_are_shown_as_pictures_of_themselves(page):
     )
     for row in worst:
         assert f"{row.image} is {('HP', 'SSA')[row.label]}, called {('HP', 'SSA')[row.predicted]}" in page.text
-        assert f"probability of SSA {row.probability:.3f} {row.votes} of 7 annotators said SSA" in page.text
+        group = f" group {row.group}" if row.group else ""
+        assert f"probability of SSA {row.probability:.3f} {row.votes} of 7 annotators said SSA{group}" in page.text
+    assert "The files lie under their names in s3://bucket/images." in page.text
 
 
 def test_it_needs_nothing_from_outside(source, page):
     from pathology.tasks.mhist.report import render
 
     assert all(item.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,")) for item in page.references)
-    assert sum(item.startswith("data:image/svg+xml") for item in page.references) == 4 + 2  # the losses of both sides
-    assert "url(" not in source and "@import" not in source and "<script" not in source
+    # The distribution for either width of the screen, and the losses of both sides.
+    assert sum(item.startswith("data:image/svg+xml") for item in page.references) == 3 + 2 + 2
+    assert "url(" not in source and "@import" not in source and page.scripts == 1
     assert source == render(evaluation(PREDICTIONS), PREDICTIONS, picture)
 
 
@@ -165,7 +169,9 @@ def test_evas_figure_stands_beside_the_mean_of_runs_by_its_protocol(page):
 def test_another_test_set_is_not_compared():
     from pathology.tasks.mhist.report import render
 
-    text = Page(render(evaluation(PREDICTIONS, published_partition=False), PREDICTIONS, picture)).text
+    source = render(evaluation(PREDICTIONS, published_partition=False), PREDICTIONS, picture)
+    text = Page(source).text
+    assert "Scale bar" not in source and "nominal" not in text
     assert "Not comparable: the published figures are on MHIST's own test partition" in text
     assert "not told apart" not in text and text.count("not comparable: another test") == len(PUBLISHED_RESULTS)
 
@@ -240,7 +246,7 @@ def test_it_says_where_the_numbers_come_from(source, page):
     assert "Patches table s3://bucket/patches.csv" in page.text and "Images s3://bucket/images" in page.text
     assert f"{'b' * 12}, as an endpoint answers it and a registered version has it: model_version" in page.text
     assert f"{'9' * 16} trained" in page.text and "Computed by" not in page.text
-    assert "learning-rate 0.01" in page.text and "whose weights were kept: 2 of 3." in page.text
+    assert "learning-rate 0.01" in page.text and "whose weights were kept: epoch 2 of 3." in page.text
     run = RunOutput(pipeline="pathology-mhist", execution="abc123def456", step="EvaluateMhist", uri="s3://b/runs/x")
     assert "Computed by execution abc123def456 of pathology-mhist, step EvaluateMhist s3://b/runs/x" in text_of(computed_by=run)
 
@@ -264,3 +270,42 @@ def test_an_encoder_that_a_person_named_is_called_so_in_its_row(page):
     assert f"h-optimus-0 verified: bioptimus/H-optimus-0 at {H_OPTIMUS_0.source.revision}" in page.text
     named = Page(render(evaluation(PREDICTIONS, encoder=EncoderReport.of(BY_HAND)), PREDICTIONS, picture)).text
     assert "our-own (not verified: named by hand)" in named and "placeholder" not in named
+
+
+def test_only_the_published_patches_have_a_scale(source, page):
+    """448 µm across, of which a third at most: 100 µm, 100 of 448."""
+    from pathology.tasks.mhist.report import MISTAKES_SHOWN
+
+    bar = 'style="width:22.32%" role="img" aria-label="Scale bar: about 100 µm"'
+    assert source.count(bar) == MISTAKES_SHOWN and "nominal 2.0 µm/px" in page.text
+
+
+def test_the_newer_name_of_the_lesion_stands_beside_the_older(page):
+    assert "of them SSA (SSL in WHO 2019)" in page.text
+    assert "probability of SSA (SSL in WHO 2019: sessile serrated lesion) against HP" in page.text
+
+
+def test_of_another_table_neither_scale_nor_lesion_is_known():
+    from pathology.tasks.mhist.report import render
+
+    source = render(evaluation(PREDICTIONS, published_partition=False, published=[]), PREDICTIONS, picture)
+    assert not [words for words in ("Scale bar", "nominal", "SSL", "sessile") if words in source]
+
+
+def test_it_is_read_and_sorted_on_a_phone_and_printed_whole(source, chromium, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(source)
+    check_in_browser(chromium, path)
+
+
+def test_nothing_else_runs_or_is_loaded(source, chromium, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(
+        source.replace("</main>", "<script>document.title = 'ran'</script><img src='http://127.0.0.1:9/a.png'></main>")
+    )
+    chromium.open(path, wait_for_pictures=False)
+    assert chromium.run("document.title") == "Colorectal polyps from patches: evaluation"
+    refused = [problem for problem in chromium.problems if "Content Security Policy" in problem]
+    assert (
+        len(refused) == 2 and any("script" in problem for problem in refused) and any("a.png" in problem for problem in refused)
+    )

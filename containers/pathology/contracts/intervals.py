@@ -199,6 +199,7 @@ def cluster_bootstrap(
     *,
     takes_part: np.ndarray | None = None,
     covered: np.ndarray | None = None,
+    least: int = MIN_CLUSTERS,
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -208,14 +209,15 @@ def cluster_bootstrap(
 
     ``sums`` (clusters, …) are those of each cluster. ``statistic`` makes of (n, …) sums over clusters (n, measures). ``takes_part``
     (clusters, measures) bool says which clusters have any of what a measure is of; all without it. ``covered`` (measures,) bool is
-    false for measures that no method covers. Those, and measures in which fewer than :data:`MIN_CLUSTERS` take part, have a
+    false for measures that no method covers. Those, and measures in which fewer than ``least`` clusters take part, have a
     :class:`Spread`; a measure without a value (NaN) on the whole data is None.
 
     The interval is symmetric on the logit scale: the larger of the standard deviations of the delete-one jackknife (Shao & Tu 1995,
-    § 2.1) and of the bootstrap of whole clusters (Davison & Hinkley 1997, § 3.8), the latter times √(c / (c − 1)), by the delta method,
-    times a quantile of Student's t. Its degrees of freedom are Satterthwaite's (1946), 2c / (κ − 1) with the kurtosis κ of the jackknife's
-    deviations, at most c − 1: where few clusters hold most of what counts, fewer. Where no cluster makes a difference, as when all is
-    right, the bounds are Wilson's of as many trials as clusters. Draws and deletions that leave a measure without a value are left out.
+    § 2.1) and of the bootstrap of c whole clusters (Davison & Hinkley 1997, § 3.8), the latter times √(c / (c − 1)), by the delta method,
+    times a quantile of Student's t. Where few clusters hold most of what counts, it has fewer than c − 1 degrees of freedom:
+    c / (κ − 2), at least 2, with the kurtosis κ of the jackknife's deviations, which simulation chose over Satterthwaite's 2c / (κ − 1).
+    Where no cluster makes a difference, as when all is right, the bounds are Wilson's of as many trials as clusters. Draws and deletions
+    that leave a measure without a value are left out.
 
     Raises:
         ValueError: with fewer than two clusters, or when fewer than two draws give a measure a value.
@@ -230,7 +232,11 @@ def cluster_bootstrap(
     part = np.ones((clusters, len(values)), bool) if takes_part is None else takes_part
     method = np.ones(len(values), bool) if covered is None else covered
     return [
-        None if np.isnan(value) else _of_clusters(float(value), without[part[:, k], k], draws[:, k], bool(method[k]), confidence)
+        None
+        if np.isnan(value)
+        else _of_clusters(
+            float(value), without[part[:, k], k], draws[:, k], bool(method[k]) and part[:, k].sum() >= least, confidence
+        )
         for k, value in enumerate(values)
     ]
 
@@ -240,7 +246,7 @@ def _of_clusters(value: float, without: np.ndarray, draws: np.ndarray, covered: 
     clusters, left = len(without), without[~np.isnan(without)]
     deviations = left - left.mean() if len(left) else np.zeros(1)
     jackknife = float(np.sqrt((clusters - 1) / max(clusters, 1) * (deviations**2).sum()))
-    if not covered or clusters < MIN_CLUSTERS:
+    if not covered:
         lowest, highest = (float(left.min()), float(left.max())) if len(left) else (value, value)
         return Spread(value, lowest, highest, clusters, jackknife)
     known = draws[~np.isnan(draws)]
@@ -252,7 +258,7 @@ def _of_clusters(value: float, without: np.ndarray, draws: np.ndarray, covered: 
         return Interval(value, low, high, deviation, confidence, OF_CLUSTERS)
     square = deviations**2
     kurtosis = float((square**2).mean() / square.mean() ** 2) if square.any() else 3.0
-    freedom = min(clusters - 1, 2 * clusters / max(kurtosis - 1, 1e-9))
+    freedom = min(clusters - 1, max(clusters / max(kurtosis - 2, 1e-9), 2))
     width = float(student_t.ppf((1 + confidence) / 2, freedom)) * deviation / (value * (1 - value))
     low, high = (float(expit(logit(value) + side * width)) for side in (-1, 1))
     return Interval(value, low, high, deviation, confidence, OF_CLUSTERS)

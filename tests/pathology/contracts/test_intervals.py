@@ -105,6 +105,7 @@ def test_the_interval_of_clusters_by_loops():
     """Draws in which each cluster is repeated as often as it was drawn, each cluster left out in turn, then the formula."""
     sums = np.random.default_rng(1).integers(1, 20, (17, 2)).astype(float)
     sums[:, 1] += sums[:, 0]
+    sums[3] *= 12  # one cluster that holds much, so that there are fewer than 16 degrees of freedom
     (interval,) = cluster_bootstrap(ratio, sums, resamples=150, confidence=0.9, seed=4)
     ratios = []
     for times in np.random.default_rng(4).multinomial(17, np.full(17, 1 / 17), size=150):
@@ -114,8 +115,9 @@ def test_the_interval_of_clusters_by_loops():
     deviations = without - without.mean()
     jackknife, bootstrap = np.sqrt(16 / 17 * (deviations**2).sum()), np.std(ratios, ddof=1) * np.sqrt(17 / 16)
     kurtosis = (deviations**4).mean() / (deviations**2).mean() ** 2
+    assert 2 < 17 / (kurtosis - 2) < 16
     value = sums[:, 0].sum() / sums[:, 1].sum()
-    width = student_t.ppf(0.95, min(16, 34 / (kurtosis - 1))) * max(jackknife, bootstrap) / (value * (1 - value))
+    width = student_t.ppf(0.95, 17 / (kurtosis - 2)) * max(jackknife, bootstrap) / (value * (1 - value))
     assert interval.value == pytest.approx(value, abs=1e-12)
     odds = value / (1 - value) * np.exp([-width, width])
     assert (interval.low, interval.high) == pytest.approx(odds / (1 + odds), abs=1e-12)

@@ -134,12 +134,16 @@ def evaluate(
 
 
 def _class_row(name: str, scores: ClassScores) -> ClassRow:
-    counts = ("true", "predicted", "true_central", "predicted_central", "count_error")
     measures = ("pq", "dq", "sq", "f1", "centroid_f1", "centroid_f1_6", "r2")
+    estimates: dict[str, Any] = {measure: measured_or_none(getattr(scores, measure)) for measure in measures}
     return ClassRow(
         name=name,
-        **{count: getattr(scores, count) for count in counts},
-        **{measure: measured_or_none(getattr(scores, measure)) for measure in measures},
+        true=scores.true,
+        predicted=scores.predicted,
+        true_central=scores.true_central,
+        predicted_central=scores.predicted_central,
+        count_error=scores.count_error,
+        **estimates,
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pathology.contracts.intervals import Interval, Spread, cluster_bootstrap
+from pathology.contracts.intervals import MIN_CLUSTERS, Interval, Spread, cluster_bootstrap
 from pathology.tasks.lizard.sums import FIELDS, present_in, ratio
 
 OF_IMAGES = ("bpq", "mpq", "dice", "aji")
@@ -30,7 +30,9 @@ def image_values(sums: np.ndarray) -> np.ndarray:
     return np.stack([np.where(present_in(sums)[:, -1], pq[:, -1], np.nan), mpq, dice, aji], axis=1)
 
 
-def of_images(sums: np.ndarray, *, resamples: int, confidence: float, seed: int) -> dict[str, Interval | Spread]:
+def of_images(
+    sums: np.ndarray, *, resamples: int, confidence: float, seed: int, least: int = MIN_CLUSTERS
+) -> dict[str, Interval | Spread]:
     """The mean over images of each score by its name in OF_IMAGES; one that no image has is left out."""
     values = image_values(sums)
     known = ~np.isnan(values)
@@ -39,6 +41,7 @@ def of_images(sums: np.ndarray, *, resamples: int, confidence: float, seed: int)
         lambda totals: ratio(totals[..., 0], totals[..., 1], empty=np.nan),
         pairs,
         takes_part=known,
+        least=least,
         resamples=resamples,
         confidence=confidence,
         seed=seed,

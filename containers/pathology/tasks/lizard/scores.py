@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.intervals import Interval, Spread, cluster_bootstrap
+from pathology.contracts.intervals import MIN_CLUSTERS, Interval, Spread, cluster_bootstrap
 from pathology.contracts.lizard.evaluate import NucleiScoreRow
 from pathology.tasks.lizard.images import of_images
 from pathology.tasks.lizard.sums import FIELDS, by_source, present_in, ratio, table_of
@@ -72,8 +72,13 @@ def measures(sums: np.ndarray) -> np.ndarray:
     return np.concatenate([np.stack(overall, axis=-1), of_class.reshape(len(sums), -1)], axis=1)
 
 
-def estimates_of(sums: np.ndarray, *, resamples: int, confidence: float, seed: int) -> list[Interval | Spread | None]:
-    """Of (sources, K + 1, fields) sums, the measures with their intervals in the order of :func:`measures`."""
+def estimates_of(
+    sums: np.ndarray, *, resamples: int, confidence: float, seed: int, least: int = MIN_CLUSTERS
+) -> list[Interval | Spread | None]:
+    """Of (sources, K + 1, fields) sums, the measures with their intervals in the order of :func:`measures`.
+
+    Those in which fewer than ``least`` source images take part have none.
+    """
     kinds = np.repeat(present_in(sums)[:, :-1], len(OF_CLASS), axis=1)
     names = (*OVERALL, *(OF_CLASS * (sums.shape[1] - 1)))
     return cluster_bootstrap(
@@ -81,6 +86,7 @@ def estimates_of(sums: np.ndarray, *, resamples: int, confidence: float, seed: i
         sums,
         takes_part=np.concatenate([np.ones((len(sums), len(OVERALL)), bool), kinds], axis=1),
         covered=np.array([name != R2 for name in names]),
+        least=least,
         resamples=resamples,
         confidence=confidence,
         seed=seed,
@@ -138,8 +144,7 @@ class NucleiScores:
         if not table[:, -1, FIELDS.index("typed")].any():
             raise DataError(f"the truth of the {len(table)} test patches has no nuclei of any class; there is nothing to score")
         sums = by_source(table, sources)
-        draws = {"resamples": resamples, "confidence": confidence, "seed": seed}
-        estimates = estimates_of(sums, **draws)
+        estimates = estimates_of(sums, resamples=resamples, confidence=confidence, seed=seed)
         overall, of_class = estimates[: len(OVERALL)], iter(estimates[len(OVERALL) :])
         counts = {kind: _counts(rows, kind) for kind in classes}
         return cls(
@@ -148,7 +153,7 @@ class NucleiScores:
             empty_patches=int((~present_in(table)[:, -1]).sum()),
             intervals={name: each for name, each in zip(OVERALL, overall, strict=True) if each is not None},
             by_class={kind: ClassScores(*counts[kind], *(next(of_class) for _ in OF_CLASS)) for kind in classes},
-            by_image=of_images(sums, **draws),
+            by_image=of_images(sums, resamples=resamples, confidence=confidence, seed=seed),
         )
 
 

@@ -51,5 +51,7 @@ def test_figures_of_few_test_sets(monkeypatch, capsys):
     assert printed.startswith("| | 20 | 4 |\n|---|---|---|\n| bpq | ")
     assert '"nuclei_mpq_plus_20": ' in printed and '"nuclei_lowest": ' in printed and '"nuclei_r2_percentile_20": ' in printed
     assert "| r2 |" not in printed  # no method covers it
+    halfwidth = float(printed.partition('"nuclei_halfwidth_highest": ')[2].partition(",")[0])
+    assert 0.7 < halfwidth < 3  # 20 estimates give their own deviation within a third
     lowest = float(printed.rpartition('"nuclei_lowest": ')[2].rstrip("}\n"))
     assert 0.75 <= lowest <= 1

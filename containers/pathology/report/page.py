@@ -67,13 +67,13 @@ def interval(measured: Estimate) -> str:
     return "none"
 
 
-def certainty(measured: Estimate, confidence: float) -> str:
-    """A sentence on how sure the number is."""
+def certainty(measured: Estimate, confidence: float, units: str) -> str:
+    """A sentence on how sure the number is; ``units`` are what was drawn or left out, in the plural."""
     if isinstance(measured, Bounds):
         return f"{confidence:.0%} interval {measured.low:.3f} to {measured.high:.3f}."
     return (
-        f"No confidence interval. As each of {measured.clusters} is left out in turn, the value is {measured.lowest:.3f} to "
-        f"{measured.highest:.3f}."
+        f"No confidence interval: {measured.clusters} {units} are too few. As each of them is left out in turn, the value is "
+        f"{measured.lowest:.3f} to {measured.highest:.3f}."
     )
 
 

@@ -258,7 +258,10 @@ def test_the_report_shows_patches_of_this_test(evaluated, lizard):
     assert f"{TEST} test patches from 6 source images, with {evaluation['pathology']['nuclei']} nuclei" in page.text
     shown = re.findall(r"(\S+), source image (\S+); \d+ of the nuclei found", page.text)
     assert len(shown) == 6 and {name for name, _ in shown} < {row.name for row in lizard.test}
-    assert "No confidence interval. As each of 6 is left out in turn" in page.text and "95% interval 0" not in page.text
+    assert (
+        "No confidence interval: 6 source images are too few. As each of them is left out" in page.text
+        and "95% interval 0" not in page.text
+    )
     assert all(item.startswith(("data:", "#patch-")) for item in page.references)
 
 

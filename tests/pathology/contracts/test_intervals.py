@@ -106,7 +106,7 @@ def test_the_interval_of_clusters_by_loops():
     sums = np.random.default_rng(1).integers(1, 20, (17, 2)).astype(float)
     sums[:, 1] += sums[:, 0]
     sums[3] *= 12  # one cluster that holds much, so that there are fewer than 16 degrees of freedom
-    (interval,) = cluster_bootstrap(ratio, sums, resamples=150, confidence=0.9, seed=4)
+    (interval,) = cluster_bootstrap(ratio, sums, least=17, resamples=150, confidence=0.9, seed=4)
     ratios = []
     for times in np.random.default_rng(4).multinomial(17, np.full(17, 1 / 17), size=150):
         members = [cluster for cluster, often in enumerate(times) for _ in range(often)]

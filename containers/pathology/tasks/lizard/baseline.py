@@ -21,8 +21,8 @@ from pathology.tasks.lizard.dataset import Nuclei
 from pathology.tasks.lizard.rows import patch_rows
 
 WORDS = (
-    "Haematoxylin over a threshold, nuclei that touch divided by a watershed, all of the commonest class; counts of each class by the "
-    "stained area"
+    "Haematoxylin over a threshold, nuclei that touch divided by a watershed, all called by the class that is the commonest in training; "
+    "counts of each class by the stained area"
 )
 MAX_FITTED = 500
 """Patches of the train side, taken evenly over them in the order of their names: a threshold and two numbers a class need no more."""

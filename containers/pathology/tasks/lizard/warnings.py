@@ -21,11 +21,6 @@ def task_warnings(scores: NucleiScores, dataset: NucleiDataset) -> list[str]:
             f"The test patches come from {scores.sources} source images only, and patches of one image are alike: there are no "
             f"confidence intervals, for which {MIN_CLUSTERS} are needed, and the single numbers may be far off."
         )
-    elif scores.sources < FEW:
-        warnings.append(
-            f"The test patches come from {scores.sources} source images only, and patches of one image are alike: read the "
-            "intervals, not the single numbers."
-        )
     warnings += rare_classes(scores)
     if not is_published(dataset, scores.patches):
         warnings.append(

@@ -71,7 +71,7 @@ def name_of(number: int) -> str:
     return f"crag_{number}-{number:04d}"
 
 
-MADE = {name_of(number): made(number) for number in range(16)}
+MADE = {name_of(number): made(number) for number in range(20)}
 ROWS = [
     row for name, item in MADE.items() for row in patch_rows(name, name.partition("-")[0], item.true, item.predicted, CLASSES)
 ]
@@ -201,8 +201,8 @@ def quality(number: int) -> float:
 
 
 def test_the_best_the_median_and_the_worst_are_shown_as_pictures_of_themselves(source, page):
-    ranked = sorted(range(16), key=lambda number: (-quality(number), name_of(number)))
-    wanted = [*ranked[:2], *ranked[7:9], ranked[-1], ranked[-2]]
+    ranked = sorted(range(20), key=lambda number: (-quality(number), name_of(number)))
+    wanted = [*ranked[:2], *ranked[9:11], ranked[-1], ranked[-2]]
     assert [int(pixels[0, 0, 0]) for pixels in pictures(source)] == wanted
     assert all(pixels.shape == (SIDE, SIDE, 3) for pixels in pictures(source))
     for rank, number in zip(("Best", "Best", "Median", "Median", "Worst", "Worst"), wanted, strict=True):
@@ -279,12 +279,12 @@ def test_the_verdict_counts_nuclei(page):
     matched = np.array(block.confusion.matched)
     matches, right = matched.sum(), matched.trace()
     assert (
-        f"{matches / 32:.0%} of the 32 nuclei were found, that is outlined with more than half in common; "
+        f"{matches / 40:.0%} of the 40 nuclei were found, that is outlined with more than half in common; "
         f"{matches / block.predicted:.0%} of the {block.predicted} outlines are of a nucleus; "
         f"{right / matches:.0%} of the nuclei found have their right class."
     ) in page.text
     nothing = block.confusion.model_copy(update={"matched": [[0] * 3] * 3})
-    assert verdict(block.model_copy(update={"confusion": nothing, "predicted": 0})).startswith("None of the 32 nuclei")
+    assert verdict(block.model_copy(update={"confusion": nothing, "predicted": 0})).startswith("None of the 40 nuclei")
 
 
 def test_fractions_are_of_true_nuclei_and_of_all_false_positives():
@@ -361,7 +361,7 @@ def test_lengths_and_methods_are_those_of_this_test(page):
         in page.text
     )
     r2 = evaluation().pathology.intervals["r2"]
-    assert f"R² is {r2.lowest:.3f} to {r2.highest:.3f} as each of 16 source images in turn is left out" in page.text
+    assert f"left out, which makes no confidence interval: R² {r2.lowest:.3f} to {r2.highest:.3f}." in page.text
     text = text_of({"mpp": 0.25}, central=40)
     assert "pictures at 0.25 µm/px" in text and "px of 0.25 µm" in text and "middle 40 px" in text
 
@@ -374,11 +374,10 @@ def test_few_source_images_have_no_interval_anywhere():
     few = evaluation(rows, made)
     bpq = few.pathology.intervals["bpq"]
     text = Page(render(few, rows, example)).text
-    assert (
-        f"No confidence interval. As each of 3 is left out in turn, the value is {bpq.lowest:.3f} to {bpq.highest:.3f}." in text
-    )
+    words = "No confidence interval: 3 source images are too few. As each of them is left out in turn, the value is"
+    assert f"{words} {bpq.lowest:.3f} to {bpq.highest:.3f}." in text
     assert f"bPQ {bpq.value:.3f} none Finding and outlining" in text and not re.search(r"95% interval \d", text)
-    assert f"bPQ is {bpq.lowest:.3f} to {bpq.highest:.3f} as each of 3 source images in turn is left out" in text
+    assert f"which makes no confidence interval: bPQ {bpq.lowest:.3f} to {bpq.highest:.3f}, Detection F1" in text
     assert "not comparable: ours has no confidence interval" in text and 'class="span"' not in render(few, rows, example)
 
 
@@ -386,7 +385,8 @@ def test_what_something_simple_reaches_stands_beside(page):
     block = evaluation().pathology
     bpq, dice = (block.intervals[name] for name in ("bpq", "dice"))
     assert (
-        "Something <simple> (<round>). Its threshold and its lines were fitted on 1,234 patches of 56 source images" in page.text
+        "Something <simple>. That class is <round>. Threshold and lines were fitted on 1,234 patches of 56 source images"
+        in page.text
     )
     for title, measured, times, words in (("bPQ", bpq, 0.5, "higher"), ("Dice", dice, 1.1, "lower")):
         bounds = f"{measured.low:.3f} – {measured.high:.3f}"

@@ -22,7 +22,8 @@ import numpy as np  # noqa: E402
 import typer  # noqa: E402
 from pathology.contracts.lizard.patches import LIZARD_CLASSES  # noqa: E402
 from pathology.metrics.panoptic import MATCH_IOU, PatchScore, score  # noqa: E402
-from pathology.tasks.lizard.scores import NucleiScores, patch_rows  # noqa: E402
+from pathology.tasks.lizard.rows import patch_rows  # noqa: E402
+from pathology.tasks.lizard.scores import NucleiScores  # noqa: E402
 
 from benchmarks.measure import interleaved, print_figures, seconds_of  # noqa: E402
 

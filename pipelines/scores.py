@@ -24,13 +24,12 @@ _CONSTANT = "_best_constant_classifier"
 
 @dataclass(frozen=True)
 class Score:
-    """One score; what the report does not give is None."""
+    """One score, and its interval in words; what the report does not give is None."""
 
     name: str
     value: float
     std: float | None
-    low: float | None
-    high: float | None
+    interval: str | None
 
 
 def scores(evaluation: dict[str, Any]) -> list[Score]:
@@ -46,14 +45,23 @@ def scores(evaluation: dict[str, Any]) -> list[Score]:
     result = []
     for name, interval in intervals.items():
         leaf = measures.pop(_STUDIO_NAMES.get(name, name), {})
-        result.append(Score(name, interval["value"], leaf.get("standard_deviation"), interval["low"], interval["high"]))
+        result.append(Score(name, interval["value"], leaf.get("standard_deviation"), bounds(interval)))
     covered = {*(_STUDIO_NAMES.get(name, name) for name in intervals), *measures}
     result += [
-        Score(_of_class(name) if _MULTICLASS in evaluation else name, leaf["value"], leaf.get("standard_deviation"), None, None)
+        Score(_of_class(name) if _MULTICLASS in evaluation else name, leaf["value"], leaf.get("standard_deviation"), None)
         for name, leaf in measures.items()
         if _SAME.get(name) not in covered
     ]
     return result
+
+
+def bounds(interval: Mapping[str, Any]) -> str:
+    """An entry of evaluation.json's ``intervals`` without its value: its bounds, or that there is none and what stands in its place."""
+    if "low" in interval:
+        return f"{interval['low']:.3f} to {interval['high']:.3f}"
+    return (
+        f"none; {interval['lowest']:.3f} to {interval['highest']:.3f} as each of {interval['clusters']} source images is left out"
+    )
 
 
 def _of_class(name: str) -> str:
@@ -106,16 +114,20 @@ def print_scores(evaluation: dict[str, Any]) -> None:
     """The table, and what goes with it."""
     known = titles(evaluation)
     level = evaluation.get("pathology", {}).get("confidence")
-    bounds = f"{level:.0%} interval" if level else "Interval"
+    heading = f"{level:.0%} interval" if level else "Interval"
     rows = [
         (
             title(score.name, known),
             f"{score.value:.3f}",
             "" if score.std is None else f"{score.std:.3f}",
-            "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}",
+            (score.interval or "").partition(";")[0],
         )
         for score in scores(evaluation)
     ]
-    print_table(table(("Score", "Value", "SD", bounds), rows, right=("Value", "SD")))
+    print_table(table(("Score", "Value", "SD", heading), rows, right=("Value", "SD")))
+    for score in scores(evaluation):
+        _, _, instead = (score.interval or "").partition("; ")
+        if instead:
+            print(f"{title(score.name, known)} has no confidence interval: {instead}")
     for remark in remarks(evaluation):
         print(remark)

@@ -10,7 +10,7 @@ from pathology.contracts.cohort_flow import CohortFlow
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
-from pipelines.scores import headline, title, titles, warnings
+from pipelines.scores import bounds, headline, title, titles, warnings
 from pipelines.service.executions import ExecutionState, StepState
 from pipelines.service.session import Session
 
@@ -106,8 +106,7 @@ def summary(session: Session, state: ExecutionState) -> Iterator[str]:
         block, known = evaluation.get("pathology", {}), titles(evaluation)
         for name in headline(evaluation):
             interval = block["intervals"][name]
-            bounds = f"{block['confidence']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}"
-            yield f"{title(name, known)}: {interval['value']:.3f} ({bounds})"
+            yield f"{title(name, known)}: {interval['value']:.3f} ({block['confidence']:.0%} interval {bounds(interval)})"
         if encoder := block.get("encoder"):
             yield f"encoder: {encoder['name']}, {encoder.get('origin', 'origin not recorded')}, sha256 {encoder['sha256']}"
         yield from (f"warning: {warning}" for warning in warnings(evaluation))

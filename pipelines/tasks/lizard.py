@@ -56,6 +56,7 @@ TASK = TaskSpec(
     titles={
         "bpq": "bPQ",
         "detection_f1": "detection F1",
+        "centroid_f1": "detection F1 by centroid, 12 px",
         "dice": "Dice",
         "aji": "AJI",
         "mpq": "mPQ",

@@ -22,7 +22,7 @@ def test_figures_are_of_held_out_patches(tmp_path, monkeypatch):
     lizard.prepare(tmp_path)
     figures = lizard.learn(tmp_path, lizard.learning_settings(epochs=2).model_copy(update={"batch_size": 1}))
     assert figures["untrained_bpq"] < 0.15 < figures["heldout_bpq"]
-    low, high = figures["heldout_bpq_interval"]
+    low, high = figures["heldout_bpq_range"]
     assert low <= figures["heldout_bpq"] <= high and figures["heldout_dice"] > figures["untrained_dice"]
     assert figures["postprocessing_patches_per_s"] > 0 and figures["train_seconds"] > 0
     patches = lizard.held_out(tmp_path)

@@ -9,7 +9,8 @@ SETTINGS = {"resamples": 100, "confidence": 0.9, "seed": 3}
 
 def row(patch, source, kind, tp=0, fp=0, fn=0, iou_sum=0.0, counts=(0, 0), **others):
     """A row with zeros where nothing is said."""
-    rest = dict.fromkeys(("pixels_both", "pixels_true", "pixels_predicted", "aji_intersection", "aji_union"), 0) | others
+    names = ("pixels_both", "pixels_true", "pixels_predicted", "aji_intersection", "aji_union", "paired_6", "paired_12")
+    rest = dict.fromkeys(names, 0) | others
     return NucleiScoreRow(
         patch=patch, source=source, class_name=kind, tp=tp, fp=fp, fn=fn, iou_sum=iou_sum, true_count=counts[0], predicted_count=counts[1], **rest
     )  # fmt: skip

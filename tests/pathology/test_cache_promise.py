@@ -65,6 +65,7 @@ contracts/lizard/patches.py         ..     ... ...   xxx    ..
 contracts/lizard/prepare.py         ..     ... ...   x..    ..
 contracts/lizard/train.py           ..     ... ...   .x.    ..
 contracts/lizard/evaluate.py        ..     ... ...   ..x    ..
+contracts/lizard/published.py       ..     ... ...   ..x    ..
 
 cohort/columns.py                   ..     x.. ...   ...    ..
 cohort/earlier.py                   ..     x.. ...   ...    ..
@@ -122,8 +123,10 @@ metrics/ranking.py                  ..     .xx .xx   ..x    ..
 metrics/baseline.py                 ..     ..x ..x   ...    ..
 metrics/binary.py                   ..     ..x ..x   ...    ..
 metrics/panoptic.py                 ..     ... ...   .xx    ..
+metrics/centroids.py                ..     ... ...   ..x    ..
 
 report/page.py                      ..     ..x ..x   ..x    ..
+report/scale.py                     ..     ... ...   ..x    ..
 report/style.py                     ..     ..x ..x   ..x    ..
 report/tables.py                    ..     ..x ..x   ..x    ..
 report/sorting.js                   ..     ..x ..x   ..x    ..
@@ -179,6 +182,13 @@ tasks/lizard/artefact.py            ..     ... ...   .xx    ..
 tasks/lizard/serving.py             ..     ... ...   .xx    ..
 tasks/lizard/learned_from.py        ..     ... ...   .xx    ..
 tasks/lizard/scores.py              ..     ... ...   ..x    ..
+tasks/lizard/rows.py                ..     ... ...   ..x    ..
+tasks/lizard/sums.py                ..     ... ...   ..x    ..
+tasks/lizard/images.py              ..     ... ...   ..x    ..
+tasks/lizard/typed.py               ..     ... ...   ..x    ..
+tasks/lizard/baseline.py            ..     ... ...   ..x    ..
+tasks/lizard/evaluation.py          ..     ... ...   ..x    ..
+tasks/lizard/warnings.py            ..     ... ...   ..x    ..
 tasks/lizard/report.py              ..     ... ...   ..x    ..
 tasks/lizard/figures.py             ..     ... ...   ..x    ..
 tasks/lizard/report.html.j2         ..     ... ...   ..x    ..

@@ -71,6 +71,16 @@ def test_nuclei_by_the_names_of_the_literature(capsys):
     assert lines[-1] == "n = 18 patches of 6 source images with 152 nuclei"
 
 
+def test_without_an_interval_it_says_so_and_what_stands_in_its_place(capsys):
+    spread = {"value": 0.793, "lowest": 0.784, "highest": 0.798, "clusters": 3}
+    block = {**NUCLEI["pathology"], "intervals": {"bpq": spread, "dice": bounds(0.6)}}
+    lines = printed({**NUCLEI, "pathology": block}, capsys)
+    assert "bPQ 0.793 none" in lines and "Dice 0.600 0.500 to 0.700" in lines
+    assert [line for line in lines if "has no" in line] == [
+        "bPQ has no confidence interval: 0.784 to 0.798 as each of 3 source images is left out"
+    ]
+
+
 def test_a_binary_task_keeps_its_names(capsys):
     lines = printed(BINARY, capsys)
     assert "AUROC 0.800 0.010 0.700 to 0.900" in lines and "f0.5 0.800 0.010" in lines

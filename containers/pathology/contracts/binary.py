@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pathology.contracts.evaluation import Bounds, Count, EvaluationBlock, EvaluationSettings, Measure, Probability
+from pathology.contracts.evaluation import Baseline, Bounds, Count, EvaluationBlock, EvaluationSettings, Measure, Probability
 from pathology.contracts.operating_points import OperatingPoint
 from pathology.contracts.settings import setting, split_names
 from pathology.contracts.strict_json import StrictJson
@@ -117,9 +117,11 @@ class BinaryBlock(EvaluationBlock):
     """Of a binary classifier; class 1 is positive, ``threshold`` is on its probability, and where the labels of its answers change.
 
     ``operating_points`` are empty for models that keep none. ``read_off`` is at the sensitivity that training was told, 0.95 where it was
-    told none. ``intervals`` have no ``calibration_slope`` or ``calibration_intercept`` where none is found: the classes are apart, say.
+    told none. ``baseline`` is null where the model's artefact holds none. ``intervals`` have no ``calibration_slope`` or
+    ``calibration_intercept`` where none is found: the classes are apart, say.
     """
 
+    intervals: dict[str, Bounds]
     positives: Count
     threshold: Probability
     brier: float
@@ -127,6 +129,7 @@ class BinaryBlock(EvaluationBlock):
     operating_points: list[OperatingRow]
     read_off: ReadOff
     decision_curve: list[NetBenefit]
+    baseline: Baseline | None = None
 
 
 class BinaryEvaluationSettings(EvaluationSettings):

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pathology.contracts.encoder import EncoderSource, NamedEncoder
 from pathology.contracts.history import LossCurve
-from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals import Interval, Spread
 from pathology.contracts.registry import RegistryText
 from pathology.contracts.runs import RunOutput
 from pathology.contracts.settings import Seed, Settings, setting
@@ -30,7 +30,7 @@ class Measure(StrictJson):
     standard_deviation: float
 
     @classmethod
-    def of(cls, interval: Interval) -> Self:
+    def of(cls, interval: Interval | Spread) -> Self:
         """An estimate and its standard deviation."""
         return cls(value=interval.value, standard_deviation=interval.std)
 
@@ -46,6 +46,26 @@ class Bounds(StrictJson):
     def of(cls, interval: Interval) -> Self:
         """The interval without its level."""
         return cls(value=interval.value, low=interval.low, high=interval.high)
+
+
+class Range(StrictJson):
+    """An estimate that has no confidence interval: its lowest and highest value as each of the ``clusters`` in turn is left out."""
+
+    value: float
+    lowest: float
+    highest: float
+    clusters: Count
+
+
+Estimate = Bounds | Range
+"""With a confidence interval, or without one."""
+
+
+def estimate(measured: Interval | Spread) -> Estimate:
+    """As evaluation.json has it."""
+    if isinstance(measured, Interval):
+        return Bounds.of(measured)
+    return Range(value=measured.value, lowest=measured.lowest, highest=measured.highest, clusters=measured.clusters)
 
 
 Standing = Literal["higher", "lower", "within"]
@@ -83,13 +103,13 @@ class Comparison(StrictJson, Generic[M]):
     """
 
     published: Published[M]
-    measured: Bounds
+    measured: Estimate
     standing: Standing | None
     incomparable: str
 
 
 def compare(
-    published: Sequence[Published[M]], intervals: Mapping[str, Interval], unit: str, same_test: bool
+    published: Sequence[Published[M]], intervals: Mapping[str, Interval | Spread], unit: str, same_test: bool
 ) -> list[Comparison[M]]:
     """Ours beside each of ``published``, in its order; ``intervals`` has each of their measures.
 
@@ -101,14 +121,12 @@ def compare(
         reason = "" if same_test else "another test"
         if result.unit != unit:
             reason = f"scores of {_plural(result.unit)}"
-        rows.append(
-            Comparison[M](
-                published=result,
-                measured=Bounds.of(measured),
-                standing=None if reason else standing(measured, result.value),
-                incomparable=reason,
-            )
-        )
+        where = None
+        if isinstance(measured, Interval):
+            where = None if reason else standing(measured, result.value)
+        else:
+            reason = reason or "ours has no confidence interval"
+        rows.append(Comparison[M](published=result, measured=estimate(measured), standing=where, incomparable=reason))
     return rows
 
 
@@ -212,10 +230,10 @@ class EvaluationBlock(StrictJson):
     """What a pathologist and an auditor ask for beside Studio's numbers, for any task.
 
     ``n`` test items, of which the model may have ``seen`` some; ``intervals`` by measure and the method of each, at the level
-    ``confidence``, bootstraps from ``resamples`` draws seeded with ``seed``. ``data`` are the sha256 of what was read, by name, and
-    ``data_uris`` where that lay. ``computed_by`` is the execution whose job wrote this, as the output's URI says; null where that
-    names none. ``warnings`` say what a reader must know first, most important first. ``registry`` is what a model version takes over.
-    ``baseline`` is null where the model's artefact holds none.
+    ``confidence``, with a range in place of an interval where no method covers; bootstraps are of ``resamples`` draws seeded with
+    ``seed``. ``data`` are the sha256 of what was read, by name, and ``data_uris`` where that lay. ``computed_by`` is the execution whose
+    job wrote this, as the output's URI says; null where that names none. ``warnings`` say what a reader must know first, most important
+    first. ``registry`` is what a model version takes over.
     """
 
     n: Count
@@ -223,7 +241,7 @@ class EvaluationBlock(StrictJson):
     confidence: float
     resamples: Count
     seed: Count
-    intervals: dict[str, Bounds]
+    intervals: Mapping[str, Estimate]
     interval_methods: dict[str, Annotated[str, Field(min_length=1)]]
     encoder: EncoderReport
     computed_by: RunOutput | None
@@ -231,7 +249,6 @@ class EvaluationBlock(StrictJson):
     data_uris: dict[str, str]
     warnings: list[str]
     registry: RegistryFacts
-    baseline: Baseline | None = None
 
 
 class Resampling(Settings):

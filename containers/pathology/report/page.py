@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pathology.contracts.evaluation import Bounds, Comparison
+from pathology.contracts.evaluation import Bounds, Comparison, Estimate
 from pathology.report.origin import origin
 from pathology.report.tables import labelled
 
@@ -31,7 +31,7 @@ class Headline:
     """The number that a reader takes along, between 0 and 1, with a sentence on it."""
 
     title: str
-    bounds: Bounds
+    bounds: Estimate
     verdict: str
     marks: tuple[Mark, ...] = ()
 
@@ -51,6 +51,8 @@ def page(template: Path, context: Mapping[str, Any]) -> str:
     environment.filters["percent"] = lambda value: f"{value:.0%}"
     environment.filters["number"] = _number
     environment.filters["standing"] = _standing
+    environment.filters["interval"] = interval
+    environment.filters["certainty"] = certainty
     style, script = ((Path(__file__).parent / name).read_text() for name in ("report.css", "sorting.js"))
     frame = {"style": style, "script": script, "script_sha256": _base64(hashlib.sha256(script.encode()).digest())}
     return labelled(environment.get_template(template.name).render({**frame, **origin(context["block"]), **context}))
@@ -62,6 +64,23 @@ STANDINGS = {"higher": "higher", "lower": "lower", "within": "not told apart"}
 def _standing(row: Comparison[Any]) -> str:
     """Where ours lies against a published number, or why nothing is said of it."""
     return STANDINGS[row.standing] if row.standing else f"not comparable: {row.incomparable}"
+
+
+def interval(measured: Estimate) -> str:
+    """The bounds; where there is no interval, that there is none."""
+    if isinstance(measured, Bounds):
+        return f"{measured.low:.3f} – {measured.high:.3f}"
+    return "none"
+
+
+def certainty(measured: Estimate, confidence: float, units: str) -> str:
+    """A sentence on how sure the number is; ``units`` are what was drawn or left out, in the plural."""
+    if isinstance(measured, Bounds):
+        return f"{confidence:.0%} interval {measured.low:.3f} to {measured.high:.3f}."
+    return (
+        f"No confidence interval: {measured.clusters} {units} are too few. As each of them is left out in turn, the value is "
+        f"{measured.lowest:.3f} to {measured.highest:.3f}."
+    )
 
 
 def _number(value: float | None) -> str:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import defaultdict
 from dataclasses import replace
 
@@ -15,11 +16,13 @@ from packed import without_list
 from pages import Page, check_in_browser
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Seen
+from pathology.contracts.intervals import NO_INTERVAL
 from pathology.contracts.lizard.evaluate import LizardEvaluation
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from pathology.contracts.media import NPY
+from pathology.nuclei.counts import central_counts
 from pathology.tasks.lizard.dataset import read_prepared
-from pathology.tasks.lizard.scores import patch_rows
+from pathology.tasks.lizard.rows import patch_rows
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +50,17 @@ def test_every_test_patch_is_scored_once_in_each_class(evaluated, lizard):
     block = evaluation["pathology"]
     assert (block["n"], block["sources"]) == (TEST, TEST // PATCHES) and block["n"] > serving.BATCH
     assert block["nuclei"] == sum(row.nuclei for row in lizard.test)
-    assert list(block["intervals"]) == ["bpq", "dice", "aji", "detection_f1", "mpq", "mpq_plus", "r2"]
-    assert block["intervals"]["bpq"]["low"] > 0.3 and block["intervals"]["dice"]["high"] < 0.99
+    assert list(block["intervals"]) == ["bpq", "dice", "aji", "detection_f1", "centroid_f1", "mpq", "mpq_plus", "r2"]
+    assert list(block["images"]) == ["bpq", "mpq", "dice", "aji"]
+    for measured in (*block["intervals"].values(), *block["images"].values()):
+        assert list(measured) == ["value", "lowest", "highest", "clusters"] and measured["clusters"] == 6
+    assert block["intervals"]["bpq"]["lowest"] > 0.3 and block["intervals"]["dice"]["highest"] < 0.99
+    assert set(block["interval_methods"].values()) == {NO_INTERVAL}
     assert f"{TEST} patches of 6 source images, {block['nuclei']:,} nuclei, {block['predicted']:,} found" in log
-    assert f"bpq {block['intervals']['bpq']['value']:.3f} (95% interval" in log
+    assert "interval)" in log and "95% interval" not in log
+    bpq = block["intervals"]["bpq"]
+    words = f"({bpq['lowest']:.3f} to {bpq['highest']:.3f} as each of 6 is left out; no interval)"
+    assert f"bpq {bpq['value']:.3f} {words}" in log
 
 
 def test_the_scores_follow_from_predictions_csv_alone(evaluated):
@@ -82,6 +92,7 @@ def test_the_scores_follow_from_predictions_csv_alone(evaluated):
             "dice": mean_of(2 * row["pixels_both"] / (row["pixels_true"] + row["pixels_predicted"]) for row in everything),
             "aji": mean_of(row["aji_intersection"] / row["aji_union"] for row in everything),
             "detection_f1": 2 * tp / (2 * tp + wrong),
+            "centroid_f1": 2 * sum(row["paired_12"] for row in everything) / (2 * tp + wrong),
             "mpq": mean_of(
                 mean_of(quality(row) for kind, row in rows.items() if kind != "all" and row["tp"] + row["fn"])
                 for rows in by_patch.values()
@@ -97,9 +108,57 @@ def test_the_scores_follow_from_predictions_csv_alone(evaluated):
     for row in evaluation["pathology"]["classes"]:
         assert row["pq"]["value"] == pytest.approx(quality(*by_class[row["name"]]), abs=1e-9)
         assert row["f1"] == row["dq"] and row["true"] == sum(item["tp"] + item["fn"] for item in by_class[row["name"]])
-        assert row["pq"]["low"] <= row["pq"]["value"] <= row["pq"]["high"]
-    for row in evaluation["pathology"]["published"]:
-        assert row["measured"] == evaluation["pathology"]["intervals"][row["published"]["measure"]]
+        for name in ("paired_12", "paired_6"):
+            f1 = row["centroid_f1" if name == "paired_12" else "centroid_f1_6"]["value"]
+            assert f1 == pytest.approx(2 * sum(item[name] for item in by_class[row["name"]]) / (row["true"] + row["predicted"]))
+        errors = [abs(item["true_count"] - item["predicted_count"]) for item in by_class[row["name"]]]
+        assert row["count_error"] == pytest.approx(mean_of(errors))
+    block = evaluation["pathology"]
+    for row in block["published"]:
+        measure, images = row["published"]["measure"], row["published"]["unit"] == "whole source image"
+        ours = block["images" if images else "intervals"].get(measure)
+        assert row["measured"] == ours or (measure.startswith("centroid_f1_") and row["published"]["model"] == "KongNet")
+        assert row["standing"] is None and row["incomparable"]
+    assert len(block["published"]) == 13
+
+
+def test_images_are_scored_from_the_table_too(evaluated):
+    _, evaluation, predictions, _ = evaluated
+    by_source = defaultdict(list)
+    for row in predictions:
+        by_source[row.source].append(row)
+
+    def quality(rows):
+        tp, fp, fn, iou = (sum(getattr(row, name) for row in rows) for name in ("tp", "fp", "fn", "iou_sum"))
+        return iou / (tp + fp / 2 + fn / 2) if tp + fp + fn else 0.0
+
+    bpq, mpq = [], []
+    for rows in by_source.values():
+        bpq.append(quality([row for row in rows if row.class_name == "all"]))
+        kinds = [[row for row in rows if row.class_name == kind] for kind in LIZARD_CLASSES]
+        mpq.append(np.mean([quality(each) for each in kinds if sum(row.tp + row.fn for row in each)]))
+    images = evaluation["pathology"]["images"]
+    assert images["bpq"]["value"] == pytest.approx(np.mean(bpq)) != evaluation["pathology"]["intervals"]["bpq"]["value"]
+    assert images["mpq"]["value"] == pytest.approx(np.mean(mpq))
+
+
+def test_the_baseline_is_fitted_on_the_train_side_and_stands_beside(evaluated, lizard):
+    from pathology.tasks.lizard import baseline
+    from pathology.tasks.lizard.dataset import Nuclei
+
+    _, evaluation, _, log = evaluated
+    rows, dataset = read_prepared(lizard.patches)
+    block = evaluation["pathology"]["baseline"]
+    train = Nuclei(lizard.dataset, [row for row in rows if row.split == "train"], dataset)
+    simple = baseline.fit(train, 6)
+    assert (block["fitted_patches"], block["threshold"]) == (simple.patches, simple.threshold) == (len(train), simple.threshold)
+    assert block["nucleus_class"] == LIZARD_CLASSES[simple.kind - 1]
+    assert f"fitted on {len(train)} of {len(train)} patches of the train side" in log
+    test = Nuclei(lizard.dataset, lizard.test, dataset)
+    errors = [abs(simple.counts(test.image(n)) - central_counts(test[n][1], 6)) for n in range(len(test))]
+    assert [row["count_error"] for row in block["classes"]] == pytest.approx(np.mean(errors, axis=0))
+    assert list(block["intervals"]) == list(block["standing"]) == list(evaluation["pathology"]["intervals"])
+    assert set(block["standing"].values()) == {None}  # without an interval nothing is said
 
 
 def test_the_classes_of_what_was_found(evaluated):
@@ -197,7 +256,12 @@ def test_the_report_shows_patches_of_this_test(evaluated, lizard):
     folder, evaluation, _, _ = evaluated
     page = Page((folder / "evaluation" / "report.html").read_text())
     assert f"{TEST} test patches from 6 source images, with {evaluation['pathology']['nuclei']} nuclei" in page.text
-    assert sum(row.name in page.text for row in lizard.test) == 6
+    shown = re.findall(r"(\S+), source image (\S+); \d+ of the nuclei found", page.text)
+    assert len(shown) == 6 and {name for name, _ in shown} < {row.name for row in lizard.test}
+    assert (
+        "No confidence interval: 6 source images are too few. As each of them is left out" in page.text
+        and "95% interval 0" not in page.text
+    )
     assert all(item.startswith(("data:", "#patch-")) for item in page.references)
 
 
@@ -209,9 +273,10 @@ def test_twice_the_same_bytes(evaluated, lizard, tmp_path):
 
 
 def test_a_reader_is_warned(evaluated, lizard):
-    from pathology.commands import evaluate_lizard
     from pathology.evaluation import all_warnings
     from pathology.tasks.lizard import serving
+    from pathology.tasks.lizard.scores import NucleiScores
+    from pathology.tasks.lizard.warnings import task_warnings
 
     _, _, predictions, _ = evaluated
     _, dataset = read_prepared(lizard.patches)
@@ -222,12 +287,12 @@ def test_a_reader_is_warned(evaluated, lizard):
     ]
     few = [row for row in predictions if row.class_name == "neutrophil"]
     few = [row.model_copy(update={"tp": int(n == 0), "fn": 0, "iou_sum": 0.9 * (n == 0)}) for n, row in enumerate(few)]
-    scores = evaluate_lizard.NucleiScores.of(without + few, LIZARD_CLASSES, resamples=100, confidence=0.95, seed=0)
+    scores = NucleiScores.of(without + few, LIZARD_CLASSES, resamples=100, confidence=0.95, seed=0)
     changes = {"training": {"shuffle-labels": "true"}, "inputs": {"patches": "0" * 64}, "serving_code": "f" * 16}
     model = lizard.load()
     model = replace(model, config=model.config.model_copy(update=changes))
     seen = Seen(unit="patches", test_items=18, seen=3, names=["a", "b"])
-    warnings = all_warnings(model, serving, seen, evaluate_lizard.task_warnings(scores, dataset), "pathology")
+    warnings = all_warnings(model, serving, seen, task_warnings(scores, dataset), "pathology")
     words = (
         "learnt from 3 of the 18 test patches (a, b, …)",
         "a placeholder with seeded weights",
@@ -298,7 +363,7 @@ def test_a_model_without_a_list_is_unknown_and_says_so(lizard, tmp_path):
 
 @pytest.mark.parametrize(("change", "published"), [({}, True), ({"fold": 1}, False)])
 def test_the_published_test_set_is_known_by_fold_number_and_classes(lizard, change, published):
-    from pathology.commands.evaluate_lizard import is_published
+    from pathology.tasks.lizard.warnings import is_published
 
     _, dataset = read_prepared(lizard.patches)
     dataset = dataset.model_copy(update=change)

@@ -30,6 +30,12 @@ def test_scores_of_nuclei_in_the_order_that_they_are_read(tmp_path, monkeypatch)
     assert lines[-2] == "warning: few source images" and lines[-1].endswith("report.html")
 
 
+def test_too_few_source_images_have_no_interval(tmp_path, monkeypatch):
+    spread = {"value": 0.793, "lowest": 0.784, "highest": 0.798, "clusters": 3}
+    (line, *_) = summary_lines(tmp_path, monkeypatch, "lizard", {"bpq": spread})
+    assert line == "bPQ: 0.793 (95% interval none; 0.784 to 0.798 as each of 3 source images is left out)"
+
+
 @pytest.mark.parametrize(
     ("metadata", "shown"),
     [

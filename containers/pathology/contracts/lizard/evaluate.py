@@ -10,16 +10,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pathology.contracts.evaluation import (
-    Bounds,
     Comparison,
     Count,
+    Estimate,
     EvaluationBlock,
     EvaluationSettings,
     Measure,
     ModelIdentity,
     Probability,
-    Published,
+    Standing,
 )
+from pathology.contracts.lizard.published import PublishedMeasure
 from pathology.contracts.strict_json import StrictJson
 from pathology.contracts.tables import Row
 
@@ -28,12 +29,19 @@ class EvaluateLizard(EvaluationSettings):
     """The packaged model on the test patches → evaluation.json, predictions.csv, report.html; ``resamples`` draws of source images."""
 
 
+RADII = (6, 12)
+"""px of 0.5 µm between two centroids of one nucleus: the 3 µm of HoVer-Net's paper, and the 12 px of its code; a lymphocyte is some
+12 px wide."""
+
+
 class NucleiScoreRow(Row):
     """One test patch and one class, or ``all`` for nuclei of any class.
 
     ``tp``, ``fp``, ``fn`` and ``iou_sum`` (over the matches) are at IoU > 0.5; ``pixels_both``, ``pixels_true`` and
-    ``pixels_predicted`` give Dice; ``aji_intersection`` and ``aji_union`` AJI (for ``all`` only, else 0). ``true_count`` and
-    ``predicted_count`` are nuclei in the central 224 px as counts.csv counts them (see there); for ``all`` their sum.
+    ``pixels_predicted`` give Dice; ``aji_intersection`` and ``aji_union`` AJI (for ``all`` only, else 0). ``paired_6`` and
+    ``paired_12`` are nuclei of the class paired one to one by their centroids alone, at most that many px apart (see
+    :mod:`pathology.metrics.centroids`), of TP + FN true and TP + FP predicted ones. ``true_count`` and ``predicted_count`` are nuclei
+    in the central 224 px as counts.csv counts them (see there); for ``all`` their sum.
     """
 
     patch: str
@@ -48,13 +56,10 @@ class NucleiScoreRow(Row):
     pixels_predicted: Count
     aji_intersection: Count
     aji_union: Count
+    paired_6: Count
+    paired_12: Count
     true_count: Count
     predicted_count: Count
-
-
-PublishedMeasure = Literal["bpq", "mpq", "mpq_plus", "r2", "dice", "aji"]
-PublishedResult = Published[PublishedMeasure]
-"""Of Lizard."""
 
 
 class MulticlassClassificationMetrics(StrictJson):
@@ -79,33 +84,11 @@ class MulticlassClassificationMetrics(StrictJson):
     weighted_f2_best_constant_classifier: Measure
 
 
-def unit_of(side: int) -> str:
-    """What scores by patch are scores of, ``side`` in px."""
-    return f"{side} px patch"
-
-
-_PATCH, _IMAGE = unit_of(256), "whole source image"
-_FOLD_0 = "trained on Lizard, fold 0: the split by source image that this task takes"
-_CONIC = "Graham et al. 2024, CoNIC Challenge; its baseline's split and code: https://github.com/TissueImageAnalytics/CoNIC"
-_PANNUKE = "nuclei as learnt on PanNuke, their classes on Lizard; not necessarily on fold 0"
-_CELLVIT = "Hörst et al. 2025, CellViT++: https://arxiv.org/abs/2501.05269"
-
-PUBLISHED_RESULTS = (
-    PublishedResult(model="HoVer-Net", how=_FOLD_0, unit=_PATCH, measure="bpq", value=0.6149, source=_CONIC),
-    PublishedResult(model="HoVer-Net", how=_FOLD_0, unit=_PATCH, measure="mpq_plus", value=0.4998, source=_CONIC),
-    PublishedResult(model="HoVer-Net", how=_FOLD_0, unit=_PATCH, measure="r2", value=0.8585, source=_CONIC),
-    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, unit=_IMAGE, measure="bpq", value=0.536, source=_CELLVIT),
-    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, unit=_IMAGE, measure="mpq", value=0.294, source=_CELLVIT),
-    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, unit=_IMAGE, measure="dice", value=0.774, source=_CELLVIT),
-    PublishedResult(model="CellViT++ (SAM-H)", how=_PANNUKE, unit=_IMAGE, measure="aji", value=0.554, source=_CELLVIT),
-)
-"""Facts §3. None comes with an interval; CellViT++'s are means over whole source images, not over patches."""
-
-
 class ClassRow(StrictJson):
     """One class: its nuclei in the test patches and in their central 224 px, and its scores; null where it is nowhere.
 
-    ``f1`` of detecting the class is its ``dq``: both are 2TP / (2TP + FP + FN).
+    ``f1`` of detecting the class is its ``dq``: both are 2TP / (2TP + FP + FN). ``centroid_f1`` takes nuclei of the class for found whose
+    centroids are at most 12 px apart, ``centroid_f1_6`` 6 px. ``count_error`` is the mean absolute error of a patch's count.
     """
 
     name: str
@@ -113,11 +96,14 @@ class ClassRow(StrictJson):
     predicted: Count
     true_central: Count
     predicted_central: Count
-    pq: Bounds | None
-    dq: Bounds | None
-    sq: Bounds | None
-    f1: Bounds | None
-    r2: Bounds | None
+    count_error: float
+    pq: Estimate | None
+    dq: Estimate | None
+    sq: Estimate | None
+    f1: Estimate | None
+    centroid_f1: Estimate | None
+    centroid_f1_6: Estimate | None
+    r2: Estimate | None
 
 
 class Confusion(StrictJson):
@@ -163,14 +149,41 @@ class NucleiModelIdentity(ModelIdentity):
     validation: NucleiValidation
 
 
+class BaselineClass(StrictJson):
+    """Counts of one class by the baseline; null where the class is nowhere."""
+
+    name: str
+    count_error: float
+    r2: Estimate | None
+
+
+class NucleiBaseline(StrictJson):
+    """What something simple reaches on the same test patches: ``words`` say what, and it was fitted on so many patches of the train side.
+
+    ``threshold`` is on the haematoxylin that it takes for nuclei, each of which it calls ``nucleus_class``. ``intervals`` are those of
+    the model's measures, ``standing`` where the model's interval lies against the baseline's value, null where it has none.
+    """
+
+    words: str
+    fitted_patches: Count
+    fitted_sources: Count
+    threshold: float
+    nucleus_class: str
+    intervals: dict[str, Estimate]
+    standing: dict[str, Standing | None]
+    classes: list[BaselineClass]
+
+
 class LizardBlock(EvaluationBlock):
     """``n`` are test patches of ``side`` px out of ``sources`` source images, ``nuclei`` the true ones in them, ``predicted`` the found.
 
     Counts are of nuclei in the middle ``central`` px of a patch.
 
     ``empty_patches`` have none of either and count as 0 in means over patches. ``intervals`` are by source image, named bpq, mpq,
-    mpq_plus, r2, dice, aji, detection_f1. ``published_partition``: the test patches are of fold 0 and as many as the published, with
-    Lizard's classes, without which ``published`` compares unlike things.
+    mpq_plus, r2, dice, aji, detection_f1, centroid_f1; ``images`` are means over source images, of each image's patches pooled: bpq,
+    mpq, dice, aji. Where there are too few source images for an interval, and for R², a range stands in its place.
+    ``published_partition``: the test patches are of fold 0 and as many as the published, with Lizard's classes, without which
+    ``published`` compares unlike things.
     """
 
     task: Literal["lizard"]
@@ -181,7 +194,9 @@ class LizardBlock(EvaluationBlock):
     predicted: Count
     empty_patches: Count
     classes: list[ClassRow]
+    images: dict[str, Estimate]
     confusion: Confusion
+    baseline: NucleiBaseline
     published: list[Comparison[PublishedMeasure]]
     published_partition: bool
     model: NucleiModelIdentity

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from pathology.contracts.evaluation import Range
 from pathology.contracts.lizard.evaluate import LizardBlock, LizardEvaluation, NucleiScoreRow
 from pathology.contracts.lizard.patches import ALL_CLASSES
+from pathology.contracts.lizard.published import IMAGE
 from pathology.metrics.panoptic import PatchScore, detect, match
 from pathology.nuclei.counts import centre
 from pathology.nuclei.palette import class_colours
 from pathology.report.origin import methods
-from pathology.report.page import Headline, Mark, page, png_uri
+from pathology.report.page import STANDINGS, Headline, Mark, page, png_uri
+from pathology.report.scale import ScaleBar, scale_bar
 from pathology.tasks.lizard.figures import Outlines, counts_figure, hexadecimal, outlines
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -24,10 +27,13 @@ SHOWN = 2
 """Of the best, of the median and of the worst patches each: six of 256 px and their outlines make a page of some 2 MB."""
 SHOWN_SIDE = 256
 """px: of larger patches the middle."""
+LISTED = 10
+"""Worst patches, by name."""
 
 MEASURES = (
     ("bpq", "bPQ", "Finding and outlining in one number, of nuclei of any class: on each patch, then the mean over patches."),
     ("detection_f1", "Detection F1", "Finding alone: nuclei that share more than half with a true one, against those missed and made up."),
+    ("centroid_f1", "F1 by centroid", "Finding alone, whatever the outline: pairs of nuclei whose middles are at most 12 px apart."),
     ("dice", "Dice", "Overlap of all nuclear area; blind to whether touching nuclei were told apart."),
     ("aji", "AJI", "Overlap nucleus by nucleus; merging or dividing nuclei costs."),
     ("mpq", "mPQ", "As bPQ for each class that a patch has, then the mean: the class has to be right as well."),
@@ -35,6 +41,7 @@ MEASURES = (
     ("r2", "R²", "Whether counts of each class follow the true ones from patch to patch: 1 is exact, 0 no better than one number for all."),
 )  # fmt: skip
 MEASURE_NAMES = {name: title for name, title, _ in MEASURES}
+IMAGE_MEASURES = {"bpq": "bPQ", "mpq": "mPQ", "dice": "Dice", "aji": "AJI"}
 FINE_TUNING_WORDS = {"frozen": "the frozen encoder", "lora": "the encoder, which has low-rank adapters trained with it,"}
 
 
@@ -68,6 +75,19 @@ class Picture:
     side: int
     uri: str
     sides: tuple[Side, Side]
+    bar: ScaleBar
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One of the worst patches: its PQ, true nuclei, how many of them were missed, and outlines of no nucleus."""
+
+    patch: str
+    source: str
+    pq: float
+    true: int
+    missed: int
+    made_up: int
 
 
 def render(evaluation: LizardEvaluation, rows: Sequence[NucleiScoreRow], example: Callable[[str], Example]) -> str:
@@ -89,14 +109,27 @@ def render(evaluation: LizardEvaluation, rows: Sequence[NucleiScoreRow], example
         "headline": Headline("bPQ, panoptic quality", block.intervals["bpq"], verdict(block), _marks(block)),
         "methods": methods(block, MEASURE_NAMES),
         "measures": [(title, block.intervals[name], words) for name, title, words in MEASURES],
-        "measure_names": MEASURE_NAMES,
+        "measure_names": {**MEASURE_NAMES, **{f"centroid_f1_{name}": f"F1 by centroid, {name}" for name in classes}},
+        "image_measures": IMAGE_MEASURES,
+        "image_standing": {row.published.measure: row.published.value for row in block.published if row.published.unit == IMAGE},
+        "kongnet": {
+            row.published.measure.removeprefix("centroid_f1_"): row.published.value
+            for row in block.published
+            if row.published.model == "KongNet"
+        },
+        "ranges": [(title, block.intervals[name]) for name, title, _ in MEASURES if isinstance(block.intervals[name], Range)],
+        "kongnet_source": next(
+            (row.published.source for row in block.published if row.published.model == "KongNet"), "not shown"
+        ),
+        "standings": STANDINGS,
+        "worst": worst(rows),
         "fine_tuned": FINE_TUNING_WORDS[block.model.fine_tuning],
         "colours": dict(zip(classes, colours, strict=True)),
         "counts": [
             counts_figure(row.name, true[:, k], predicted[:, k], row.r2.value if row.r2 else None)
             for k, row in enumerate(block.classes)
         ],
-        "pictures": [picture(row, rank, example(row.patch), len(classes)) for rank, row in chosen(rows)],
+        "pictures": [picture(row, rank, example(row.patch), len(classes), block.model.mpp) for rank, row in chosen(rows)],
         "pooled": confusion_fractions(block),
     }
     return page(TEMPLATE, context)
@@ -147,12 +180,19 @@ def chosen(rows: Sequence[NucleiScoreRow]) -> list[tuple[str, NucleiScoreRow]]:
     return [(rank, row) for rank, group in groups for row in group]
 
 
+def worst(rows: Sequence[NucleiScoreRow]) -> list[Mistake]:
+    """The :data:`LISTED` patches of least PQ that are not all right, worst first; among equals by the number of mistakes, then by name."""
+    whole = [row for row in rows if row.class_name == ALL_CLASSES and row.fp + row.fn]
+    ranked = sorted(whole, key=lambda row: (_pq(row), -(row.fp + row.fn), row.patch))
+    return [Mistake(row.patch, row.source, _pq(row), row.tp + row.fn, row.fn, row.fp) for row in ranked[:LISTED]]
+
+
 def _pq(row: NucleiScoreRow) -> float:
     return PatchScore(row.tp, row.fp, row.fn, row.iou_sum).pq
 
 
-def picture(row: NucleiScoreRow, rank: str, example: Example, classes: int) -> Picture:
-    """``example`` with its outlines, nuclei without a counterpart dashed; of a large patch the middle."""
+def picture(row: NucleiScoreRow, rank: str, example: Example, classes: int, mpp: float) -> Picture:
+    """``example`` with its outlines, nuclei without a counterpart dashed; of a large patch the middle. ``mpp`` is µm a px."""
     matches = match(example.true[..., 0], example.predicted[..., 0])
     confusion = detect(example.true, example.predicted, classes).confusion
     image, *maps = (centre(each, SHOWN_SIDE) for each in (example.image, example.true, example.predicted))
@@ -163,4 +203,5 @@ def picture(row: NucleiScoreRow, rank: str, example: Example, classes: int) -> P
     true = Side("Truth", f"{row.tp + row.fn} nuclei, {row.fn} of them missed (dashed)", sides[0])
     predicted = Side("Model", f"{row.tp + row.fp} outlines, {row.fp} of them of no nucleus (dashed)", sides[1])
     wrong = int(confusion.sum() - confusion.trace())
-    return Picture(row.patch, row.source, rank, _pq(row), wrong, len(image), png_uri(image), (true, predicted))
+    bar = scale_bar(len(image), mpp)
+    return Picture(row.patch, row.source, rank, _pq(row), wrong, len(image), png_uri(image), (true, predicted), bar)

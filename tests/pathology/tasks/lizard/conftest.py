@@ -32,6 +32,6 @@ def scored():
 @pytest.fixture(scope="module")
 def rows(scored):
     """Their rows of predictions.csv."""
-    from pathology.tasks.lizard.scores import patch_rows
+    from pathology.tasks.lizard.rows import patch_rows
 
     return [row for patch in scored for row in patch_rows(*patch, CLASSES, central=32)]

@@ -1,12 +1,16 @@
 """Scores over patches: by hand, by loops and scikit-learn, and by drawing source images one by one."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from nuclear_scores import CLASSES, SETTINGS, row
+from pathology.contracts.intervals import Interval, Spread
 from pathology.contracts.lizard.patches import ALL_CLASSES
 from pathology.metrics.panoptic import aji, detect, dice, score, score_classes
 from pathology.nuclei.counts import central_counts
-from pathology.tasks.lizard.scores import MATCHED, OVERALL, NucleiScores, matched_classification
+from pathology.tasks.lizard.scores import OF_CLASS, OVERALL, NucleiScores
+from pathology.tasks.lizard.typed import MATCHED, matched_classification
 
 # By hand
 
@@ -64,12 +68,35 @@ def test_worked_typing():
     assert measures["weighted_precision"].value == pytest.approx(3 / 4, abs=1e-12)
     assert measures["weighted_recall"].value == pytest.approx((3 / 5 * 5 + 3 / 4 * 4) / 9, abs=1e-12)
     assert measures["weighted_f1"].value == pytest.approx((2 * 3 / (5 + 4) * 5 + 2 * 3 / (4 + 4) * 4) / 9, abs=1e-12)
-    assert all(
-        each.low <= each.value <= each.high and each.std > 0 for name, each in measures.items() if name != "weighted_precision"
-    )
+    assert all(each.clusters == 2 and each.std > 0 for name, each in measures.items() if name != "weighted_precision")
 
 
 # By loops and scikit-learn
+
+
+@cache
+def _points(content, shape, kind):
+    labels = np.frombuffer(content, np.uint16).reshape(shape)
+    ids = np.unique(labels[labels[..., 1] == kind][:, 0] if kind else labels[labels[..., 0] > 0][:, 0])
+    return [np.argwhere(labels[..., 0] == number).mean(axis=0) for number in ids]
+
+
+def pairs(true, predicted, radius, kind=0):
+    """Most pairs of nuclei with middles within ``radius``, by augmenting paths (Kuhn's algorithm)."""
+    ours, theirs = (_points(labels.tobytes(), labels.shape, kind) for labels in (true, predicted))
+    near = [[j for j, other in enumerate(theirs) if np.hypot(*(point - other)) <= radius] for point in ours]
+    taken = {}
+
+    def place(point, seen):
+        for other in near[point]:
+            if other not in seen:
+                seen.add(other)
+                if other not in taken or place(taken[other], seen):
+                    taken[other] = point
+                    return True
+        return False
+
+    return sum(place(point, set()) for point in range(len(ours)))
 
 
 def slow(scored, chosen):
@@ -87,7 +114,11 @@ def slow(scored, chosen):
             classes.append(None)
             continue
         dq, sq = tp / (tp + fp / 2 + fn / 2), sum(each[k].iou_sum for each in typed) / tp if tp else 0
-        classes.append((dq * sq, dq, sq, r2_score([true[k] for true, _ in counts], [predicted[k] for _, predicted in counts])))
+        near = [sum(pairs(true, predicted, radius, k + 1) for _, _, true, predicted in patches) for radius in (12, 6)]
+        near = [2 * each / (2 * tp + fp + fn) for each in near]
+        classes.append(
+            (dq * sq, dq, sq, *near, r2_score([true[k] for true, _ in counts], [predicted[k] for _, predicted in counts]))
+        )
     across = [[one.pq for one in each if one.tp + one.fn] for each in typed]
     tp = sum(each.tp for each in blind)
     overall = {
@@ -95,9 +126,12 @@ def slow(scored, chosen):
         "dice": np.mean([dice(true[..., 0] > 0, predicted[..., 0] > 0).value for _, _, true, predicted in patches]),
         "aji": np.mean([aji(true[..., 0], predicted[..., 0]).value for _, _, true, predicted in patches]),
         "detection_f1": 2 * tp / (2 * tp + sum(each.fp + each.fn for each in blind)),
+        "centroid_f1": 2
+        * sum(pairs(true, predicted, 12) for _, _, true, predicted in patches)
+        / (2 * tp + sum(each.fp + each.fn for each in blind)),
         "mpq": np.mean([np.mean(each) for each in across if each]),
         "mpq_plus": np.mean([each[0] for each in classes if each]),
-        "r2": np.mean([each[3] for each in classes if each]),
+        "r2": np.mean([each[-1] for each in classes if each]),
     }
     return overall, classes
 
@@ -109,33 +143,82 @@ def test_the_estimates(scored, rows):
     assert {name: each.value for name, each in scores.intervals.items()} == pytest.approx(overall, abs=1e-9)
     for kind, expected in zip(CLASSES, classes, strict=True):
         of_class = scores.by_class[kind]
-        assert [of_class.pq.value, of_class.dq.value, of_class.sq.value, of_class.r2.value] == pytest.approx(expected, abs=1e-9)
+        assert [getattr(of_class, name).value for name in OF_CLASS] == pytest.approx(expected, abs=1e-9)
     assert (scores.patches, scores.sources, scores.empty_patches) == (24, 6, 2)
     assert len({round(value, 6) for value in overall.values()}) == len(overall)  # no two measures are told apart by name only
 
 
-def test_the_intervals_by_drawing_source_images(scored, rows):
-    """The same draws, each source image's patches as often as it was drawn; the rare class is in 2 of 6 sources, so some lack it."""
+def test_the_ranges_by_leaving_out_source_images(scored, rows):
+    """Six source images are too few for an interval; the rare class is in 2 of them."""
     scores = NucleiScores.of(rows, CLASSES, **SETTINGS)
     sources = sorted({source for _, source, _, _ in scored})
-    drawn, of_class = [], []
-    for times in np.random.default_rng(3).multinomial(6, np.full(6, 1 / 6), size=100):
-        often = dict(zip(sources, times, strict=True))
-        overall, classes = slow(scored, [index for index, patch in enumerate(scored) for _ in range(often[patch[1]])])
-        drawn.append(overall)
-        of_class.append(classes)
-    for name, interval in scores.intervals.items():
-        values = [each[name] for each in drawn]
-        assert (interval.low, interval.high) == pytest.approx(np.quantile(values, [0.05, 0.95]), abs=1e-9), name
-        assert interval.std == pytest.approx(np.std(values, ddof=1), abs=1e-9), name
-        assert interval.low < interval.high, name
+    left = [slow(scored, [n for n, patch in enumerate(scored) if patch[1] != source]) for source in sources]
+    for name, spread in scores.intervals.items():
+        values = [overall[name] for overall, _ in left]
+        assert (spread.lowest, spread.highest, spread.clusters) == pytest.approx((min(values), max(values), 6), abs=1e-9), name
+        assert spread.std == pytest.approx(np.sqrt(5 / 6 * np.square(values - np.mean(values)).sum()), abs=1e-9), name
     for k, kind in enumerate(CLASSES):
-        scores_of_class = scores.by_class[kind]
-        for index, interval in enumerate((scores_of_class.pq, scores_of_class.dq, scores_of_class.sq, scores_of_class.r2)):
-            values = [classes[k][index] for classes in of_class if classes[k]]
-            assert (interval.low, interval.high) == pytest.approx(np.quantile(values, [0.05, 0.95]), abs=1e-9), kind
-            assert interval.std == pytest.approx(np.std(values, ddof=1), abs=1e-9), kind
-    assert 0 < sum(classes[2] is None for classes in of_class) < 60
+        has = [source for source in sources if any(patch[1] == source and has_class(patch, k + 1) for patch in scored)]
+        for index, name in enumerate(OF_CLASS):
+            spread = getattr(scores.by_class[kind], name)
+            values = [classes[k][index] for source, (_, classes) in zip(sources, left, strict=True) if source in has]
+            assert (spread.lowest, spread.highest, spread.clusters) == pytest.approx(
+                (min(values), max(values), len(has)), abs=1e-9
+            )
+    assert scores.by_class["rare"].pq.clusters == 2
+
+
+def has_class(patch, kind):
+    """Whether truth or prediction has any of a class."""
+    return any((labels[..., 1] == kind).any() for labels in patch[2:])
+
+
+def test_intervals_of_many_source_images(scored, rows):
+    """As many as patches here. R² never has one, nor has a class that is in too few of them."""
+    scored = sorted(((name, name, true, predicted) for name, _, true, predicted in scored), key=lambda patch: patch[0])
+    rows = [row.model_copy(update={"source": row.patch}) for row in rows]
+    scores = NucleiScores.of(rows, CLASSES, **SETTINGS | {"resamples": 25})
+    left = [slow(scored, [n for n in range(24) if n != out])[0] for out in range(24)]
+    drawn = [
+        slow(scored, np.repeat(np.arange(24), times))[0]
+        for times in np.random.default_rng(3).multinomial(24, np.full(24, 1 / 24), size=25)
+    ]
+    for name, interval in scores.intervals.items():
+        if name == "r2":
+            assert isinstance(interval, Spread) and interval.clusters == 24
+            continue
+        jackknife = np.sqrt(23 / 24 * np.square([each[name] - np.mean([other[name] for other in left]) for each in left]).sum())
+        bootstrap = np.std([each[name] for each in drawn], ddof=1) * np.sqrt(24 / 23)
+        assert interval.std == pytest.approx(max(jackknife, bootstrap), abs=1e-9), name
+        assert 0 < interval.low < interval.value < interval.high < 1
+    kinds = {kind: type(scores.by_class[kind].pq) for kind in CLASSES}
+    assert kinds == {"round": Interval, "oval": Interval, "rare": Spread} and isinstance(scores.by_class["round"].r2, Spread)
+
+
+def test_images_count_once_whatever_their_patches():
+    """Two patches of s1 and one of s2, by hand; s3 has no nucleus and no score."""
+    two = ("a", "b")
+    rows = [
+        row("p1", "s1", "a", tp=1, fn=1, iou_sum=0.8),
+        row("p1", "s1", "b"),
+        row("p1", "s1", ALL_CLASSES, tp=1, fn=1, iou_sum=0.8, pixels_both=30, pixels_true=60, pixels_predicted=40, aji_intersection=30, aji_union=90),
+        row("p2", "s1", "a", tp=1, iou_sum=0.6),
+        row("p2", "s1", "b", fn=1),
+        row("p2", "s1", ALL_CLASSES, tp=1, fn=1, iou_sum=0.6, pixels_both=10, pixels_true=20, pixels_predicted=10, aji_intersection=10, aji_union=30),
+        row("p3", "s2", "a"),
+        row("p3", "s2", "b", tp=1, fp=1, iou_sum=0.9),
+        row("p3", "s2", ALL_CLASSES, tp=1, fp=1, iou_sum=0.9, pixels_both=20, pixels_true=20, pixels_predicted=30, aji_intersection=20, aji_union=40),
+        *(row("p4", "s3", kind) for kind in (*two, ALL_CLASSES)),
+    ]  # fmt: skip
+    scores = NucleiScores.of(rows, two, **SETTINGS)
+    value = {name: measured.value for name, measured in scores.by_image.items()}
+    # s1 pooled: TP 2, FN 2, ΣIoU 1.4: 1.4 / 3; a: 1.4 / 2.5, b: 0. s2: 0.9 / 1.5 in both.
+    assert value["bpq"] == pytest.approx((1.4 / 3 + 0.9 / 1.5) / 2, abs=1e-12)
+    assert value["mpq"] == pytest.approx(((1.4 / 2.5 + 0) / 2 + 0.9 / 1.5) / 2, abs=1e-12)
+    assert value["dice"] == pytest.approx((80 / 130 + 40 / 50) / 2, abs=1e-12)
+    assert value["aji"] == pytest.approx((40 / 120 + 20 / 40) / 2, abs=1e-12)
+    assert [measured.clusters for measured in scores.by_image.values()] == [2, 2, 2, 2]
+    assert scores.intervals["bpq"].value == pytest.approx((0.8 / 1.5 + 0.6 / 1.5 + 0.9 / 1.5 + 0) / 4, abs=1e-12)
 
 
 def test_the_typing_against_scikit_learn(scored):
@@ -157,10 +240,9 @@ def test_the_typing_against_scikit_learn(scored):
     }
     assert {name: each.value for name, each in measures.items()} == pytest.approx(expected, abs=1e-9)
     assert pooled.sum() > pooled.trace() > 0
-    drawn = []
-    names = sorted(set(sources))
-    for times in np.random.default_rng(3).multinomial(6, np.full(6, 1 / 6), size=100):
-        often = dict(zip(names, times, strict=True))
-        cells = sum(often[source] * confusion for source, confusion in zip(sources, confusions, strict=True))
-        drawn.append(cells.trace() / cells.sum())
-    assert measures["accuracy"].std == pytest.approx(np.std(drawn, ddof=1), abs=1e-9)
+    left = []
+    for out in sorted(set(sources)):
+        cells = sum(confusion for source, confusion in zip(sources, confusions, strict=True) if source != out)
+        left.append(cells.trace() / cells.sum())
+    accuracy = measures["accuracy"]
+    assert (accuracy.lowest, accuracy.highest, accuracy.clusters) == pytest.approx((min(left), max(left), 6), abs=1e-12)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from pathology.contracts.fine_tuning import FineTuning
-from pathology.contracts.settings import Seed, Settings, setting
+from pathology.contracts.operating_points import OperatingSettings
+from pathology.contracts.settings import Seed, setting
 
 
-class TrainTumour(Settings):
+class TrainTumour(OperatingSettings):
     """A patch classifier on the encoder: normal tissue against tumour."""
 
     fine_tuning: FineTuning = setting("linear", "What is trained besides the head.", parameter=True)

@@ -42,6 +42,7 @@ contracts/blank.py                  ..     .xx .xx   .xx    ..
 contracts/media.py                  ..     .xx .xx   .xx    .x
 contracts/log_lines.py              x.     .x. .x.   .x.    ..
 contracts/intervals.py              ..     .xx ..x   ..x    ..
+contracts/clusters.py               ..     ..x ..x   ..x    ..
 contracts/evaluation.py             ..     ..x ..x   ..x    ..
 contracts/encoder.py                xx     .xx .xx   .xx    x.
 contracts/features.py               xx     ... ...   ...    ..

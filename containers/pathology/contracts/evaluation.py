@@ -11,9 +11,10 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import Field
 
+from pathology.contracts.clusters import Spread
 from pathology.contracts.encoder import EncoderSource, NamedEncoder
 from pathology.contracts.history import LossCurve
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
 from pathology.contracts.registry import RegistryText
 from pathology.contracts.runs import RunOutput
 from pathology.contracts.settings import Seed, Settings, setting

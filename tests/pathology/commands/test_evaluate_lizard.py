@@ -14,9 +14,9 @@ from endpoints import encoded
 from msi_jobs import write_table
 from packed import without_list
 from pages import Page
+from pathology.contracts.clusters import NO_INTERVAL
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Seen
-from pathology.contracts.intervals import NO_INTERVAL
 from pathology.contracts.lizard.evaluate import LizardEvaluation
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from pathology.contracts.media import NPY

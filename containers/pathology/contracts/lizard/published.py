@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from pathology.contracts.clusters import Spread
 from pathology.contracts.evaluation import Comparison, Published, compare, estimate
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
 
 PublishedMeasure = Literal[
     "bpq",

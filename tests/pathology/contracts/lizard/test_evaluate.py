@@ -1,9 +1,10 @@
 """evaluation.json of lizard: strict, in a fixed order, published numbers held against intervals."""
 
 import pytest
+from pathology.contracts.clusters import Spread
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import standing
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
 from pathology.contracts.lizard.evaluate import Confusion, LizardBlock, LizardEvaluation
 from pathology.contracts.lizard.published import PUBLISHED_RESULTS, beside_published, unit_of
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from named_encoders import H_OPTIMUS_0
 from pages import Page, trained
+from pathology.contracts.clusters import NO_INTERVAL, OF_CLUSTERS
 from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, RegistryFacts, Seen, estimate
-from pathology.contracts.intervals import NO_INTERVAL, OF_CLUSTERS
 from pathology.contracts.lizard.evaluate import (
     BaselineClass,
     ClassRow,

@@ -39,13 +39,16 @@ from pathology.contracts.intervals import (  # noqa: E402
     weighted_sum,
 )
 from pathology.metrics.calibration import calibration_intercept, calibration_slope  # noqa: E402
-from pathology.metrics.operating_points import one_less  # noqa: E402
+from pathology.metrics.judged_points import one_less  # noqa: E402
 from pathology.metrics.ranking import auroc, average_precision, average_precisions, youden_threshold  # noqa: E402
 from scipy.optimize import brentq  # noqa: E402
 from scipy.special import expit  # noqa: E402
 from scipy.stats import norm  # noqa: E402
 
+from benchmarks.guarantee import SHAPES as SIGNALS  # noqa: E402
+from benchmarks.guarantee import guarantee, worst  # noqa: E402
 from benchmarks.measure import print_figures  # noqa: E402
+from benchmarks.nuclear_coverage import nuclei  # noqa: E402
 
 SIZES = ((300, 60), (83, 15), (60, 12))
 SMALL = (60, 12)
@@ -225,31 +228,37 @@ def summarise(measured: dict[Cell, dict[str, float]]) -> dict[str, float]:
 
 
 def main(
-    cohorts: Annotated[int, typer.Option(help="Cohorts a cell, for intervals in closed form.")] = 4000,
-    resampled: Annotated[int, typer.Option(help="Cohorts a cell, for intervals that resample.")] = 500,
+    cohorts: Annotated[
+        int, typer.Option(help="Cohorts a cell, for intervals in closed form; trainings of the guarantee.")
+    ] = 4000,
+    resampled: Annotated[
+        int, typer.Option(help="Cohorts a cell, for intervals that resample or iterate; nuclear test sets.")
+    ] = 500,
     resamples: Annotated[int, typer.Option(help="Bootstrap samples of each of those.")] = 500,
     table: Annotated[bool, typer.Option("--table", help="Print every cell, in Markdown.")] = False,
 ) -> None:
     """Simulate, print the figures."""
     kinds = list(cells())
+    resampled = min(resampled, cohorts)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = list(
-            pool.map(measure, kinds, *([value] * len(kinds) for value in (cohorts, min(resampled, cohorts), resamples)))
-        )
+        of_nuclei = pool.submit(nuclei, resampled, min(resamples, 200))
+        of_trainings = [pool.submit(guarantee, shape, cohorts) for shape in SIGNALS]
+        results = list(pool.map(measure, kinds, *([value] * len(kinds) for value in (cohorts, resampled, resamples))))
+        figures = {**worst([each.result() for each in of_trainings]), **of_nuclei.result()}
     measured = dict(zip(kinds, results, strict=True))
     if table:
-        print(
-            "| Patients / positives | Scores | AUROC | "
-            + " | ".join(name.replace("_", " ") for name in MEASURES)
-            + " | half-width |"
-        )
-        print("|---|---|---|" + "---|" * (len(MEASURES) + 1))
-        for cell, values in measured.items():
-            shown = " | ".join(f"{100 * values[name]:.1f}" for name in MEASURES)
-            print(
-                f"| {cell.patients} / {cell.positives} | {cell.shape} | {cell.area:.2f} | {shown} | {values['halfwidth']:.2f} |"
-            )
-    print_figures(summarise(measured))
+        print_table(measured)
+    print_figures({**summarise(measured), **figures})
+
+
+def print_table(measured: dict[Cell, dict[str, float]]) -> None:
+    """Every cell, in Markdown."""
+    titles = ["Patients / positives", "Scores", "AUROC", *(name.replace("_", " ") for name in MEASURES), "half-width"]
+    print("| " + " | ".join(titles) + " |")
+    print("|---" * len(titles) + "|")
+    for cell, values in measured.items():
+        shown = " | ".join(f"{100 * values[name]:.1f}" for name in MEASURES)
+        print(f"| {cell.patients} / {cell.positives} | {cell.shape} | {cell.area:.2f} | {shown} | {values['halfwidth']:.2f} |")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,11 @@ contracts/code.py                   ..     .xx .xx   .xx    ..
 contracts/blank.py                  ..     .xx .xx   .xx    ..
 contracts/media.py                  ..     .xx .xx   .xx    .x
 contracts/log_lines.py              x.     .x. .x.   .x.    ..
-contracts/intervals.py              ..     .xx ..x   ..x    ..
+contracts/intervals/interval.py     ..     .xx ..x   ..x    ..
+contracts/intervals/binary.py       ..     .xx ..x   ..x    ..
+contracts/intervals/clusters.py     ..     ..x ..x   ..x    ..
+contracts/operating_points.py       ..     .xx .xx   .xx    ..
+contracts/binary.py                 ..     ..x ..x   ...    ..
 contracts/evaluation.py             ..     ..x ..x   ..x    ..
 contracts/encoder.py                xx     .xx .xx   .xx    x.
 contracts/features.py               xx     ... ...   ...    ..
@@ -126,12 +130,11 @@ metrics/panoptic.py                 ..     ... ...   .xx    ..
 metrics/centroids.py                ..     ... ...   ..x    ..
 
 report/page.py                      ..     ..x ..x   ..x    ..
-report/scale.py                     ..     ... ...   ..x    ..
 report/style.py                     ..     ..x ..x   ..x    ..
 report/tables.py                    ..     ..x ..x   ..x    ..
 report/sorting.js                   ..     ..x ..x   ..x    ..
-report/scale.py                     ..     ... ..x   ...    ..
-report/scale.html.j2                ..     ... ..x   ...    ..
+report/scale.py                     ..     ... ..x   ..x    ..
+report/scale.html.j2                ..     ... ..x   ..x    ..
 report/origin.py                    ..     ..x ..x   ..x    ..
 report/losses.py                    ..     ..x ..x   ..x    ..
 report/figures.py                   ..     ..x ..x   ...    ..
@@ -150,6 +153,8 @@ tasks/msi/dataset.py                ..     .xx ...   ...    ..
 tasks/msi/model.py                  ..     .xx ...   ...    ..
 tasks/msi/training.py               ..     .x. ...   ...    ..
 tasks/msi/baseline.py               ..     .xx ...   ...    ..
+tasks/msi/calibration.py            ..     .x. ...   ...    ..
+tasks/msi/folds.py                  ..     .x. ...   ...    ..
 tasks/msi/artefact.py               ..     .xx ...   ...    ..
 tasks/msi/serving.py                ..     .xx ...   ...    ..
 tasks/msi/learned_from.py           ..     .xx ...   ...    ..

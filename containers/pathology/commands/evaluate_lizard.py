@@ -11,7 +11,8 @@ import numpy as np
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Bounds, Estimate
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals.clusters import Spread
 from pathology.contracts.lizard.evaluate import EvaluateLizard, NucleiScoreRow
 from pathology.contracts.lizard.patches import TABLE, NucleiDataset
 from pathology.evaluation import check_seen, identity, load_packaged, origin, write_evaluation

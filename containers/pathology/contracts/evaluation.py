@@ -13,7 +13,8 @@ from pydantic import Field
 
 from pathology.contracts.encoder import EncoderSource, NamedEncoder
 from pathology.contracts.history import LossCurve
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals.clusters import Spread
 from pathology.contracts.registry import RegistryText
 from pathology.contracts.runs import RunOutput
 from pathology.contracts.settings import Seed, Settings, setting

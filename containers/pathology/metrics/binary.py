@@ -34,7 +34,7 @@ from pathology.contracts.intervals import (
 from pathology.contracts.operating_points import SENSITIVITY, OperatingPoint
 from pathology.metrics.calibration import calibration_intercept, calibration_slope
 from pathology.metrics.decision_curve import decision_curve
-from pathology.metrics.operating_points import judge, read_off
+from pathology.metrics.judged_points import judge, read_off
 from pathology.metrics.ranking import average_precision, average_precisions, precision_recall_curve, roc_curve
 
 CALIBRATION_BINS = 5

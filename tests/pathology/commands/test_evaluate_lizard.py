@@ -16,7 +16,7 @@ from packed import without_list
 from pages import Page, check_in_browser
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Seen
-from pathology.contracts.intervals import NO_INTERVAL
+from pathology.contracts.intervals.clusters import NO_INTERVAL
 from pathology.contracts.lizard.evaluate import LizardEvaluation
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from pathology.contracts.media import NPY

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from pathology.contracts.intervals import proportion
 from pathology.contracts.operating_points import OperatingSettings
-from pathology.metrics.operating_points import at_prevalence, choose, deciding, judge, promising_rank, read_off
+from pathology.metrics.judged_points import at_prevalence, judge, read_off
+from pathology.metrics.operating_points import choose, deciding, promising_rank
 from scipy.stats import binom
 
 NEGATIVE = np.linspace(0.01, 0.6, 80)

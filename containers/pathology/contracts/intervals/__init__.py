@@ -1,7 +1,7 @@
 """Confidence intervals, the same in training logs, evaluation.json and reports.
 
 A method is used only where its coverage was simulated at the sizes that we have: docs/statistics.md has the figures, and
-``python -m benchmarks.coverage`` makes them.
+``python -m benchmarks.coverage`` makes them. Those over whole clusters are in :mod:`pathology.contracts.intervals.clusters`.
 """
 
 from pathology.contracts.intervals.binary import (
@@ -17,14 +17,11 @@ from pathology.contracts.intervals.binary import (
     proportion,
     weighted_sum,
 )
-from pathology.contracts.intervals.clusters import MIN_CLUSTERS, cluster_bootstrap
 from pathology.contracts.intervals.interval import (
     LOG,
     LOGIT,
     MANN_WHITNEY,
     MEAN_OF_TWO,
-    NO_INTERVAL,
-    OF_CLUSTERS,
     OVERLAP,
     PROFILE,
     RATIO,
@@ -32,7 +29,6 @@ from pathology.contracts.intervals.interval import (
     WEIGHTED_SUM,
     WILSON,
     Interval,
-    Spread,
     closed,
 )
 
@@ -42,9 +38,6 @@ __all__ = [
     "LOGIT",
     "MANN_WHITNEY",
     "MEAN_OF_TWO",
-    "MIN_CLUSTERS",
-    "NO_INTERVAL",
-    "OF_CLUSTERS",
     "OVERLAP",
     "PROFILE",
     "RATIO",
@@ -52,10 +45,8 @@ __all__ = [
     "WEIGHTED_SUM",
     "WILSON",
     "Interval",
-    "Spread",
     "area_under_roc",
     "closed",
-    "cluster_bootstrap",
     "drawn_within_classes",
     "f_measure",
     "mann_whitney",

@@ -1,17 +1,45 @@
-"""Of measures over items that are not independent within clusters: patches of one source image."""
+"""Intervals of measures over whole clusters, such as source images, whose patches are not independent; and what stands in their place.
+
+docs/statistics.md has their coverage, and ``python -m benchmarks.nuclear_coverage`` makes it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t as student_t
 
-from pathology.contracts.intervals.interval import OF_CLUSTERS, Interval, Spread, wilson, z_of
+from pathology.contracts.intervals.interval import Interval, wilson, z_of
+
+OF_CLUSTERS = "Student's t on the logit scale, by the larger standard deviation of jackknife and bootstrap over whole clusters"
+NO_INTERVAL = "no confidence interval, but the range of the value as each cluster in turn is left out"
+"""What reports call the methods."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """An estimate without an interval: the ``lowest`` and ``highest`` of it as each of the ``clusters`` in turn is left out.
+
+    That range is no confidence interval, and far narrower than one. ``std`` is the jackknife's standard deviation.
+    """
+
+    value: float
+    lowest: float
+    highest: float
+    clusters: int
+    std: float
+    method: str = NO_INTERVAL
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.lowest:.3f} to {self.highest:.3f} as each of {self.clusters} is left out; no interval)"
+
 
 NO_DIFFERENCE = 1e-12
 """Below it a standard deviation is rounding."""
+
 
 MIN_CLUSTERS = 20
 """Fewer clusters have no interval. It is the least simulated number from which on every measure of nuclei over all classes is covered

@@ -16,10 +16,6 @@ RATIO = "from the ratio of two proportions by Wilson intervals (Donner & Zou)"
 LOG = "Student's t on the logarithm"
 PROFILE = "profile likelihood"
 OVERLAP = "Wilson's score interval of the overlap of called and true"
-OF_CLUSTERS = (
-    "on the logit scale, by the larger of the jackknife's and the bootstrap's standard deviation over whole clusters and t"
-)
-NO_INTERVAL = "no confidence interval, but the range of the value as each cluster in turn is left out"
 UNDEFINED = "no method (undefined on this test: the bounds are the whole range)"
 """What reports call the methods."""
 
@@ -37,24 +33,6 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.confidence:.0%} interval {self.low:.3f} to {self.high:.3f})"
-
-
-@dataclass(frozen=True)
-class Spread:
-    """An estimate without an interval: the ``lowest`` and ``highest`` of it as each of the ``clusters`` in turn is left out.
-
-    That range is no confidence interval, and far narrower than one. ``std`` is the jackknife's standard deviation.
-    """
-
-    value: float
-    lowest: float
-    highest: float
-    clusters: int
-    std: float
-    method: str = NO_INTERVAL
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.lowest:.3f} to {self.highest:.3f} as each of {self.clusters} is left out; no interval)"
 
 
 def z_of(confidence: float) -> float:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pathology.contracts.evaluation import Comparison, Published, compare, estimate
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals.clusters import Spread
 
 PublishedMeasure = Literal[
     "bpq",

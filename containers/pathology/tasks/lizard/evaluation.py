@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pathology.contracts.evaluation import EncoderReport, Estimate, Measure, RegistryFacts, Seen, estimate, standing
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals.clusters import Spread
 from pathology.contracts.lizard.evaluate import (
     BaselineClass,
     ClassRow,

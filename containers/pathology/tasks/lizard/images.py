@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pathology.contracts.intervals import MIN_CLUSTERS, Interval, Spread, cluster_bootstrap
+from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals.clusters import MIN_CLUSTERS, Spread, cluster_bootstrap
 from pathology.tasks.lizard.sums import FIELDS, present_in, ratio
 
 OF_IMAGES = ("bpq", "mpq", "dice", "aji")

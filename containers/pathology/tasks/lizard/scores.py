@@ -17,7 +17,7 @@ The conventions, each as its source has it:
 A class with no nucleus, neither in truth nor in prediction, has no score and is left out of means over classes (the challenge's
 code would count it as 0; its six are all there). That goes for the whole test set, where it is None, and for each draw of the
 bootstrap: a rare class's interval is over the draws that have it. Of a class that fewer source images have than an interval needs,
-there is none, and of R² there never is one: see :func:`pathology.contracts.intervals.cluster_bootstrap`.
+there is none, and of R² there never is one: see :func:`pathology.contracts.intervals.clusters.cluster_bootstrap`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.intervals import MIN_CLUSTERS, Interval, Spread, cluster_bootstrap
+from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals.clusters import MIN_CLUSTERS, Spread, cluster_bootstrap
 from pathology.contracts.lizard.evaluate import NucleiScoreRow
 from pathology.tasks.lizard.images import of_images
 from pathology.tasks.lizard.sums import FIELDS, by_source, present_in, ratio, table_of

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pathology.contracts.intervals import UNDEFINED, Interval, Spread, cluster_bootstrap
+from pathology.contracts.intervals import UNDEFINED, Interval
+from pathology.contracts.intervals.clusters import Spread, cluster_bootstrap
 from pathology.tasks.lizard.sums import by_source, ratio
 
 MATCHED = ("accuracy", "weighted_precision", "weighted_recall", "weighted_f0_5", "weighted_f1", "weighted_f2")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathology.contracts.intervals import MIN_CLUSTERS
+from pathology.contracts.intervals.clusters import MIN_CLUSTERS
 from pathology.contracts.lizard.patches import LIZARD_CLASSES, PUBLISHED, NucleiDataset
 from pathology.report.warnings import FEW
 from pathology.tasks.lizard.scores import NucleiScores

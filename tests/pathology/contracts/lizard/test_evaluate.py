@@ -3,7 +3,8 @@
 import pytest
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import standing
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals.clusters import Spread
 from pathology.contracts.lizard.evaluate import Confusion, LizardBlock, LizardEvaluation
 from pathology.contracts.lizard.published import PUBLISHED_RESULTS, beside_published, unit_of
 

@@ -36,11 +36,11 @@ def test_a_published_value_inside_our_interval_is_not_told_apart():
 def test_keys_of_both_blocks_stand_in_their_order():
     sure = ("n", "seen", "confidence", "resamples", "seed", "intervals", "interval_methods")
     of_all = (*sure, "encoder", "computed_by", "data", "data_uris", "warnings", "registry")
-    points = ("operating_points", "read_off", "decision_curve")
+    points = ("operating_points", "read_off", "decision_curve", "baseline")
     of_binary = (*of_all, "positives", "threshold", "brier", "calibration", *points)
     own = ("task", "slides", "tiles", "sides", "not_evaluable", "sites", "flow", "model")
     assert list(MsiBlock.model_fields) == [*of_binary, *own]
-    own = ("task", "annotators", "agreement", "published", "published_partition", "model")
+    own = ("task", "annotators", "agreement", "published", "published_partition", "eva", "model")
     assert list(MhistBlock.model_fields) == [*of_binary, *own]
 
 

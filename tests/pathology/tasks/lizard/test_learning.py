@@ -13,7 +13,7 @@ import shutil
 
 import numpy as np
 import pytest
-from pathology.contracts.intervals import cluster_bootstrap
+from pathology.contracts.intervals.clusters import cluster_bootstrap
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from pathology.contracts.lizard.train import TrainLizard
 from pathology.metrics.panoptic import relabel

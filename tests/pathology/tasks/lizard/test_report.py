@@ -12,7 +12,7 @@ import pytest
 from named_encoders import H_OPTIMUS_0
 from pages import Page, trained
 from pathology.contracts.evaluation import Bounds, EncoderReport, Measure, RegistryFacts, Seen, estimate
-from pathology.contracts.intervals import NO_INTERVAL, OF_CLUSTERS
+from pathology.contracts.intervals.clusters import NO_INTERVAL, OF_CLUSTERS
 from pathology.contracts.lizard.evaluate import (
     BaselineClass,
     ClassRow,

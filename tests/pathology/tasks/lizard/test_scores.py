@@ -5,7 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 from nuclear_scores import CLASSES, SETTINGS, row
-from pathology.contracts.intervals import Interval, Spread
+from pathology.contracts.intervals import Interval
+from pathology.contracts.intervals.clusters import Spread
 from pathology.contracts.lizard.patches import ALL_CLASSES
 from pathology.metrics.panoptic import aji, detect, dice, score, score_classes
 from pathology.nuclei.counts import central_counts

@@ -227,7 +227,7 @@ def test_the_served_code_is_claimed_where_it_ran(page):
 
 def test_methods_of_intervals_are_those_of_the_intervals(page):
     assert (
-        "Intervals are over patches: Newcombe's method 5 for AUROC; Wilson's score interval for Sensitivity, Specificity, Precision "
+        "Intervals are over patches: Newcombe's method 5, its variance brought to the scores' for AUROC; Wilson's score interval for Sensitivity, Specificity, Precision "
         "(PPV), Negative predictive value (NPV) and Accuracy; Newcombe's square-and-add of two Wilson intervals for Balanced accuracy; on the logit scale, by the "
         "larger of the binomial and the bootstrap's standard deviation (100 draws) for Average precision; Wilson's score interval of "
         "the overlap of called and true for F1."

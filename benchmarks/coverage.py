@@ -21,6 +21,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from collections.abc import Callable, Iterator  # noqa: E402
 from concurrent.futures import ProcessPoolExecutor  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
+from functools import lru_cache  # noqa: E402
 from itertools import product  # noqa: E402
 from typing import Annotated  # noqa: E402
 
@@ -186,11 +187,15 @@ def measure(cell: Cell, cohorts: int, resampled: int, resamples: int) -> dict[st
     return {**{name: float(np.mean(each)) for name, each in held.items()}, "halfwidth": float(np.mean(widths) / oracle)}
 
 
+wilson_of = lru_cache(maxsize=None)(proportion)
+"""Few counts come up again and again."""
+
+
 def _intervals(truth: np.ndarray, score: np.ndarray, threshold: float, chances: np.ndarray) -> dict[str, Interval]:
     called = score >= threshold
     positives, negatives = int(truth.sum()), int((1 - truth).sum())
     true_positives, false_positives = int((called & (truth == 1)).sum()), int((called & (truth == 0)).sum())
-    sensitivity, specificity = proportion(true_positives, positives), proportion(negatives - false_positives, negatives)
+    sensitivity, specificity = wilson_of(true_positives, positives), wilson_of(negatives - false_positives, negatives)
     missed, false = one_less(sensitivity), one_less(specificity)
     return {
         "auroc": area_under_roc(truth, score),

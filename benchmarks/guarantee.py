@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from pathology.contracts.operating_points import OperatingSettings
-from pathology.metrics.judged_points import read_off
 from pathology.metrics.operating_points import choose
 from pathology.tasks.msi.calibration import SharedScale
-from scipy.special import expit
+from scipy.special import expit, logit
 
 FOLDS = 5
 NOISE = 0.5
@@ -56,6 +55,7 @@ def simulate(shape: str, positives: int, sensitivity: float, trainings: int, see
     everyone = np.repeat([0, 1], POPULATION)
     population = _signal(shape, generator, len(everyone)) + SHIFTS[shape] * everyone
     population_noise = generator.normal(size=len(everyone))
+    lowest = int(np.ceil(POPULATION * (1 - sensitivity) - 1e-9))
     missed, kept = [], []
     for _ in range(trainings):
         scales, offsets = np.exp(generator.normal(0, SCALES, FOLDS)), generator.normal(0, OFFSETS, FOLDS)
@@ -65,13 +65,15 @@ def simulate(shape: str, positives: int, sensitivity: float, trainings: int, see
         held_out = logits[np.arange(len(truth)), fold]
         logits[np.arange(len(truth)), fold] = np.nan
         shared = SharedScale.of(logits)
-        threshold = choose(truth, expit(shared.align(held_out, fold)), settings)[-1].threshold
+        threshold = logit(choose(truth, expit(shared.align(held_out, fold)), settings)[-1].threshold)
         gains = scales / shared.scales
         level = float(np.mean((offsets - shared.levels - shared.centre) / shared.scales)) + shared.centre
         noise = NOISE * float(np.sqrt((gains**2).sum())) / FOLDS
-        ensemble = expit(gains.mean() * population + noise * population_noise + level)
-        missed.append(np.mean(ensemble[everyone == 1] >= threshold) < sensitivity)
-        kept.append(np.mean(ensemble[everyone == 0] < threshold) / read_off(everyone, ensemble, sensitivity).specificity)
+        ensemble = gains.mean() * population + noise * population_noise + level
+        negative, positive = ensemble[:POPULATION], ensemble[POPULATION:]
+        missed.append(np.mean(positive >= threshold) < sensitivity)
+        best = np.partition(positive, lowest)[lowest]
+        kept.append(np.mean(negative < threshold) / np.mean(negative < best))
     return Trainings(float(np.mean(missed)), float(np.mean(kept)))
 
 

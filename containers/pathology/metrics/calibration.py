@@ -18,6 +18,7 @@ STEEPEST = 100.0
 """A slope that is not found below this is none: the scores separate the classes."""
 
 NEWTON_STEPS = 20
+MOST_LEVERAGE = 0.99
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
@@ -123,11 +124,14 @@ def fitted_intercept(truth: np.ndarray, logits: np.ndarray) -> float:
 
 
 def _spread(truth: np.ndarray, fitted: np.ndarray, design: np.ndarray) -> float:
-    """How much more the last coefficient of ``design`` (n, k) varies than the logistic model has it, by White's (1982) variance; not
-    less than 1. Probabilities that are not off by slope and intercept alone make it large."""
+    """How much more the last coefficient of ``design`` (n, k) varies than the logistic model has it, by White's (1982) variance with
+    residuals over (1 − leverage)⁴ (Cribari-Neto 2004, HC4, at its largest exponent); not less than 1. Probabilities that are not off by
+    slope and intercept alone make it large."""
     probability = expit(fitted)
-    bread = np.linalg.pinv((design * (probability * (1 - probability))[:, None]).T @ design)
-    meat = (design * ((truth - probability) ** 2)[:, None]).T @ design
+    weight = probability * (1 - probability)
+    bread = np.linalg.pinv((design * weight[:, None]).T @ design)
+    leverage = np.minimum(weight * np.einsum("ij,jk,ik->i", design, bread, design), MOST_LEVERAGE)
+    meat = (design * ((truth - probability) ** 2 / (1 - leverage) ** 4)[:, None]).T @ design
     if bread[-1, -1] <= 0:
         return float("inf")  # every probability is a certainty
     return max(float((bread @ meat @ bread)[-1, -1] / bread[-1, -1]), 1.0)

@@ -134,7 +134,7 @@ def test_the_report_is_one_file_that_says_it_plainly(evaluated):
     folder, evaluation, predictions, _ = evaluated
     source = (folder / "evaluation" / "report.html").read_text()
     page = Page(source)
-    assert len(page.references) == 5 + 2 and all(item.startswith("data:image/svg+xml;base64,") for item in page.references)
+    assert len(page.references) == 6 + 2 and all(item.startswith("data:image/svg+xml;base64,") for item in page.references)
     assert "url(" not in source and "@import" not in source and page.scripts == 1
     text = page.text
     auroc = evaluation["pathology"]["intervals"]["auroc"]
@@ -149,7 +149,8 @@ def test_the_report_is_one_file_that_says_it_plainly(evaluated):
     assert (
         f"From the {block['slides']} slides of these patients that have features the model pooled all {tiles['pooled']:,}" in text
     )
-    assert f"(epochs {', '.join(str(epoch) for epoch in block['model']['epochs'])})" in text
+    (epoch,) = set(block["model"]["epochs"])
+    assert f"The folds' models are from epoch {epoch}, which has the least loss over all patients held out" in text
     wrong = [row for row in predictions if row.predicted != row.label]
     assert f"{len(wrong)} of 40 patients were called wrong" in text
     assert wrong and all(row.patient_id in text for row in wrong[:10])

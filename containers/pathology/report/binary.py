@@ -110,7 +110,7 @@ def fill(
         "deciding": deciding_titles(block.operating_points),
         "calibration_rows": calibration_rows(block.intervals, unit[1], float(np.ptp(probability)) > 0),
         "calibration_methods": methods(block, {name: title for name, title in CALIBRATION if name in block.intervals}),
-        "decision": decision_figure(block.decision_curve, unit[1]),
+        "decision": decision_figure(block.decision_curve, positive, unit[1]),
         "roc": roc_figure(truth, probability, block.threshold, block.confidence, block.seed),
         "precision_recall": precision_recall_figure(truth, probability, block.threshold),
         "calibration": calibration_figure(block.calibration),

@@ -86,21 +86,20 @@ def calibration_figure(bins: list[CalibrationBin]) -> str:
         return data_uri(figure)
 
 
-def of_interest(curve: list[NetBenefit]) -> list[NetBenefit]:
-    """The low end of ``curve`` up to where acting on everybody costs half of what finding every positive gains, two thresholds at least.
+def of_interest(curve: list[NetBenefit], prevalence: float) -> list[NetBenefit]:
+    """The low end of ``curve``, two thresholds at least, up to where acting on everybody costs half of what all positives are worth.
 
-    Beyond that a line falls out of the picture, and nobody who looks for positives waits for so high a probability.
+    Beyond that its line falls out of the picture, and nobody who looks for positives waits for so high a probability.
     """
-    gain = curve[0].everybody
-    return [point for number, point in enumerate(curve) if number < 2 or point.everybody > -gain / 2]
+    return [point for number, point in enumerate(curve) if number < 2 or point.everybody > -prevalence / 2]
 
 
-def decision_figure(curve: list[NetBenefit], units: str) -> str:
-    """Net benefit per 100 ``units`` by threshold: the model with its band, acting on everybody, acting on nobody."""
+def decision_figure(curve: list[NetBenefit], prevalence: float, units: str) -> str:
+    """Net benefit per 100 ``units`` by threshold, of whom the fraction ``prevalence`` is positive: the model with its band, everybody, nobody."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 4.0))
         axes = figure.add_subplot()
-        shown = of_interest(curve)
+        shown = of_interest(curve, prevalence)
         x = np.array([100 * point.threshold for point in shown])
         low, model, high = (np.array([100 * getattr(point.model, name) for point in shown]) for name in ("low", "value", "high"))
         everybody = np.array([100 * point.everybody for point in shown])

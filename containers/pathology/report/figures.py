@@ -95,7 +95,7 @@ def of_interest(curve: list[NetBenefit], prevalence: float) -> list[NetBenefit]:
 
 
 def decision_figure(curve: list[NetBenefit], prevalence: float, units: str) -> str:
-    """Net benefit per 100 ``units`` by threshold, of whom the fraction ``prevalence`` is positive: the model with its band, everybody, nobody."""
+    """Net benefit per 100 ``units`` by threshold, ``prevalence`` the fraction of positives: the model with its band, everybody, nobody."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 4.0))
         axes = figure.add_subplot()

@@ -31,10 +31,8 @@ RESTS_ON = (
     "It holds for positive patches that come as those of the validation side: same scanners, laboratories and range of lesions. It counts "
     "patches as if each were of another slide; where several are of one, it promises more than it can keep."
 )
-EPOCH_TOO = " The epoch whose weights are kept was chosen on the same patches, whose scores are better for it: so is the promise."
-SPARED = (
-    "Spared a second look, per 100 patches",
-    "Spared are those called negative, were all others looked at again, at the price of the positives among them.",
+EPOCH_TOO = (
+    " The epoch whose weights are kept was chosen on the same patches: their scores are too good, and the promise with them."
 )
 PROBABILITIES = "Probabilities are the head's own, as trained; nothing recalibrated them afterwards."
 
@@ -65,7 +63,6 @@ def render(evaluation: MhistEvaluation, predictions: Sequence[MhistPredictionRow
         chosen_on="validation",
         task={
             "rests_on": RESTS_ON + ("" if block.model.fine_tuning == "linear" else EPOCH_TOO),
-            "spared_words": SPARED,
             "probabilities_are": PROBABILITIES,
             "mistakes": [mistake(row, picture(row.image), block.published_partition) for row in mistakes[:MISTAKES_SHOWN]],
             "mpp": MPP,

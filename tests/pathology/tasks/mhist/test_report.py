@@ -198,7 +198,7 @@ def test_they_are_carried_over_to_other_fractions_of_positives(page):
             )
             shown = f"{prevalence * found / called:.3f} {ppv} {(1 - prevalence) * right / (1 - called):.3f} {npv} {100 * (1 - called):.1f} "
             assert f"{name} {title} {shown}{at.spared.low:.1f} – {at.spared.high:.1f}" in page.text
-    assert page.text.count("this test ") >= 3 and "Spared a second look, per 100 patches" in page.text
+    assert page.text.count("this test ") >= 3 and "Spared a further look, per 100 patches" in page.text
 
 
 def test_what_is_read_off_the_test_has_no_interval(page):
@@ -216,7 +216,7 @@ def test_what_is_read_off_the_test_has_no_interval(page):
 def test_a_model_without_operating_points_says_so():
     text = text_of(operating_points=[])
     assert "This model keeps no operating points. It has the one threshold of 0.500." in text
-    assert "decides the label" not in text and "Spared a second look" not in text and "Read off this test itself" in text
+    assert "decides the label" not in text and "Spared a further look" not in text and "Read off this test itself" in text
 
 
 def test_calibration_is_told_in_numbers_and_words(page):

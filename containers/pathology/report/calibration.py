@@ -31,8 +31,8 @@ def slope_words(slope: Bounds | None, units: str, varied: bool) -> str:
     """Whether probabilities are as far from the middle as they may be."""
     if slope is None:
         if not varied:
-            return f"None: all {units} have the same probability."
-        return "None: the probabilities set the classes of this test apart, or nearly, so that no slope would be too steep."
+            return f"No slope: all {units} have the same probability."
+        return "No slope: the probabilities set the classes of this test apart, or nearly, so that no slope would be too steep."
     if slope.high < 0:
         return "The wrong way round: the higher the probability, the rarer the positives."
     if slope.low > 1:
@@ -45,7 +45,7 @@ def slope_words(slope: Bounds | None, units: str, varied: bool) -> str:
 def intercept_words(intercept: Bounds | None, units: str) -> str:
     """Whether probabilities are right on average."""
     if intercept is None:
-        return "None: some probabilities were so sure, and wrong, that no constant would be too large."
+        return "No intercept: some probabilities were so sure, and wrong, that no constant would be too large."
     if intercept.low > 0:
         return f"Too low on average: above 0, more {units} are positive than the probabilities add up to."
     if intercept.high < 0:

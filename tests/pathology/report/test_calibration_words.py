@@ -17,8 +17,8 @@ def bounds(low, high):
         (bounds(0.3, 0.9), True, "Too sure"),
         (bounds(-0.9, -0.1), True, "The wrong way round"),
         (bounds(-0.2, 0.4), True, "Too sure"),
-        (None, True, "None: the probabilities set the classes of this test apart"),
-        (None, False, "None: all patients have the same probability."),
+        (None, True, "No slope: the probabilities set the classes of this test apart"),
+        (None, False, "No slope: all patients have the same probability."),
     ],
 )
 def test_of_a_slope(slope, varied, words):
@@ -33,7 +33,7 @@ def test_of_a_slope(slope, varied, words):
         (bounds(-0.4, 0.7), "Right on average, within what this test can tell: the interval holds 0."),
         (bounds(0.1, 0.7), "Too low on average: above 0, more patients are positive"),
         (bounds(-0.7, -0.1), "Too high on average: below 0, fewer patients are positive"),
-        (None, "None: some probabilities were so sure, and wrong"),
+        (None, "No intercept: some probabilities were so sure, and wrong"),
     ],
 )
 def test_of_an_intercept(intercept, words):

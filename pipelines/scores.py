@@ -79,7 +79,16 @@ def remarks(evaluation: dict[str, Any]) -> Iterator[str]:
         nuclei = f" patches of {block['sources']} source images with {block['nuclei']} nuclei" if "nuclei" in block else ""
         threshold = f"; threshold {block['threshold']:.3f}" if "threshold" in block else ""
         yield f"n = {block['n']}{nuclei}{positives}{threshold}"
+    yield from (operating_point(row, block) for row in block.get("operating_points", ()))
     yield from (f"warning: {warning}" for warning in warnings(evaluation))
+
+
+def operating_point(row: Mapping[str, Any], block: Mapping[str, Any]) -> str:
+    """A line on one threshold that training chose, as the test items of ``block`` have it."""
+    point, positives = row["point"], block["positives"]
+    found = ", ".join(f"{name} {row[name]['value']:.3f} ({bounds(row[name])})" for name in ("sensitivity", "specificity"))
+    counts = f"{row['missed']} of {positives} missed, {row['false_alarms']} of {block['n'] - positives} false alarms"
+    return f"operating point {point['name']}, {point['threshold']:.3f}: {found}; {counts}{'; decides' if row['decides'] else ''}"
 
 
 def warnings(evaluation: dict[str, Any]) -> list[str]:

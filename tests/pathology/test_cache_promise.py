@@ -144,6 +144,10 @@ report/binary.py                    ..     ..x ..x   ...    ..
 report/binary.html.j2               ..     ..x ..x   ...    ..
 report/baseline.py                  ..     ..x ..x   ...    ..
 report/baseline.html.j2             ..     ..x ..x   ...    ..
+report/points.py                    ..     ..x ..x   ...    ..
+report/points.html.j2               ..     ..x ..x   ...    ..
+report/calibration.py               ..     ..x ..x   ...    ..
+report/calibration.html.j2          ..     ..x ..x   ...    ..
 
 serving/accept.py                   ..     .xx .xx   .xx    ..
 serving/app.py                      ..     ... .x.   .x.    .x

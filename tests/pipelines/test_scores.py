@@ -55,6 +55,24 @@ def printed(evaluation, capsys):
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
+def test_operating_points_have_a_line_each(capsys):
+    point = {"name": "promised", "threshold": 0.25}
+    row = {
+        "point": point,
+        "decides": False,
+        "missed": 0,
+        "false_alarms": 3,
+        "sensitivity": bounds(0.9),
+        "specificity": bounds(0.25),
+    }
+    youden = {**row, "point": {"name": "youden", "threshold": 0.5}, "decides": True}
+    lines = printed({**BINARY, "pathology": {**BINARY["pathology"], "operating_points": [youden, row]}}, capsys)
+    expected = "sensitivity 0.900 (0.800 to 1.000), specificity 0.250 (0.150 to 0.350); 0 of 3 missed, 3 of 4 false alarms"
+    assert f"operating point youden, 0.500: {expected}; decides" in lines
+    assert f"operating point promised, 0.250: {expected}" in lines
+    assert not [line for line in printed(BINARY, capsys) if line.startswith("operating point")]
+
+
 def test_nuclei_by_the_names_of_the_literature(capsys):
     lines = printed(NUCLEI, capsys)
     assert lines[0] == "Score Value SD 90% interval"

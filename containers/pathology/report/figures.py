@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathology.contracts.binary import CalibrationBin
+from pathology.contracts.binary import CalibrationBin, NetBenefit
 from pathology.metrics.ranking import precision_recall_curve, roc_curve
-from pathology.report.style import ACCENT, GREY, SECOND, STYLE, data_uri
+from pathology.report.style import ACCENT, GREY, INK, SECOND, STYLE, data_uri
 
 GRID = np.linspace(0, 1, 101)
 BAND_DRAWS = 1000
@@ -83,6 +83,36 @@ def calibration_figure(bins: list[CalibrationBin]) -> str:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
         axes.errorbar(x, y, yerr=np.maximum(errors, 0), color=ACCENT, marker="o", capsize=3, linewidth=1.5, label="model")
         axes.legend(loc="upper left")
+        return data_uri(figure)
+
+
+def of_interest(curve: list[NetBenefit], prevalence: float) -> list[NetBenefit]:
+    """The low end of ``curve``, two thresholds at least, up to where acting on everybody costs half of what all positives are worth.
+
+    Beyond that its line falls out of the picture, and nobody who looks for positives waits for so high a probability.
+    """
+    return [point for number, point in enumerate(curve) if number < 2 or point.everybody > -prevalence / 2]
+
+
+def decision_figure(curve: list[NetBenefit], prevalence: float, units: str) -> str:
+    """Net benefit per 100 ``units`` by threshold, ``prevalence`` the fraction of positives: the model with its band, everybody, nobody."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 4.0))
+        axes = figure.add_subplot()
+        shown = of_interest(curve, prevalence)
+        x = np.array([100 * point.threshold for point in shown])
+        low, model, high = (np.array([100 * getattr(point.model, name) for point in shown]) for name in ("low", "value", "high"))
+        everybody = np.array([100 * point.everybody for point in shown])
+        axes.fill_between(x, low, high, color=ACCENT, alpha=0.15, linewidth=0)
+        axes.axhline(0, color=INK, linewidth=1, label="act on nobody")
+        axes.plot(x, everybody, color=GREY, linestyle="--", linewidth=1.5, label="act on everybody")
+        axes.plot(x, model, color=ACCENT, linewidth=2, label="model")
+        axes.set(
+            xlim=(0, x[-1]), xlabel="Acting from this probability on, in %", ylabel=f"Net benefit, positives per 100 {units}"
+        )
+        axes.grid(visible=True)
+        axes.set_axisbelow(True)
+        axes.legend(loc="best")
         return data_uri(figure)
 
 

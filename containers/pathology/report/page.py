@@ -49,6 +49,7 @@ def page(template: Path, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda value: f"{value:.0%}"
+    environment.filters["share"] = share
     environment.filters["number"] = _number
     environment.filters["standing"] = _standing
     environment.filters["interval"] = interval
@@ -81,6 +82,11 @@ def certainty(measured: Estimate, confidence: float, units: str) -> str:
         f"No confidence interval: {measured.clusters} {units} are too few. As each of them is left out in turn, the value is "
         f"{measured.lowest:.3f} to {measured.highest:.3f}."
     )
+
+
+def share(fraction: float | None) -> str:
+    """A fraction in percent, with a decimal where it has one; – where there is none."""
+    return "–" if fraction is None else f"{100 * fraction:.1f}".removesuffix(".0") + "%"
 
 
 def _number(value: float | None) -> str:

@@ -134,7 +134,7 @@ def test_the_report_is_one_file_that_says_it_plainly(evaluated):
     folder, evaluation, predictions, _ = evaluated
     source = (folder / "evaluation" / "report.html").read_text()
     page = Page(source)
-    assert len(page.references) == 5 + 2 and all(item.startswith("data:image/svg+xml;base64,") for item in page.references)
+    assert len(page.references) == 6 + 2 and all(item.startswith("data:image/svg+xml;base64,") for item in page.references)
     assert "url(" not in source and "@import" not in source and page.scripts == 1
     text = page.text
     auroc = evaluation["pathology"]["intervals"]["auroc"]
@@ -149,10 +149,70 @@ def test_the_report_is_one_file_that_says_it_plainly(evaluated):
     assert (
         f"From the {block['slides']} slides of these patients that have features the model pooled all {tiles['pooled']:,}" in text
     )
-    assert f"(epochs {', '.join(str(epoch) for epoch in block['model']['epochs'])})" in text
+    (epoch,) = set(block["model"]["epochs"])
+    assert f"The folds' models are from epoch {epoch}, which has the least loss over all patients held out" in text
     wrong = [row for row in predictions if row.predicted != row.label]
     assert f"{len(wrong)} of 40 patients were called wrong" in text
     assert wrong and all(row.patient_id in text for row in wrong[:10])
+
+
+def test_the_report_has_the_operating_points_of_the_model(evaluated, msi_run):
+    folder, evaluation, predictions, _ = evaluated
+    text = Page((folder / "evaluation" / "report.html").read_text()).text
+    kept = strict_json(msi_run.root / "ml" / "model" / "config.json")["operating_points"]
+    rows = evaluation["pathology"]["operating_points"]
+    assert [row["point"] for row in rows] == kept and [row["decides"] for row in rows] == [True, False, False]
+    for row in rows:
+        threshold = row["point"]["threshold"]
+        missed = sum(each.label and each.probability < threshold for each in predictions)
+        alarms = sum(not each.label and each.probability >= threshold for each in predictions)
+        found = binomtest(16 - missed, 16).proportion_ci(0.95, method="wilson")
+        counts = f"{threshold:.3f} {missed} of 16 {alarms} of 24"
+        assert f"{counts} {1 - missed / 16:.3f} {found.low:.3f} – {found.high:.3f} {1 - alarms / 24:.3f}" in text
+    assert (
+        "with 24 training positives no threshold promises 95% with 95% confidence: the lowest score promises 88.3% with 95%"
+        in text
+    )
+    assert "The model's own label is decided by: Youden's" in text and "see Operating points: Youden's" in text
+    assert "which in simulation is on the safe side (docs/statistics.md). For another hospital" in text
+    assert "Confirmatory tests saved per 100" in text
+    shown = [
+        f"{name} {title} {row['at_prevalence'][number]['positive_predictive_value']['value']:.3f}"
+        for number, name in enumerate(("5%", "15%", "40% this test"))
+        for row, title in zip(rows, ("Youden's", "Nominal", "Promised"), strict=True)
+    ]
+    places = [text.find(words) for words in shown]
+    assert -1 not in places and places == sorted(places)
+
+
+def test_probabilities_are_said_to_be_recalibrated_where_they_are(evaluated, msi_run):
+    from pathology.contracts.msi.evaluate import MsiEvaluation
+    from pathology.tasks.msi.report import render
+
+    folder, evaluation, predictions, _ = evaluated
+    text = Page((folder / "evaluation" / "report.html").read_text()).text
+    averaging = evaluation["pathology"]["model"]["calibration"]["averaging"]
+    assert f"Platt's scaling, and its slope times {averaging:.2f} for what averaging" in text
+    assert "Their logits, brought to one scale, are averaged" in text and "Their mean is the probability" not in text
+    older = MsiEvaluation.from_json((folder / "evaluation" / "evaluation.json").read_bytes(), "evaluation.json")
+    older.pathology.model.__dict__["calibration"] = None
+    text = Page(render(older, predictions)).text
+    assert "Their mean is the probability." in text and "on the patients whom it was then scored on (epochs" in text
+    assert "Probabilities are the mean of the folds', not recalibrated" in text and "Platt's" not in text
+
+
+def test_published_operating_points_stand_beside_and_are_not_compared(evaluated):
+    text = Page((evaluated[0] / "evaluation" / "report.html").read_text()).text
+    assert "Other cohorts, not to be compared with ours" in text
+    for words in (
+        "Deepath-MSI test set (AUROC 0.98), sensitivity set beforehand 0.95 0.92 npj Precision Oncology 2025",
+        "Deepath-MSI real-world cohort 0.95 0.91",
+        "MSIntuit blind validation, every slide on two scanners (κ 0.82) 0.96 – 0.98 0.46 – 0.47 Nature Communications 2023",
+        "PAICON five external cohorts, with a reject option: of the cases that it decides 0.85 – 1.00 0.99 – 1.00 medRxiv",
+        "tested on PAIP; for pre-screening 0.90 0.65",
+        "tested on PAIP; for pre-screening 0.94 0.45",
+    ):
+        assert words in text
 
 
 def test_where_slides_lie_is_said_of_every_patient_and_shown_of_the_mistakes(evaluated, msi_run):

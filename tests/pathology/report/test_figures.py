@@ -35,6 +35,21 @@ def test_svg_that_parses_and_repeats():
         assert all(link.startswith("#") for link in links)
 
 
+def test_the_decision_curve_ends_where_everybody_costs_more_than_it_may_gain():
+    from pathology.metrics.decision_curve import THRESHOLDS, decision_curve
+    from pathology.report.figures import decision_figure, of_interest
+
+    for positives, last in ((25, 0.51), (6, 0.14), (1, 0.02)):
+        truth = np.repeat([0, 1], [60 - positives, positives])
+        curve = decision_curve(truth, SCORE, 0.95)
+        shown = of_interest(curve, positives / 60)
+        assert [point.threshold for point in shown] == [at for at in THRESHOLDS if at <= last]
+        uri = decision_figure(curve, positives / 60, "patients")
+        assert uri == decision_figure(curve, positives / 60, "patients")
+        ElementTree.fromstring(base64.b64decode(uri.partition(",")[2]))
+    assert len(of_interest(curve, 0.001)) == 2
+
+
 def test_losses_are_drawn_with_gaps_and_repeat():
     from pathology.report.losses import COLOURS, losses_figure
 

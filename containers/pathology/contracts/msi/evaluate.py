@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pathology.contracts.binary import BinaryBlock, BinaryClassificationMetrics, BinaryEvaluationSettings, Prevalences, SiteRow
 from pathology.contracts.cohort_flow import CohortFlow
-from pathology.contracts.evaluation import Bounds, Count, ModelIdentity, RegistryFacts
+from pathology.contracts.evaluation import Bounds, Count, ModelIdentity, Probability, RegistryFacts
 from pathology.contracts.registry import RegistryText
 from pathology.contracts.settings import setting
 from pathology.contracts.strict_json import StrictJson
@@ -29,6 +29,69 @@ class EvaluateMsi(BinaryEvaluationSettings):
         "Fractions of MSI among those tested at which predictive values are given, beside the test's own.",
         parameter=True,
     )
+
+
+class Span(StrictJson):
+    """A published fraction; of a range its ends, else ``low`` is ``high``."""
+
+    low: Probability
+    high: Probability
+
+    def __str__(self) -> str:
+        return f"{self.low:.2f}" if self.low == self.high else f"{self.low:.2f} – {self.high:.2f}"
+
+
+class PublishedPoint(StrictJson):
+    """What somebody else reports of a test for MSI on H&E slides, on which cohort and in which ``setting``. Not on our test."""
+
+    name: str
+    setting: str
+    sensitivity: Span
+    specificity: Span
+    source: str
+
+
+def _span(low: float, high: float | None = None) -> Span:
+    return Span(low=low, high=low if high is None else high)
+
+
+_DEEPATH = "npj Precision Oncology 2025: doi:10.1038/s41698-025-01094-2"
+_CONCH = "Benchmarking pathology foundation models for predicting microsatellite instability in colorectal cancer histopathology"
+_ON_PAIP = "compared with UNI and Virchow2; TCGA (n = 409), tested on PAIP; for pre-screening"
+
+PUBLISHED_POINTS = (
+    PublishedPoint(
+        name="Deepath-MSI",
+        setting="test set (AUROC 0.98), sensitivity set beforehand",
+        sensitivity=_span(0.95),
+        specificity=_span(0.92),
+        source=_DEEPATH,
+    ),
+    PublishedPoint(
+        name="Deepath-MSI",
+        setting="real-world cohort",
+        sensitivity=_span(0.95),
+        specificity=_span(0.91),
+        source=_DEEPATH,
+    ),
+    PublishedPoint(
+        name="MSIntuit",
+        setting="blind validation, every slide on two scanners (κ 0.82)",
+        sensitivity=_span(0.96, 0.98),
+        specificity=_span(0.46, 0.47),
+        source="Nature Communications 2023: doi:10.1038/s41467-023-42453-6",
+    ),
+    PublishedPoint(
+        name="PAICON",
+        setting="five external cohorts, with a reject option: of the cases that it decides",
+        sensitivity=_span(0.85, 1.0),
+        specificity=_span(0.99, 1.0),
+        source="medRxiv, November 2025: doi:10.1101/2025.11.14.25340218",
+    ),
+    PublishedPoint(name="CONCH", setting=_ON_PAIP, sensitivity=_span(0.90), specificity=_span(0.65), source=_CONCH),
+    PublishedPoint(name="CONCH", setting=_ON_PAIP, sensitivity=_span(0.94), specificity=_span(0.45), source=_CONCH),
+)
+"""Facts §11, from abstracts; none comes with an interval."""
 
 
 class PatientPredictionRow(Row):

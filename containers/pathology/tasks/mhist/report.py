@@ -27,6 +27,15 @@ FINE_TUNING_WORDS = {
     "full": "a linear head, trained together with the whole encoder",
 }
 
+RESTS_ON = (
+    "It holds for positive patches that come as those of the validation side: same scanners, laboratories and range of lesions. It counts "
+    "patches as if each were of another slide; where several are of one, it promises more than it can keep."
+)
+EPOCH_TOO = (
+    " The epoch whose weights are kept was chosen on the same patches: their scores are too good, and the promise with them."
+)
+PROBABILITIES = "Probabilities are the head's own, as trained; nothing recalibrated them afterwards."
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -51,7 +60,10 @@ def render(evaluation: MhistEvaluation, predictions: Sequence[MhistPredictionRow
         predictions,
         labels=block.model.labels,
         unit=("patch", "patches"),
+        chosen_on="validation",
         task={
+            "rests_on": RESTS_ON + ("" if block.model.fine_tuning == "linear" else EPOCH_TOO),
+            "probabilities_are": PROBABILITIES,
             "mistakes": [mistake(row, picture(row.image), block.published_partition) for row in mistakes[:MISTAKES_SHOWN]],
             "mpp": MPP,
             "mistake_count": len(mistakes),

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pathology.contracts.binary import SITE_NEGATIVES, SITE_POSITIVES
-from pathology.contracts.msi.evaluate import MsiBlock, MsiEvaluation, PatientPredictionRow, SlideFigures, TilesRead
+from pathology.contracts.msi.evaluate import (
+    PUBLISHED_POINTS,
+    EnsembleCalibration,
+    MsiBlock,
+    MsiEvaluation,
+    PatientPredictionRow,
+    SlideFigures,
+    TilesRead,
+)
 from pathology.report.binary import confident_mistakes, fill
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -22,6 +30,16 @@ SCALES = {
 NAMES_SHOWN = 20
 """Slides of each loss that the cohort flow names."""
 
+RESTS_ON = (
+    "It holds for positives that come as those of the training set: same scanners, laboratories and spectrum of disease. And it takes the "
+    "score of a training patient by the one fold's model that had not learnt from the patient to stand for the ensemble's: all were "
+    "brought to one scale, and averaging pulls scores together, which in simulation is on the safe side (docs/statistics.md)."
+)
+SPARED = (
+    "Confirmatory tests saved per 100",
+    "A confirmatory test, by immunohistochemistry or PCR, is saved for each patient called negative, if all others get one.",
+)
+
 
 def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow]) -> str:
     """The page: text, tables and figures of ``evaluation``, drawn from ``predictions``."""
@@ -34,7 +52,12 @@ def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow
         predictions,
         labels=block.model.labels,
         unit=("patient", "patients"),
+        chosen_on="training",
         task={
+            "rests_on": RESTS_ON,
+            "spared_words": SPARED,
+            "probabilities_are": probabilities_in_words(block.model.calibration),
+            "published_points": PUBLISHED_POINTS,
             "mistakes": mistakes[:MISTAKES_SHOWN],
             "mistake_count": len(mistakes),
             "names_shown": NAMES_SHOWN,
@@ -43,6 +66,18 @@ def render(evaluation: MsiEvaluation, predictions: Sequence[PatientPredictionRow
             "tiles": tiles_in_words(block.tiles),
             "slide_rows": slide_rows(block),
         },
+    )
+
+
+def probabilities_in_words(calibration: EnsembleCalibration | None) -> str:
+    """How the ensemble's probabilities were made, from which follows what may be expected of them."""
+    if calibration is None:
+        return "Probabilities are the mean of the folds', not recalibrated: such a mean lies nearer to the middle than it may."
+    if calibration.floored:
+        return "Out of fold the logits told the classes hardly apart, so that probabilities say little."
+    return (
+        f"Probabilities were recalibrated on out-of-fold scores of the training patients: Platt's scaling, and its slope times "
+        f"{calibration.averaging:.2f} for what averaging the folds' models takes from the spread. This test shows how far that holds."
     )
 
 

@@ -25,6 +25,7 @@ from pathology.metrics.binary import Scores
 from pathology.metrics.operating_points import choose
 from pathology.tasks.mhist.agreement import by_agreement
 from PIL import Image
+from scipy.stats import binomtest
 
 SIDE = 32
 
@@ -55,6 +56,7 @@ def evaluation(predictions: list[MhistPredictionRow], published_partition: bool 
     probability = np.array([row.probability for row in predictions])
     both = len(set(truth.tolist())) == 2
     points = choose(truth, probability, OperatingSettings()) if both else ()
+    points = tuple(point.model_copy(update={"threshold": 0.5}) if point.name == "youden" else point for point in points)
     scores = Scores(truth, probability, 0.5, 100, 0.95, 0, points=points, prevalences=(0.1,))
     intervals = scores.intervals()
     values = {
@@ -135,7 +137,7 @@ def test_it_needs_nothing_from_outside(source, page):
 
     assert all(item.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,")) for item in page.references)
     # The distribution for either width of the screen, and the losses of both sides.
-    assert sum(item.startswith("data:image/svg+xml") for item in page.references) == 3 + 2 + 2
+    assert sum(item.startswith("data:image/svg+xml") for item in page.references) == 4 + 2 + 2
     assert "url(" not in source and "@import" not in source and page.scripts == 1
     assert source == render(evaluation(PREDICTIONS), PREDICTIONS, picture)
 
@@ -148,6 +150,93 @@ def test_numbers_stand_beside_the_published_and_by_agreement(page):
     assert "Not comparable" not in page.text
     for row in block.agreement:
         assert f"{row.agreement} of 7 {row.n} {row.accuracy.value:.3f}" in page.text
+
+
+def test_operating_points_stand_with_counts_and_intervals(page):
+    """Each number again from the predictions, with SciPy's Wilson interval."""
+    block = evaluation(PREDICTIONS).pathology
+    positives = sum(row.label for row in PREDICTIONS)
+    assert [row.point.name for row in block.operating_points] == ["youden", "nominal", "promised"]
+    for row in block.operating_points:
+        missed = sum(each.label and each.probability < row.point.threshold for each in PREDICTIONS)
+        alarms = sum(not each.label and each.probability >= row.point.threshold for each in PREDICTIONS)
+        shown = []
+        for right, trials in ((positives - missed, positives), (120 - positives - alarms, 120 - positives)):
+            wilson = binomtest(right, trials).proportion_ci(0.95, method="wilson")
+            shown.append(f"{right / trials:.3f} {wilson.low:.3f} – {wilson.high:.3f}")
+        counts = f"{row.point.threshold:.3f} {missed} of {positives} {alarms} of {120 - positives}"
+        assert f"{counts} {' '.join(shown)}" in page.text
+    assert (
+        "Training chose these thresholds by the scores of validation patches. The model's own label is decided by: Youden's, 0.500."
+        in page.text
+    )
+    assert (
+        f"Youden's decides the label most of sensitivity + specificity, chosen with {positives} validation positives" in page.text
+    )
+    assert page.text.count("decides the label") == 1
+    for words in (
+        "positive patches that come as those of the validation side",
+        "The epoch whose weights are kept was chosen on the same",
+    ):
+        assert words in page.text
+    assert "The epoch whose weights are kept was chosen on the same" not in text_of({"fine_tuning": "linear"})
+
+
+def test_they_are_carried_over_to_other_fractions_of_positives(page):
+    block = evaluation(PREDICTIONS).pathology
+    positives = sum(row.label for row in PREDICTIONS)
+    for row, title in zip(block.operating_points, ("Youden's", "Nominal", "Promised"), strict=True):
+        found, right = row.sensitivity.value, row.specificity.value
+        for prevalence, name in (
+            (0.1, "10%"),
+            (positives / 120, f"{100 * positives / 120:.1f}".removesuffix(".0") + "% this test"),
+        ):
+            called = prevalence * found + (1 - prevalence) * (1 - right)
+            at = next(each for each in row.at_prevalence if each.prevalence == pytest.approx(prevalence))
+            ppv, npv = (
+                f"{each.low:.3f} – {each.high:.3f}" for each in (at.positive_predictive_value, at.negative_predictive_value)
+            )
+            shown = f"{prevalence * found / called:.3f} {ppv} {(1 - prevalence) * right / (1 - called):.3f} {npv} {100 * (1 - called):.1f} "
+            assert f"{name} {title} {shown}{at.spared.low:.1f} – {at.spared.high:.1f}" in page.text
+    assert page.text.count("this test ") >= 3 and "Spared a further look, per 100 patches" in page.text
+
+
+def test_what_is_read_off_the_test_has_no_interval(page):
+    from sklearn.metrics import roc_curve
+
+    truth, probability = (np.array([getattr(row, name) for row in PREDICTIONS]) for name in ("label", "probability"))
+    alarms, found, _ = roc_curve(truth, probability, drop_intermediate=False)
+    first = int(np.argmax(found >= 0.95))
+    assert (
+        f"at a sensitivity of {found[first]:.3f} the highest specificity is {1 - alarms[first]:.3f}. That threshold is chosen on the very "
+        "patches it is measured on: hence no interval" in page.text
+    )
+
+
+def test_a_model_without_operating_points_says_so():
+    text = text_of(operating_points=[])
+    assert "This model keeps no operating points. It has the one threshold of 0.500." in text
+    assert "decides the label" not in text and "Spared a further look" not in text and "Read off this test itself" in text
+
+
+def test_calibration_is_told_in_numbers_and_words(page):
+    block = evaluation(PREDICTIONS).pathology
+    slope, intercept, brier = (block.intervals[name] for name in ("calibration_slope", "calibration_intercept", "brier"))
+    assert slope.low < 1 < slope.high and intercept.low < 0 < intercept.high
+    for title, bounds in (("Slope", slope), ("Intercept", intercept), ("Brier score", brier)):
+        assert f"{title} {bounds.value:.3f} {bounds.low:.3f} – {bounds.high:.3f}" in page.text
+    assert "the interval holds 1." in page.text and "the interval holds 0." in page.text
+    assert "nothing recalibrated them afterwards. Intervals: profile likelihood for slope and intercept;" in page.text
+    intervals = {**block.intervals, "calibration_slope": slope.model_copy(update={"low": 1.2, "high": 2.1})}
+    assert "Not sure enough: above 1" in text_of(intervals=intervals)
+
+
+def test_a_test_without_a_slope_says_why():
+    from pathology.tasks.mhist.report import render
+
+    apart = [row.model_copy(update={"probability": 0.3 + 0.4 * row.label, "predicted": row.label}) for row in PREDICTIONS]
+    text = Page(render(evaluation(apart), apart, picture)).text
+    assert "Slope – none" in text and "so that no slope would be too steep" in text
 
 
 def test_evas_figure_stands_beside_the_mean_of_runs_by_its_protocol(page):

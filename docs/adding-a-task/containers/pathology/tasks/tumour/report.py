@@ -24,5 +24,6 @@ def render(evaluation: TumourEvaluation, predictions: Sequence[PatchPredictionRo
         predictions,
         labels=block.model.labels,
         unit=("patch", "patches"),
+        chosen_on="validation",
         task={"mistakes": mistakes[:MAX_MISTAKES], "mistake_count": len(mistakes)},
     )

@@ -1,7 +1,7 @@
-"""What cross-validation keeps of its folds, the one epoch that all their models are from, and each patient's out-of-fold logit.
+"""What cross-validation keeps of its folds, and the one epoch that all their models are from.
 
-Every fold's model is from the same epoch, the one with the least loss over all held-out patients. A choice by each fold's own patients
-would flatter their scores and set the models' scales apart; what was seen of both is in docs/statistics.md.
+It is the epoch with the least loss over all held-out patients: one choice of one number by all of them, which their scores hardly show.
+A choice by each fold's own patients would flatter their scores and set the models' scales apart: docs/statistics.md has both.
 """
 
 from __future__ import annotations
@@ -51,18 +51,21 @@ class FoldRun:
             weights={name: value[epoch - 1].clone() for name, value in self.weights.items()},
             epoch=epoch,
             validation_loss=float(validation[epoch - 1]),
+            held_out=self.logits[epoch - 1].numpy(),
             curve=LossCurve.of(f"fold {self.fold}", epoch, losses),
         )
 
 
 @dataclass(frozen=True)
 class FoldModel:
-    """A fold's weights at ``epoch`` (from 1), the loss there of the patients it has not seen, and all epochs' losses."""
+    """A fold's weights at ``epoch`` (from 1); of the n patients it has not seen the loss there and the logits ``held_out`` (n,) float64;
+    all epochs' losses."""
 
     fold: int
     weights: dict[str, Tensor]
     epoch: int
     validation_loss: float
+    held_out: np.ndarray
     curve: LossCurve
 
 
@@ -79,14 +82,6 @@ def common_epoch(runs: Sequence[FoldRun]) -> int:
     if not finite.isfinite().any():
         raise DataError(f"the validation loss was a number at none of {reached} epochs: lower the learning rate")
     return int(finite.argmin()) + 1
-
-
-def out_of_fold(runs: Sequence[FoldRun]) -> list[np.ndarray]:
-    """The logits (n,) float64 of each run's held-out patients, at the epoch that the other runs choose: no patient's label has a part in
-    the choice of the model that scores it."""
-    others = [[other for other in runs if other is not run] for run in runs]
-    reached = min(run.epochs for run in runs)
-    return [run.logits[min(common_epoch(rest), reached) - 1].numpy() for run, rest in zip(runs, others, strict=True)]
 
 
 def write_checkpoint(path: Path, run: FoldRun) -> None:

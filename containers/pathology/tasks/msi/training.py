@@ -20,7 +20,7 @@ from pathology.contracts.msi.train import TrainMsi
 from pathology.metrics.ranking import auroc
 from pathology.tasks.msi.calibration import logits_of_learnt
 from pathology.tasks.msi.dataset import Bags
-from pathology.tasks.msi.folds import FoldModel, FoldRun, common_epoch, out_of_fold, read_checkpoint, write_checkpoint
+from pathology.tasks.msi.folds import FoldModel, FoldRun, common_epoch, read_checkpoint, write_checkpoint
 from pathology.tasks.msi.model import GatedAttention, cpu_threads
 from pathology.training.lightning_logs import silence_lightning
 
@@ -30,7 +30,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 @dataclass(frozen=True)
 class CrossValidated:
     """One model a fold, all from one epoch, and for every patient of the bags, in their order, the logit (n,) float64 by the model of
-    its fold in ``folds`` (n,), at the epoch that the other folds' patients choose. The test set is in no choice.
+    its fold in ``folds`` (n,). The test set is in no choice.
 
     ``learnt`` (n, K) are their logits by the models that have learnt from them, NaN by the other.
     """
@@ -180,8 +180,8 @@ def cross_validate(bags: Bags, settings: TrainMsi, checkpoints: Path, scratch: P
     for model, run in zip(models, runs, strict=True):
         print(f"fold {model.fold}: epoch {model.epoch} of {run.epochs}, validation loss {model.validation_loss:.4f}")
     logits = np.zeros(len(bags))
-    for fold, of_fold in zip(numbers, out_of_fold(runs), strict=True):
-        logits[folds == fold] = of_fold
+    for model in models:
+        logits[folds == model.fold] = model.held_out
     with cpu_threads(step_work(bags, settings)):
         learnt = logits_of_learnt(bags, [build(model.weights, settings) for model in models], folds)
     return CrossValidated(models, logits, folds, learnt)

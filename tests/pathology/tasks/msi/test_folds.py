@@ -1,4 +1,4 @@
-"""One epoch for all folds, and out-of-fold logits that no label of their own has chosen."""
+"""One epoch for all folds, chosen by all that they held out."""
 
 import pytest
 from pathology.contracts.errors import DataError
@@ -24,15 +24,8 @@ def test_all_folds_are_from_the_epoch_with_the_least_loss_over_all():
     assert common_epoch([*runs, run(2, [[1.0], [0.5]])]) == 2  # the third was not reached by all
     model = runs[0].model(3)
     assert (model.epoch, model.validation_loss, model.weights["bias"].tolist()) == (3, 2.5, [3.0])
+    assert model.held_out.tolist() == [3.0, 3.0]
     assert (model.curve.best, model.curve.validation) == (3, (4.5, 2.0, 2.5))
-
-
-def test_a_patient_is_scored_at_the_epoch_of_the_others():
-    from pathology.tasks.msi.folds import out_of_fold
-
-    runs = [run(0, [[1, 1], [9, 9], [9, 9]]), run(1, [[5], [1], [5]]), run(2, [[9], [9], [1]])]
-    # Without fold 0 the sums are 14, 10 and 6; without fold 1 11, 27 and 19; without fold 2 7, 19 and 23.
-    assert [logits.tolist() for logits in out_of_fold(runs)] == [[3.0, 3.0], [1.0], [1.0]]
 
 
 def test_losses_that_are_no_numbers_are_not_the_least():

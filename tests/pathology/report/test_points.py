@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from pathology.contracts.operating_points import OperatingSettings
-from pathology.metrics.operating_points import choose, judge
+from pathology.metrics.judged_points import judge
+from pathology.metrics.operating_points import choose
 
 
 def points(positives, negatives=60, **settings):

@@ -36,6 +36,7 @@ class Interval:
 
 
 def z_of(confidence: float) -> float:
+    """How many standard deviations a normal interval of that level reaches to either side."""
     return float(norm.ppf((1 + confidence) / 2))
 
 

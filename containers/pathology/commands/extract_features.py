@@ -61,7 +61,7 @@ class Extraction:
         self.encoder: Callable[[], Encoder] = cache(lambda: self._load(folder))
 
     def _load(self, folder: Path) -> Encoder:
-        from pathology.wsi.readers import load_cucim
+        from pathology.wsi.cucim_reader import load_cucim
 
         load_cucim()  # before torch, or never
 

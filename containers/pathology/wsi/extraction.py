@@ -13,7 +13,8 @@ from pathology.wsi.features import Attribute, content_sha256, write_features
 from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.mpp import Scale, choose_scale
 from pathology.wsi.outline import overlay, tissue_geojson
-from pathology.wsi.readers import SlideReader, open_slide
+from pathology.wsi.reader import SlideReader
+from pathology.wsi.readers import open_slide
 from pathology.wsi.thumbnail import read_thumbnail
 from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.cucim_reader import load_cucim
 from pathology.wsi.grid import make_grid
-from pathology.wsi.readers import load_cucim, open_slide
+from pathology.wsi.readers import open_slide
 from pathology.wsi.tiles import read_runs
 
 

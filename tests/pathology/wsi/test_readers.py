@@ -11,15 +11,11 @@ import tifffile
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.wsi.black import MAX_BLACK_FRACTION, MAX_BLACK_PIXELS
+from pathology.wsi.cucim_reader import CucimReader, load_cucim
 from pathology.wsi.mpp import Scale
-from pathology.wsi.readers import (
-    CucimReader,
-    Level,
-    kept_bytes,
-    load_cucim,
-    nominal_downsample,
-    open_slide,
-)
+from pathology.wsi.reader import Level, nominal_downsample
+from pathology.wsi.readers import open_slide
+from pathology.wsi.tile_store import kept_bytes
 
 from demo.slides import TILE, write_svs
 from tests.pathology.wsi.cucim_views import both_readers, damaged_tile, decoded_tiles
@@ -146,7 +142,7 @@ import os, sys
 if sys.argv[2] == "before":
     import cucim
     cucim.CuImage.cache()
-from pathology.wsi.readers import load_cucim
+from pathology.wsi.cucim_reader import load_cucim
 module = load_cucim()
 print(os.environ["CUCIM_CONFIG_PATH"] == sys.argv[1], module and module.CuImage.cache().config["type"])
 """

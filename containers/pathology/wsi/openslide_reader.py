@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.wsi.mpp import Scale, isotropic
-from pathology.wsi.reader import Level, nominal_downsample
+from pathology.wsi.facts import read_facts
+from pathology.wsi.reader import Level, ratio_of_sizes
 
 
 class OpenSlideReader:
@@ -31,9 +32,10 @@ class OpenSlideReader:
         except openslide.OpenSlideError as error:
             raise DataError(f"{path.name}: OpenSlide cannot open it ({error})") from None
         sizes = self._slide.level_dimensions
-        self.levels = tuple(Level(w, h, nominal_downsample(sizes[0], (w, h))) for w, h in sizes)
+        self.levels = tuple(Level(w, h, ratio_of_sizes(sizes[0], (w, h))) for w, h in sizes)
         self._downsamples: tuple[float, ...] = self._slide.level_downsamples
-        self.mpp = _vendor_scale(self._slide.properties)
+        self.properties: Mapping[str, str] = dict(self._slide.properties)
+        self.mpp = read_facts(self.properties, []).mpp
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         # Locations are whole level-0 px: below level 0 what comes back may lie up to half a level-0 px beside what was asked.
@@ -66,13 +68,3 @@ class OpenSlideReader:
 
     def close(self) -> None:
         self._slide.close()
-
-
-def _vendor_scale(properties: Any) -> Scale | None:
-    try:
-        mpp = isotropic(float(properties["openslide.mpp-x"]), float(properties["openslide.mpp-y"]))
-    except (KeyError, ValueError):
-        return None
-    if mpp is None:
-        return None
-    return Scale(mpp, "tiff" if properties.get("openslide.vendor") == "generic-tiff" else "vendor")

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pathology.wsi.mpp import Scale
+from pathology.wsi.mpp import Scale, UnusableScale
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SlideReader(Protocol):
 
     name: str
     levels: tuple[Level, ...]
-    mpp: Scale | None
+    mpp: Scale | UnusableScale | None
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         """Pixels (height, width, 3) uint8 at ``x``, ``y`` in px *of that level*; glass where the scanner wrote nothing.
@@ -39,12 +39,6 @@ class SlideReader(Protocol):
         """Let go of the file."""
 
 
-def nominal_downsample(base: tuple[int, int], size: tuple[int, int]) -> float:
-    """Level-0 px per px of a level of ``size``; a whole number where the sizes are its rounded quotients.
-
-    A level of ⌊W/4⌋ px has pixels of exactly 4 × 4 px, though W/⌊W/4⌋ is 4.0003 and off by 8 px at the far end.
-    """
-    ratio = (base[0] / size[0] + base[1] / size[1]) / 2
-    whole = round(ratio)
-    fits = all(abs(whole * small - large) < whole for small, large in zip(size, base, strict=True))
-    return float(whole) if whole >= 1 and fits else ratio
+def ratio_of_sizes(base: tuple[int, int], size: tuple[int, int]) -> float:
+    """Level-0 px per px of a level of ``size``, as its size says; whether it is so, :mod:`pathology.wsi.pyramid` proves."""
+    return (base[0] / size[0] + base[1] / size[1]) / 2

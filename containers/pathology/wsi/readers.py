@@ -8,10 +8,11 @@ import numpy as np
 
 from pathology.contracts.errors import DataError
 from pathology.wsi.cucim_reader import CucimReader, load_cucim
-from pathology.wsi.mpp import Scale, isotropic
+from pathology.wsi.facts import read_facts
 from pathology.wsi.openslide_reader import OpenSlideReader
+from pathology.wsi.pyramid import Slide
 from pathology.wsi.reader import SlideReader
-from pathology.wsi.tiff import is_tiff, read_directories
+from pathology.wsi.tiff import Directory, is_tiff, read_directories
 
 CUCIM_SUFFIXES = frozenset({".svs", ".tif", ".tiff"})
 """cuCIM picks its decoder by the file's name."""
@@ -21,8 +22,8 @@ MAX_PROBE_DIFFERENCE = 2.0
 """Mean grey levels by which two decoders of one JPEG may differ."""
 
 
-def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:
-    """Open a slide with the fastest reader that proves itself on it; ``cucim=False`` keeps to OpenSlide.
+def open_slide(path: Path, *, cucim: bool = True) -> Slide:
+    """Open a slide with the fastest reader that proves itself on it, and prove its levels; ``cucim=False`` keeps to OpenSlide.
 
     Raises:
         DataError: naming the file when it is missing, truncated, or not a slide.
@@ -33,10 +34,13 @@ def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:
         directories = read_directories(path) if is_tiff(path) else []
     except OSError as error:
         raise DataError(f"{path.name}: it cannot be read ({error.strerror})") from None
-    resolution = directories[0].mpp if directories else None
-    mpp = isotropic(*resolution) if resolution else None
     reference = OpenSlideReader(path)
-    reference.mpp = reference.mpp or (Scale(mpp, "tiff") if mpp else None)
+    facts = read_facts(reference.properties, directories)
+    reference.mpp = facts.mpp
+    return Slide(_reader(path, reference, directories, cucim=cucim), facts)
+
+
+def _reader(path: Path, reference: OpenSlideReader, directories: list[Directory], *, cucim: bool) -> SlideReader:
     # JPEG alone: asked twice for a tile of another kind that it could not decode, cuCIM never answers (26.10, measured).
     jpeg = bool(directories) and all(directory.jpeg for directory in directories if directory.tiled)
     if cucim and jpeg and path.suffix.lower() in CUCIM_SUFFIXES and load_cucim() is not None:

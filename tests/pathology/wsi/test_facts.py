@@ -96,6 +96,11 @@ def test_a_tag_that_says_what_no_scanner_can_is_refused(tmp_path, painted):
     assert plan_slide(path, Tiling(), 0.5).scale == Scale(0.5, "cohort")
 
 
+def test_so_is_the_case_that_was_shared(shared_data):
+    with pytest.raises(DataError, match="says 0.05 µm/px"):
+        plan_slide(shared_data.parent / "cases" / "slides" / "tag-says-0.05.tif", Tiling())
+
+
 @pytest.mark.parametrize("mpp", [0.05, 0.0252])
 def test_so_is_a_vendors_text_and_a_physical_size(tmp_path, painted, mpp):
     write_svs(tmp_path / "s.svs", painted[:600, :600], mpp=mpp)

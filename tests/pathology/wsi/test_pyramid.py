@@ -128,6 +128,14 @@ def test_another_aspect_means_nothing():
     assert candidates((40000, 20000), (3000, 3000)) == ()
 
 
+def test_the_case_that_was_shared(shared_data, cucim_process):
+    path = shared_data.parent / "cases" / "slides" / "levels-padded-0.5.tif"
+    for reader in (True, False):
+        seen = cucim_process(planned, path, reader)
+        assert [level[2] for level in seen["levels"]] == [1, 2, 4, 8, 16]
+        assert len(seen["coords"]) == 100
+
+
 def test_the_plan_says_it_too(tmp_path, corner):
     path = tmp_path / "s.tif"
     write(path, [corner, padded(smaller(corner, 2))], 0.5)

@@ -89,6 +89,9 @@ encoders/embedding_cache.py         ..     ... .x.   ...    ..
 encoders/tiny.py                    ..     ... ...   ...    ..
 
 wsi/readers.py                      x.     ... ...   ...    ..
+wsi/pyramid.py                      x.     ... ...   ...    ..
+wsi/facts.py                        x.     ... ...   ...    ..
+wsi/mpp.py                          x.     ... ...   ...    ..
 wsi/reader.py                       x.     ... ...   ...    ..
 wsi/openslide_reader.py             x.     ... ...   ...    ..
 wsi/cucim_reader.py                 x.     ... ...   ...    ..

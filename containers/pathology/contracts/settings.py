@@ -122,7 +122,7 @@ def _given(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(split_names), Field(min_length=1)]
 OptionalUri = Annotated[UriText | None, BeforeValidator(_given)]
 OptionalName = Annotated[str | None, BeforeValidator(_given)]
-FINEST_MPP, COARSEST_MPP = 0.08, 20.0
+FINEST_MPP, COARSEST_MPP = 0.08, 20
 """µm/px of slides. Light of 0.55 µm resolves 0.2 µm with the best immersion objective (Abbe 1873, numerical aperture 1.4), which is
 sampled at 0.1 µm/px; an air objective of 40×, as scanners have, resolves 0.3. Coarser are placeholders, or magnifications."""
 

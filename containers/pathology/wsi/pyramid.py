@@ -37,7 +37,8 @@ MIN_STRUCTURE = 8.0
 
 MIN_CORRELATION, MAX_SHIFT = 0.7, 1.5
 """Of the same picture made smaller in two ways (averaged, or every n-th px), blurred; and the px of the level by which it may be moved.
-Measured on painted tissue: 0.93 and more at the right place, below 0.4 at wrong ones."""
+Measured on 60 painted pyramids, JPEG qualities 30 to 95: 0.91 and more under the right scale; under wrong ones, which have to agree at
+several places, 1 in 100 is above 0.76. Of their 130 levels 128 were read, none at a wrong scale."""
 
 MIN_AGREEING = 1 / 3
 """Of the places that can be compared, :data:`MIN_PATCHES` at least: some may be damaged, and none agrees by chance."""

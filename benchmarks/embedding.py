@@ -18,9 +18,9 @@ from typing import Annotated
 import numpy as np
 import typer
 from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.cucim_reader import load_cucim
 from pathology.wsi.embedding import embed_grid, fill
 from pathology.wsi.extraction import SlidePlan, plan_slide
-from pathology.wsi.readers import load_cucim
 from pathology.wsi.tiles import read_runs
 
 from benchmarks.measure import print_figures, seconds_of

@@ -25,9 +25,10 @@ import numpy as np
 import tifffile
 import typer
 from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.cucim_reader import load_cucim
 from pathology.wsi.extraction import SlidePlan, plan_slide
 from pathology.wsi.grid import whole_side
-from pathology.wsi.readers import load_cucim, open_slide
+from pathology.wsi.readers import open_slide
 from pathology.wsi.tiles import THREADS, read_runs, resample
 
 from benchmarks.measure import REPOSITORY, print_figures, seconds_of
@@ -37,7 +38,7 @@ AHEAD = 256
 _READ_ALONE = f"""
 import sys
 from pathlib import Path
-from pathology.wsi.readers import load_cucim
+from pathology.wsi.cucim_reader import load_cucim
 load_cucim()
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.extraction import plan_slide

@@ -35,13 +35,14 @@ def texture(side: int, seed: int) -> np.ndarray:
 
 def write_slide(path: Path, side: int, mpp: float, compression: Compression = "jpeg", seed: int = 0) -> None:
     """Write an Aperio SVS of ``side`` × ``side`` px with levels at 1, 4 and 16: a disc of tissue on glass, ``mpp`` in µm/px."""
+    picture = texture(UNIQUE * TILE, seed)
     with tifffile.TiffWriter(path, bigtiff=False) as svs:
         for number, downsample in enumerate((1, 4, 16)):
             level_side = side // downsample
             size = f"{level_side}x{level_side} ({TILE}x{TILE}) JPEG/RGB Q={QUALITY}"
             text = f"Aperio Image Library v12.0.15 \r\n{size}|AppMag = {10 / mpp:.0f}|MPP = {mpp}"
             svs.write(
-                _tiles(level_side, compression, seed + number),
+                _tiles(picture, side, downsample, compression),
                 shape=(level_side, level_side, 3),
                 dtype=np.uint8,
                 tile=(TILE, TILE),
@@ -55,19 +56,26 @@ def write_slide(path: Path, side: int, mpp: float, compression: Compression = "j
             )
 
 
-def _tiles(side: int, compression: Compression, seed: int) -> Iterator[bytes]:
-    picture = texture(UNIQUE * TILE, seed)
-    glass = _encoded(np.full((TILE, TILE, 3), 243, np.uint8), compression)
-    tissue = [
-        [_encoded(picture[y * TILE : (y + 1) * TILE, x * TILE : (x + 1) * TILE], compression) for x in range(UNIQUE)]
-        for y in range(UNIQUE)
-    ]
+def _tiles(picture: np.ndarray, side: int, downsample: int, compression: Compression) -> Iterator[bytes]:
+    """The tiles of a level, row by row: level 0 made smaller, each that differs from all before it encoded once."""
+    small = cv2.resize(picture, None, fx=1 / downsample, fy=1 / downsample, interpolation=cv2.INTER_AREA)
+    part = TILE // downsample
     count = -(-side // TILE)
-    centre = (count - 1) / 2
-    for y in range(count):
-        for x in range(count):
-            inside = (x - centre) ** 2 + (y - centre) ** 2 <= (0.48 * count) ** 2
-            yield tissue[y % UNIQUE][x % UNIQUE] if inside else glass
+    y, x = np.mgrid[: count + downsample, : count + downsample]
+    tissue = (x - (count - 1) / 2) ** 2 + (y - (count - 1) / 2) ** 2 <= (0.48 * count) ** 2
+    encoded: dict[tuple[int, int, bytes], bytes] = {}
+    for top in range(0, -(-(side // downsample) // TILE) * downsample, downsample):
+        for left in range(0, -(-(side // downsample) // TILE) * downsample, downsample):
+            inside = np.zeros((downsample, downsample), bool)
+            seen = tissue[top : top + downsample, left : left + downsample]
+            inside[: seen.shape[0], : seen.shape[1]] = seen
+            key = (top % UNIQUE, left % UNIQUE, inside.tobytes()) if inside.any() else (0, 0, b"")
+            if key not in encoded:
+                corner = (key[0] * part, key[1] * part)
+                tile = small[corner[0] : corner[0] + TILE, corner[1] : corner[1] + TILE]
+                shown = np.repeat(np.repeat(inside, part, axis=0), part, axis=1)[..., None]
+                encoded[key] = _encoded(np.where(shown, tile, np.uint8(243)), compression)
+            yield encoded[key]
 
 
 def _encoded(tile: np.ndarray, compression: Compression) -> bytes:

@@ -127,7 +127,7 @@ def test_the_image_holds_no_code_of_the_package_and_starts_with_pathology_run(fo
         "COPY --chmod=0755 containers/pathology-run /usr/local/bin/pathology-run",
         "COPY LICENSE NOTICE THIRD_PARTY_LICENSES.md /usr/share/licenses/pathology-pipelines/",
     ]
-    assert "CUCIM_CONFIG_PATH" not in text  # pathology.wsi.readers sets it before the import
+    assert "CUCIM_CONFIG_PATH" not in text  # pathology.wsi.cucim_reader sets it before the import
     assert 'ENTRYPOINT ["pathology-run"]' in text
     assert "--require-hashes" in text
 

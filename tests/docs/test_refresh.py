@@ -80,7 +80,7 @@ class Example(Settings):
         ("text", "text, at most 64 characters"),
         ("names", "one or more names"),
         ("maybe", "text, or `none`"),
-        ("mpp", "number, over 0.01, below 100, or `none`"),
+        ("mpp", "number, at least 0.08, at most 20, or `none`"),
         ("data", "URI"),
         ("more", "URI, or `none`"),
         ("place", "URI"),
@@ -116,7 +116,7 @@ def test_rows_are_as_the_settings_and_the_yaml_have_them(written):
     ]
     rows = {row[0]: row for group in ("extract", "extract.hyperparameters") for row in written["msi"][group]}
     assert rows["`max-tiles`"][1:4] == ["integer, at least 0", "`0`", "`TilesPerSlide`"]
-    assert rows["`default-mpp`"][1:4] == ["number, over 0.01, below 100, or `none`", "`none`", "`DefaultMpp`"]
+    assert rows["`default-mpp`"][1:4] == ["number, at least 0.08, at most 20, or `none`", "`none`", "`DefaultMpp`"]
     assert rows["`features`"][1:4] == ["URI", "`s3://{bucket}/features/msi`", "`FeaturesUri`"]
     assert written["lizard"]["gate"] == [
         [

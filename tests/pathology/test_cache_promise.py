@@ -89,6 +89,14 @@ encoders/embedding_cache.py         ..     ... .x.   ...    ..
 encoders/tiny.py                    ..     ... ...   ...    ..
 
 wsi/readers.py                      x.     ... ...   ...    ..
+wsi/pyramid.py                      x.     ... ...   ...    ..
+wsi/facts.py                        x.     ... ...   ...    ..
+wsi/mpp.py                          x.     ... ...   ...    ..
+wsi/reader.py                       x.     ... ...   ...    ..
+wsi/openslide_reader.py             x.     ... ...   ...    ..
+wsi/cucim_reader.py                 x.     ... ...   ...    ..
+wsi/tiff.py                         x.     ... ...   ...    ..
+wsi/tile_store.py                   x.     ... ...   ...    ..
 wsi/tissue.py                       x.     ... ...   ...    ..
 wsi/prefetch.py                     x.     ... ...   ...    ..
 wsi/claims.py                       x.     ... ...   ...    ..

@@ -16,6 +16,7 @@ from pathology.cohort.table import Table, read_table
 from pathology.cohort.tcga import patient_of
 from pathology.contracts.errors import DataError
 from pathology.contracts.identifiers import column_key, fault, normal, printable, skeleton
+from pathology.contracts.settings import COARSEST_MPP, FINEST_MPP
 
 LIU_SHEET = "Master Patient Table"
 """Of Liu et al. 2018 (Cancer Cell 33:721), supplementary table."""
@@ -26,6 +27,8 @@ MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "--", 
 SLIDE_SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide")
 NAMED = 5
 """Lines, names and spellings that an error shows before it only counts."""
+MAGNIFICATIONS = frozenset({5.0, 10.0, 20.0, 40.0, 60.0, 63.0, 80.0, 100.0})
+"""Powers of objectives: a scale so coarse would show no cell."""
 _ENTRIES = ("patient", "slide", "label", "split", "site", "mpp")
 
 
@@ -279,7 +282,7 @@ class _Reading:
             value = _mpp(text)
             if value is None:
                 self.problems.append(
-                    f"{self.where}, line {line}: mpp {printable(text)!r} is not a number of µm per pixel: correct it or leave it empty"
+                    f"{self.where}, line {line}: mpp {printable(text)!r} is {_no_mpp(text)}: correct it or leave it empty"
                 )
             elif found.setdefault(key, value) != value:
                 self.problems.append(
@@ -293,7 +296,17 @@ def _mpp(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if 0.01 < value < 100 else None
+    return value if FINEST_MPP <= value <= COARSEST_MPP and value not in MAGNIFICATIONS else None
+
+
+def _no_mpp(text: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return "not a number of µm per pixel"
+    if value in MAGNIFICATIONS:
+        return f"a magnification, which is about {10 / value:g} µm per pixel"
+    return f"no scanner's: from {FINEST_MPP:g} to {COARSEST_MPP:g} µm per pixel there are slides"
 
 
 def _lines(lines: Iterable[object]) -> str:

@@ -19,6 +19,9 @@ from pathology.storage import open_store
 from pathology.wsi.layout import FeatureLayout
 
 REMEDY = "start again with --param ExtractionRun=<something new>"
+SCALES_SPREAD = 2.4
+"""Factor between the finest and the coarsest slide beyond which a scale may be wrong: scanners' 20× and 40× lie 2.36 apart at most
+(0.22 and 0.52 µm/px), inch and centimetre 2.54."""
 MAX_NAMED = 5
 """Slides named in an error before it only counts."""
 
@@ -56,6 +59,7 @@ def slide_row(sidecar: Sidecar, layout: FeatureLayout) -> SlideRow:
         sha256=sidecar.sha256,
         content_sha256=sidecar.content_sha256,
         reader=sidecar.reader,
+        warnings="; ".join(sidecar.warnings),
     )
 
 
@@ -110,6 +114,23 @@ def same_features(cohort: list[CohortRow], slides: list[SlideRow]) -> list[str]:
     return copies
 
 
+def slide_warnings(slides: list[SlideRow]) -> list[str]:
+    """What was noticed of single slides, and of all scales together."""
+    noticed = [slide for slide in slides if slide.warnings]
+    lines = [f"slide {slide.slide_id}: {slide.warnings}" for slide in noticed[:MAX_NAMED]]
+    if len(noticed) > MAX_NAMED:
+        lines.append(f"{len(noticed) - MAX_NAMED} more slides have warnings: slides.csv has them")
+    scaled = sorted((slide for slide in slides if slide.mpp is not None), key=lambda slide: slide.mpp or 0)
+    if scaled and (scaled[-1].mpp or 0) > SCALES_SPREAD * (scaled[0].mpp or 0):
+        ends = " to ".join(f"{slide.mpp:g} µm/px ({slide.slide_id}, {slide.mpp_source})" for slide in (scaled[0], scaled[-1]))
+        middle = scaled[len(scaled) // 2].mpp
+        lines.append(
+            f"the slides' scales run from {ends}, with {middle:g} in the middle: more than 20× and 40× are apart; look whether they are "
+            "right, and correct them in the column 'mpp' of the table"
+        )
+    return lines
+
+
 def main(job: Job) -> None:
     """Collect, check, write slides.csv and staging.csv through the store, then collected.json, which names both, to the output."""
     settings = job.hyperparameters(CollectFeaturesJob)
@@ -124,7 +145,7 @@ def main(job: Job) -> None:
     flow = with_tissue(flow, cohort, slides)
     print("\n".join(flow.lines()))
     check_usable(cohort, slides, flow, settings.max_left_out_fraction)
-    warnings += same_features(cohort, slides)
+    warnings += slide_warnings(slides) + same_features(cohort, slides)
     table, staging = SlideRow.table(slides), StagingRow.table(staging_rows(slides))
     table_uri, staging_uri = layout.slides_table(table), layout.staging_table(staging)
     store.write(table_uri, table)

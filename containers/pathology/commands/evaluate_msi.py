@@ -47,7 +47,7 @@ from pathology.tasks.msi.artefact import Ensemble, MsiConfig
 from pathology.tasks.msi.dataset import Patient, patients_of
 from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.report import render
-from pathology.tasks.msi.slides import figures, total_tiles
+from pathology.tasks.msi.slides import figures, read_otherwise, total_tiles
 
 
 def main(job: Job) -> None:
@@ -59,6 +59,7 @@ def main(job: Job) -> None:
 
     cohort, slides = read_cohort(tables["cohort"]), SlideRow.read(tables["slides"])
     flow, cohort_warnings = read_flow(tables["cohort"], cohort)
+    cohort_warnings += read_otherwise(slides)
     flow = with_tissue(flow, cohort, slides)
     test = [row for row in cohort if row.split == "test"]
     patients, lost = patients_of(test, slides)

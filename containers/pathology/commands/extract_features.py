@@ -61,7 +61,7 @@ class Extraction:
         self.encoder: Callable[[], Encoder] = cache(lambda: self._load(folder))
 
     def _load(self, folder: Path) -> Encoder:
-        from pathology.wsi.readers import load_cucim
+        from pathology.wsi.cucim_reader import load_cucim
 
         load_cucim()  # before torch, or never
 
@@ -139,6 +139,8 @@ class Extraction:
             "reader": extracted.reader,
             "sha256": extracted.sha256,
             "content_sha256": extracted.content_sha256,
+            "warnings": extracted.warnings,
+            "outline_origin": extracted.origin,
         }
 
 
@@ -169,6 +171,8 @@ def run_claims(work: Extraction) -> None:
             done.append(work.extract(row))
             if done[-1].status != "ok":
                 print(f"{row.slide_id} {done[-1].status}: {done[-1].reason}")
+            for warning in done[-1].warnings:
+                print(f"warning: {row.slide_id}: {warning}")
     seconds = max(time.monotonic() - begun, 1e-9)
     tiles = sum(sidecar.tiles or 0 for sidecar in done)
     failed = sum(sidecar.status == "failed" for sidecar in done)

@@ -13,7 +13,8 @@ class Sidecar(StrictJson):
     ``status`` ok has a feature file with ``sha256``; empty found no tissue; failed has a ``reason``. ``bytes`` and ``md5``
     are the slide's own, ``cohort_mpp`` the cohort table's, so that a replaced slide or a corrected MPP is extracted again.
     ``content_sha256`` is the features' without the slide's name (:func:`pathology.wsi.features.content_sha256`), empty in sidecars of
-    before there was one.
+    before there was one. ``warnings`` say what of the slide was left out, or read otherwise than its file says. ``outline_origin`` is
+    the level-0 px x, y that the outline, and QuPath, call 0, 0.
     """
 
     schema_version: Literal[1] = 1
@@ -33,3 +34,5 @@ class Sidecar(StrictJson):
     reader: str = ""
     sha256: str = ""
     content_sha256: str = ""
+    warnings: tuple[str, ...] = ()
+    outline_origin: tuple[int, int] = (0, 0)

@@ -122,6 +122,10 @@ def _given(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(split_names), Field(min_length=1)]
 OptionalUri = Annotated[UriText | None, BeforeValidator(_given)]
 OptionalName = Annotated[str | None, BeforeValidator(_given)]
-OptionalMpp = Annotated[Annotated[float, Field(gt=0.01, lt=100)] | None, BeforeValidator(_given)]
+FINEST_MPP, COARSEST_MPP = 0.08, 20
+"""µm/px of slides. Light of 0.55 µm resolves 0.2 µm with the best immersion objective (Abbe 1873, numerical aperture 1.4), which is
+sampled at 0.1 µm/px; an air objective of 40×, as scanners have, resolves 0.3. Coarser are placeholders, or magnifications."""
+
+OptionalMpp = Annotated[Annotated[float, Field(ge=FINEST_MPP, le=COARSEST_MPP)] | None, BeforeValidator(_given)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pathology.wsi.grid import Grid
-from pathology.wsi.readers import SlideReader
+from pathology.wsi.reader import SlideReader
 from pathology.wsi.tiles import Run, read_runs
 
 

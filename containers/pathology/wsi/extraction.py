@@ -11,9 +11,10 @@ from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.embedding import Progress, embed_grid
 from pathology.wsi.features import Attribute, content_sha256, write_features
 from pathology.wsi.grid import Grid, make_grid
-from pathology.wsi.mpp import Scale, choose_scale
+from pathology.wsi.mpp import Scale, choose_scale, scale_remarks
 from pathology.wsi.outline import overlay, tissue_geojson
-from pathology.wsi.readers import SlideReader, open_slide
+from pathology.wsi.pyramid import Slide
+from pathology.wsi.readers import open_slide
 from pathology.wsi.thumbnail import read_thumbnail
 from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Extracted:
     """What came of a slide: ``sha256`` of its feature file, empty where it had no tissue and ``reason`` says so, and
-    ``content_sha256`` of the features alone; ``outline`` of the tissue as GeoJSON and ``overlay``, a JPEG to look at. The encoder
-    stalled for ``tile_stall_seconds`` on tiles."""
+    ``content_sha256`` of the features alone; ``outline`` of the tissue as GeoJSON, whose 0, 0 is the level-0 px ``origin``, and
+    ``overlay``, a JPEG to look at; ``warnings`` of how the slide was read. The encoder stalled for ``tile_stall_seconds`` on tiles."""
 
     scale: Scale
     reader: str
@@ -35,6 +36,8 @@ class Extracted:
     content_sha256: str
     outline: bytes
     overlay: bytes
+    origin: tuple[int, int]
+    warnings: tuple[str, ...]
     reason: str = ""
     tile_stall_seconds: float = 0.0
 
@@ -42,13 +45,17 @@ class Extracted:
 @dataclass(frozen=True)
 class SlidePlan:
     """An open slide with its scale and the grid over its tissue; ``outline`` of the tissue as GeoJSON and ``overlay``, a JPEG of
-    it with the tiles, where they were asked for."""
+    it with the tiles, where they were asked for; ``warnings`` say what of it was left out or doubted."""
 
-    slide: SlideReader
+    slide: Slide
     scale: Scale
     grid: Grid
     outline: bytes = b""
     overlay: bytes = b""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (*self.slide.remarks, *scale_remarks(self.scale, self.slide.objective))
 
 
 def plan_slide(path: Path, tiling: Tiling, cohort_mpp: float | None = None, *, pictured: str | None = None) -> SlidePlan:
@@ -60,7 +67,14 @@ def plan_slide(path: Path, tiling: Tiling, cohort_mpp: float | None = None, *, p
     """
     slide = open_slide(path)
     try:
-        scale = choose_scale(slide.mpp, cohort_mpp, tiling.default_mpp, tiling.mpp)
+        scale = choose_scale(
+            slide.mpp,
+            cohort_mpp,
+            tiling.default_mpp,
+            tiling.mpp,
+            objective=slide.objective,
+            by_objective=tiling.objective_scale,
+        )
         thumbnail = read_thumbnail(slide, THUMBNAIL_MICRONS / scale.mpp)
         # What the thumbnail could not show is looked at tile by tile, so that it is counted and not skipped.
         tissue = tissue_mask(thumbnail.pixels, thumbnail.downsample * scale.mpp) | thumbnail.unknown
@@ -71,7 +85,7 @@ def plan_slide(path: Path, tiling: Tiling, cohort_mpp: float | None = None, *, p
         if len(grid) < grid.candidates:
             everything = make_grid(slide, scale.mpp, tissue, thumbnail.downsample, tiling.model_copy(update={"max_tiles": 0}))
         picture = overlay(thumbnail, tissue, grid, scale.mpp, before_sampling=everything)
-        return SlidePlan(slide, scale, grid, tissue_geojson(tissue, thumbnail.downsample, pictured), picture)
+        return SlidePlan(slide, scale, grid, tissue_geojson(tissue, thumbnail.downsample, pictured, slide.origin), picture)
     except BaseException:
         slide.close()
         raise
@@ -97,7 +111,7 @@ def extract_slide(
         DataError: when the slide, or every tile of it, cannot be read.
     """
     plan = plan_slide(path, tiling, cohort_mpp, pictured=slide_id)
-    pictures = (plan.outline, plan.overlay)
+    pictures = (plan.outline, plan.overlay, plan.slide.origin, plan.warnings)
     try:
         slide, grid = plan.slide, plan.grid
         if len(grid) == 0:
@@ -125,7 +139,7 @@ def extract_slide(
     return Extracted(plan.scale, slide.name, len(good), failed, digest, content, *pictures, tile_stall_seconds=stalled)
 
 
-def _why_empty(slide: SlideReader, grid: Grid, tiling: Tiling) -> str:
+def _why_empty(slide: Slide, grid: Grid, tiling: Tiling) -> str:
     base = slide.levels[0]
     if min(base.width, base.height) < grid.side_level0:
         return f"smaller than one tile: {base.width} × {base.height} px, a tile takes {grid.side_level0:.1f}"

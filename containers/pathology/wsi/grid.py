@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from pathology.contracts.extraction.tiling import Tiling
-from pathology.wsi.readers import Level, SlideReader
+from pathology.wsi.reader import Level, SlideReader
 
 LEVEL_TOLERANCE = 1.01
 """A level up to 1 % coarser than asked is read rather than one of four times the px: less than the scales' own rounding."""

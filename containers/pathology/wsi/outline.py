@@ -95,14 +95,15 @@ def _top_left(ring: np.ndarray) -> tuple[float, float]:
     return float(ring[0, 1]), float(ring[0, 0])
 
 
-def tissue_geojson(tissue: np.ndarray, downsample: float, slide_id: str) -> bytes:
+def tissue_geojson(tissue: np.ndarray, downsample: float, slide_id: str, origin: tuple[int, int] = (0, 0)) -> bytes:
     """A GeoJSON FeatureCollection of the tissue in level-0 px, as QuPath imports it: one locked annotation a piece.
 
-    ``tissue`` (H, W) bool has ``downsample`` level-0 px per px. The same mask gives the same bytes.
+    ``tissue`` (H, W) bool has ``downsample`` level-0 px per px. ``origin`` is the level-0 px x, y where QuPath lets the slide begin,
+    which is 0, 0 there: OpenSlide's bounds, that it crops to unless told ``--no-crop``. The same mask gives the same bytes.
     """
     features = []
     for number, polygon in enumerate(outline(tissue), start=1):
-        rings = [np.round(ring * downsample, 2).tolist() for ring in (polygon.exterior, *polygon.holes)]
+        rings = [np.round(ring * downsample - origin, 2).tolist() for ring in (polygon.exterior, *polygon.holes)]
         name = uuid.uuid5(NAMESPACE, json.dumps([slide_id, rings]))
         features.append({
             "type": "Feature",

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.wsi.readers import SlideReader
+from pathology.wsi.reader import SlideReader
 
 BLOCK = 1024
 """Side in px of the level that is read at once: 3 MB."""

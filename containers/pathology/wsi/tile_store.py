@@ -18,6 +18,13 @@ import numpy as np
 
 from pathology.contracts.errors import DataError
 
+BAND = 2**15
+"""Width in px of a level of the bands that slides are read in, one after the other: the row of TIFF tiles that two rows of the grid
+share is kept, however wide the slide."""
+KEPT_MARGIN_PIXELS, MAX_KEPT_BYTES = 20_000, 256 * 2**20
+"""px of a row that are kept beside the band, for the width of two threads' regions; and the bytes that are kept at most, as tiles
+may be high: 256 px tiles take 40 MB, 1,024 px tiles 162 MB."""
+
 
 @dataclass(frozen=True)
 class Strip:
@@ -132,3 +139,9 @@ class TileStore:
                     self._kept.pop(key, None)
         for span in spans:
             span.strip.set_exception(error)
+
+
+def kept_bytes(tiles: Sequence[tuple[int, int]]) -> int:
+    """How much of decoded tiles to keep so that each is decoded once, given the (width, height) in px of the levels' tiles; the same
+    for every slide with such tiles, so that memory does not grow with the slide."""
+    return min(MAX_KEPT_BYTES, 3 * max(height for _, height in tiles) * (BAND + KEPT_MARGIN_PIXELS))

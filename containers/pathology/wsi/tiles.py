@@ -13,7 +13,8 @@ import numpy as np
 from pathology.contracts.errors import DataError
 from pathology.wsi.black import MAX_BLACK_FRACTION, black_pixels
 from pathology.wsi.grid import Grid, whole_side
-from pathology.wsi.readers import BAND, SlideReader
+from pathology.wsi.reader import SlideReader
+from pathology.wsi.tile_store import BAND
 
 THREADS = 2
 """Readers let go of the interpreter while they decode: two threads keep a GPU of the A10G's class fed (measured)."""

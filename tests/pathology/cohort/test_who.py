@@ -81,6 +81,24 @@ def test_an_mpp_column_in_capitals_is_taken(tmp_path, store):
     assert {row.mpp for row in rows} == {0.25}
 
 
+@pytest.mark.parametrize(
+    ("mpp", "words"),
+    [
+        ("40", "a magnification, which is about 0.25 µm per pixel"),
+        ("20.0", "a magnification, which is about 0.5 µm per pixel"),
+        ("63", "a magnification"),
+        ("0.05", "no scanner's: from 0.08 to 20"),
+        ("250", "no scanner's"),
+        ("40x", "not a number of µm per pixel"),
+        ("nan(1)", "not a number"),
+    ],
+)
+def test_a_scale_that_is_none_is_refused_with_its_line(tmp_path, store, mpp, words):
+    slides(store, ["S00.svs", "S01.svs"])
+    message = refused(tmp_path, f"patient_id,slide_id,label,mpp\nP0,S00,MSI-H,0.25\nP1,S01,MSS,{mpp}\n")
+    assert f"line 3: mpp '{mpp}' is {words}" in message and "correct it or leave it empty" in message
+
+
 # One patient, one id
 
 

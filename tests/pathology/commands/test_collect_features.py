@@ -96,6 +96,38 @@ def test_what_training_reads_is_listed_for_staging_in_the_cohorts_order(jobs):
     assert all(file == jobs.features.parent / row.target for file, row in zip(files.values(), read_staging(path), strict=True))
 
 
+def rewrite(jobs, slide_id, **changes):
+    """A sidecar with something else in it."""
+    path = jobs.features / f"{slide_id}.json"
+    path.write_bytes(Sidecar.from_json(path.read_bytes(), slide_id).model_copy(update=changes).to_json())
+
+
+def collected_warnings(jobs, name):
+    code, output, errors = jobs.collect(name, max_left_out_fraction=0.2)
+    assert code == 0, errors
+    warnings = json.loads((jobs.root(name) / "processing/output/slides/collected.json").read_text())["warnings"]
+    assert all(f"warning: {warning}" in output for warning in warnings)
+    return warnings
+
+
+@pytest.mark.parametrize("mpp, spread", [(0.23, False), (0.098, True), (1.27, True), (0.2, True)])
+def test_scales_that_spread_are_said_with_the_slides_at_both_ends(jobs, mpp, spread):
+    rewrite(jobs, "s07", mpp=mpp)
+    said = [line for line in collected_warnings(jobs, "collect-1") if "scales run from" in line]
+    assert len(said) == spread
+    if spread:
+        assert f"{mpp:g} µm/px (s07, vendor)" in said[0] and "0.5 in the middle" in said[0] and "column 'mpp'" in said[0]
+
+
+def test_what_was_noticed_of_slides_is_in_the_table_and_on_screen(jobs):
+    for number in range(7):
+        rewrite(jobs, f"s{number:02}", warnings=("level 3 is not read", "it is padded"))
+    lines = [line for line in collected_warnings(jobs, "collect-1") if "slide" in line]
+    assert lines[0] == "slide s00: level 3 is not read; it is padded" and "2 more slides have warnings" in lines[5]
+    (table,) = jobs.features.glob("cohorts/*/slides.csv")
+    assert [row.warnings for row in SlideRow.read(table)] == ["level 3 is not read; it is padded"] * 7 + [""] * 5
+
+
 def test_the_list_for_staging_moves_with_what_it_holds_alone(jobs):
     def uris(name):
         assert jobs.collect(name)[0] == 0

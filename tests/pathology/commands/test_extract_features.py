@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 from colour_encoder import ColourEncoder
 from extraction_jobs import FEATURES, Jobs, finish
 from made_slides import small_slides
@@ -21,7 +22,7 @@ from pathology.contracts.storage import FolderStore
 from pathology.job import Job
 from pathology.wsi.features import read_features
 
-from demo.slides import write_svs
+from demo.slides import Look, paint, write_svs
 from tests.tiny_encoder import copy_tiny_encoder
 from tests.waiting import MAX_WAIT_SECONDS, until
 
@@ -131,6 +132,23 @@ def test_what_changed_is_extracted_again_and_nothing_else(jobs, slides):
     assert "1 slides extracted" in jobs.extract("replaced")[1]
     assert "3 slides extracted" in jobs.extract("other", max_tiles=5)[1]
     assert "0 slides extracted" in jobs.extract("settled-again")[1]
+
+
+def test_what_was_left_out_of_a_slide_is_in_its_sidecar_and_in_the_log(jobs, tmp_path):
+    pixels = paint(Look(800, 0.7, 1, 1), np.random.default_rng(5))[:1500, :1500]
+    path = tmp_path / "s.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        for number, level in enumerate((pixels, pixels[:700, :700][:, ::-1])):
+            tiff.write(
+                np.ascontiguousarray(level), tile=(256, 256), photometric="rgb", subfiletype=number, metadata=None,
+                resolution=(20000, 20000), resolutionunit="CENTIMETER",
+            )  # fmt: skip
+    jobs.add(path, "s")
+    code, output, errors = jobs.extract()
+    assert code == 0, errors
+    (warning,) = jobs.sidecar("s")["warnings"]
+    assert "level 1 of its file (700 × 700 px) is not read" in warning and f"warning: s: {warning}" in output
+    assert jobs.sidecar("s")["outline_origin"] == [0, 0]
 
 
 def test_a_slide_under_two_names_has_one_content(jobs, slides):

@@ -1,13 +1,17 @@
 """What a process sees that loaded cuCIM first; each function runs in the one of ``cucim_process``."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi import extraction
+from pathology.wsi.cucim_reader import load_cucim
 from pathology.wsi.grid import make_grid
-from pathology.wsi.readers import load_cucim, open_slide
+from pathology.wsi.readers import open_slide
 from pathology.wsi.tiles import read_runs
 
 
@@ -42,22 +46,35 @@ def damaged_tile(path: Path, x: int, y: int) -> dict[str, object]:
             refused.append(True)
     beside = (x - 500, y - 500, 224, 224, 0)
     differs = int((slide.read_region(*beside) != reference.read_region(*beside)).sum())
-    silent = bool(np.asarray(slide._image.read_region(location=(x - 500, y - 100), size=(1200, 224), level=0)).any())
+    silent = bool(np.asarray(slide.reader._image.read_region(location=(x - 500, y - 100), size=(1200, 224), level=0)).any())
     return {"name": slide.name, "refused": refused, "beside_differs": differs, "silent_without_care": silent}
 
 
 def decoded_tiles(path: Path) -> dict[str, object]:
     """How many TIFF tiles are decoded for a whole grid of tiles, and ``max_times``, how often one of them is at most."""
     slide, asked = open_slide(path), Counter()
-    slide._store.clear()
-    decode = slide._store._decode
+    store = slide.reader._store
+    store.clear()
+    decode = store._decode
 
     def counting(level, row, first, last):
         asked.update((level, row, column) for column in range(first, last))
         return decode(level, row, first, last)
 
-    slide._store._decode = counting
+    store._decode = counting
     tissue = np.ones((slide.levels[0].height // 16, slide.levels[0].width // 16), bool)
     grid = make_grid(slide, 0.5, tissue, 16.0, Tiling())
     good = sum(int(run.good.sum()) for run in read_runs(slide, grid, 64))
     return {"name": slide.name, "lost": len(grid) - good, "tiles": len(asked), "max_times": max(asked.values())}
+
+
+def planned(path: Path, cucim: bool, tiling: Tiling | None = None) -> dict[str, object]:
+    """Where the plan of a slide puts its tiles, and what it says."""
+    with patch.object(extraction, "open_slide", partial(open_slide, cucim=cucim)):
+        plan = extraction.plan_slide(path, tiling or Tiling())
+    return {
+        "name": plan.slide.name,
+        "coords": plan.grid.coords.tolist(),
+        "levels": [(level.width, level.height, level.downsample) for level in plan.slide.levels],
+        "warnings": list(plan.warnings),
+    }

@@ -25,7 +25,7 @@ from pathlib import Path
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.extraction import plan_slide
-from pathology.wsi.readers import load_cucim
+from pathology.wsi.cucim_reader import load_cucim
 
 load_cucim()
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

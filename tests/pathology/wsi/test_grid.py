@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.grid import choose_level, make_grid, tissue_fractions, whole_side
-from pathology.wsi.readers import Level
+from pathology.wsi.reader import Level
 
 
 class Slide:

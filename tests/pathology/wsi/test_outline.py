@@ -9,7 +9,8 @@ import pytest
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.grid import make_grid
 from pathology.wsi.outline import LEFT_OUT, TILES, TISSUE, outline, overlay, signed_area, tissue_geojson
-from pathology.wsi.readers import Level, open_slide
+from pathology.wsi.reader import Level
+from pathology.wsi.readers import open_slide
 from pathology.wsi.thumbnail import Thumbnail, read_thumbnail
 from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
 

@@ -11,15 +11,12 @@ import tifffile
 from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.wsi.black import MAX_BLACK_FRACTION, MAX_BLACK_PIXELS
+from pathology.wsi.cucim_reader import CucimReader, load_cucim
 from pathology.wsi.mpp import Scale
-from pathology.wsi.readers import (
-    CucimReader,
-    Level,
-    kept_bytes,
-    load_cucim,
-    nominal_downsample,
-    open_slide,
-)
+from pathology.wsi.pyramid import candidates
+from pathology.wsi.reader import Level
+from pathology.wsi.readers import open_slide
+from pathology.wsi.tile_store import kept_bytes
 
 from demo.slides import TILE, write_svs
 from tests.pathology.wsi.cucim_views import both_readers, damaged_tile, decoded_tiles
@@ -146,7 +143,7 @@ import os, sys
 if sys.argv[2] == "before":
     import cucim
     cucim.CuImage.cache()
-from pathology.wsi.readers import load_cucim
+from pathology.wsi.cucim_reader import load_cucim
 module = load_cucim()
 print(os.environ["CUCIM_CONFIG_PATH"] == sys.argv[1], module and module.CuImage.cache().config["type"])
 """
@@ -201,8 +198,8 @@ def test_a_tile_that_cucim_answers_with_some_picture_is_refused_every_time(svs, 
 
 
 def test_downsamples_are_whole_where_sizes_are_rounded_quotients():
-    assert nominal_downsample((2220, 2967), (555, 741)) == 4.0
-    assert nominal_downsample((1000, 1000), (300, 300)) == pytest.approx(10 / 3)
+    assert candidates((2220, 2967), (555, 741))[0] == 4.0
+    assert candidates((1000, 1000), (300, 300))[0] == pytest.approx(10 / 3)
 
 
 def test_mpp_text_of_any_value_is_exact(tmp_path, painted):

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from pathology.contracts.errors import DataError
 from pathology.wsi.features import read_features
-from pathology.wsi.readers import Level, open_slide
+from pathology.wsi.reader import Level
+from pathology.wsi.readers import open_slide
 from pathology.wsi.thumbnail import read_thumbnail
 
 from tests.made import made_once

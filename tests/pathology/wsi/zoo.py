@@ -14,7 +14,8 @@ from made_slides import table_entry, tile_bytes, write_kind
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi import extraction
-from pathology.wsi.readers import load_cucim, open_slide
+from pathology.wsi.cucim_reader import load_cucim
+from pathology.wsi.readers import open_slide
 
 from demo.slides import Look, paint
 from tests.made import REPOSITORY

@@ -8,10 +8,10 @@ from typing import Literal
 
 from pathology.contracts.settings import Fraction, OptionalMpp, Seed, Settings, setting
 
-TILING_ALGORITHM_VERSION = 3
+TILING_ALGORITHM_VERSION = 4
 """Counts up when the same settings come to choose other tiles of a slide: features made before are then recomputed. 2: grey edges and
 tinted glass are not tissue, specks of an ink's colour are not ink, tiles black in part are left out. 3: the same tiles, but before it
-cuCIM's cache could give those of another slide."""
+cuCIM's cache could give those of another slide. 4: a level's scale is proven on its pixels, and no longer the ratio of its sizes."""
 
 
 class Tiling(Settings):
@@ -24,12 +24,16 @@ class Tiling(Settings):
     seed: Seed = setting(0, "Seed of the sample.")
     precision: Literal["float32", "float16", "bfloat16"] = setting("float16", "Arithmetic of the encoder.", parameter=True)
     default_mpp: OptionalMpp = setting(None, "Scale of slides that do not say theirs, in µm/px; none: they fail.", parameter=True)
+    objective_scale: bool = setting(
+        False, "Take 10 µm/px over the objective's power (20×: 0.5) for slides that give a power and no scale."
+    )
     feats: bool = setting(False, "Give the features their second name, for tools that look for that one.")
 
     def hash(self, encoder: str, checkpoint_sha256: str) -> str:
         """16 hexadecimal digits that name these settings with this encoder; the folder that the features lie in."""
         # An option that came later counts only when it is used: features made before it keep their hash.
-        options = {name: getattr(self, name) for name in Tiling.model_fields if name != "feats" or self.feats}
+        later = {"feats", "objective_scale"}
+        options = {name: getattr(self, name) for name in Tiling.model_fields if name not in later or getattr(self, name)}
         # The keys are part of the hash: another name for one, and no features would be found.
         origin = {"encoder": encoder, "checkpoint": checkpoint_sha256, "schema": 1, "recipe": TILING_ALGORITHM_VERSION}
         text = json.dumps({**options, **origin}, sort_keys=True)

@@ -23,7 +23,9 @@ MISTAKES_SHOWN = 10
 SCALES = {
     "cohort": "from the cohort table",
     "vendor": "from the scanner's own fields",
+    "ome": "from OME-XML's physical size",
     "tiff": "from the TIFF's resolution",
+    "objective": "guessed from the objective's power",
     "default": "the setting default-mpp",
 }
 """Where a slide's scale was learnt, by its name in slides.csv."""

@@ -41,6 +41,15 @@ def _scales(rows: Sequence[SlideRow]) -> list[ScaleRow]:
     ]
 
 
+def read_otherwise(slides: Iterable[SlideRow]) -> list[str]:
+    """A sentence, where there are slides that were not read as their files say; without its full stop."""
+    noticed = [slide for slide in slides if slide.warnings]
+    if not noticed:
+        return []
+    first = f"the first is {noticed[0].slide_id}: {noticed[0].warnings}"
+    return [f"slides.csv has warnings for {len(noticed)} slides that were not read as their files say; {first}"]
+
+
 def _by_frequency(counts: Counter[Any]) -> list[tuple[Any, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 

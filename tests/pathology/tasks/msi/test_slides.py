@@ -5,7 +5,7 @@ import pytest
 from msi_jobs import slide_row
 from pathology.contracts.cohort import CohortRow
 from pathology.contracts.msi.evaluate import LossRow, ScaleRow, TilesRead
-from pathology.tasks.msi.slides import figures, total_tiles
+from pathology.tasks.msi.slides import figures, read_otherwise, total_tiles
 from pathology.wsi.features import Features
 
 
@@ -52,6 +52,21 @@ def test_the_sum_over_patients_is_unknown_where_one_is():
     assert total_tiles([known, known]) == TilesRead(pooled=4, with_tissue=6, failed=2, sampled=0)
     unknown = TilesRead(pooled=1, with_tissue=None, failed=None, sampled=None)
     assert total_tiles([known, unknown]) == TilesRead(pooled=3, with_tissue=None, failed=None, sampled=None)
+
+
+def test_slides_that_were_not_read_as_they_say_are_counted_for_the_report():
+    plain = slide_row("a")
+    assert read_otherwise([plain]) == []
+    (line,) = read_otherwise(
+        [
+            plain,
+            *(
+                slide_row(name).model_copy(update={"warnings": said})
+                for name, said in (("b", "level 3 is not read"), ("c", "it is padded"))
+            ),
+        ]
+    )
+    assert "warnings for 2 slides" in line and "the first is b: level 3 is not read" in line
 
 
 def cohort_row(slide_id, split):

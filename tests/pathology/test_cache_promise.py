@@ -26,6 +26,8 @@ artefact.py                         ..     .xx .xx   .xx    ..
 evaluation.py                       ..     ..x ..x   ..x    ..
 learned_from.py                     ..     .xx .xx   .xx    ..
 staging.py                          ..     ... ...   ...    x.
+host.py                             x.     ... ...   ...    ..
+workers.py                          x.     ... ...   ...    ..
 images.py                           ..     ... xxx   .xx    ..
 
 contracts/errors.py                 xx     xxx xxx   xxx    xx
@@ -90,6 +92,7 @@ encoders/tiny.py                    ..     ... ...   ...    ..
 
 wsi/readers.py                      x.     ... ...   ...    ..
 wsi/tissue.py                       x.     ... ...   ...    ..
+wsi/reader_threads.py               x.     ... ...   ...    ..
 wsi/prefetch.py                     x.     ... ...   ...    ..
 wsi/claims.py                       x.     ... ...   ...    ..
 wsi/layout.py                       xx     ... ...   ...    ..

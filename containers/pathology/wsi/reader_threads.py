@@ -22,9 +22,9 @@ BUSY = 0.8
 """Threads go only where those that stay would read for no more than this share of the time: else they would come back at once."""
 
 
-def ceiling(cores: int, workers: int = 1, wanted: int = 0) -> int:
-    """The most threads of one of ``workers`` processes on a host of ``cores``: ``wanted``, or its cores but one where that is 0."""
-    return wanted or max(1, cores // workers - 1)
+def ceiling(cores: int, wanted: int = 0) -> int:
+    """The most threads of a process that has ``cores``: ``wanted``, or all cores but one where that is 0."""
+    return wanted or max(1, cores - 1)
 
 
 class ReaderThreads:

@@ -66,10 +66,9 @@ def test_nothing_is_decided_by_a_moment():
         assert host.threads.number == 2 and not host.lines
 
 
-def test_the_ceiling_is_the_cores_but_one_shared_by_the_workers_unless_somebody_says():
+def test_the_ceiling_is_the_cores_but_one_unless_somebody_says():
     assert [ceiling(cores) for cores in (1, 2, 4, 96)] == [1, 1, 3, 95]
-    assert [ceiling(96, workers) for workers in (4, 8)] == [23, 11]
-    assert ceiling(4, 4) == 1 and ceiling(4, wanted=12) == 12
+    assert ceiling(4, wanted=12) == 12
 
 
 class Fixed(ReaderThreads):

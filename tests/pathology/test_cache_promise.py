@@ -85,6 +85,7 @@ cohort/allocation.py                ..     ... x..   x..    ..
 
 encoders/manifest.py                x.     .x. .xx   .xx    ..
 encoders/encoder.py                 x.     ... .xx   .xx    ..
+encoders/from_bytes.py              x.     ... .xx   .xx    ..
 encoders/adapters.py                ..     ... .xx   .xx    ..
 encoders/memory.py                  x.     ... .xx   .xx    ..
 encoders/embedding_cache.py         ..     ... .x.   ...    ..

@@ -176,7 +176,9 @@ def _terminate(scratch: Path, grace: float, number: int, frame: object) -> None:
     """Leave through every ``finally``: what is in scratch goes, what is claimed stays this host's for a restart."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would break off the first one's clearing up
     with suppress(OSError):  # a worker may have nobody left who listens
-        os.write(1, b"stopped: finished slides are kept, the one in progress starts again\n")  # the main thread may be inside a print
+        os.write(
+            1, b"stopped: finished slides are kept, the one in progress starts again\n"
+        )  # the main thread may be inside a print
     # Python drops what is raised inside a destructor or a weak reference's callback, of which imports have many.
     timer = threading.Timer(grace, _abandon, [scratch])
     timer.daemon = True

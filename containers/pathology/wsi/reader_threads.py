@@ -28,17 +28,22 @@ def ceiling(cores: int, wanted: int = 0) -> int:
 
 
 class ReaderThreads:
-    """The number of threads that may read at a time, from 1 to ``most``, for all slides of a process.
+    """The number of threads that may read at a time, from ``least`` to ``most``, for all slides of a process.
 
     What the encoder waited and worked is told batch by batch; how busy the threads were is measured here. The number changes what is
     read at the same time and nothing else: order, batches and bytes stay. ``say`` is given a line for each change.
     """
 
     def __init__(
-        self, most: int = START, *, say: Callable[[str], object] = print, clock: Callable[[], float] = time.perf_counter
+        self,
+        most: int = START,
+        *,
+        least: int = 1,
+        say: Callable[[str], object] = print,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.most = most
-        self.number = min(START, most)
+        self.least, self.most = least, most
+        self.number = min(max(START, least), most)
         self.least_used = self.most_used = self.number
         """The fewest and the most that there were."""
         self._say, self._clock = say, clock
@@ -94,12 +99,12 @@ class ReaderThreads:
             # Tiles came at (1 - share) of the speed at which they would have been taken.
             number = min(self.most, max(number + 1, min(2 * number, math.ceil(number / max(1 - share, 0.01)))))
         elif share < IDLE:
-            number = min(number, max(1, math.ceil(busy / BUSY)))
+            number = min(number, max(self.least, math.ceil(busy / BUSY)))
         if number != self.number:
             said = f"the encoder waited {share:.0%} of {seconds:.1f} s, and {busy:.1f} threads were busy"
             self._say(f"reading with {number} threads, before with {self.number}: {said} (at most {self.most})")
             self.change(number)
-        elif share > WAITED and not self._short:
+        elif share > WAITED and self.least < self.most and not self._short:
             self._short = True  # said once
             self._say(
                 f"reading with all {self.most} threads that there may be, and the encoder waited {share:.0%} of {seconds:.1f} s: "

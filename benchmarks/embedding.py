@@ -154,7 +154,7 @@ def full_size(device: str, layer_scale: float | None = None) -> tuple[EncoderMan
 
 
 def half_precision(plan: SlidePlan, tiles: int) -> dict[str, float]:
-    """What the least cosine between embeddings in bfloat16 and in float32 lacks of 1, of ``tiles`` of the slide, at full size on the CPU."""
+    """What the least cosine between embeddings in bfloat16 and in float32 lacks of 1, of ``tiles`` tiles at full size on the CPU."""
     import torch
     from pathology.encoders.encoder import Encoder
 

@@ -28,8 +28,9 @@ from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.cucim_reader import load_cucim
 from pathology.wsi.extraction import SlidePlan, plan_slide
 from pathology.wsi.grid import whole_side
+from pathology.wsi.reader_threads import START as THREADS
 from pathology.wsi.readers import open_slide
-from pathology.wsi.tiles import THREADS, read_runs, resample
+from pathology.wsi.tiles import read_runs, resample
 
 from benchmarks.measure import REPOSITORY, print_figures, seconds_of
 from benchmarks.slides import TILE, write_slide

@@ -26,6 +26,8 @@ artefact.py                         ..     .xx .xx   .xx    ..
 evaluation.py                       ..     ..x ..x   ..x    ..
 learned_from.py                     ..     .xx .xx   .xx    ..
 staging.py                          ..     ... ...   ...    x.
+host.py                             x.     ... ...   ...    ..
+workers.py                          x.     ... ...   ...    ..
 images.py                           ..     ... xxx   .xx    ..
 
 contracts/errors.py                 xx     xxx xxx   xxx    xx
@@ -83,6 +85,7 @@ cohort/allocation.py                ..     ... x..   x..    ..
 
 encoders/manifest.py                x.     .x. .xx   .xx    ..
 encoders/encoder.py                 x.     ... .xx   .xx    ..
+encoders/from_bytes.py              x.     ... .xx   .xx    ..
 encoders/adapters.py                ..     ... .xx   .xx    ..
 encoders/memory.py                  x.     ... .xx   .xx    ..
 encoders/embedding_cache.py         ..     ... .x.   ...    ..
@@ -98,6 +101,7 @@ wsi/cucim_reader.py                 x.     ... ...   ...    ..
 wsi/tiff.py                         x.     ... ...   ...    ..
 wsi/tile_store.py                   x.     ... ...   ...    ..
 wsi/tissue.py                       x.     ... ...   ...    ..
+wsi/reader_threads.py               x.     ... ...   ...    ..
 wsi/prefetch.py                     x.     ... ...   ...    ..
 wsi/claims.py                       x.     ... ...   ...    ..
 wsi/layout.py                       xx     ... ...   ...    ..

@@ -169,6 +169,17 @@ def test_extraction_as_training_mounts_the_slides(example):
     assert channels["slides"]["FileSystemDataSource"]["DirectoryPath"] == "/datasets"
 
 
+@pytest.mark.parametrize("run_as", ["processing", "training"])
+def test_extraction_is_never_started_by_torchrun(example, run_as):
+    """It starts a worker for each GPU itself; under torchrun each rank would start workers on all of them."""
+    from pipelines.builder import build
+
+    task = changed(load_task("msi", example), "extract", run_as=run_as)
+    extract = next(s for s in build("msi", task, example).definition["Steps"] if s["Name"] == "ExtractFeatures")
+    assert extract["Type"] == run_as.capitalize()
+    assert "PATHOLOGY_TORCHRUN" not in extract["Arguments"].get("Environment", {})
+
+
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [

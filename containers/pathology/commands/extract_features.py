@@ -1,4 +1,5 @@
-"""cohort.csv → one feature file and sidecar per slide; hosts claim slides, largest first, until none is left."""
+"""cohort.csv → one feature file and sidecar per slide; hosts claim slides, largest first, until none is left. On a host with several
+GPUs it starts itself once a GPU, and each of these workers claims slides as a host does."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +22,14 @@ from pathology.contracts.features import Sidecar
 from pathology.contracts.log_lines import slide_line
 from pathology.contracts.storage import Store
 from pathology.encoders.manifest import find_manifest
+from pathology.host import cores, gpus, memory
 from pathology.job import Job, run
 from pathology.storage import open_store
+from pathology.workers import Worker, end_with_parent, run_workers
 from pathology.wsi.claims import WorkQueue
 from pathology.wsi.layout import FeatureLayout
 from pathology.wsi.prefetch import SlidePrefetcher
+from pathology.wsi.reader_threads import START, ReaderThreads, ceiling
 
 if TYPE_CHECKING:
     from pathology.encoders.encoder import Encoder
@@ -34,29 +39,44 @@ TERMINATED = 128 + signal.SIGTERM
 GRACE = 10.0
 """Seconds that a host which is stopped has for clearing up before it is ended as it is."""
 
+PARENT_GRACE = 15.0
+"""The same for the process that waits for workers, which have theirs."""
+
+WORKER_BYTES = 3 * 2**30
+"""Memory of a worker beside its encoder's weights: the libraries, CUDA's context, tiles and what the reader keeps of a slide."""
+
+LOADING_FACTOR = 2
+"""While an encoder is loaded its checkpoint may be in memory twice: as it is stored, and in float32."""
+
 
 class Extraction:
-    """What one host extracts of the cohort."""
+    """What one host extracts of the cohort, or one ``worker`` of several on a host."""
 
-    def __init__(self, job: Job, settings: ExtractFeaturesJob, rows: list[CohortRow], store: Store) -> None:
+    def __init__(
+        self, job: Job, settings: ExtractFeaturesJob, rows: list[CohortRow], store: Store, worker: Worker | None = None
+    ) -> None:
+        worker = worker or Worker()
         folder, manifest = find_manifest(job.input("models"))
         if settings.tile_size != manifest.pixels:
             raise RequestError(f"tile-size {settings.tile_size}: encoder {manifest.name} takes {manifest.pixels} px: set it so")
-        self.job, self.settings, self.store = job, settings, store
+        self.job, self.settings, self.store, self.worker = job, settings, store, worker
+        self.name = worker.name(job.host)
         self.layout = FeatureLayout.of(settings.features, settings.hash(manifest.name, manifest.sha256))
         self.queue = WorkQueue(
             store,
             self.layout.claims(job.name),
             rows,
             self.finished,
-            host=job.host,
-            rank=job.rank,
-            hosts=job.world_size,
+            host=self.name,
+            rank=job.rank * worker.count + worker.number - 1,
+            hosts=job.world_size * worker.count,
         )
         mount = job.input("slides") if job.has_input("slides") else None
         self.tile_stall_seconds = 0.0
         """Spent by the encoder waiting for tiles of a slide that was there."""
-        self.prefetcher = SlidePrefetcher(store, self.queue, job.scratch / job.host, mount)
+        self.prefetcher = SlidePrefetcher(store, self.queue, job.scratch / self.name, mount, sharing=worker.count)
+        self.cores = max(1, cores() // worker.count)
+        self.threads = ReaderThreads(ceiling(self.cores, settings.reader_threads))
         # Loaded once there is a slide to extract: a host that finds everything finished never imports torch.
         self.encoder: Callable[[], Encoder] = cache(lambda: self._load(folder))
 
@@ -68,13 +88,22 @@ class Extraction:
         import torch
 
         from pathology.encoders.encoder import load_encoder
-        from pathology.wsi.tiles import THREADS
 
         if torch.cuda.is_available():
-            return load_encoder(folder, "cuda", self.settings.precision)
-        # Readers keep their cores: threads of torch that wait for one another spin, and spinning beside readers costs 3×.
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) - THREADS))
-        return load_encoder(folder, "cpu", self.settings.precision)
+            where = torch.cuda.get_device_name()
+            encoder = load_encoder(folder, "cuda", self.settings.precision)
+        else:
+            where = "the CPU"
+            if not self.settings.reader_threads:
+                self.threads = ReaderThreads(min(START, self.threads.most))
+            # Readers keep their cores: threads of torch that wait for one another spin, and spinning beside readers costs 3×.
+            torch.set_num_threads(max(1, self.cores - self.threads.most))
+            encoder = load_encoder(folder, "cpu", self.settings.precision)
+        print(
+            f"{self.name}: encoder {encoder.manifest.name} in {encoder.arithmetic} on {where}; {self.threads.number} reader threads, "
+            f"at most {self.threads.most} of {self.cores} cores"
+        )
+        return encoder
 
     def finished(self, row: CohortRow) -> bool:
         """Whether the slide's sidecar and file say that there is nothing to do. A slide that failed is tried again."""
@@ -121,6 +150,7 @@ class Extraction:
                     cohort_mpp=row.mpp,
                     batch_size=self.settings.batch_size,
                     progress=self.prefetcher.progress,
+                    threads=self.threads,
                 )
             self.store.write(self.layout.outline(row.slide_id), extracted.outline)
             self.store.write(self.layout.overlay(row.slide_id), extracted.overlay)
@@ -144,12 +174,15 @@ class Extraction:
         }
 
 
-def _terminate(scratch: Path, number: int, frame: object) -> None:
+def _terminate(scratch: Path, grace: float, number: int, frame: object) -> None:
     """Leave through every ``finally``: what is in scratch goes, what is claimed stays this host's for a restart."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would break off the first one's clearing up
-    os.write(1, b"stopped: finished slides are kept, the one in progress starts again\n")  # the main thread may be inside a print
+    with suppress(OSError):  # a worker may have nobody left who listens
+        os.write(
+            1, b"stopped: finished slides are kept, the one in progress starts again\n"
+        )  # the main thread may be inside a print
     # Python drops what is raised inside a destructor or a weak reference's callback, of which imports have many.
-    timer = threading.Timer(GRACE, _abandon, [scratch])
+    timer = threading.Timer(grace, _abandon, [scratch])
     timer.daemon = True
     timer.start()
     sys.exit(TERMINATED)
@@ -178,20 +211,43 @@ def run_claims(work: Extraction) -> None:
     failed = sum(sidecar.status == "failed" for sidecar in done)
     finished_before = work.queue.done_before_restart + work.queue.skipped
     print(
-        f"{work.job.host}: {len(done)} slides extracted ({failed} failed), {finished_before} finished before, "
+        f"{work.name}: {len(done)} slides extracted ({failed} failed), {finished_before} finished before, "
         f"{tiles} tiles in {seconds:.1f} s ({tiles / seconds:.0f} tiles/s), "
         f"{work.prefetcher.slide_stall_seconds / seconds:.1%} of it waiting for slides "
-        f"and {work.tile_stall_seconds / seconds:.1%} for tiles"
+        f"and {work.tile_stall_seconds / seconds:.1%} for tiles ({work.threads.summary()})"
     )
 
 
+def devices_for_workers(job: Job) -> list[str]:
+    """The GPUs that get a worker each: all of the host's, or as many as its memory holds encoders of this size for, which is said."""
+    devices = gpus()
+    folder, manifest = find_manifest(job.input("models"))
+    checkpoint = folder / manifest.checkpoint
+    needed = WORKER_BYTES + LOADING_FACTOR * (checkpoint.stat().st_size if checkpoint.is_file() else 0)
+    fitting = max(1, memory() // needed)
+    if fitting < len(devices):
+        print(
+            f"{job.host}: {len(devices)} GPUs, and memory for {fitting} workers of {needed / 2**30:.1f} GiB: the others stay idle"
+        )
+    return devices[:fitting]
+
+
 def main(job: Job) -> None:
-    """Claim and extract slides until none is left."""
-    signal.signal(signal.SIGTERM, partial(_terminate, job.scratch / job.host))
+    """Claim and extract slides until none is left, in a process a GPU where there are several."""
     settings = job.hyperparameters(ExtractFeaturesJob)
-    rows = read_cohort(job.file("cohort", ".csv"))
+    worker = Worker.current()
+    if worker is not None:
+        end_with_parent()
+    devices = devices_for_workers(job) if worker is None else []
+    alone = worker or Worker()
+    grace = GRACE if len(devices) <= 1 else PARENT_GRACE
+    signal.signal(signal.SIGTERM, partial(_terminate, job.scratch / alone.name(job.host), grace))
     try:
-        run_claims(Extraction(job, settings, rows, open_store()))
+        if len(devices) > 1:
+            print(f"{job.host}: {len(devices)} workers, one a GPU")
+            run_workers(devices)
+        else:
+            run_claims(Extraction(job, settings, read_cohort(job.file("cohort", ".csv")), open_store(), alone))
     except SystemExit:
         # Stopped, and cleared up. The interpreter would still wait for an S3 transfer's own threads, to the slide's last part.
         sys.stdout.flush()

@@ -16,8 +16,9 @@ from safetensors.numpy import load_file, save
 from pathology.contracts.storage import atomic_write
 from pathology.encoders.encoder import Encoder
 
-ALGORITHM_VERSION = 1
-"""Counts up when patches come to be read or resized otherwise: embeddings kept before are then recomputed."""
+ALGORITHM_VERSION = 2
+"""Counts up when patches come to be read, resized or embedded otherwise: embeddings kept before are then recomputed. 2: the encoder's
+normalisation is merged into its first convolution."""
 PART = 2048
 """Patches of one file: what a restart loses at most."""
 

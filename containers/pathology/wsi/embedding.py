@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from pathology.wsi.grid import Grid
 from pathology.wsi.reader import SlideReader
+from pathology.wsi.reader_threads import ReaderThreads
 from pathology.wsi.tiles import Run, read_runs
 
 
@@ -47,30 +49,41 @@ class Embedded:
 
 
 def embed_grid(
-    slide: SlideReader, grid: Grid, encoder: Embeds, batch_size: int = 0, progress: Progress | None = None
+    slide: SlideReader,
+    grid: Grid,
+    encoder: Embeds,
+    batch_size: int = 0,
+    progress: Progress | None = None,
+    threads: ReaderThreads | None = None,
 ) -> Embedded:
     """Embed every tile of the grid that can be decoded.
 
     Tiles come in the order in which they are read best, batch after batch; which tiles share a batch depends on the grid and
     on what can be decoded, on nothing else, so that the bytes do not depend on what runs beside or before. Memory is the
-    features, the batch in progress, the next one, and as many tiles read ahead as two batches hold.
+    features, the batch in progress, the next one, and as many tiles read ahead as two batches hold, and a region a thread.
+    ``threads`` are told how long the encoder waited, but for the first batch, which nothing could be read ahead of.
     """
+    threads = threads or ReaderThreads()
     begun, stall_seconds = time.perf_counter(), 0.0
     size = min(encoder.batch(batch_size), max(1, len(grid)))
     features = np.empty((len(grid), encoder.dimension), np.float16)
     done = np.zeros(len(grid), bool)
     # Closed here, whatever happens: no thread may still read when the caller closes the slide.
     with (
-        closing(read_runs(slide, grid, ahead=2 * size)) as runs,
+        closing(read_runs(slide, grid, 2 * size, threads)) as runs,
         _progress(len(grid)) as bar,
         ThreadPoolExecutor(1, thread_name_prefix="batches") as filler,
     ):
         batches = fill(_counted(runs, bar), size, grid.tile_size)
         ahead = filler.submit(next, batches, None)
-        while True:
-            since = time.perf_counter()
+        began = arrived = 0.0
+        for number in count():
+            since, began = began, time.perf_counter()
+            if number > 1:
+                threads.told(arrived - since, began - arrived)
             batch = ahead.result()
-            stall_seconds += time.perf_counter() - since
+            arrived = time.perf_counter()
+            stall_seconds += arrived - began
             if batch is None:
                 break
             ahead = filler.submit(next, batches, None)

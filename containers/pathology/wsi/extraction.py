@@ -14,6 +14,7 @@ from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.mpp import Scale, choose_scale, scale_remarks
 from pathology.wsi.outline import overlay, tissue_geojson
 from pathology.wsi.pyramid import Slide
+from pathology.wsi.reader_threads import ReaderThreads
 from pathology.wsi.readers import open_slide
 from pathology.wsi.thumbnail import read_thumbnail
 from pathology.wsi.tissue import THUMBNAIL_MICRONS, tissue_mask
@@ -101,6 +102,7 @@ def extract_slide(
     cohort_mpp: float | None = None,
     batch_size: int = 0,
     progress: Progress | None = None,
+    threads: ReaderThreads | None = None,
 ) -> Extracted:
     """Write the features of the slide at ``path`` to ``target``, unless it has no tissue.
 
@@ -116,7 +118,7 @@ def extract_slide(
         slide, grid = plan.slide, plan.grid
         if len(grid) == 0:
             return Extracted(plan.scale, slide.name, 0, 0, "", "", *pictures, _why_empty(slide, grid, tiling))
-        embedded = embed_grid(slide, grid, encoder, batch_size, progress)
+        embedded = embed_grid(slide, grid, encoder, batch_size, progress, threads)
     finally:
         plan.slide.close()
     good = embedded.good

@@ -82,12 +82,13 @@ def lead(seconds: float) -> float:
 class SlidePrefetcher:
     """This host's slides in the order that it takes them, at most two of them on its disk: the one in progress and the next.
 
-    ``folder`` is made, used and removed by this host alone; ``mount`` is where ``efs://`` slides are mounted, if they are.
+    ``folder`` is made, used and removed by this process alone; ``mount`` is where ``efs://`` slides are mounted, if they are;
+    ``sharing`` processes use the disk, each of which may send for a slide as large at the same moment.
     Iterate for the rows, ask :meth:`local` for the file of each before the next, and say how far it is by :meth:`progress`.
     """
 
-    def __init__(self, store: Store, queue: WorkQueue, folder: Path, mount: Path | None = None) -> None:
-        self.store, self.queue, self.folder, self.mount = store, queue, folder, mount
+    def __init__(self, store: Store, queue: WorkQueue, folder: Path, mount: Path | None = None, sharing: int = 1) -> None:
+        self.store, self.queue, self.folder, self.mount, self.sharing = store, queue, folder, mount, sharing
         self.slide_stall_seconds = 0.0
         """Spent waiting for a slide to be claimed or to arrive."""
         self._seconds_per_byte = 0.0
@@ -100,7 +101,7 @@ class SlidePrefetcher:
         self._closed = False
 
     def __enter__(self) -> SlidePrefetcher:
-        # Left by this host's process before a restart: a host runs one process, so no other can be writing there.
+        # Left by this process before a restart: the folder bears its name, so no other can be writing there.
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         return self
@@ -162,7 +163,7 @@ class SlidePrefetcher:
     def _fetch(self, row: CohortRow) -> Path:
         uri = Uri.parse(row.slide_uri)
         mount = self.mount if uri.scheme == "efs" else None
-        if mount is None and shutil.disk_usage(self.folder).free < row.bytes + MIN_FREE_BYTES:
+        if mount is None and shutil.disk_usage(self.folder).free < self.sharing * (row.bytes + MIN_FREE_BYTES):
             self._room.wait()
         if self._closed:
             raise DataError(f"{row.slide_uri}: the host was stopped before it was downloaded")

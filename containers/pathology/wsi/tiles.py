@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -14,10 +15,8 @@ from pathology.contracts.errors import DataError
 from pathology.wsi.black import MAX_BLACK_FRACTION, black_pixels
 from pathology.wsi.grid import Grid, whole_side
 from pathology.wsi.reader import SlideReader
+from pathology.wsi.reader_threads import ReaderThreads
 from pathology.wsi.tile_store import BAND
-
-THREADS = 2
-"""Readers let go of the interpreter while they decode: two threads keep a GPU of the A10G's class fed (measured)."""
 
 MAX_RUN_PIXELS = 2**21
 """px of a level that are read at once, 6 MB: 41 tiles at full scale, 10 from a level twice as fine. Half of it and twice as much
@@ -46,16 +45,19 @@ def reading_order(grid: Grid) -> list[np.ndarray]:
         return []
     x, y = grid.level_coords.T
     order = np.lexsort((x, y, x // BAND))
-    max_tiles = max(1, int(MAX_RUN_PIXELS / grid.side**2))
     steps = np.diff(x[order])
     apart = (np.diff(y[order]) != 0) | (np.diff(x[order] // BAND) != 0) | (steps > grid.side + 1)
-    runs: list[np.ndarray] = []
-    for part in np.split(order, np.flatnonzero(apart) + 1):
-        # As many parts as threads at least: they work on one row side by side, and the next row finds the TIFF tiles that it
-        # shares with this one decoded. A row each, and both would decode what lies between.
-        parts = max(-(-len(part) // max_tiles), min(THREADS, -(-len(part) // _MIN_SPLIT_TILES)))
-        runs += np.array_split(part, parts)
-    return runs
+    return np.split(order, np.flatnonzero(apart) + 1)
+
+
+def split(part: np.ndarray, side: float, threads: int, ahead: int) -> list[np.ndarray]:
+    """``part`` (n,) of :func:`reading_order` in runs, each of which is read at once, such that ``threads`` have work within ``ahead``
+    tiles. Only what is read together depends on the threads: the order does not."""
+    most = min(MAX_RUN_PIXELS / side**2, max(_MIN_SPLIT_TILES, ahead // threads))
+    # As many as threads at least: they work on one row side by side, and the next row finds the TIFF tiles that it shares with this
+    # one decoded. A row each, and both would decode what lies between.
+    runs = max(-(-len(part) // max(1, int(most))), min(threads, -(-len(part) // _MIN_SPLIT_TILES)))
+    return np.array_split(part, runs)
 
 
 def resample(region: np.ndarray, side: float, tile_size: int) -> np.ndarray:
@@ -94,21 +96,33 @@ def _read(slide: SlideReader, grid: Grid, indices: np.ndarray) -> Run:
     return Run(indices, tiles, good)
 
 
-def read_runs(slide: SlideReader, grid: Grid, ahead: int) -> Generator[Run, None, None]:
-    """Every tile of the grid once, in :func:`reading_order`; at most ``ahead`` tiles, or one run, wait in memory."""
+def read_runs(slide: SlideReader, grid: Grid, ahead: int, threads: ReaderThreads | None = None) -> Generator[Run, None, None]:
+    """Every tile of the grid once, in :func:`reading_order`; at most ``ahead`` tiles, or one run, wait in memory, however many
+    ``threads`` there are, of which each has one region besides."""
+    threads = threads or ReaderThreads()
     waiting: deque[Future[Run]] = deque()
+    stopped = threading.Event()
     held = 0
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="tiles") as pool:
+
+    def read(indices: np.ndarray) -> Run:
+        with threads.turn(stopped) as wanted:
+            if not wanted:
+                raise CancelledError
+            return _read(slide, grid, indices)
+
+    with ThreadPoolExecutor(threads.most, thread_name_prefix="tiles") as pool:
         try:
-            for indices in reading_order(grid):
-                while waiting and held + len(indices) > ahead:
-                    run = waiting.popleft().result()
-                    held -= len(run.indices)
-                    yield run
-                waiting.append(pool.submit(_read, slide, grid, indices))
-                held += len(indices)
+            for part in reading_order(grid):
+                for indices in split(part, grid.side, threads.number, ahead):
+                    while waiting and held + len(indices) > ahead:
+                        run = waiting.popleft().result()
+                        held -= len(run.indices)
+                        yield run
+                    waiting.append(pool.submit(read, indices))
+                    held += len(indices)
             while waiting:
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+            threads.stop(stopped)

@@ -2,6 +2,7 @@
 
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 from pathology.contracts.encoder import EncoderManifest
@@ -73,12 +74,57 @@ def test_embeddings_are_the_normed_class_token_of_normalised_tiles(tiny):
     assert np.abs(embeddings[0] - encoder.embed(np.zeros((1, 224, 224, 3), np.uint8))[0]).max() > 0.1
 
 
+def pictures(count, seed=0):
+    """Tiles as tissue is: soft shapes in pink and violet, bright glass, a little noise."""
+    random = np.random.default_rng(seed)
+    soft = [cv2.resize(random.normal(0, 40, (28, 28, 3)), (224, 224), interpolation=cv2.INTER_CUBIC) for _ in range(count)]
+    return np.clip(np.array(soft) + np.array([200, 150, 190]) + random.normal(0, 6, (count, 224, 224, 3)), 0, 255).astype(
+        np.uint8
+    )
+
+
+def test_bytes_by_merged_weights_give_what_normalised_pixels_give(tiny):
+    """In float tolerance, on extremes too; and the encoder itself, which others train and save, is as it was."""
+    import torch
+    from pathology.encoders.from_bytes import from_bytes
+
+    folder, manifest = tiny
+    encoder = load_encoder(folder, "cpu", "float32")
+    shown = np.concatenate(
+        [pictures(2), tiles(1), np.zeros((1, 224, 224, 3), np.uint8), np.full((1, 224, 224, 3), 255, np.uint8)]
+    )
+    pixels = torch.from_numpy(shown).permute(0, 3, 1, 2)
+    means, stds = (torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) for values in (manifest.mean, manifest.std))
+    merged = from_bytes(encoder.model, manifest.mean, manifest.std)
+    with torch.inference_mode():
+        seen = merged.forward_features(pixels)
+        exact = encoder.model.double().forward_features((pixels.double() / 255 - means) / stds)
+    assert (seen - exact).abs().max() < 1e-4 and exact.std() > 0.5
+    assert set(encoder.model.state_dict()) == set(torch.load(folder / manifest.checkpoint, weights_only=True))
+    assert isinstance(encoder.model.patch_embed.proj, torch.nn.Conv2d)
+    assert merged.blocks is encoder.model.blocks, "no copy of what is large"
+
+
+@pytest.mark.parametrize("padding", [1, "same"])
+def test_a_patch_embedding_that_pads_cannot_take_bytes(padding):
+    """Its zeros stand for the mean colour; among bytes they are black."""
+    import torch
+    from pathology.encoders.from_bytes import ByteProjection
+
+    with pytest.raises(ValueError, match="pads with zeros"):
+        ByteProjection(torch.nn.Conv2d(3, 4, 3, padding=padding), (0.5,) * 3, (0.2,) * 3)
+
+
 @pytest.mark.parametrize(("precision", "arithmetic"), [("float16", "float32"), ("bfloat16", "bfloat16")])
-def test_half_precision_stays_close(tiny, precision, arithmetic):
+def test_half_precision_keeps_the_direction_of_every_embedding(tiny, precision, arithmetic):
+    """The contract: a cosine of at least 0.9999 to the float32 embedding, tile by tile."""
     encoder = load_encoder(tiny[0], "cpu", precision)
     assert encoder.arithmetic == arithmetic
-    exact = load_encoder(tiny[0], "cpu", "float32").embed(tiles(2)).astype(np.float32)
-    assert np.abs(encoder.embed(tiles(2)) - exact).max() < 0.1
+    shown = np.concatenate([pictures(4), tiles(2)])
+    exact, half = (one.embed(shown).astype(np.float64) for one in (load_encoder(tiny[0], "cpu", "float32"), encoder))
+    cosines = (exact * half).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(half, axis=1)
+    assert cosines.min() >= 0.9999
+    assert np.array_equal(exact, half) == (arithmetic == "float32")
 
 
 def test_a_tile_is_embedded_alike_alone_and_in_a_batch(tiny):

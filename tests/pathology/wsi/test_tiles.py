@@ -8,7 +8,7 @@ from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi import tiles
 from pathology.wsi.grid import Grid, make_grid
 from pathology.wsi.readers import open_slide
-from pathology.wsi.tiles import Run, read_runs, reading_order, resample
+from pathology.wsi.tiles import Run, read_runs, reading_order, resample, split
 
 
 def seen(tile):
@@ -99,8 +99,12 @@ def test_every_tile_is_read_once_whatever_is_missing_between(monkeypatch):
     keep = np.random.default_rng(0).random(100) > 0.3
     corners = np.stack([x, y], axis=1)[keep]
     grid = Grid(corners, corners, np.ones(len(corners), np.float32), 0, 224.0, 224.0, 224, len(corners))
-    runs = reading_order(grid)
+    order = reading_order(grid)
+    runs = [run for part in order for run in split(part, grid.side, 1, len(grid))]
     assert sorted(np.concatenate(runs)) == list(range(len(grid)))
+    for threads, ahead in ((2, 8), (3, 64), (15, 256)):
+        other = [run for part in order for run in split(part, grid.side, threads, ahead)]
+        assert np.array_equal(np.concatenate(other), np.concatenate(runs)), "the order has nothing to do with the threads"
     for run in runs:
         assert 1 <= len(run) <= 3
         assert len(set(corners[run, 1])) == 1
@@ -119,6 +123,14 @@ class Damaged:
         region = np.full((height, width, 3), 7, np.uint8)
         region[:, max(0, 896 - x) : max(0, 1120 - x)] = 0
         return region
+
+
+def test_all_threads_have_work_within_what_is_read_ahead():
+    """A row of 146 tiles in runs of 41 at most would give a batch of 32, and 64 tiles ahead, one thread's work."""
+    for threads in (1, 2, 4, 8):
+        runs = split(np.arange(146), 224.0, threads, 64)
+        assert max(map(len, runs)) * threads <= 64
+    assert max(map(len, split(np.arange(146), 224.0, 16, 64))) == 4, "less than that is not worth a run of its own"
 
 
 def test_of_a_run_with_a_bad_tile_the_others_are_kept():

@@ -9,9 +9,10 @@ from typing import Literal
 from pathology.contracts.settings import Fraction, OptionalMpp, Seed, Settings, setting
 
 TILING_ALGORITHM_VERSION = 4
-"""Counts up when the same settings come to choose other tiles of a slide: features made before are then recomputed. 2: grey edges and
-tinted glass are not tissue, specks of an ink's colour are not ink, tiles black in part are left out. 3: the same tiles, but before it
-cuCIM's cache could give those of another slide. 4: a level's scale is proven on its pixels, and no longer the ratio of its sizes."""
+"""Counts up when the same settings come to choose other tiles of a slide or to embed them otherwise: features made before are then
+recomputed. 2: grey edges and tinted glass are not tissue, specks of an ink's colour are not ink, tiles black in part are left out. 3: the
+same tiles, but before it cuCIM's cache could give those of another slide. 4: a level's scale is proven on its pixels, and no longer the
+ratio of its sizes; the encoder's normalisation is merged into its first convolution, and the last bit of a feature may differ."""
 
 
 class Tiling(Settings):

@@ -22,13 +22,13 @@ class OperatingSettings(Settings):
     """What training is told of the line that it draws."""
 
     sensitivity: float = setting(
-        SENSITIVITY, "Sensitivity that the operating points for screening are set to.", parameter=True, gt=0.5, lt=1
+        SENSITIVITY, "Sensitivity that the operating points for screening are set to.", parameter=True, gt=0, lt=1
     )
     confidence: float = setting(
         0.95,
         "Confidence with which the promised operating point has that sensitivity.",
         parameter="SensitivityConfidence",
-        gt=0.5,
+        gt=0,
         lt=1,
     )
     decide_by: PointName = setting("youden", "Operating point that gives the model's answer its label.", parameter=True)

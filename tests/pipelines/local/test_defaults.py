@@ -21,7 +21,7 @@ def defaults_of(task, environment="local"):
 
 TEXTS = {
     "Positive": "a", "Negative": "b,c", "TestValues": "x", "Project": "READ", "Sheet": "2", "SlideKinds": "frozen,normal",
-    "DefaultMpp": "0.4",
+    "DefaultMpp": "0.4", "DecideBy": "promised", "Prevalences": "0.2,0.4",
 }  # fmt: skip
 """Other values of parameters that are words."""
 

@@ -56,6 +56,7 @@ def slide_row(sidecar: Sidecar, layout: FeatureLayout) -> SlideRow:
         sha256=sidecar.sha256,
         content_sha256=sidecar.content_sha256,
         reader=sidecar.reader,
+        warnings="; ".join(sidecar.warnings),
     )
 
 
@@ -110,6 +111,15 @@ def same_features(cohort: list[CohortRow], slides: list[SlideRow]) -> list[str]:
     return copies
 
 
+def slide_warnings(slides: list[SlideRow]) -> list[str]:
+    """What was noticed of single slides."""
+    noticed = [slide for slide in slides if slide.warnings]
+    lines = [f"slide {slide.slide_id}: {slide.warnings}" for slide in noticed[:MAX_NAMED]]
+    if len(noticed) > MAX_NAMED:
+        lines.append(f"{len(noticed) - MAX_NAMED} more slides have warnings: slides.csv has them")
+    return lines
+
+
 def main(job: Job) -> None:
     """Collect, check, write slides.csv and staging.csv through the store, then collected.json, which names both, to the output."""
     settings = job.hyperparameters(CollectFeaturesJob)
@@ -124,7 +134,7 @@ def main(job: Job) -> None:
     flow = with_tissue(flow, cohort, slides)
     print("\n".join(flow.lines()))
     check_usable(cohort, slides, flow, settings.max_left_out_fraction)
-    warnings += same_features(cohort, slides)
+    warnings += slide_warnings(slides) + same_features(cohort, slides)
     table, staging = SlideRow.table(slides), StagingRow.table(staging_rows(slides))
     table_uri, staging_uri = layout.slides_table(table), layout.staging_table(staging)
     store.write(table_uri, table)

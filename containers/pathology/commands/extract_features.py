@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from pathology.contracts.extraction.extract import ExtractFeaturesJob
 from pathology.contracts.features import Sidecar
 from pathology.contracts.log_lines import slide_line
 from pathology.contracts.storage import Store
+from pathology.contracts.uris import Uri
 from pathology.encoders.manifest import find_manifest
 from pathology.job import Job, run
 from pathology.storage import open_store
@@ -96,6 +98,8 @@ class Extraction:
             "bytes": row.bytes,
             "md5": row.md5,
             "cohort_mpp": row.mpp,
+            "mask_uri": row.mask_uri,
+            "mask_sha256": row.mask_sha256,
         }
         try:
             values |= self._features(row)
@@ -108,6 +112,7 @@ class Extraction:
     def _features(self, row: CohortRow) -> dict[str, object]:
         from pathology.wsi.extraction import extract_slide
 
+        own_mask = self._own_mask(row)
         encoder = self.encoder()  # loaded while the first slide is on its way
         target = self.prefetcher.folder / f"{row.slide_id}.h5"
         try:
@@ -119,6 +124,7 @@ class Extraction:
                     self.settings,
                     encoder,
                     cohort_mpp=row.mpp,
+                    own_mask=own_mask,
                     batch_size=self.settings.batch_size,
                     progress=self.prefetcher.progress,
                 )
@@ -139,7 +145,26 @@ class Extraction:
             "reader": extracted.reader,
             "sha256": extracted.sha256,
             "content_sha256": extracted.content_sha256,
+            "warnings": extracted.warnings,
+            "tissue": extracted.tissue,
+            "tissue_fraction": round(extracted.tissue_fraction, 4),
+            "tiles_with_ink": extracted.tiles_with_ink,
         }
+
+    def _own_mask(self, row: CohortRow) -> bytes | None:
+        """The slide's own mask, the very one that the cohort was prepared with; None where it has none."""
+        if not row.mask_uri:
+            return None
+        from pathology.wsi.own_mask import MAX_BYTES
+
+        uri = Uri.parse(row.mask_uri)
+        entry = self.store.entry(uri)
+        if entry is not None and entry.bytes > MAX_BYTES:
+            raise DataError(f"its mask {uri} has {entry.bytes:,} bytes, {MAX_BYTES:,} at most: save it with fewer points or px")
+        content = self.store.read(uri)
+        if hashlib.sha256(content).hexdigest() != row.mask_sha256:
+            raise DataError(f"its mask {uri} changed since the cohort was prepared: prepare it again")
+        return content
 
 
 def _terminate(scratch: Path, number: int, frame: object) -> None:
@@ -169,6 +194,8 @@ def run_claims(work: Extraction) -> None:
             done.append(work.extract(row))
             if done[-1].status != "ok":
                 print(f"{row.slide_id} {done[-1].status}: {done[-1].reason}")
+            for warning in done[-1].warnings:
+                print(f"warning: {row.slide_id}: {warning}")
     seconds = max(time.monotonic() - begun, 1e-9)
     tiles = sum(sidecar.tiles or 0 for sidecar in done)
     failed = sum(sidecar.status == "failed" for sidecar in done)

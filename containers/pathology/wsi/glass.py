@@ -82,7 +82,7 @@ def find_glass(pixels: np.ndarray, spread: np.ndarray) -> Glass:
         flat = (spread[rows] < 4 * FLAT) & (minimum >= DARKEST) & (maximum - minimum <= MOST_CHROMA)
         for chosen, into in ((flat & (minimum < FILL), counts), (flat & (minimum >= FILL), filled)):
             red, green, blue = ((colours[chosen].astype(np.int64) - DARKEST) // STEP).T
-            into += np.bincount((red * side + green) * side + blue, minlength=side**3)
+            np.add.at(into, (red * side + green) * side + blue, 1)
     least = max(16.0, FEWEST * spread.size)
     if counts.sum() < least:
         counts = filled

@@ -52,7 +52,9 @@ def inks(pixels: np.ndarray, tables: np.ndarray) -> np.ndarray:
     chroma = maximum - plain.min(axis=2)
     # Haematoxylin and eosin take green first; green ink takes it last, blue ink takes red first, orange ink hardly takes red.
     green_ink = (red > green) & (plain[..., 1] - plain[..., 0] > 5) & (chroma > 20)
-    blue_ink = (plain[..., 2] - plain[..., 0] > 50) & (chroma > 80) & ((red > green) | (red > 0.85 * green) & (blue < 0.25 * green))
+    blue_ink = (
+        (plain[..., 2] - plain[..., 0] > 50) & (chroma > 80) & ((red > green) | (red > 0.85 * green) & (blue < 0.25 * green))
+    )
     orange_ink = (blue > 0.6) & (blue > 1.6 * green) & (red < 0.25 * blue)
     least = np.interp(green, (RED_DENSITY, SOLID_DENSITY), (RED_BALANCE, SOLID_BALANCE))
     red_ink = (green > RED_DENSITY) & (blue > least * green) & (red < MOST_RED * green)

@@ -33,6 +33,9 @@ RIVAL = 0.2
 FEWEST = 0.0005
 """Fraction of the px that glass must have to be told from chance."""
 
+SAMPLE = 400_000
+"""Px of a picture that are looked at for the glass's colour, about."""
+
 ASSUMED = (235.0, 250.0)
 """Bounds of the grey that glass is taken to have where a slide shows none."""
 
@@ -50,6 +53,12 @@ class Glass:
 def bands(height: int) -> Iterator[slice]:
     """All rows, :data:`ROWS` at a time."""
     return (slice(top, min(top + ROWS, height)) for top in range(0, height, ROWS))
+
+
+def extremes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The minimum and the maximum of each px's three colours, (H, W) uint8 each; ten times as fast as along the last axis."""
+    red, green, blue = cv2.split(pixels)
+    return np.asarray(cv2.min(cv2.min(red, green), blue)), np.asarray(cv2.max(cv2.max(red, green), blue))
 
 
 def texture(pixels: np.ndarray, mpp: float) -> np.ndarray:
@@ -72,22 +81,18 @@ def find_glass(pixels: np.ndarray, spread: np.ndarray) -> Glass:
 
     Among the flat and bright colours it is the one with the most green of those that are frequent.
     """
+    # A sample on a lattice tells colours as well as all px do.
+    step = max(1, round((spread.size / SAMPLE) ** 0.5))
+    pixels, spread = np.ascontiguousarray(pixels[::step, ::step]), np.ascontiguousarray(spread[::step, ::step])
+    minimum, maximum = extremes(pixels)
+    flat = (spread < 4 * FLAT) & (minimum >= DARKEST) & (maximum - minimum <= MOST_CHROMA)
     side = (255 - DARKEST) // STEP + 1
-    counts, filled = np.zeros(side**3, np.int64), np.zeros(side**3, np.int64)
-    brightest = 0
-    for rows in bands(len(pixels)):
-        colours = pixels[rows]
-        minimum, maximum = colours.min(axis=2), colours.max(axis=2)
-        brightest = max(brightest, int(np.percentile(minimum, 99.5)))
-        flat = (spread[rows] < 4 * FLAT) & (minimum >= DARKEST) & (maximum - minimum <= MOST_CHROMA)
-        for chosen, into in ((flat & (minimum < FILL), counts), (flat & (minimum >= FILL), filled)):
-            red, green, blue = ((colours[chosen].astype(np.int64) - DARKEST) // STEP).T
-            np.add.at(into, (red * side + green) * side + blue, 1)
+    counts, filled = (_histogram(pixels[flat & chosen], side) for chosen in (minimum < FILL, minimum >= FILL))
     least = max(16.0, FEWEST * spread.size)
     if counts.sum() < least:
         counts = filled
     if counts.sum() < least:
-        grey = float(np.clip(brightest, *ASSUMED))
+        grey = float(np.clip(np.percentile(minimum, 99.5), *ASSUMED))
         return Glass((grey, grey, grey), FLAT / 2, found=False)
     smooth = uniform_filter(counts.reshape(side, side, side).astype(np.float32), 3, mode="constant")
     peaks = np.argwhere((smooth == maximum_filter(smooth, 3)) & (smooth >= RIVAL * smooth.max()))
@@ -95,14 +100,14 @@ def find_glass(pixels: np.ndarray, spread: np.ndarray) -> Glass:
     return _around(pixels, spread, DARKEST + (np.array(peak) + 0.5) * STEP)
 
 
+def _histogram(colours: np.ndarray, side: int) -> np.ndarray:
+    """How many of ``colours`` (n, 3) uint8 are in each bin, (side³,) int64."""
+    red, green, blue = (colours.astype(np.int64) - DARKEST).T // STEP
+    return np.bincount((red * side + green) * side + blue, minlength=side**3)
+
+
 def _around(pixels: np.ndarray, spread: np.ndarray, centre: np.ndarray) -> Glass:
     """The mean of the flat px within two bins of ``centre`` (3,), and their median texture."""
-    total, count, textures = np.zeros(3), 0, np.zeros(256, np.int64)
-    for rows in bands(len(pixels)):
-        near = (np.abs(pixels[rows] - centre.astype(np.float32)) <= 2 * STEP).all(axis=2) & (spread[rows] < 4 * FLAT)
-        total += pixels[rows][near].sum(axis=0, dtype=np.float64)
-        count += int(near.sum())
-        textures += np.bincount(spread[rows][near], minlength=256)
-    median = int(np.searchsorted(textures.cumsum(), count / 2)) / 4
-    red, green, blue = (total / max(count, 1)).tolist()
-    return Glass((red, green, blue), median, found=True)
+    near = (np.abs(pixels - centre.astype(np.float32)) <= 2 * STEP).all(axis=2) & (spread < 4 * FLAT)
+    red, green, blue = pixels[near].mean(axis=0, dtype=np.float64).tolist()
+    return Glass((red, green, blue), float(np.median(spread[near])) / 4, found=True)

@@ -37,28 +37,32 @@ GREY_VALUE, GREY_CHROMA = 120, 10
 """Black ink, pale black ink, and the dark frame beside the glass."""
 
 
-def density_tables(glass: Glass) -> np.ndarray:
-    """Optical density of each grey level over the glass, (3, 256) float32: ln(glass / level); below 0 where brighter."""
+LEAST_DENSITY = 0.2
+"""Mean density of any ink; what is paler is not looked at."""
+
+
+def density_table(glass: Glass) -> np.ndarray:
+    """Optical density of each grey level over the glass, (1, 256, 3) float32: ln(glass / level); below 0 where brighter."""
     levels = np.maximum(np.arange(256, dtype=np.float32), 1)
-    return np.asarray(np.log(np.array(glass.colour, np.float32)[:, None] / levels), np.float32)
+    return np.asarray(np.log(np.array(glass.colour, np.float32) / levels[:, None]), np.float32)[None]
 
 
-def inks(pixels: np.ndarray, tables: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 with :func:`density_tables` → (H, W) uint8: 0, :data:`MAYBE_RED`, :data:`MAYBE_DUST`, or those and
+def inks(pixels: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """(n, 3) uint8 and their optical density (n, 3) float32 → (n,) uint8: 0, :data:`MAYBE_RED`, :data:`MAYBE_DUST`, or those and
     :data:`SURE` for ink, black and dust beyond doubt."""
-    red, green, blue = (tables[channel][pixels[..., channel]] for channel in range(3))
-    plain = pixels.astype(np.int16)
-    maximum = plain.max(axis=2)
-    chroma = maximum - plain.min(axis=2)
+    red, green, blue = np.ascontiguousarray(density.T)
+    plain_red, plain_green, plain_blue = np.ascontiguousarray(pixels.T).astype(np.int16)
+    maximum = np.maximum(np.maximum(plain_red, plain_green), plain_blue)
+    chroma = maximum - np.minimum(np.minimum(plain_red, plain_green), plain_blue)
     # Haematoxylin and eosin take green first; green ink takes it last, blue ink takes red first, orange ink hardly takes red.
-    green_ink = (red > green) & (plain[..., 1] - plain[..., 0] > 5) & (chroma > 20)
-    blue_ink = (
-        (plain[..., 2] - plain[..., 0] > 50) & (chroma > 80) & ((red > green) | (red > 0.85 * green) & (blue < 0.25 * green))
-    )
+    green_ink = (red > green) & (plain_green - plain_red > 5) & (chroma > 20)
+    blue_ink = (plain_blue - plain_red > 50) & (chroma > 80) & ((red > green) | (red > 0.85 * green) & (blue < 0.25 * green))
     orange_ink = (blue > 0.6) & (blue > 1.6 * green) & (red < 0.25 * blue)
-    least = np.interp(green, (RED_DENSITY, SOLID_DENSITY), (RED_BALANCE, SOLID_BALANCE))
-    red_ink = (green > RED_DENSITY) & (blue > least * green) & (red < MOST_RED * green)
-    reddish = (green > REDDISH_DENSITY) & (blue > REDDISH_BALANCE * green) & (red < MOST_RED * green)
+    slope = (RED_BALANCE - SOLID_BALANCE) / (SOLID_DENSITY - RED_DENSITY)
+    least = RED_BALANCE - slope * np.clip(green - RED_DENSITY, 0, SOLID_DENSITY - RED_DENSITY)
+    little_red = red < MOST_RED * green
+    red_ink = (green > RED_DENSITY) & (blue > least * green) & little_red
+    reddish = (green > REDDISH_DENSITY) & (blue > REDDISH_BALANCE * green) & little_red
     black = (maximum < BLACK_VALUE) & (chroma < BLACK_CHROMA) | (maximum < GREY_VALUE) & (chroma < GREY_CHROMA)
     mean = (red + green + blue) / 3
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
@@ -80,6 +84,8 @@ def decide(found: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
         for rows in bands(len(found)):
             above, below = max(0, rows.start - side), min(len(found), rows.stop + side)
             part = found[above:below]
+            if not (part & kind).any():
+                continue
             maybe = (part & kind > 0).astype(np.float32)
             sure = maybe * (part & SURE > 0)
             here = slice(rows.start - above, rows.stop - above)

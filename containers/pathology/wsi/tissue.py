@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from pathology.contracts.extraction.tiling import Tiling
-from pathology.wsi.glass import TEXTURE_MICRONS, Glass, bands, find_glass, texture
-from pathology.wsi.ink import decide, density_tables, inks
+from pathology.wsi.glass import TEXTURE_MICRONS, Glass, bands, extremes, find_glass, texture
+from pathology.wsi.ink import LEAST_DENSITY, decide, density_table, inks
 
 THUMBNAIL_MICRONS = 4.0
 """µm/px of the thumbnail that the mask is made on."""
@@ -58,11 +58,11 @@ BESIDE_AREA = 10000.0
 @dataclass(frozen=True)
 class Tissue:
     """What a thumbnail shows: ``mask`` (H, W) bool of the tissue; ``ink`` (H, W) bool of pen marks, and of what may be ink as well
-    as stain and counts as tissue; the slide's own ``glass``, None where nobody looked; ``source``, how the mask came to be."""
+    as stain and counts as tissue; the slide's own ``glass``; ``source``, how the mask came to be."""
 
     mask: np.ndarray
     ink: np.ndarray
-    glass: Glass | None
+    glass: Glass
     source: str = FOUND
 
     @property
@@ -95,7 +95,7 @@ def find_tissue(pixels: np.ndarray, mpp: float, tiling: Tiling | None = None) ->
     del saturation
     # Beside strongly stained tissue texture is that of its edge.
     pieces = without_small(cv2.morphologyEx(stained, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp)), BESIDE_AREA / mpp**2)
-    faint &= 1 - cv2.dilate(pieces, _disc(2 * TEXTURE_MICRONS / mpp))
+    faint &= 1 - cv2.dilate(pieces, np.ones(2 * [max(1, round(2 * TEXTURE_MICRONS / mpp)) | 1], np.uint8))
     if tiling.tissue_saturation:
         faint[:] = 0  # a person's threshold is meant
     faint = cv2.morphologyEx(faint, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
@@ -111,18 +111,21 @@ def find_tissue(pixels: np.ndarray, mpp: float, tiling: Tiling | None = None) ->
 
 def _by_colour(pixels: np.ndarray, spread: np.ndarray, glass: Glass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What :func:`inks` finds, saturation over the glass, and what may be pale tissue: (H, W) uint8 each."""
-    found, saturation, faint = (np.empty(pixels.shape[:2], np.uint8) for _ in range(3))
-    tables = density_tables(glass)
+    saturation, faint = (np.empty(pixels.shape[:2], np.uint8) for _ in range(2))
+    found = np.zeros(pixels.shape[:2], np.uint8)
+    table, average = density_table(glass), np.full((1, 3), 1 / 3, np.float32)
     levels = np.arange(256, dtype=np.float32)[:, None] * (BALANCED / np.array(glass.colour, np.float32))
     balance = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]
     rough = 4 * (FAINT_TEXTURE[0] * glass.texture + FAINT_TEXTURE[1])
     for rows in bands(len(pixels)):
         colours = pixels[rows]
-        found[rows] = inks(colours, tables)
+        density = cv2.LUT(colours, table)
+        mean = cv2.transform(density, average)
+        inked = mean > LEAST_DENSITY
+        found[rows][inked] = inks(colours[inked], density[inked])
         saturation[rows] = cv2.cvtColor(cv2.LUT(colours, balance), cv2.COLOR_RGB2HSV)[..., 1]
-        saturation[rows][colours.max(axis=2) < BLACK_VALUE] = 0
-        density = sum(tables[channel][colours[..., channel]] for channel in range(3)) / 3
-        faint[rows] = (density > FAINT_DENSITY[0]) & (density < FAINT_DENSITY[1]) & (spread[rows] > rough)
+        saturation[rows][extremes(colours)[1] < BLACK_VALUE] = 0
+        faint[rows] = (mean > FAINT_DENSITY[0]) & (mean < FAINT_DENSITY[1]) & (spread[rows] > rough)
     return found, saturation, faint
 
 

@@ -108,7 +108,9 @@ def _tissue(
     if own_mask is None:
         # What the thumbnail could not show is looked at tile by tile, so that it is counted and not skipped.
         found = replace(found, mask=found.mask | thumbnail.unknown)
-        remarks = () if found.glass.found else ("it shows no bare glass: its colours are measured against an assumed grey",)
+        remarks: tuple[str, ...] = (
+            () if found.glass.found else ("it shows no bare glass: its colours are measured against an assumed grey",)
+        )
     else:
         base = slide.levels[0]
         own = read_own_mask(

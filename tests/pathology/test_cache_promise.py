@@ -79,6 +79,7 @@ cohort/nearest.py                   ..     x.. ...   ...    ..
 cohort/table.py                     ..     x.. ...   ...    ..
 cohort/slides.py                    ..     x.. ...   ...    ..
 cohort/labels.py                    ..     x.. ...   ...    ..
+cohort/masks.py                     ..     x.. ...   ...    ..
 cohort/tcga.py                      ..     x.. ...   ...    ..
 cohort/split.py                     ..     x.. ...   ...    ..
 cohort/allocation.py                ..     ... x..   x..    ..
@@ -102,6 +103,9 @@ wsi/tiff.py                         x.     ... ...   ...    ..
 wsi/tile_store.py                   x.     ... ...   ...    ..
 wsi/tissue.py                       x.     ... ...   ...    ..
 wsi/reader_threads.py               x.     ... ...   ...    ..
+wsi/glass.py                        x.     ... ...   ...    ..
+wsi/ink.py                          x.     ... ...   ...    ..
+wsi/own_mask.py                     x.     ... ...   ...    ..
 wsi/prefetch.py                     x.     ... ...   ...    ..
 wsi/claims.py                       x.     ... ...   ...    ..
 wsi/layout.py                       xx     ... ...   ...    ..

@@ -288,6 +288,7 @@ class _Join:
             label=self.truth[entry.patient_id],
             split="test" if fold is None else "train",
             fold=fold,
+            mask_uri=self.labels.masks.get(key, self.labels.masks.get(patient, "")),
         )
 
 

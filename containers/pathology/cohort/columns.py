@@ -70,6 +70,11 @@ LABEL = Kind(
 SPLIT = Kind("split", "split-column", (("split", "partition", "fold", "folds", "set", "subset", "cohort_split", "data_split"),))
 SITE = Kind("site", "site-column", (("site", "tissue_source_site", "center", "centre", "hospital", "institution", "institute"),))
 MPP = Kind("MPP", "mpp-column", (("mpp", "microns_per_pixel", "um_per_px", "pixel_size_um"),))
+MASK = Kind(
+    "mask",
+    "mask-column",
+    (("mask_uri", "mask", "mask_file", "mask_path", "tissue_mask", "own_mask", "annotation_file", "geojson"),),
+)
 PROJECT = Kind("project", "project", (("TCGA Project Code", "project", "project_id", "project_code"),))
 
 

@@ -29,7 +29,7 @@ NAMED = 5
 """Lines, names and spellings that an error shows before it only counts."""
 MAGNIFICATIONS = frozenset({5.0, 10.0, 20.0, 40.0, 60.0, 63.0, 80.0, 100.0})
 """Powers of objectives: a scale so coarse would show no cell."""
-_ENTRIES = ("patient", "slide", "label", "split", "site", "mpp")
+_ENTRIES = ("patient", "slide", "label", "split", "site", "mpp", "mask")
 
 
 def strip_slide_suffix(name: str) -> str:
@@ -73,7 +73,7 @@ class Labels:
     """What a table says. Patients and slides are known by the normal form of their ids.
 
     ``slides`` maps each listed slide to its patient and ``written`` to its name; ``whole`` are patients of whom every slide is meant,
-    since a row names them without a slide. ``sites`` and ``mpps`` map a slide, or a patient where a row names no slide.
+    since a row names them without a slide. ``sites``, ``mpps`` and ``masks`` map a slide, or a patient where a row names no slide.
     ``problems`` forbid a cohort; ``warnings`` and ``notes`` are to be said.
     """
 
@@ -84,6 +84,7 @@ class Labels:
     whole: frozenset[str]
     sites: dict[str, str]
     mpps: dict[str, float]
+    masks: dict[str, str]
     columns: dict[str, str | None]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -108,6 +109,7 @@ def read_labels(path: Path, settings: LabelSettings) -> Labels:
         "split": find_column(table, columns.SPLIT, settings.split_column) if settings.takes_split else None,
         "site": find_column(table, columns.SITE),
         "mpp": find_column(table, columns.MPP),
+        "mask": find_column(table, columns.MASK),
     }
     missing = [
         columns.missing(table, kind, {role: roles[role] for role in ("patient", "slide", "label")})
@@ -197,6 +199,7 @@ class _Reading:
             whole=frozenset(entries.loc[entries["slide"] == "", "patient_key"]),
             sites={key: site for key, site in zip(keys, entries["site"], strict=True) if site.lower() not in MISSING},
             mpps=self._mpps(keys),
+            masks=self._masks(keys),
             columns=self.roles,
             notes=notes,
             warnings=tuple(self.warnings),
@@ -273,6 +276,13 @@ class _Reading:
                     f"{self.where}, line {line}: {what} {printable(written)}{spelt} is duplicated, as {printable(other[0])} and as "
                     f"{printable(text)}: keep the right one"
                 )
+
+    def _masks(self, keys: pd.Series) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for line, key, text in zip(keys.index, keys, self.entries["mask"], strict=True):
+            if text.lower() not in MISSING and found.setdefault(key, text) != text:
+                self.problems.append(f"{self.where}, line {line}: {printable(key)} has two masks: keep the right one")
+        return found
 
     def _mpps(self, keys: pd.Series) -> dict[str, float]:
         found: dict[str, float] = {}

@@ -70,8 +70,9 @@ class FoundSlides:
         return len(self.slides) + sum(map(len, self.not_read.values())) + len(self.hidden)
 
 
-def find_slides(store: Store, slides: Uri, manifest: Uri | None) -> FoundSlides:
-    """All slides; those of a manifest that do not lie below ``slides`` have ``bytes`` None.
+def find_slides(store: Store, slides: Uri, manifest: Uri | None, beside: frozenset[Uri] = frozenset()) -> FoundSlides:
+    """All slides; those of a manifest that do not lie below ``slides`` have ``bytes`` None. What is named ``beside``, such as masks, is
+    no slide.
 
     gdc-client's ``<id>/<filename>`` is found, and the flat layout. EFS cannot be listed by a Processing job: there the
     manifest is the only source, in gdc-client's layout.
@@ -82,7 +83,9 @@ def find_slides(store: Store, slides: Uri, manifest: Uri | None) -> FoundSlides:
     """
     if manifest is None and slides.scheme == "efs":
         raise RequestError(f"{slides} is on EFS, which a Processing job cannot list: give a GDC manifest, or slides on s3://")
-    entries = {} if slides.scheme == "efs" else {entry.uri: entry.bytes for entry in store.list(slides)}
+    entries = (
+        {} if slides.scheme == "efs" else {entry.uri: entry.bytes for entry in store.list(slides) if entry.uri not in beside}
+    )
     present = {uri: size for uri, size in entries.items() if _is_slide(uri.name)}
     if manifest is not None:
         rows = _read_manifest(store.read(manifest), str(manifest))

@@ -3,6 +3,7 @@ GPUs it starts itself once a GPU, and each of these workers claims slides as a h
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pathology.contracts.extraction.extract import ExtractFeaturesJob
 from pathology.contracts.features import Sidecar
 from pathology.contracts.log_lines import slide_line
 from pathology.contracts.storage import Store
+from pathology.contracts.uris import Uri
 from pathology.encoders.manifest import find_manifest
 from pathology.host import cores, gpus, memory
 from pathology.job import Job, run
@@ -125,6 +127,8 @@ class Extraction:
             "bytes": row.bytes,
             "md5": row.md5,
             "cohort_mpp": row.mpp,
+            "mask_uri": row.mask_uri,
+            "mask_sha256": row.mask_sha256,
         }
         try:
             values |= self._features(row)
@@ -137,6 +141,7 @@ class Extraction:
     def _features(self, row: CohortRow) -> dict[str, object]:
         from pathology.wsi.extraction import extract_slide
 
+        own_mask = self._own_mask(row)
         encoder = self.encoder()  # loaded while the first slide is on its way
         target = self.prefetcher.folder / f"{row.slide_id}.h5"
         try:
@@ -148,6 +153,7 @@ class Extraction:
                     self.settings,
                     encoder,
                     cohort_mpp=row.mpp,
+                    own_mask=own_mask,
                     batch_size=self.settings.batch_size,
                     progress=self.prefetcher.progress,
                     threads=self.threads,
@@ -171,7 +177,25 @@ class Extraction:
             "content_sha256": extracted.content_sha256,
             "warnings": extracted.warnings,
             "outline_origin": extracted.origin,
+            "tissue": extracted.tissue,
+            "tissue_fraction": round(extracted.tissue_fraction, 4),
+            "tiles_with_ink": extracted.tiles_with_ink,
         }
+
+    def _own_mask(self, row: CohortRow) -> bytes | None:
+        """The slide's own mask, the very one that the cohort was prepared with; None where it has none."""
+        if not row.mask_uri:
+            return None
+        from pathology.wsi.own_mask import MAX_BYTES
+
+        uri = Uri.parse(row.mask_uri)
+        entry = self.store.entry(uri)
+        if entry is not None and entry.bytes > MAX_BYTES:
+            raise DataError(f"its mask {uri} has {entry.bytes:,} bytes, {MAX_BYTES:,} at most: save it with fewer points or px")
+        content = self.store.read(uri)
+        if hashlib.sha256(content).hexdigest() != row.mask_sha256:
+            raise DataError(f"its mask {uri} changed since the cohort was prepared: prepare it again")
+        return content
 
 
 def _terminate(scratch: Path, grace: float, number: int, frame: object) -> None:

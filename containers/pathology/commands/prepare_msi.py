@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathology.cohort.cohort import Cohort, describe, make_cohort
 from pathology.cohort.earlier import read_places
 from pathology.cohort.labels import read_labels
+from pathology.cohort.masks import mask_uris, place_masks
 from pathology.cohort.slides import find_slides
 from pathology.contracts.cohort import CohortRow
 from pathology.contracts.data_check import DataCheck
@@ -21,9 +22,12 @@ def find_cohort(job: Job) -> Cohort:
     settings = job.hyperparameters(PrepareMsiJob)
     store = open_store()
     labels = read_labels(job.file("labels"), settings)
-    slides = find_slides(store, Uri.parse(settings.slides), Uri.parse(settings.manifest) if settings.manifest else None)
+    root, manifest = Uri.parse(settings.slides), Uri.parse(settings.manifest) if settings.manifest else None
+    slides = find_slides(store, root, manifest, mask_uris(labels, root))
     earlier = read_places(store, Uri.parse(settings.earlier_cohort)) if settings.earlier_cohort else None
-    return make_cohort(slides, labels, settings, earlier)
+    cohort = make_cohort(slides, labels, settings, earlier)
+    place_masks(cohort, store, root)
+    return cohort
 
 
 def check(job: Job) -> bytes:

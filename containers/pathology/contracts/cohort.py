@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,8 +19,11 @@ PatientId = Annotated[str, Field(pattern=r"\A[^\x00-\x1f\x7f-\x9f]{1,128}\z")]
 class CohortRow(Row):
     """One labelled slide: where it is, whose it is, what its patient's label is, and on which side of the split.
 
-    ``kind`` is what its name says of it, ``diagnostic primary``; empty where it says nothing.
+    ``kind`` is what its name says of it, ``diagnostic primary``; empty where it says nothing. ``mask_uri`` is a person's own mask of
+    the tissue and ``mask_sha256`` its content; a table in which no slide has one need not have these columns.
     """
+
+    optional: ClassVar[frozenset[str]] = frozenset({"mask_uri", "mask_sha256"})
 
     slide_id: SlideId
     patient_id: PatientId
@@ -33,6 +36,8 @@ class CohortRow(Row):
     label: Annotated[int, Field(ge=0, le=1)]
     split: Literal["train", "test"]
     fold: OptionalInt
+    mask_uri: str = ""
+    mask_sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")] = ""
 
     @model_validator(mode="after")
     def _fold_goes_with_train(self) -> Self:

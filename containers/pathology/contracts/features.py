@@ -14,7 +14,9 @@ class Sidecar(StrictJson):
     are the slide's own, ``cohort_mpp`` the cohort table's, so that a replaced slide or a corrected MPP is extracted again.
     ``content_sha256`` is the features' without the slide's name (:func:`pathology.wsi.features.content_sha256`), empty in sidecars of
     before there was one. ``warnings`` say what of the slide was left out, or read otherwise than its file says. ``outline_origin`` is
-    the level-0 px x, y that the outline, and QuPath, call 0, 0.
+    the level-0 px x, y that the outline, and QuPath, call 0, 0. ``tissue`` says whether the mask was found or is the person's own, whose
+    sha256 is ``mask_sha256``; ``tissue_fraction`` is of the slide's area, and ``tiles_with_ink`` of the tiles show ink, or what may be
+    ink as well as stain.
     """
 
     schema_version: Literal[1] = 1
@@ -36,3 +38,8 @@ class Sidecar(StrictJson):
     content_sha256: str = ""
     warnings: tuple[str, ...] = ()
     outline_origin: tuple[int, int] = (0, 0)
+    tissue: str = ""
+    tissue_fraction: float | None = None
+    tiles_with_ink: int | None = None
+    mask_uri: str = ""
+    mask_sha256: str = ""

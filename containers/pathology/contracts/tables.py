@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -23,7 +23,12 @@ OptionalFloat = Annotated[float | None, BeforeValidator(_empty)]
 
 
 class Row(BaseModel):
-    """A row of a table whose header is exactly its fields, in order."""
+    """A row of a table whose header is exactly its fields, in order.
+
+    Columns that ``optional`` names may be missing, and are left out where no row has anything in them.
+    """
+
+    optional: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -38,7 +43,7 @@ class Row(BaseModel):
             raise DataError(f"{path}: there is no such table")
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            missing = [name for name in cls.model_fields if name not in (reader.fieldnames or [])]
+            missing = [name for name in cls.model_fields if name not in {*(reader.fieldnames or []), *cls.optional}]
             if missing:
                 raise DataError(f"{path}: the column {missing[0]!r} is missing; the header is {reader.fieldnames}")
             rows = []
@@ -54,7 +59,10 @@ class Row(BaseModel):
         """The table as bytes: header, rows in the order given, ``\\n`` line ends, empty for None."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(cls.model_fields)
+        rows = list(rows)
+        names = [name for name in cls.model_fields if name not in cls.optional or any(getattr(row, name) for row in rows)]
+        writer.writerow(names)
         for row in rows:
-            writer.writerow("" if value is None else value for value in row.model_dump().values())
+            values = row.model_dump()
+            writer.writerow("" if values[name] is None else values[name] for name in names)
         return text.getvalue().encode()

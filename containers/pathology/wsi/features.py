@@ -54,11 +54,12 @@ def write_features(
     *,
     grid: Mapping[str, Attribute] | None = None,
     feats: bool = False,
+    ink_fraction: np.ndarray | None = None,
 ) -> str:
     """Write (N, D) ``features``, (N, 2) level-0 ``coords`` and (N,) ``tissue_fraction``; the file's sha256.
 
     Built in memory, written beside, read back, fsynced, renamed. The same content gives the same bytes. With ``feats`` the
-    features have that name too, without a second copy.
+    features have that name too, without a second copy. ``ink_fraction`` (N,) is what of each tile is ink, or may be.
 
     Raises:
         DataError: when the arrays do not fit together, hold no tile, or features are not finite.
@@ -66,6 +67,8 @@ def write_features(
     given = {"features": features, "coords": coords, "tissue_fraction": tissue_fraction}
     arrays = {name: np.ascontiguousarray(array, dtype=_DATASETS[name][0]) for name, array in given.items()}
     _check_arrays(arrays, path.name)
+    if ink_fraction is not None:
+        arrays["ink_fraction"] = np.ascontiguousarray(ink_fraction, dtype="<f4").reshape(len(features))
     content = _build(arrays, {"schema_version": SCHEMA_VERSION, **(attributes or {})}, grid or {}, feats)
     digest = hashlib.sha256(content).hexdigest()
     atomic_write(path, content, check=lambda written: read_features(written, path.stem, digest))

@@ -67,11 +67,11 @@ class FeatureLayout:
         return sidecar
 
     def matches(self, sidecar: Sidecar, row: CohortRow) -> bool:
-        """Whether the sidecar is of these settings, this very slide and this scale."""
+        """Whether the sidecar is of these settings, this very slide, this scale and this mask."""
         return (
             (sidecar.settings_hash, sidecar.slide_id, sidecar.slide_uri, sidecar.bytes, sidecar.md5, sidecar.cohort_mpp)
             == (self.settings_hash, row.slide_id, row.slide_uri, row.bytes, row.md5, row.mpp)
-        )  # fmt: skip
+        ) and sidecar.mask_sha256 == row.mask_sha256  # fmt: skip
 
     def file_fault(self, store: Store, sidecar: Sidecar) -> str:
         """Why the feature file of an ``ok`` sidecar is not what it says: ``gone``, ``changed``, or "" when it is."""

@@ -1,13 +1,20 @@
-"""Where the tissue is: a mask on a thumbnail that pen marks, dust and dark edges do not fool.
+"""Where the tissue is: a mask on a thumbnail that pen marks, dust, dark edges and tinted glass do not fool.
 
-Otsu's threshold (Otsu 1979) on saturation alone collapses on ink, the most saturated class of a slide. So ink is taken out by
-colour first and does not take part in the threshold, which is then held between the saturations of faint and of strong stain.
+All colour is measured against the slide's own glass (:mod:`pathology.wsi.glass`). Otsu's threshold (Otsu 1979) on saturation alone
+collapses on ink, the most saturated class of a slide. So ink is taken out by colour first and does not take part in the threshold,
+which is then held between the saturations of faint and of strong stain. Pale tissue of the glass's own hue is known by its texture.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+
+from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.glass import TEXTURE_MICRONS, Glass, bands, extremes, find_glass, texture
+from pathology.wsi.ink import LEAST_DENSITY, decide, density_table, inks
 
 THUMBNAIL_MICRONS = 4.0
 """µm/px of the thumbnail that the mask is made on."""
@@ -15,93 +22,119 @@ THUMBNAIL_MICRONS = 4.0
 BLUR_MICRONS = 4.0
 CLOSE_MICRONS = 24.0
 OPEN_MICRONS = 12.0
-MIN_TISSUE_AREA = 5000.0
-"""µm²; smaller specks are dust or loose cells."""
-
-MAX_HOLE_DIAMETER = 60.0
-"""µm across; larger holes are glass or lumen."""
 
 MIN_INK_DIAMETER = 20.0
 """µm across; smaller specks are pigment, crowded nuclei or dust: no pen writes so finely."""
+
+RIM_MICRONS = 6.0
+"""Width of a stroke's rim."""
 
 OTSU_FRACTION = 0.6
 SATURATION_BOUNDS = (12.0, 40.0)
 """Of 255: no threshold below glass's own noise, none above faint eosin."""
 
-ROWS = 256
-"""Rows whose colours are looked at together: in two bytes a colour the whole thumbnail would take ten times its memory."""
+BALANCED = 220
+"""Grey level that glass gets when its tint is taken out: room above for what is brighter than the glass."""
 
 BLACK_VALUE = 60
-BLACK_CHROMA = 25
-GREY_VALUE, GREY_CHROMA = 120, 10
-"""Pale black ink, and the dark frame beside the glass: no stain so dark has as little colour, and HSV's saturation, which divides
-by the value, is mostly noise there."""
+"""Saturation divides by the value, and is mostly noise where that is so low."""
 
-RED_INK = 110
+FOUND = "found"
+"""How a mask came to be that was made by looking."""
 
-TINT_VALUE, TINT_CHROMA = 200, 20
-"""Px this bright and this grey whose green is not the least are glass under a warm or cold lamp: both stains of H&E absorb
-green first (Ruifrok & Johnston 2001)."""
+FAINT_DENSITY = (0.015, 0.35)
+"""Mean optical density of pale tissue: visibly darker than the glass, and brighter than dust."""
 
+FAINT_TEXTURE = (2.0, 1.5)
+"""Pale tissue has more texture than twice the glass's and this many grey levels."""
 
-def ink(pixels: np.ndarray) -> np.ndarray:
-    """Pen marks and black: ``pixels`` (H, W, 3) uint8 → (H, W) bool.
+FAINT_MICRONS = 40.0
+"""µm across that pale tissue of the glass's hue has at least; rims of strokes and dust are narrower."""
 
-    Green has more green than red, blue far more blue than red and is saturated, red far more red than green: stained tissue,
-    between purple and pink, is not one of these. Black and grey have hardly any colour.
-    """
-    red, green, blue = (channel.astype(np.int16) for channel in cv2.split(pixels))
-    minimum, maximum = _extremes(pixels)
-    chroma = maximum - minimum
-    green_ink = (green - red > 5) & (chroma > 20)
-    blue_ink = (blue - red > 50) & (chroma > 80)
-    black = (maximum < BLACK_VALUE) & (chroma < BLACK_CHROMA)
-    grey = (maximum < GREY_VALUE) & (chroma < GREY_CHROMA)
-    return np.asarray(green_ink | blue_ink | black | grey | (red - green > RED_INK))
+BESIDE_AREA = 10000.0
+"""µm² of a piece of stained tissue beside which texture does not tell pale tissue."""
 
 
-def tinted_glass(pixels: np.ndarray) -> np.ndarray:
-    """Glass that the lamp gives a colour: ``pixels`` (H, W, 3) uint8 → (H, W) bool."""
-    minimum, maximum = _extremes(pixels)
-    return np.asarray((minimum > TINT_VALUE) & (maximum - minimum < TINT_CHROMA) & (pixels[..., 1] > minimum))
+@dataclass(frozen=True)
+class Tissue:
+    """What a thumbnail shows: ``mask`` (H, W) bool of the tissue; ``ink`` (H, W) bool of pen marks, and of what may be ink as well
+    as stain and counts as tissue; the slide's own ``glass``; ``source``, how the mask came to be."""
+
+    mask: np.ndarray
+    ink: np.ndarray
+    glass: Glass
+    source: str = FOUND
+
+    @property
+    def fraction(self) -> float:
+        """Of the thumbnail, how much is tissue."""
+        return float(self.mask.mean())
 
 
-def _extremes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The minimum and the maximum of each px's three colours, (H, W) uint8 each; ten times as fast as along the last axis."""
-    red, green, blue = cv2.split(pixels)
-    return np.asarray(cv2.min(cv2.min(red, green), blue)), np.asarray(cv2.max(cv2.max(red, green), blue))
-
-
-def _saturation(pixels: np.ndarray) -> np.ndarray:
-    """Saturation of 255 (H, W) uint8, 0 where it is too dark to have any, or the lamp's."""
-    saturation = np.array(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 1])
-    saturation[(_extremes(pixels)[1] < BLACK_VALUE) | tinted_glass(pixels)] = 0
-    return saturation
-
-
-def tissue_mask(pixels: np.ndarray, mpp: float) -> np.ndarray:
+def tissue_mask(pixels: np.ndarray, mpp: float, tiling: Tiling | None = None) -> np.ndarray:
     """Tissue of a thumbnail (H, W, 3) uint8 at ``mpp`` µm/px → (H, W) bool."""
+    return find_tissue(pixels, mpp, tiling).mask
+
+
+def find_tissue(pixels: np.ndarray, mpp: float, tiling: Tiling | None = None) -> Tissue:
+    """Tissue and ink of a thumbnail (H, W, 3) uint8 at ``mpp`` µm/px."""
+    tiling = tiling or Tiling()
+    spread = texture(pixels, mpp)
     smooth = cv2.GaussianBlur(pixels, (0, 0), max(0.5, BLUR_MICRONS / mpp / 2))
-    marks, saturation = np.empty(smooth.shape[:2], bool), np.empty(smooth.shape[:2], np.uint8)
-    for top in range(0, len(smooth), ROWS):
-        rows = smooth[top : top + ROWS]
-        marks[top : top + ROWS] = ink(rows)
-        saturation[top : top + ROWS] = _saturation(rows)
-    del smooth
-    clean = saturation[~marks]
-    if clean.size == 0:
-        return np.zeros(marks.shape, bool)
-    otsu = cv2.threshold(clean.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[0]
-    threshold = float(np.clip(OTSU_FRACTION * otsu, *SATURATION_BOUNDS))
-    mask = ((saturation > threshold) & ~marks).astype(np.uint8)
-    del clean, saturation
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
+    glass = find_glass(smooth, spread)
+    found, saturation, faint = _by_colour(smooth, spread, glass)
+    del smooth, spread
+    marks, doubtful = decide(found, mpp)
+    if not tiling.remove_ink:
+        marks, doubtful = np.zeros_like(marks), doubtful | marks
+    faint &= 1 - marks
+    # A speck of an ink's colour is pigment or crowded nuclei: strokes are wider, and their rims, half ink and half glass, look stained.
+    strokes = cv2.dilate(without_small(marks, np.pi / 4 * (MIN_INK_DIAMETER / mpp) ** 2), _disc(2 * RIM_MICRONS / mpp))
+    threshold = tiling.tissue_saturation or _threshold(saturation[marks == 0])
+    stained = ((saturation > threshold) & (marks == 0)).astype(np.uint8)
+    del saturation
+    # Beside strongly stained tissue texture is that of its edge.
+    pieces = without_small(cv2.morphologyEx(stained, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp)), BESIDE_AREA / mpp**2)
+    faint &= 1 - cv2.dilate(pieces, np.ones(2 * [max(1, round(2 * TEXTURE_MICRONS / mpp)) | 1], np.uint8))
+    if tiling.tissue_saturation:
+        faint[:] = 0  # a person's threshold is meant
+    faint = cv2.morphologyEx(faint, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
+    faint = cv2.morphologyEx(faint, cv2.MORPH_OPEN, _disc(FAINT_MICRONS / mpp))
+    mask = cv2.morphologyEx(stained | faint, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp))
-    mask = _without_small(mask, MIN_TISSUE_AREA / mpp**2)
-    filled = 1 - _without_small(1 - mask, np.pi / 4 * (MAX_HOLE_DIAMETER / mpp) ** 2)
+    mask = without_small(mask, tiling.min_tissue_area / mpp**2)
+    filled = 1 - without_small(1 - mask, np.pi / 4 * (tiling.max_hole / mpp) ** 2)
     # Closing and filling must not bring ink back, but a speck of its colour in the tissue makes no hole.
-    strokes = _without_small(marks.astype(np.uint8), np.pi / 4 * (MIN_INK_DIAMETER / mpp) ** 2)
-    return np.asarray((filled > 0) & (strokes == 0))
+    filled &= 1 - strokes
+    return Tissue(filled > 0, (strokes | (doubtful & filled)) > 0, glass)
+
+
+def _by_colour(pixels: np.ndarray, spread: np.ndarray, glass: Glass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What :func:`inks` finds, saturation over the glass, and what may be pale tissue: (H, W) uint8 each."""
+    saturation, faint = (np.empty(pixels.shape[:2], np.uint8) for _ in range(2))
+    found = np.zeros(pixels.shape[:2], np.uint8)
+    table, average = density_table(glass), np.full((1, 3), 1 / 3, np.float32)
+    levels = np.arange(256, dtype=np.float32)[:, None] * (BALANCED / np.array(glass.colour, np.float32))
+    balance = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]
+    rough = 4 * (FAINT_TEXTURE[0] * glass.texture + FAINT_TEXTURE[1])
+    for rows in bands(len(pixels)):
+        colours = pixels[rows]
+        density = cv2.LUT(colours, table)
+        mean = cv2.transform(density, average)
+        inked = mean > LEAST_DENSITY
+        found[rows][inked] = inks(colours[inked], density[inked])
+        saturation[rows] = cv2.cvtColor(cv2.LUT(colours, balance), cv2.COLOR_RGB2HSV)[..., 1]
+        saturation[rows][extremes(colours)[1] < BLACK_VALUE] = 0
+        faint[rows] = (mean > FAINT_DENSITY[0]) & (mean < FAINT_DENSITY[1]) & (spread[rows] > rough)
+    return found, saturation, faint
+
+
+def _threshold(saturation: np.ndarray) -> float:
+    """Of the saturation (n,) of what is not ink."""
+    if saturation.size == 0:
+        return SATURATION_BOUNDS[1]
+    otsu = cv2.threshold(saturation.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[0]
+    return float(np.clip(OTSU_FRACTION * otsu, *SATURATION_BOUNDS))
 
 
 def _disc(diameter: float) -> np.ndarray:
@@ -109,12 +142,12 @@ def _disc(diameter: float) -> np.ndarray:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
 
 
-def _without_small(mask: np.ndarray, area: float) -> np.ndarray:
-    """``mask`` (0 or 1) without connected parts of fewer than ``area`` px."""
+def without_small(mask: np.ndarray, area: float) -> np.ndarray:
+    """``mask`` (H, W) uint8, 0 or 1, without connected parts of fewer than ``area`` px."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     keep = stats[:, cv2.CC_STAT_AREA] >= area
     keep[0] = False
     kept = np.empty(mask.shape, np.uint8)
-    for top in range(0, len(mask), ROWS):
-        kept[top : top + ROWS] = keep[labels[top : top + ROWS]]
+    for rows in bands(len(mask)):
+        kept[rows] = keep[labels[rows]]
     return kept

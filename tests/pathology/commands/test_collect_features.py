@@ -21,7 +21,7 @@ def content_of(slide_id):
     return hashlib.sha256(slide_id.encode()).hexdigest()
 
 
-def finish_slide(jobs, row, *, status="ok", reason=""):
+def finish_slide(jobs, row, *, status="ok", reason="", warnings=()):
     """What an extraction leaves of a slide."""
     target = jobs.features / f"{row.slide_id}.h5"
     digest = write_features(target, np.ones((3, 48)), np.zeros((3, 2)), np.ones(3)) if status == "ok" else ""
@@ -29,7 +29,7 @@ def finish_slide(jobs, row, *, status="ok", reason=""):
         slide_id=row.slide_id, status=status, reason=reason, settings_hash=jobs.features.name, slide_uri=row.slide_uri,
         bytes=row.bytes, md5=row.md5, cohort_mpp=row.mpp, mpp=0.5, mpp_source="vendor", sha256=digest, reader="openslide",
         content_sha256=content_of(row.slide_id) if status == "ok" else "",
-        tiles=3 if status == "ok" else 0, failed_tiles=0, seconds=1.5,
+        tiles=3 if status == "ok" else 0, failed_tiles=0, seconds=1.5, warnings=warnings,
     )  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
     target.with_suffix(".json").write_bytes(sidecar.to_json())
@@ -168,11 +168,22 @@ def test_a_file_that_is_gone_or_changed_is_named_with_the_remedy(jobs):
     assert "s04 (its feature file is changed)" in jobs.collect("collect-2")[2]
 
 
-@pytest.mark.parametrize("change", [{"mpp": 0.25}, {"bytes": 6}, {"md5": "a" * 32}])
+@pytest.mark.parametrize("change", [{"mpp": 0.25}, {"bytes": 6}, {"md5": "a" * 32}, {"mask_sha256": "a" * 64}])
 def test_a_sidecar_of_another_slide_or_scale_does_not_count(jobs, change):
     jobs.cohort[2] = jobs.cohort[2].model_copy(update=change)
     code, _, errors = jobs.collect()
     assert code == 1 and "1 of 12 slides: s02 (not extracted)" in errors
+
+
+def test_what_was_noticed_of_slides_is_said_on_screen_in_the_table_and_handed_on(jobs):
+    for row in jobs.cohort[:7]:
+        finish_slide(jobs, row, warnings=("97.0% of it is tissue",))
+    code, output, _ = jobs.collect()
+    assert code == 0 and "warning: slide s00: 97.0% of it is tissue" in output
+    collected = json.loads(next(jobs.top.rglob("collected.json")).read_text())
+    assert len(collected["warnings"]) == 6 and collected["warnings"][-1] == "2 more slides have warnings: slides.csv has them"
+    rows = SlideRow.read(Uri.parse(collected["slides"]["uri"]).under(jobs.uris))
+    assert [bool(row.warnings) for row in rows] == [True] * 7 + [False] * 5
 
 
 def test_many_missing_slides_are_counted_after_five(jobs):

@@ -1,6 +1,8 @@
 """Extraction as a job: claimed, resumed and repeated, with failures as rows, and only what changed done again."""
 
+import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -284,3 +286,47 @@ def test_a_download_ahead_waits_for_room_on_the_disk(jobs, slides, work, monkeyp
     monkeypatch.setattr("pathology.wsi.extraction.extract_slide", extract)
     extract_features.run_claims(extraction)
     assert on_disk == [1, 1, 1]
+
+
+def test_a_mask_of_the_persons_own_is_fetched_proven_and_part_of_what_is_finished(jobs, work, slides):
+    masks = []
+    for side in (448, 224):
+        ring = [[224, 224], [224 + side, 224], [224 + side, 224 + side], [224, 224 + side], [224, 224]]
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        masks.append(json.dumps({"type": "Feature", "geometry": geometry, "properties": {}}).encode())
+    path = jobs.uris / "s3/bucket/slides/masks/s0.geojson"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(masks[0])
+    uri, (first, second) = "s3://bucket/slides/masks/s0.geojson", (hashlib.sha256(mask).hexdigest() for mask in masks)
+    jobs.add(slides / "s0.svs", "s0", mask_uri=uri, mask_sha256=first)
+    extraction = work("own")
+    extract_features.run_claims(extraction)
+    row = jobs.cohort[0]
+    sidecar = extraction.layout.read_sidecar(extraction.store, "s0")
+    assert (sidecar.status, sidecar.tiles, sidecar.tissue, sidecar.mask_uri) == ("ok", 4, "own mask", uri)
+    assert extraction.finished(row)
+    path.write_bytes(masks[1])
+    changed = row.model_copy(update={"mask_sha256": second})
+    assert not extraction.finished(changed) and not extraction.finished(
+        row.model_copy(update={"mask_sha256": "", "mask_uri": ""})
+    )
+    jobs.cohort[:] = [row.model_copy(update={"mask_sha256": "0" * 64})]
+    stale = work("stale")
+    extract_features.run_claims(stale)
+    sidecar = stale.layout.read_sidecar(stale.store, "s0")
+    assert sidecar.status == "failed" and "changed since the cohort was prepared: prepare it again" in sidecar.reason
+    jobs.cohort[:] = [changed]
+    again = work("again")
+    extract_features.run_claims(again)
+    assert again.layout.read_sidecar(again.store, "s0").tiles == 1
+
+
+def test_a_slide_of_tissue_alone_is_warned_of_on_screen_and_in_the_sidecar(jobs, work, tmp_path, capsys):
+    noise = np.random.default_rng(1).normal(size=(60, 60, 3)).repeat(10, 0).repeat(10, 1)
+    write_svs(tmp_path / "full.svs", np.clip(np.array([205, 130, 180]) + noise * 14, 0, 255).astype(np.uint8))
+    jobs.add(tmp_path / "full.svs", "full")
+    extraction = work("full")
+    extract_features.run_claims(extraction)
+    sidecar = extraction.layout.read_sidecar(extraction.store, "full")
+    assert sidecar.tissue_fraction > 0.95 and "of it is tissue: look at its picture" in sidecar.warnings[-1]
+    assert f"warning: full: {sidecar.warnings[-1]}" in capsys.readouterr().out

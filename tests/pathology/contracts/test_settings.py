@@ -52,5 +52,12 @@ def test_settings_hash_follows_what_changes_bytes_and_nothing_else():
 def test_a_later_option_that_is_not_used_leaves_the_hash_as_it_was():
     """Features that were made before the option came stay finished."""
     assert Tiling().hash("tiny", "0" * 64) == "3841ca26054ce4f0"
-    for used in (Tiling(feats=True), Tiling(objective_scale=True)):
-        assert used.hash("tiny", "0" * 64) != "3841ca26054ce4f0"
+    changed = (
+        {"tissue_saturation": 20},
+        {"min_tissue_area": 1},
+        {"max_hole": 1},
+        {"remove_ink": False},
+        {"objective_scale": True},
+    )
+    assert len({Tiling(**values).hash("tiny", "0" * 64) for values in ({}, *changed)}) == 6
+    assert Tiling(feats=True).hash("tiny", "0" * 64) != "3841ca26054ce4f0"

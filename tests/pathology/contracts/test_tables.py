@@ -15,7 +15,7 @@ def written(tmp_path, *lines):
 
 
 def test_the_contract_of_the_headers():
-    assert ",".join(CohortRow.model_fields) == HEADER
+    assert ",".join(CohortRow.model_fields) == f"{HEADER},mask_uri,mask_sha256"
     assert ",".join(SlideRow.model_fields) == SLIDES_HEADER
 
 
@@ -24,6 +24,19 @@ def test_a_table_written_is_read_back_and_is_the_same_bytes(tmp_path):
     rows = read_cohort(path)
     assert (rows[0].fold, rows[0].mpp, rows[1].fold, rows[1].mpp) == (0, None, None, 0.25)
     assert CohortRow.table(rows) == path.read_bytes()
+
+
+def test_columns_of_masks_are_there_where_a_slide_has_one(tmp_path):
+    path = tmp_path / "cohort.csv"
+    sha256 = "ab" * 32
+    path.write_text(
+        f"{HEADER},mask_uri,mask_sha256\na,p1,AA,,s3://b/a.svs,10,,,1,train,0,s3://b/a.png,{sha256}\n"
+        "b,p2,AB,,s3://b/b.svs,11,,,0,test,,,\n"
+    )
+    rows = read_cohort(path)
+    assert [row.mask_uri for row in rows] == ["s3://b/a.png", ""]
+    assert CohortRow.table(rows) == path.read_bytes()
+    assert CohortRow.table(rows[1:]).decode().splitlines()[0] == HEADER
 
 
 @pytest.mark.parametrize(

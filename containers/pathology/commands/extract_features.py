@@ -95,6 +95,7 @@ class Extraction:
             "slide_uri": row.slide_uri,
             "bytes": row.bytes,
             "md5": row.md5,
+            "companion": row.companion,
             "cohort_mpp": row.mpp,
         }
         try:

@@ -60,12 +60,12 @@ def skeleton(text: str) -> str:
     return unicodedata.normalize("NFKC", unified(text).translate(_LOOK_ALIKES).casefold())
 
 
-def fault(text: str) -> str:
-    """Why ``text`` cannot name a patient or a slide, or "" when it can."""
+def fault(text: str, limit: int = MAX_LENGTH) -> str:
+    """Why ``text`` cannot name a patient or a slide in at most ``limit`` characters, or "" when it can."""
     if any(unicodedata.category(char) == "Cc" for char in text):
         return "has a control character"
-    if len(text) > MAX_LENGTH:
-        return f"has {len(text)} characters, more than {MAX_LENGTH}"
+    if len(text) > limit:
+        return f"has {len(text)} characters, more than {limit}"
     if not unified(text):
         return "has no character that can be seen"
     scripts = Counter(script for char in unified(text) if char.isalpha() and (script := _script(char)))

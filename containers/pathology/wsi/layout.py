@@ -68,9 +68,9 @@ class FeatureLayout:
 
     def matches(self, sidecar: Sidecar, row: CohortRow) -> bool:
         """Whether the sidecar is of these settings, this very slide and this scale."""
-        return (
-            (sidecar.settings_hash, sidecar.slide_id, sidecar.slide_uri, sidecar.bytes, sidecar.md5, sidecar.cohort_mpp)
-            == (self.settings_hash, row.slide_id, row.slide_uri, row.bytes, row.md5, row.mpp)
+        return sidecar.settings_hash == self.settings_hash and (
+            (sidecar.slide_id, sidecar.slide_uri, sidecar.bytes, sidecar.md5, sidecar.companion, sidecar.cohort_mpp)
+            == (row.slide_id, row.slide_uri, row.bytes, row.md5, row.companion, row.mpp)
         )  # fmt: skip
 
     def file_fault(self, store: Store, sidecar: Sidecar) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pathology.contracts.errors import DataError
 from pathology.wsi.cucim_reader import CucimReader, load_cucim
+from pathology.wsi.flat import FlatReader, is_flat
 from pathology.wsi.mpp import Scale, isotropic
 from pathology.wsi.openslide_reader import OpenSlideReader
 from pathology.wsi.reader import SlideReader
@@ -35,6 +36,8 @@ def open_slide(path: Path, *, cucim: bool = True) -> SlideReader:
         raise DataError(f"{path.name}: it cannot be read ({error.strerror})") from None
     resolution = directories[0].mpp if directories else None
     mpp = isotropic(*resolution) if resolution else None
+    if is_flat(path, directories):
+        return FlatReader(path, Scale(mpp, "tiff") if mpp else None)
     reference = OpenSlideReader(path)
     reference.mpp = reference.mpp or (Scale(mpp, "tiff") if mpp else None)
     # JPEG alone: asked twice for a tile of another kind that it could not decode, cuCIM never answers (26.10, measured).

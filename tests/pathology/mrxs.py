@@ -53,9 +53,7 @@ def write_mrxs(path: Path, pixels: np.ndarray, mpp: float = 0.5) -> None:
     folder = path.with_suffix("")
     folder.mkdir(parents=True)
     path.write_bytes(b"")
-    (folder / "Slidedat.ini").write_text(
-        SLIDEDAT.format(version=VERSION, slide_id=SLIDE_ID, across=across, down=down, mpp=mpp)
-    )
+    (folder / "Slidedat.ini").write_text(SLIDEDAT.format(version=VERSION, slide_id=SLIDE_ID, across=across, down=down, mpp=mpp))
     data, records = bytearray(b"header"), []
     for number in range(across * down):
         row, column = divmod(number, across)

@@ -66,7 +66,9 @@ def _tails(slide: StoredSlide) -> Iterator[str]:
 
 
 def _ambiguous(written: str, files: Sequence[StoredSlide]) -> str:
-    several = ", ".join(printable(path) for path in sorted(slide.path for slide in files)[:SHOWN]) + (", …" if len(files) > SHOWN else "")
+    several = ", ".join(printable(path) for path in sorted(slide.path for slide in files)[:SHOWN]) + (
+        ", …" if len(files) > SHOWN else ""
+    )
     return (
         f"slide {printable(written)} of the table may be {several}: write the folder and the extension before each name in the "
         "table's column of slides ('folder/name.svs'), or take out what is not meant"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath, PureWindowsPath
 
 SLIDE_SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 """Pictures of one level. Beside slides they are thumbnails and labels, unless the table lists them."""
+
+SUFFIXES = frozenset(SLIDE_SUFFIXES + PICTURE_SUFFIXES)
 
 NOT_READ = {
     ".dcm": "DICOM",
@@ -40,15 +41,27 @@ NOT_READ = {
 DICOM_DIRECTORY = "DICOMDIR"
 
 
+def file_name(path: str) -> str:
+    """The last part of a path of either kind; by hand, since it is asked of every file of a listing many times."""
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name's stem, and its extension in lower case with the dot."""
+    stem, _, extension = name.rpartition(".")
+    return (stem, f".{extension.lower()}") if stem and extension else (name, "")
+
+
 def suffix_of(name: str) -> str:
     """The extension in lower case."""
-    return PurePosixPath(name).suffix.lower()
+    return _split(name)[1]
 
 
-def strip_slide_suffix(name: str) -> str:
+def strip_slide_suffix(path: str) -> str:
     """The file name, of a path of either kind, without a slide's extension."""
-    path = PureWindowsPath(name)
-    return path.stem if path.suffix.lower() in SLIDE_SUFFIXES + PICTURE_SUFFIXES else path.name
+    name = file_name(path)
+    stem, suffix = _split(name)
+    return stem if suffix in SUFFIXES else name
 
 
 def is_hidden(name: str) -> bool:
@@ -63,7 +76,7 @@ def is_picture(name: str) -> bool:
 
 def is_slide(name: str) -> bool:
     """A slide or a picture by its name. gdc-client's downloads under way end in .partial or .parcel, which is neither."""
-    return suffix_of(name) in SLIDE_SUFFIXES + PICTURE_SUFFIXES and not is_hidden(name)
+    return suffix_of(name) in SUFFIXES and not is_hidden(name)
 
 
 def not_read(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -73,15 +86,15 @@ def not_read(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, set[str]] = {}
     for path in paths:
-        name = PurePosixPath(path).name
+        name = path.rpartition("/")[2]
         if is_hidden(name):
             continue
         store = container(path)
         if store:
             found.setdefault(NOT_READ[".zarr"], set()).add(store)
         elif name == DICOM_DIRECTORY or suffix_of(name) in (".dcm", ".dicom"):
-            folder = str(PurePosixPath(path).parent)
-            found.setdefault("DICOM", set()).add(name if folder == "." else f"{folder}/")
+            folder = path.rpartition("/")[0]
+            found.setdefault("DICOM", set()).add(f"{folder}/" if folder else name)
         elif kind := NOT_READ.get(suffix_of(name)):
             found.setdefault(kind, set()).add(name)
     return {kind: tuple(sorted(names)) for kind, names in sorted(found.items())}
@@ -89,6 +102,8 @@ def not_read(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def container(path: str) -> str:
     """The OME-Zarr folder that ``path`` lies in, "" where it lies in none."""
+    if ".zarr/" not in path.lower():
+        return ""
     parts = path.split("/")
     for depth, part in enumerate(parts[:-1], start=1):
         if part.lower().endswith(".zarr"):

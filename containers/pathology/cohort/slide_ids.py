@@ -10,7 +10,6 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
-from pathlib import PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -49,10 +48,9 @@ def slide_ids(paths: Iterable[str], pictures: Collection[str] = frozenset()) -> 
     """
     named: dict[str, list[tuple[str, str]]] = {}
     for path in sorted(paths):
-        name = PurePosixPath(path).name
-        if any(unicodedata.category(char) in ("Cc", "Cs") for char in path):
+        if not path.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in path):
             raise DataError(f"{path!a} has a control character, or is not UTF-8, and cannot name a slide: rename it")
-        own = safe_id(strip_slide_suffix(name))
+        own = safe_id(strip_slide_suffix(path))
         named.setdefault(own.casefold(), []).append((path, own))
     ids: dict[str, str] = {}
     for members in named.values():

@@ -7,12 +7,13 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from functools import cached_property
 
 from pathology.cohort.formats import (
     PICTURE_SUFFIXES,
     SLIDE_SUFFIXES,
     container,
+    file_name,
     is_hidden,
     is_picture,
     is_slide,
@@ -49,10 +50,10 @@ class StoredSlide:
     alone: bool = True
     companion: Companion | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The file's name without its extension, which is what tables call the slide."""
-        return strip_slide_suffix(self.uri.name)
+        return strip_slide_suffix(self.uri.path)
 
     @property
     def shown(self) -> str:
@@ -62,7 +63,7 @@ class StoredSlide:
     @property
     def picture(self) -> bool:
         """Whether it is a PNG or JPEG by its name."""
-        return is_picture(self.uri.name)
+        return is_picture(file_name(self.uri.path))
 
     @property
     def total_bytes(self) -> int:
@@ -118,7 +119,7 @@ def find_slides(store: Store, slides: Uri, manifest: Uri | None) -> FoundSlides:
     entries = {} if slides.scheme == "efs" else {entry.uri: entry for entry in store.list(slides)}
     companions = _companions(entries)
     paths = {_below(slides, uri): uri for uri in entries if not _inside(uri, companions)}
-    present = {uri: entries[uri].bytes for path, uri in paths.items() if is_slide(uri.name) and not container(path)}
+    present = {uri: entries[uri].bytes for path, uri in paths.items() if is_slide(file_name(path)) and not container(path)}
     if manifest is not None:
         rows = _read_manifest(store.read(manifest), str(manifest))
         names = [row["filename"] for row in rows]
@@ -131,7 +132,7 @@ def find_slides(store: Store, slides: Uri, manifest: Uri | None) -> FoundSlides:
         kinds = ", ".join(SLIDE_SUFFIXES + PICTURE_SUFFIXES)
         others = "".join(f", but {len(found)} {kind} files, which are not read" for kind, found in unread.items())
         raise DataError(f"{manifest or slides} holds no slide ({kinds}){others}: correct the URI, or copy the slides there")
-    files = (PurePosixPath(name).name for name in names)
+    files = map(file_name, names)
     hidden = tuple(sorted(name for name in files if is_hidden(name) and suffix_of(name) in SLIDE_SUFFIXES))
     return FoundSlides(tuple(_named(stored, slides, companions)), unread, hidden)
 
@@ -142,7 +143,7 @@ def _below(slides: Uri, uri: Uri) -> str:
 
 def _companions(entries: Mapping[Uri, Entry]) -> dict[str, Companion]:
     """The companion folders of a listing, by their paths; there is no second listing."""
-    folders = {folder.path: folder for uri in entries if not is_hidden(uri.name) and (folder := companion_folder(uri))}
+    folders = {folder.path: folder for uri in entries if (folder := companion_folder(uri)) and not is_hidden(uri.name)}
     inside: dict[str, list[Entry]] = {path: [] for path in folders}
     for uri, entry in entries.items() if folders else ():
         for parent in _parents(uri):

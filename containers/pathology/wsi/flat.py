@@ -50,7 +50,7 @@ class FlatReader:
         self._picture: Any = _decode(path)
         self._array = self._picture if isinstance(self._picture, np.ndarray) else None
         width, height = self._picture.size if self._array is None else self._array.shape[1::-1]
-        self.levels = (Level(width, height, 1.0),)
+        self.levels: tuple[Level, ...] = (Level(width, height, 1.0),)
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         if level:
@@ -118,7 +118,9 @@ def _check(image: Any, path: Path) -> None:
     if image.mode not in MODES or max(depth) > 8:
         raise DataError(f"{path.name}: its px are {image.mode}, not grey or RGB of at most 8 bits: {conversion(path)}")
     if image.format == "TIFF" and image.info.get("compression") in ("jpeg", "tiff_jpeg"):
-        raise DataError(f"{path.name}: its strips are JPEG, and what their decoder warns of would not be heard: {conversion(path)}")
+        raise DataError(
+            f"{path.name}: its strips are JPEG, and what their decoder warns of would not be heard: {conversion(path)}"
+        )
     for number in range(1, getattr(image, "n_frames", 1)):
         image.seek(number)
         if image.width * image.height >= width * height:

@@ -1,6 +1,7 @@
 """Extraction as a job: claimed, resumed and repeated, with failures as rows, and only what changed done again."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -68,7 +69,7 @@ def no_network(tmp_path, monkeypatch):
     """Every Python process that is started refuses to call anybody."""
     (tmp_path / "guard").mkdir()
     (tmp_path / "guard" / "sitecustomize.py").write_text(NO_NETWORK)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "guard"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "guard"), prepend=os.pathsep)
     probe = "import socket; socket.create_connection(('127.0.0.1', 9))"
     guarded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert "somebody looked up 127.0.0.1" in guarded.stderr, "the guard is there"

@@ -62,7 +62,8 @@ def test_the_pipeline_on_such_files(tmp_path):
         rows = list(csv.DictReader(file))
     named = {row["patient_id"]: row["slide_uris"] for row in rows}
     assert rows and all(
-        named[patient].replace("%3B", ";") == f"s3://local/slides/{NAMES[int(patient.removeprefix('Patient '))]}" for patient in named
+        named[patient].replace("%3B", ";") == f"s3://local/slides/{NAMES[int(patient.removeprefix('Patient '))]}"
+        for patient in named
     )
     assert "<x>.svs" not in report
     assert len(list(laptop.path("features").rglob("*.h5"))) == len(NAMES)

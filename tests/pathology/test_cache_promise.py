@@ -55,6 +55,7 @@ contracts/fine_tuning.py            ..     ... .xx   .xx    ..
 contracts/staging.py                .x     ... x..   x..    x.
 contracts/patches.py                ..     ... xxx   ...    ..
 contracts/cohort.py                 xx     xxx ...   ...    ..
+contracts/companion.py              x.     x.. ...   ...    ..
 contracts/cohort_flow.py            .x     x.x ...   ...    ..
 contracts/data_check.py             ..     x.. x..   x..    ..
 contracts/extraction/tiling.py      xx     ... ...   ...    ..
@@ -78,6 +79,10 @@ cohort/earlier.py                   ..     x.. ...   ...    ..
 cohort/nearest.py                   ..     x.. ...   ...    ..
 cohort/table.py                     ..     x.. ...   ...    ..
 cohort/slides.py                    ..     x.. ...   ...    ..
+cohort/slide_ids.py                 ..     x.. ...   ...    ..
+cohort/formats.py                   ..     x.. ...   ...    ..
+cohort/listed.py                    ..     x.. ...   ...    ..
+cohort/same_slide.py                ..     x.. ...   ...    ..
 cohort/labels.py                    ..     x.. ...   ...    ..
 cohort/masks.py                     ..     x.. ...   ...    ..
 cohort/tcga.py                      ..     x.. ...   ...    ..
@@ -101,6 +106,7 @@ wsi/openslide_reader.py             x.     ... ...   ...    ..
 wsi/cucim_reader.py                 x.     ... ...   ...    ..
 wsi/tiff.py                         x.     ... ...   ...    ..
 wsi/tile_store.py                   x.     ... ...   ...    ..
+wsi/flat.py                         x.     ... ...   ...    ..
 wsi/tissue.py                       x.     ... ...   ...    ..
 wsi/reader_threads.py               x.     ... ...   ...    ..
 wsi/glass.py                        x.     ... ...   ...    ..

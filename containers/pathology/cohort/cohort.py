@@ -10,7 +10,9 @@ from typing import Protocol
 
 from pathology.cohort.columns import LABEL
 from pathology.cohort.labels import Labels, LabelSettings
+from pathology.cohort.listed import match_listed
 from pathology.cohort.nearest import nearest
+from pathology.cohort.same_slide import same_slide_problems, same_slide_warnings
 from pathology.cohort.slides import HIDDEN, FoundSlides, StoredSlide
 from pathology.cohort.split import MIN_OF_A_CLASS, Places, SplitSettings, count_places, given, kept, split_patients
 from pathology.cohort.tcga import kinds_of, patient_of, site_of
@@ -22,6 +24,7 @@ from pathology.contracts.identifiers import normal, printable
 NOT_IN_TABLE = "not in the label table"
 NOT_LISTED = "not among the slides that the label table lists"
 LABEL_MISSING = "label missing in the table"
+PICTURE = "pictures (PNG, JPEG) beside slides, which the label table does not list"
 NEARLY = "named nearly as in the table"
 SEPARATORS = frozenset("-_. ")
 SHOWN = 3
@@ -121,6 +124,7 @@ def make_cohort(
         else:
             cohort.rows = tuple(joined.row(slide, patient, places) for slide, patient in joined.labelled)
             cohort.problems += same_slide_problems(cohort.rows)
+            cohort.warnings += joined.name_warnings()
             cohort.warnings += same_slide_warnings(cohort.rows)
             cohort.warnings += _small_parts(joined.truth, places, settings)
             cohort.flow = joined.flow.model_copy(update={"sides": count_sides(cohort.rows)})
@@ -148,14 +152,19 @@ class _Join:
         self.classes = {normal(value): 0 for value in settings.negative} | {normal(value): 1 for value in settings.positive}
         losses: dict[str, dict[str, list[str]]] = {FOUND: {}, MATCHED: {}, LABELLED: {}}
         matched: list[tuple[StoredSlide, str]] = []
+        self.listed, self.unclear = match_listed(found.slides, labels)
+        # Where there are slides, a picture that nobody lists is a thumbnail or a photograph of a label.
+        self.only_pictures = all(slide.picture for slide in found.slides)
         for slide in found.slides:
-            unwanted = [kind for kind in kinds_of(slide.slide_id) if kind not in settings.slide_kinds]
-            patient = self._patient(slide.slide_id)
-            if unwanted:
-                losses[MATCHED].setdefault(f"{unwanted[-1]}, not among 'slide-kinds'", []).append(slide.slide_id)
+            unwanted = [kind for kind in kinds_of(slide.name) if kind not in settings.slide_kinds]
+            patient = self._patient(slide)
+            if slide.picture and patient is None and not self.only_pictures:
+                losses[MATCHED].setdefault(PICTURE, []).append(slide.path)
+            elif unwanted:
+                losses[MATCHED].setdefault(f"{unwanted[-1]}, not among 'slide-kinds'", []).append(slide.shown)
             elif patient is None:
                 reason = NOT_LISTED if labels.slides and not labels.whole else NOT_IN_TABLE
-                losses[MATCHED].setdefault(reason, []).append(slide.slide_id)
+                losses[MATCHED].setdefault(reason, []).append(slide.shown)
             else:
                 matched.append((slide, patient))
         self.unmatched = [name for reason in (NOT_LISTED, NOT_IN_TABLE) for name in losses[MATCHED].get(reason, [])]
@@ -167,7 +176,7 @@ class _Join:
                 self.labelled.append((slide, patient))
             else:
                 reason = f"label {printable(label)} is neither positive nor negative" if label else LABEL_MISSING
-                losses[LABELLED].setdefault(reason, []).append(slide.slide_id)
+                losses[LABELLED].setdefault(reason, []).append(slide.shown)
         self.matched = matched
         self.truth = {
             labels.patients[patient].patient_id: self.classes[normal(labels.patients[patient].label)]
@@ -175,20 +184,22 @@ class _Join:
         }
         self.flow = self._flow(losses)
 
-    def _patient(self, slide_id: str) -> str | None:
+    def _patient(self, slide: StoredSlide) -> str | None:
         """Whose slide it is: as the table lists it, else by barcode or by the longest patient id that its name starts with, among
         patients whom the table names without a slide."""
-        key = normal(slide_id)
-        if key in self.labels.slides:
-            return self.labels.slides[key]
-        if barcode := patient_of(slide_id):
+        if slide.slide_id in self.listed:
+            return self.labels.slides[self.listed[slide.slide_id]]
+        if slide.picture and not self.only_pictures:
+            return None
+        key = normal(slide.name)
+        if barcode := patient_of(slide.name):
             return normal(barcode) if normal(barcode) in self.labels.whole else None
         ends = [end for end in range(len(key), 0, -1) if end == len(key) or key[end] in SEPARATORS]
         return next((key[:end] for end in ends if key[:end] in self.labels.whole), None)
 
     def _near(self, matched: Sequence[tuple[StoredSlide, str]]) -> dict[str, str]:
         """Slides that match nothing, with the name in the table, of a slide or patient without a file, that they nearly have."""
-        there = {normal(slide.slide_id) for slide, _ in matched} | {normal(name) for name in self._lost_otherwise()}
+        there = {*self.listed.values(), *(normal(slide.name) for slide, _ in matched), *map(normal, self._lost_otherwise())}
         known = [name for key, name in self.labels.written.items() if key not in there]
         owners = {patient for _, patient in matched}
         known += [self.labels.patients[key].patient_id for key in self.labels.whole if key not in owners]
@@ -196,9 +207,9 @@ class _Join:
 
     def _lost_otherwise(self) -> list[str]:
         return [
-            slide.slide_id
+            slide.name
             for slide in self.found.slides
-            if any(kind not in self.settings.slide_kinds for kind in kinds_of(slide.slide_id))
+            if any(kind not in self.settings.slide_kinds for kind in kinds_of(slide.name))
         ]
 
     def _flow(self, losses: Mapping[str, Mapping[str, list[str]]]) -> CohortFlow:
@@ -259,7 +270,7 @@ class _Join:
         )
 
     def file_problems(self) -> list[str]:
-        """Labelled slides whose files are absent or of another size than the manifest's."""
+        """Labelled slides whose files are absent, not whole, of another size than the manifest's, or two of one slide."""
         slides = [slide for slide, _ in self.labelled]
         absent = [str(slide.uri) for slide in slides if slide.bytes is None]
         problems = [slide.fault() for slide in slides if slide.bytes is not None and slide.fault()]
@@ -270,53 +281,59 @@ class _Join:
                 f"{len(absent)} of {len(slides)} labelled slides of the manifest are not there: {first}: download them, or correct "
                 "'slides' (SlidesUri)",
             )
-        return problems[:5]
+        return [*self.unclear[:5], *self._twice()[:5], *problems[:5]]
+
+    def _twice(self) -> list[str]:
+        """Labelled slides of one name in one folder, which are one slide in two formats; those that the table lists are meant."""
+        first: dict[str, StoredSlide] = {}
+        twice = []
+        for slide, _ in self.labelled:
+            if slide.alone or slide.slide_id in self.listed:
+                continue
+            other = first.setdefault(slide.path.removesuffix(slide.uri.name) + normal(slide.name), slide)
+            if other is not slide:
+                twice.append(f"slide {slide.name} is duplicated, {other.uri} and {slide.uri}: delete one or rename it")
+        return twice
+
+    def name_warnings(self) -> list[str]:
+        """Labelled slides of one name in several folders, and pictures without a scale."""
+        shared = sorted(slide.path for slide, _ in self.labelled if not slide.alone and slide.slide_id not in self.listed)
+        bare = [slide.shown for slide, patient in self.labelled if slide.picture and self._mpp(slide, patient) is None]
+        warnings = []
+        if shared:
+            warnings.append(
+                f"{len(shared)} slides have the name of another one in another folder and count each: {_few(shared)}: take copies out"
+            )
+        if bare:
+            warnings.append(
+                f"{len(bare)} pictures (PNG, JPEG) give no scale: {_few(bare)}: add their µm/px to the column 'mpp' of the table, or set "
+                "'default-mpp' (DefaultMpp)"
+            )
+        return warnings
+
+    def _mpp(self, slide: StoredSlide, patient: str) -> float | None:
+        return self.labels.mpps.get(self.listed.get(slide.slide_id, normal(slide.name)), self.labels.mpps.get(patient))
 
     def row(self, slide: StoredSlide, patient: str, places: Places) -> CohortRow:
         """The slide's row of cohort.csv."""
-        key, entry = normal(slide.slide_id), self.labels.patients[patient]
+        key, entry = self.listed.get(slide.slide_id, normal(slide.name)), self.labels.patients[patient]
         fold = places[entry.patient_id]
         return CohortRow(
             slide_id=slide.slide_id,
             patient_id=entry.patient_id,
-            site=site_of(slide.slide_id) or self.labels.sites.get(key) or self.labels.sites.get(patient, ""),
-            kind=" ".join(kinds_of(slide.slide_id)),
+            site=site_of(slide.name) or self.labels.sites.get(key) or self.labels.sites.get(patient, ""),
+            kind=" ".join(kinds_of(slide.name)),
             slide_uri=str(slide.uri),
-            bytes=slide.bytes or 0,
+            bytes=slide.total_bytes,
             md5=slide.md5,
-            mpp=self.labels.mpps.get(key, self.labels.mpps.get(patient)),
+            mpp=self._mpp(slide, patient),
             label=self.truth[entry.patient_id],
             split="test" if fold is None else "train",
             fold=fold,
             mask_uri=self.labels.masks.get(key, self.labels.masks.get(patient, "")),
+            name="" if slide.name == slide.slide_id else slide.name,
+            companion=slide.companion.mark if slide.companion else "",
         )
-
-
-def _copies(rows: Sequence[CohortRow]) -> list[tuple[CohortRow, CohortRow]]:
-    """Pairs of slides with the same md5."""
-    first: dict[str, CohortRow] = {}
-    return [(first[row.md5], row) for row in rows if row.md5 and first.setdefault(row.md5, row) is not row]
-
-
-def same_slide_problems(rows: Sequence[CohortRow]) -> list[str]:
-    """One file under two names with other labels, or on both sides of the split: no result would mean anything."""
-    return [
-        f"slides {one.slide_id} (patient {one.patient_id}) and {other.slide_id} (patient {other.patient_id}) are the same file (md5 "
-        f"{one.md5}) and differ in {'label' if one.label != other.label else 'split or fold'}: take one out"
-        for one, other in _copies(rows)
-        if (one.label, one.split, one.fold) != (other.label, other.split, other.fold)
-    ][:5]
-
-
-def same_slide_warnings(rows: Sequence[CohortRow]) -> list[str]:
-    """One file under two names that agree: it counts twice."""
-    agreeing = [
-        (one, other) for one, other in _copies(rows) if (one.label, one.split, one.fold) == (other.label, other.split, other.fold)
-    ]
-    if not agreeing:
-        return []
-    examples = ", ".join(f"{one.slide_id} and {other.slide_id}" for one, other in agreeing[:SHOWN])
-    return [f"{len(agreeing)} slides are the same file as another one and count twice: {examples}: take one of each out"]
 
 
 def _small_parts(truth: Mapping[str, int], places: Places, settings: SplitSettings) -> list[str]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
 from pathology.cohort import columns
 from pathology.cohort.columns import Kind, candidates, find_column
+from pathology.cohort.formats import strip_slide_suffix
 from pathology.cohort.table import Table, read_table
 from pathology.cohort.tcga import patient_of
 from pathology.contracts.errors import DataError
-from pathology.contracts.identifiers import column_key, fault, normal, printable, skeleton
+from pathology.contracts.identifiers import MAX_LENGTH, column_key, fault, normal, printable, skeleton
 from pathology.contracts.settings import COARSEST_MPP, FINEST_MPP
 
 LIU_SHEET = "Master Patient Table"
@@ -24,7 +25,6 @@ LIU_SHEET = "Master Patient Table"
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?", "[not available]"})
 """What stands for a missing value, in lower case. Liu et al. write the string ``NA``."""
 
-SLIDE_SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide")
 NAMED = 5
 """Lines, names and spellings that an error shows before it only counts."""
 MAGNIFICATIONS = frozenset({5.0, 10.0, 20.0, 40.0, 60.0, 63.0, 80.0, 100.0})
@@ -32,10 +32,8 @@ MAGNIFICATIONS = frozenset({5.0, 10.0, 20.0, 40.0, 60.0, 63.0, 80.0, 100.0})
 _ENTRIES = ("patient", "slide", "label", "split", "site", "mpp", "mask")
 
 
-def strip_slide_suffix(name: str) -> str:
-    """The file name, of a path of either kind, without a slide's extension: the slide's id."""
-    path = PureWindowsPath(name)
-    return path.stem if path.suffix.lower() in SLIDE_SUFFIXES else path.name
+MAX_SLIDE_NAME = 255
+"""Characters of a slide's name: what file systems take."""
 
 
 class LabelSettings(Protocol):
@@ -72,8 +70,10 @@ class Patient:
 class Labels:
     """What a table says. Patients and slides are known by the normal form of their ids.
 
-    ``slides`` maps each listed slide to its patient and ``written`` to its name; ``whole`` are patients of whom every slide is meant,
-    since a row names them without a slide. ``sites``, ``mpps`` and ``masks`` map a slide, or a patient where a row names no slide.
+    ``slides`` maps each listed slide to its patient and ``written`` to its name; ``paths`` maps what its cell says, with folders and
+    extension, to the slide, and ``stems`` a name without them to the slides that have it: several where folders tell them apart.
+    ``whole`` are patients of whom every slide is meant, since a row names them without a slide. ``sites``, ``mpps`` and ``masks`` map
+    a slide, or a patient where a row names no slide.
     ``problems`` forbid a cohort; ``warnings`` and ``notes`` are to be said.
     """
 
@@ -89,6 +89,8 @@ class Labels:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    paths: dict[str, str] = field(default_factory=dict)
+    stems: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def values(self) -> dict[str, int]:
         """The labels that the table has, with how many patients have each; "" for none."""
@@ -165,6 +167,7 @@ class _Reading:
         self.warnings: list[str] = []
         cells = {name: rows[column] if (column := roles[name]) else "" for name in _ENTRIES}
         self.entries = pd.DataFrame(cells, index=rows.index)
+        self.entries["path"] = self.entries["slide"].map(path_key)
         self.entries["slide"] = self.entries["slide"].map(strip_slide_suffix)
         self.entries["label"] = self.entries["label"].map(lambda text: "" if text.lower() in MISSING else text)
 
@@ -179,12 +182,14 @@ class _Reading:
             entries["patient"] != "", entries["slide"].map(lambda name: patient_of(name) or "")
         )
         self._check_named()
+        self._check_own_patients()
+        entries["stem"] = entries["slide"].map(normal)
+        entries["slide_key"] = _slide_keys(entries)
+        entries["slide"] = entries["slide"].where(entries["slide_key"] == entries["stem"], entries["path"])
         # A slide of nobody stands for a patient of its own: as asked for, or so that what else is wrong is found as well.
         entries["patient"] = entries["patient"].where(entries["patient"] != "", entries["slide"])
         entries = self.entries = entries[entries["patient"] != ""]
-        entries = self.entries = entries.assign(
-            patient_key=entries["patient"].map(normal), slide_key=entries["slide"].map(normal)
-        )
+        entries = self.entries = entries.assign(patient_key=entries["patient"].map(normal))
         self._check_spellings()
         self._check_agreement("patient", "patient_key", "label")
         self._check_agreement("patient", "patient_key", "split")
@@ -204,6 +209,8 @@ class _Reading:
             notes=notes,
             warnings=tuple(self.warnings),
             problems=tuple(dict.fromkeys(self.problems)),
+            paths=dict(zip(listed["path"], listed["slide_key"], strict=True)),
+            stems={str(stem): tuple(dict.fromkeys(group)) for stem, group in listed.groupby("stem")["slide_key"]},
         )
 
     @staticmethod
@@ -224,7 +231,8 @@ class _Reading:
                 )
 
     def _check_ids(self, role: str) -> None:
-        faults = self.entries[role].map(lambda text: fault(text) if text else "")
+        limit = MAX_SLIDE_NAME if role == "slide" else MAX_LENGTH
+        faults = self.entries[role].map(lambda text: fault(text, limit) if text else "")
         for line, reason in faults[faults != ""].items():
             self.problems.append(
                 f"{self.where}, line {line}: {role} {printable(str(self.entries.at[line, role]))} {reason}: correct it"
@@ -247,6 +255,15 @@ class _Reading:
         else:
             missing = columns.missing(self.table, columns.PATIENT, {role: self.roles[role] for role in ("slide", "label")})
             self.problems.append(f"{missing}, {remedy}")
+
+    def _check_own_patients(self) -> None:
+        """A slide's name that stands for a patient is no longer than a patient's id may be."""
+        own = self.entries[(self.entries["patient"] == "") & (self.entries["slide"].map(len) > MAX_LENGTH)]
+        for line, name in own["slide"].items():
+            self.problems.append(
+                f"{self.where}, line {line}: slide {printable(name)} has {len(name)} characters, more than a patient's {MAX_LENGTH}: "
+                "give it a patient"
+            )
 
     def _check_spellings(self) -> None:
         """Two spellings of one id are one patient, and said; two ids that only look alike are refused."""
@@ -299,6 +316,18 @@ class _Reading:
                     f"{self.where}, line {line}: {printable(key)} has two values of mpp, {found[key]} and {value}: keep the right one"
                 )
         return found
+
+
+def path_key(text: str) -> str:
+    """A path of either kind as paths are compared."""
+    return normal(text.replace("\\", "/"))
+
+
+def _slide_keys(entries: pd.DataFrame) -> pd.Series:
+    """A slide's name; where the table has the name under several paths, each path is a slide of its own."""
+    stem, path = entries["stem"], entries["path"]
+    paths = path[path != stem].groupby(stem).nunique()
+    return path.where(stem.isin(paths.index[paths > 1]), stem)
 
 
 def _mpp(text: str) -> float | None:

@@ -126,6 +126,7 @@ class Extraction:
             "slide_uri": row.slide_uri,
             "bytes": row.bytes,
             "md5": row.md5,
+            "companion": row.companion,
             "cohort_mpp": row.mpp,
             "mask_uri": row.mask_uri,
             "mask_sha256": row.mask_sha256,

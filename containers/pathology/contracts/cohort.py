@@ -19,8 +19,10 @@ PatientId = Annotated[str, Field(pattern=r"\A[^\x00-\x1f\x7f-\x9f]{1,128}\z")]
 class CohortRow(Row):
     """One labelled slide: where it is, whose it is, what its patient's label is, and on which side of the split.
 
-    ``kind`` is what its name says of it, ``diagnostic primary``; empty where it says nothing. ``mask_uri`` is a person's own mask of
-    the tissue and ``mask_sha256`` its content; a table in which no slide has one need not have these columns.
+    ``kind`` is what its name says of it, ``diagnostic primary``; empty where it says nothing. ``name`` is its file's name without
+    extension where that is not its id. ``bytes`` are those of all its files; ``companion`` is the mark of the folder that belongs to
+    its file (:class:`pathology.contracts.companion.Companion`), empty where none does. ``mask_uri`` is a person's own mask of the
+    tissue and ``mask_sha256`` its content; a table in which no slide has one need not have these columns.
     """
 
     optional: ClassVar[frozenset[str]] = frozenset({"mask_uri", "mask_sha256"})
@@ -36,6 +38,8 @@ class CohortRow(Row):
     label: Annotated[int, Field(ge=0, le=1)]
     split: Literal["train", "test"]
     fold: OptionalInt
+    name: str = ""
+    companion: Annotated[str, Field(pattern=r"\A([0-9a-f]{32})?\z")] = ""
     mask_uri: str = ""
     mask_sha256: Annotated[str, Field(pattern=r"\A([0-9a-f]{64})?\z")] = ""
 

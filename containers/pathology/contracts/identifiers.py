@@ -32,6 +32,8 @@ _EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "L
 
 def unified(text: str) -> str:
     """``text`` with compositions, widths, hyphens and spaces made one, and without characters that are not seen; case is kept."""
+    if text.isascii():  # nothing to compose and nothing unseen: a tenth of the time
+        return " ".join(text.split())
     visible = "".join(char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) != "Cf")
     return re.sub(r"\s+", " ", visible.translate(_HYPHEN)).strip()
 
@@ -42,7 +44,7 @@ def normal(text: str) -> str:
     >>> normal("Mu\u0308ller‐01") == normal("MÜLLER-01")
     True
     """
-    return unicodedata.normalize("NFKC", unified(text).casefold())
+    return text_form if (text_form := unified(text).casefold()).isascii() else unicodedata.normalize("NFKC", text_form)
 
 
 def column_key(name: str) -> str:
@@ -60,14 +62,16 @@ def skeleton(text: str) -> str:
     return unicodedata.normalize("NFKC", unified(text).translate(_LOOK_ALIKES).casefold())
 
 
-def fault(text: str) -> str:
-    """Why ``text`` cannot name a patient or a slide, or "" when it can."""
+def fault(text: str, limit: int = MAX_LENGTH) -> str:
+    """Why ``text`` cannot name a patient or a slide in at most ``limit`` characters, or "" when it can."""
     if any(unicodedata.category(char) == "Cc" for char in text):
         return "has a control character"
-    if len(text) > MAX_LENGTH:
-        return f"has {len(text)} characters, more than {MAX_LENGTH}"
+    if len(text) > limit:
+        return f"has {len(text)} characters, more than {limit}"
     if not unified(text):
         return "has no character that can be seen"
+    if text.isascii():
+        return ""
     scripts = Counter(script for char in unified(text) if char.isalpha() and (script := _script(char)))
     if len(scripts) > 1 and not _EAST_ASIAN.issuperset(scripts):
         rarest = min(sorted(scripts), key=lambda script: scripts[script])

@@ -68,10 +68,13 @@ class FeatureLayout:
 
     def matches(self, sidecar: Sidecar, row: CohortRow) -> bool:
         """Whether the sidecar is of these settings, this very slide, this scale and this mask."""
-        return (
-            (sidecar.settings_hash, sidecar.slide_id, sidecar.slide_uri, sidecar.bytes, sidecar.md5, sidecar.cohort_mpp)
-            == (self.settings_hash, row.slide_id, row.slide_uri, row.bytes, row.md5, row.mpp)
-        ) and sidecar.mask_sha256 == row.mask_sha256  # fmt: skip
+        return sidecar.settings_hash == self.settings_hash and (
+            (
+                *(sidecar.slide_id, sidecar.slide_uri, sidecar.bytes, sidecar.md5, sidecar.companion),
+                *(sidecar.cohort_mpp, sidecar.mask_sha256),
+            )
+            == (row.slide_id, row.slide_uri, row.bytes, row.md5, row.companion, row.mpp, row.mask_sha256)
+        )  # fmt: skip
 
     def file_fault(self, store: Store, sidecar: Sidecar) -> str:
         """Why the feature file of an ``ok`` sidecar is not what it says: ``gone``, ``changed``, or "" when it is."""

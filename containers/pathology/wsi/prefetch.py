@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from pathology.contracts.cohort import CohortRow
+from pathology.contracts.companion import COMPANION_SUFFIX, Companion, below, companion_folder
 from pathology.contracts.errors import DataError
 from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
@@ -169,22 +170,37 @@ class SlidePrefetcher:
             raise DataError(f"{row.slide_uri}: the host was stopped before it was downloaded")
         since = time.monotonic()
         path = self._download(uri, row) if mount is None else _mounted(mount, uri, row)
-        self._seconds_per_byte = (time.monotonic() - since) / max(1, path.stat().st_size)
+        self._seconds_per_byte = (time.monotonic() - since) / max(1, slide_bytes(path))
         return path
 
     def _download(self, uri: Uri, row: CohortRow) -> Path:
-        path = self.folder / f"{row.slide_id}{PurePosixPath(uri.path).suffix}"
+        # OpenSlide knows formats by suffixes in lower case.
+        path = self.folder / f"{row.slide_id}{PurePosixPath(uri.path).suffix.lower()}"
         try:
             self.store.download(uri, path)
+            self._download_companion(uri, path, row)
             check_slide(path, row)
         except BaseException:
-            path.unlink(missing_ok=True)
+            self._drop(path)
             raise
         return path
+
+    def _download_companion(self, uri: Uri, path: Path, row: CohortRow) -> None:
+        """The folder that belongs to the file, where one does, as it was when the cohort was made."""
+        source = companion_folder(uri)
+        if source is None:
+            return
+        entries = list(self.store.list(source))
+        if Companion.of(source, entries).mark != row.companion:
+            raise DataError(f"its folder {source} is not as it was when the cohort was made: prepare the cohort again")
+        for entry in entries:
+            self.store.download(entry.uri, path.with_suffix("") / below(source, entry))
 
     def _drop(self, path: Path) -> None:
         if path.is_relative_to(self.folder):
             path.unlink(missing_ok=True)
+            if path.suffix == COMPANION_SUFFIX:
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
 
 
 def _mounted(mount: Path, uri: Uri, row: CohortRow) -> Path:
@@ -192,6 +208,13 @@ def _mounted(mount: Path, uri: Uri, row: CohortRow) -> Path:
     path = mount.joinpath(*PurePosixPath(uri.path).parts[1:])
     check_slide(path, row)
     return path
+
+
+def slide_bytes(path: Path) -> int:
+    """Bytes of a slide's file, with those of the folder that belongs to it."""
+    folder = path.with_suffix("")
+    others = folder.rglob("*") if path.suffix.lower() == COMPANION_SUFFIX else ()
+    return path.stat().st_size + sum(other.stat().st_size for other in others if other.is_file())
 
 
 def check_slide(path: Path, row: CohortRow) -> None:
@@ -202,7 +225,7 @@ def check_slide(path: Path, row: CohortRow) -> None:
     """
     if not path.is_file():
         raise DataError(f"{row.slide_uri}: there is no such slide")
-    size = path.stat().st_size
+    size = slide_bytes(path)
     if row.bytes and size != row.bytes:
         raise DataError(f"its file has {size} bytes and the cohort says {row.bytes}: it changed, or is not whole")
     if row.md5:

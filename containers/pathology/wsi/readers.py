@@ -9,6 +9,7 @@ import numpy as np
 from pathology.contracts.errors import DataError
 from pathology.wsi.cucim_reader import CucimReader, load_cucim
 from pathology.wsi.facts import read_facts
+from pathology.wsi.flat import FlatReader, is_flat
 from pathology.wsi.openslide_reader import OpenSlideReader
 from pathology.wsi.pyramid import Slide
 from pathology.wsi.reader import SlideReader
@@ -34,6 +35,9 @@ def open_slide(path: Path, *, cucim: bool = True) -> Slide:
         directories = read_directories(path) if is_tiff(path) else []
     except OSError as error:
         raise DataError(f"{path.name}: it cannot be read ({error.strerror})") from None
+    if is_flat(path, directories):
+        facts = read_facts({}, directories)
+        return Slide(FlatReader(path, facts.mpp), facts)
     reference = OpenSlideReader(path)
     facts = read_facts(reference.properties, directories)
     reference.mpp = facts.mpp

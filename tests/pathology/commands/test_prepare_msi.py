@@ -181,10 +181,10 @@ def test_bad_tables_are_one_line(tmp_path, store, change, settings, message):
     assert not list((tmp_path / "ml").rglob("cohort.csv"))
 
 
-def test_two_files_with_one_id(tmp_path, store):
+def test_one_slide_in_two_formats(tmp_path, store):
     table = small(store)
-    sparse(store / "slides" / "other" / "P03.tiff", 10)
-    with pytest.raises(DataError, match=r"slide P03 is duplicated, s3://bucket/slides/P03.svs and"):
+    sparse(store / "slides" / "P03.tiff", 10)
+    with pytest.raises(DataError, match=r"slide P03 is duplicated, s3://bucket/slides/P03.svs and s3://bucket/slides/P03.tiff"):
         prepare(tmp_path, table, **SMALL)
 
 

@@ -27,6 +27,8 @@ evaluation.py                       ..     ..x ..x   ..x    ..
 learned_from.py                     ..     .xx .xx   .xx    ..
 staging.py                          ..     ... ...   ...    x.
 images.py                           ..     ... xxx   .xx    ..
+export.py                           ..     ... ...   ...    ..
+peer_layouts.py                     ..     ... ...   ...    ..
 
 contracts/errors.py                 xx     xxx xxx   xxx    xx
 contracts/uris.py                   xx     xxx xxx   xxx    xx

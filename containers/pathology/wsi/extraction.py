@@ -119,7 +119,6 @@ def extract_slide(
         grid.tissue_fraction[good],
         {**_provenance(slide_id, plan, tiling, encoder), **counts},
         grid=_grid_attributes(slide_id, plan),
-        feats=tiling.feats,
     )
     stalled = embedded.tile_stall_seconds
     return Extracted(plan.scale, slide.name, len(good), failed, digest, content, *pictures, tile_stall_seconds=stalled)

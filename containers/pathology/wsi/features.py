@@ -53,12 +53,10 @@ def write_features(
     attributes: Mapping[str, Attribute] | None = None,
     *,
     grid: Mapping[str, Attribute] | None = None,
-    feats: bool = False,
 ) -> str:
     """Write (N, D) ``features``, (N, 2) level-0 ``coords`` and (N,) ``tissue_fraction``; the file's sha256.
 
-    Built in memory, written beside, read back, fsynced, renamed. The same content gives the same bytes. With ``feats`` the
-    features have that name too, without a second copy.
+    Built in memory, written beside, read back, fsynced, renamed. The same content gives the same bytes.
 
     Raises:
         DataError: when the arrays do not fit together, hold no tile, or features are not finite.
@@ -66,7 +64,7 @@ def write_features(
     given = {"features": features, "coords": coords, "tissue_fraction": tissue_fraction}
     arrays = {name: np.ascontiguousarray(array, dtype=_DATASETS[name][0]) for name, array in given.items()}
     _check_arrays(arrays, path.name)
-    content = _build(arrays, {"schema_version": SCHEMA_VERSION, **(attributes or {})}, grid or {}, feats)
+    content = _build(arrays, {"schema_version": SCHEMA_VERSION, **(attributes or {})}, grid or {})
     digest = hashlib.sha256(content).hexdigest()
     atomic_write(path, content, check=lambda written: read_features(written, path.stem, digest))
     return digest
@@ -91,16 +89,12 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], name: str) -> None:
         raise DataError(f"{name}: the encoder gave numbers that are not finite: extract with precision float32")
 
 
-def _build(
-    arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Attribute], grid: Mapping[str, Attribute], feats: bool
-) -> bytes:
+def _build(arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Attribute], grid: Mapping[str, Attribute]) -> bytes:
     buffer = io.BytesIO()
     # No times and one fixed file version: the bytes depend on the content alone.
     with h5py.File(buffer, "w", libver=("v108", "v110")) as file:
         for name, array in arrays.items():
             file.create_dataset(name, data=array, track_times=False)
-        if feats:
-            file["feats"] = file["features"]
         for key, value in sorted(attributes.items()):
             file.attrs[key] = value
         for key, value in sorted(grid.items()):

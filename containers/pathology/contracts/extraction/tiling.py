@@ -24,12 +24,10 @@ class Tiling(Settings):
     seed: Seed = setting(0, "Seed of the sample.")
     precision: Literal["float32", "float16", "bfloat16"] = setting("float16", "Arithmetic of the encoder.", parameter=True)
     default_mpp: OptionalMpp = setting(None, "Scale of slides that do not say theirs, in µm/px; none: they fail.", parameter=True)
-    feats: bool = setting(False, "Give the features their second name, for tools that look for that one.")
 
     def hash(self, encoder: str, checkpoint_sha256: str) -> str:
         """16 hexadecimal digits that name these settings with this encoder; the folder that the features lie in."""
-        # An option that came later counts only when it is used: features made before it keep their hash.
-        options = {name: getattr(self, name) for name in Tiling.model_fields if name != "feats" or self.feats}
+        options = {name: getattr(self, name) for name in Tiling.model_fields}
         # The keys are part of the hash: another name for one, and no features would be found.
         origin = {"encoder": encoder, "checkpoint": checkpoint_sha256, "schema": 1, "recipe": TILING_ALGORITHM_VERSION}
         text = json.dumps({**options, **origin}, sort_keys=True)

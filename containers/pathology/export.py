@@ -100,7 +100,9 @@ def export_file(path: Path, to: str, output: Path, settings_hash: str | None = N
     features, remark = read_proven(path)
     own = str(features.attributes.get("settings_hash", ""))
     if settings_hash is not None and own != settings_hash:
-        raise DataError(f"{path.name} has settings hash {own}, those before it {settings_hash}: export each to a folder of its own")
+        raise DataError(
+            f"{path.name} has settings hash {own}, those before it {settings_hash}: export each to a folder of its own"
+        )
     contents = {output / name: content for name, content in LAYOUTS[to](path.stem, features).items()}
     _check_places(contents)
     written = [place(target, content) for target, content in contents.items()]
@@ -132,7 +134,9 @@ def exported(source: Path, to: str, output: Path) -> Iterator[tuple[bool, str]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when every file was exported, 1 when one was refused, 2 for a wrong request."""
-    parser = argparse.ArgumentParser(prog="python -m pathology.export", description="Write feature files as other tools read them.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pathology.export", description="Write feature files as other tools read them."
+    )
     parser.add_argument("features", type=Path, help="a feature file (.h5), or the folder of a settings hash")
     parser.add_argument("--to", required=True, choices=sorted(LAYOUTS), help="the tool that is to read them")
     parser.add_argument("--output", required=True, type=Path, help="folder to write to")

@@ -188,7 +188,7 @@ def test_a_wrong_or_old_file_is_refused_in_a_line_and_the_others_are_exported(fo
     write(folder, "changed").write_bytes(write(folder, "s2").read_bytes())
     (folder / "junk.h5").write_bytes(b"not HDF5")
     write(folder, "old", {key: value for key, value in GIVEN.items() if key != "tile_mpp"})
-    write(folder, "off", coords=COORDS + [[0, 0], [30, 0], [0, 0], [0, 0]])
+    write(folder, "off", coords=COORDS + np.array([[0, 0], [30, 0], [0, 0], [0, 0]]))
     write(folder, "scale", {**GIVEN, "mpp": 0.3})
     write(folder, "tables", {**GIVEN, "settings_hash": "f" * 16})
     beside(folder, "zfailed", "failed")

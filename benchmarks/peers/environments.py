@@ -15,7 +15,9 @@ from pathlib import Path
 from benchmarks.measure import REPOSITORY
 
 WORKERS = Path(__file__).parent / "workers"
-SPARE = "not-installed.txt"
+SPARE, WHOLE = "not-installed.txt", "installed.txt"
+"""In a peer's folder: why it cannot be installed; that its installation came to its end."""
+
 INSTALL_SECONDS = 900
 NO_PACKAGE = "no package that pip installs from an index"
 
@@ -84,8 +86,7 @@ def install(peer: Peer, folder: Path) -> str:
         reason = f"pip took more than {INSTALL_SECONDS} s"
     except (OSError, subprocess.CalledProcessError) as error:
         reason = " ".join(str(error).split())
-    if reason:
-        spare.write_text(reason + "\n")
+    (spare if reason else home / WHOLE).write_text(f"{reason or 'yes'}\n")
     return reason
 
 
@@ -96,7 +97,7 @@ def why_missing(peer: Peer, folder: Path) -> str:
     spare = folder / peer.name / SPARE
     if spare.exists():
         return f"cannot be installed: {spare.read_text().strip()}"
-    if not interpreter(peer, folder).exists():
+    if not (folder / peer.name / WHOLE).exists():
         return "not installed: run python -m benchmarks.peers --prepare once"
     return ""
 

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,23 +107,24 @@ class Worker:
 
     name: str
     python: Path
-    environment: Mapping[str, str]
+    path: str
+    """Its PYTHONPATH."""
 
     @classmethod
     def ours(cls) -> Worker:
         """Our own reader, in a process of its own like the others'."""
-        return cls("ours", Path(sys.executable), {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'containers'}"})
+        return cls("ours", Path(sys.executable), f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'containers'}")
 
     @classmethod
     def of(cls, peer: Peer, folder: Path) -> Worker:
         """A peer's, which sees nothing of ours."""
-        return cls(peer.name, interpreter(peer, folder), {"PYTHONPATH": ""})
+        return cls(peer.name, interpreter(peer, folder), "")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it; its answer is the last line of its output."""
         return subprocess.Popen(
             [str(self.python), str(WORKERS / f"with_{self.name}.py"), *arguments],
-            env={**os.environ, "OMP_NUM_THREADS": "1", **self.environment},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": self.path},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

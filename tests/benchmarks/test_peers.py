@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import slides
 from benchmarks.peers import damage, environments, files
-from benchmarks.peers.__main__ import ready
+from benchmarks.peers.__main__ import Clock, ready, speeds
 from benchmarks.peers.environments import PEERS, Worker, install, why_missing
 from benchmarks.slides import TILE, write_slide
 
@@ -43,7 +43,13 @@ def test_a_peer_that_cannot_be_installed_is_named_with_the_reason(tmp_path, monk
 
 
 def test_a_peer_sees_nothing_of_ours(tmp_path):
-    assert Worker.of(PEERS["hs2p"], tmp_path).environment == {"PYTHONPATH": ""}
+    assert Worker.of(PEERS["hs2p"], tmp_path).path == ""
+
+
+def test_speed_and_memory_are_a_figure_each(slide):
+    found = list(speeds({Worker.ours(): ""}, slide, slide, 1, Clock()))
+    assert [(tool, figure) for tool, figure, _ in found] == [("ours", "tiles_per_s"), ("ours", "peak_mb")]
+    assert all(value > 0 for _, _, value in found)
 
 
 def test_ours_reads_every_tile_and_says_its_memory(slide, tmp_path):

@@ -29,6 +29,8 @@ staging.py                          ..     ... ...   ...    x.
 host.py                             x.     ... ...   ...    ..
 workers.py                          x.     ... ...   ...    ..
 images.py                           ..     ... xxx   .xx    ..
+export.py                           ..     ... ...   ...    ..
+peer_layouts.py                     ..     ... ...   ...    ..
 
 contracts/errors.py                 xx     xxx xxx   xxx    xx
 contracts/uris.py                   xx     xxx xxx   xxx    xx

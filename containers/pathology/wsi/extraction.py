@@ -179,7 +179,6 @@ def extract_slide(
         grid.tissue_fraction[good],
         {**_provenance(slide_id, plan, tiling, encoder), **counts},
         grid=_grid_attributes(slide_id, plan),
-        feats=tiling.feats,
         ink_fraction=plan.ink_fraction[good],
     )
     stalled, inked = embedded.tile_stall_seconds, int((plan.ink_fraction[good] >= INKED).sum())

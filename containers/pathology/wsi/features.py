@@ -53,13 +53,12 @@ def write_features(
     attributes: Mapping[str, Attribute] | None = None,
     *,
     grid: Mapping[str, Attribute] | None = None,
-    feats: bool = False,
     ink_fraction: np.ndarray | None = None,
 ) -> str:
     """Write (N, D) ``features``, (N, 2) level-0 ``coords`` and (N,) ``tissue_fraction``; the file's sha256.
 
-    Built in memory, written beside, read back, fsynced, renamed. The same content gives the same bytes. With ``feats`` the
-    features have that name too, without a second copy. ``ink_fraction`` (N,) is what of each tile is ink, or may be.
+    Built in memory, written beside, read back, fsynced, renamed. The same content gives the same bytes. ``ink_fraction`` (N,) is what
+    of each tile is ink, or may be.
 
     Raises:
         DataError: when the arrays do not fit together, hold no tile, or features are not finite.
@@ -69,7 +68,7 @@ def write_features(
     _check_arrays(arrays, path.name)
     if ink_fraction is not None:
         arrays["ink_fraction"] = np.ascontiguousarray(ink_fraction, dtype="<f4").reshape(len(features))
-    content = _build(arrays, {"schema_version": SCHEMA_VERSION, **(attributes or {})}, grid or {}, feats)
+    content = _build(arrays, {"schema_version": SCHEMA_VERSION, **(attributes or {})}, grid or {})
     digest = hashlib.sha256(content).hexdigest()
     atomic_write(path, content, check=lambda written: read_features(written, path.stem, digest))
     return digest
@@ -94,16 +93,12 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], name: str) -> None:
         raise DataError(f"{name}: the encoder gave numbers that are not finite: extract with precision float32")
 
 
-def _build(
-    arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Attribute], grid: Mapping[str, Attribute], feats: bool
-) -> bytes:
+def _build(arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Attribute], grid: Mapping[str, Attribute]) -> bytes:
     buffer = io.BytesIO()
     # No times and one fixed file version: the bytes depend on the content alone.
     with h5py.File(buffer, "w", libver=("v108", "v110")) as file:
         for name, array in arrays.items():
             file.create_dataset(name, data=array, track_times=False)
-        if feats:
-            file["feats"] = file["features"]
         for key, value in sorted(attributes.items()):
             file.attrs[key] = value
         for key, value in sorted(grid.items()):

@@ -60,4 +60,3 @@ def test_a_later_option_that_is_not_used_leaves_the_hash_as_it_was():
         {"objective_scale": True},
     )
     assert len({Tiling(**values).hash("tiny", "0" * 64) for values in ({}, *changed)}) == 6
-    assert Tiling(feats=True).hash("tiny", "0" * 64) != "3841ca26054ce4f0"

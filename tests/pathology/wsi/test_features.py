@@ -48,15 +48,6 @@ def test_arrays_are_contiguous_where_other_tools_look_for_them(written):
         assert file["coords"].attrs["name"] == "s1"
 
 
-def test_features_can_have_the_name_that_some_tools_look_for(tmp_path, written):
-    path = tmp_path / "s1.h5"
-    digest = write_features(path, *arrays(), grid={"name": "s1"}, feats=True)
-    with h5py.File(path, "r") as file:
-        assert file["feats"] == file["features"], "one dataset with two names"
-    assert path.stat().st_size < written[0].stat().st_size + ROWS * WIDTH * 2
-    assert np.array_equal(read_features(path, "s1", digest).features, arrays()[0])
-
-
 def test_the_missing_and_the_changed_name_the_slide_and_the_remedy(tmp_path, written):
     with pytest.raises(DataError, match=r"slide s9: .* is gone; .*ExtractionRun"):
         read_features(tmp_path / "s9.h5", "s9")

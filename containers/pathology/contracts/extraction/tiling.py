@@ -8,7 +8,7 @@ from typing import Literal
 
 from pathology.contracts.settings import Fraction, OptionalMpp, Seed, Settings, setting
 
-LATER = frozenset({"feats", "objective_scale", "tissue_saturation", "min_tissue_area", "max_hole", "remove_ink"})
+LATER = frozenset({"objective_scale", "tissue_saturation", "min_tissue_area", "max_hole", "remove_ink"})
 """Options that count in the hash only where they are not at their default."""
 
 TILING_ALGORITHM_VERSION = 4
@@ -38,7 +38,6 @@ class Tiling(Settings):
     min_tissue_area: float = setting(5000.0, "Pieces of tissue smaller than this, in µm², are dust or loose cells.", ge=0, le=1e9)
     max_hole: float = setting(60.0, "Holes in the tissue up to this many µm across count as tissue.", ge=0, le=1e5)
     remove_ink: bool = setting(True, "Take pen marks out of the tissue; false where a stain has an ink's colour.")
-    feats: bool = setting(False, "Give the features their second name, for tools that look for that one.")
 
     def hash(self, encoder: str, checkpoint_sha256: str) -> str:
         """16 hexadecimal digits that name these settings with this encoder; the folder that the features lie in."""

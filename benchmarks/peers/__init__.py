@@ -1,0 +1,1 @@
+"""Reading slides beside the tools that others use: ``python -m benchmarks.peers``."""

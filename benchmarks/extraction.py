@@ -58,7 +58,7 @@ def read_ours(plan: SlidePlan) -> int:
 
 def read_with_openslide(path: Path, plan: SlidePlan) -> None:
     """The same tiles by OpenSlide, one read a tile, on as many threads."""
-    slide = open_slide(path, cucim=False)
+    slide = open_slide(path, readers=["openslide"])
     side = whole_side(plan.grid.side)
 
     def one(corner: np.ndarray) -> None:

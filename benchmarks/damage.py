@@ -12,6 +12,7 @@ Of the mutants whose px differ from the clean slide's, were they used:
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -102,12 +103,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Slide:
-    """A clean slide: its content, its px, and where its tiles lie, each (offset, bytes)."""
+    """A clean slide: its content, its px, where its tiles lie, each (offset, bytes), and the JPEG tables that they share."""
 
     codec: str
     content: bytes
     pixels: np.ndarray
     tiles: list[tuple[int, int]]
+    tables: bytes
 
 
 def make_slide(path: Path, codec: str) -> Slide:
@@ -119,8 +121,9 @@ def make_slide(path: Path, codec: str) -> Slide:
     pixels = slide.read_region(0, 0, SIDE, SIDE, 0)
     slide.close()
     with tifffile.TiffFile(path) as tiff:
-        places = list(zip(tiff.pages[0].dataoffsets, tiff.pages[0].databytecounts, strict=True))
-    return Slide(codec, path.read_bytes(), pixels, places)
+        page = tiff.pages[0]
+        places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+        return Slide(codec, path.read_bytes(), pixels, places, page.jpegtables or b"")
 
 
 def mutant(slide: Slide, kind: str, number: int) -> tuple[bytes, int]:
@@ -158,26 +161,15 @@ def complains(codec: str, tile: bytes, slide: Slide) -> bool:
         if codec == "deflate":
             return len(imagecodecs.zlib_decode(tile)) != TILE * TILE * 3
         if codec == "jpeg":
-            tables = tables_of(slide.content)
-            simplejpeg.decode_jpeg(tables[:-2] + tile[2:] if tables else tile, strict=True)
+            simplejpeg.decode_jpeg(slide.tables[:-2] + tile[2:] if slide.tables else tile, strict=True)
             return False
         return warned_of_jpeg2000(tile)
     except (RuntimeError, ValueError):
         return True
 
 
-def tables_of(content: bytes) -> bytes:
-    """The JPEG tables that the tiles share, from start to end; empty where there are none."""
-    with tempfile.NamedTemporaryFile(suffix=".svs") as file:
-        file.write(content)
-        file.flush()
-        with tifffile.TiffFile(file.name) as tiff:
-            return tiff.pages[0].jpegtables or b""
-
-
 def warned_of_jpeg2000(tile: bytes) -> bool:
     """Whether imagecodecs logs anything, or raises."""
-    import logging
 
     class Heard(logging.Handler):
         lines = 0

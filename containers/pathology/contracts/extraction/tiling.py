@@ -8,10 +8,10 @@ from typing import Literal
 
 from pathology.contracts.settings import Fraction, OptionalMpp, Seed, Settings, setting
 
-TILING_ALGORITHM_VERSION = 3
+TILING_ALGORITHM_VERSION = 4
 """Counts up when the same settings come to choose other tiles of a slide: features made before are then recomputed. 2: grey edges and
 tinted glass are not tissue, specks of an ink's colour are not ink, tiles black in part are left out. 3: the same tiles, but before it
-cuCIM's cache could give those of another slide."""
+cuCIM's cache could give those of another slide. 4: TIFF tiles that a decoder warns of are left out, and JPEG 2000's px may differ by 1."""
 
 
 class Tiling(Settings):

@@ -118,7 +118,7 @@ def test_the_list_for_staging_moves_with_what_it_holds_alone(jobs):
 def test_a_settings_hash_that_could_name_another_folder_is_refused(settings_hash):
     row = SlideRow(
         slide_id="s1", status="ok", reason="", features="", sha256="", content_sha256="", settings_hash=settings_hash, mpp=None, mpp_source="",
-        tiles=None, failed_tiles=None, reader="",
+        tiles=None, failed_tiles=None,
     )  # fmt: skip
     with pytest.raises(DataError, match=f"slide s1: '{settings_hash}' is not a settings hash: collect the features again"):
         _ = row.feature_file

@@ -51,7 +51,8 @@ def _complaints() -> _Complaints:
 def _heard(decode: Callable[[], np.ndarray]) -> tuple[np.ndarray | None, list[str]]:
     """What a call gave, None where it raised, and what OpenJPEG said of it."""
     complaints = _complaints()
-    complaints.heard.lines = lines = []
+    lines: list[str] = []
+    complaints.heard.lines = lines
     try:
         return decode(), lines
     except (RuntimeError, ValueError, MemoryError) as error:

@@ -104,9 +104,9 @@ def test_the_list_for_staging_moves_with_what_it_holds_alone(jobs):
 
     before = uris("collect-1")
     path = jobs.features / "s03.json"
-    path.write_bytes(Sidecar.from_json(path.read_bytes(), "s03").model_copy(update={"seconds": 9.0}).to_json())
+    path.write_bytes(Sidecar.from_json(path.read_bytes(), "s03").model_copy(update={"seconds": 9.0, "reader": "tiff"}).to_json())
     slower = uris("collect-2")
-    assert slower == before  # no clock decides what is trained
+    assert slower == before  # neither a clock nor the reader decides what is trained
     path = jobs.features / "s04.h5"
     digest = write_features(path, np.zeros((3, 48)), np.zeros((3, 2)), np.ones(3))
     sidecar = Sidecar.from_json(path.with_suffix(".json").read_bytes(), "s04").model_copy(update={"sha256": digest})

@@ -21,7 +21,7 @@ from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import imagecodecs
 import numpy as np
@@ -35,7 +35,7 @@ from benchmarks.measure import print_figures
 from benchmarks.slides import texture
 
 SIDE, TILE = 768, 256
-CODECS = {
+CODECS: dict[str, dict[str, Any]] = {
     "jpeg": {"compression": "jpeg", "photometric": "rgb", "compressionargs": {"level": 80, "subsampling": (2, 2)}},
     "deflate": {"compression": "zlib", "photometric": "rgb"},
     "jpeg2000": {

@@ -77,7 +77,15 @@ def install(peer: Peer, folder: Path) -> str:
         torch = importlib.util.find_spec("torch") if peer.torch else None
         if torch and torch.origin:
             (site / "with-torch.pth").write_text(f"{Path(torch.origin).parents[1]}\n")
-        command = [interpreter(peer, folder), "-m", "pip", "install", "--quiet", "--upgrade", *peer.requirements]
+        command: list[str | Path] = [
+            interpreter(peer, folder),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--upgrade",
+            *peer.requirements,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = "" if done.returncode == 0 else (errors or done.stderr.splitlines() or ["pip failed"])[-1]

@@ -109,7 +109,6 @@ def slide_row(
             "mpp_source": "aperio",
             "tiles": tiles,
             "failed_tiles": 0,
-            "reader": "cucim",
         }
     )
 

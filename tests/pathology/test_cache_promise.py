@@ -107,6 +107,12 @@ wsi/reader.py                       x.     ... ...   ...    ..
 wsi/openslide_reader.py             x.     ... ...   ...    ..
 wsi/cucim_reader.py                 x.     ... ...   ...    ..
 wsi/tiff.py                         x.     ... ...   ...    ..
+wsi/tiff_reader.py                  x.     ... ...   ...    ..
+wsi/tile_decoders.py                x.     ... ...   ...    ..
+wsi/tile_errors.py                  x.     ... ...   ...    ..
+wsi/jpeg_tiles.py                   x.     ... ...   ...    ..
+wsi/jpeg2000_tiles.py               x.     ... ...   ...    ..
+wsi/packed_tiles.py                 x.     ... ...   ...    ..
 wsi/tile_store.py                   x.     ... ...   ...    ..
 wsi/flat.py                         x.     ... ...   ...    ..
 wsi/tissue.py                       x.     ... ...   ...    ..

@@ -58,7 +58,6 @@ def slide_row(sidecar: Sidecar, layout: FeatureLayout) -> SlideRow:
         features=features,
         sha256=sidecar.sha256,
         content_sha256=sidecar.content_sha256,
-        reader=sidecar.reader,
         warnings="; ".join(sidecar.warnings),
     )
 

@@ -54,8 +54,8 @@ class SlideRow(Row):
     """What became of one slide of the cohort. ``features`` and what follows are empty unless ``status`` is ok.
 
     ``sha256`` is the feature file's, ``content_sha256`` that of features and coordinates alone: the same slide under another name has
-    the same. ``warnings`` are the sidecar's, with semicolons between. Nothing here is decided by a clock: the table is named by its
-    content.
+    the same. ``warnings`` are the sidecar's, with semicolons between. Nothing here is decided by a clock or by who read the slide, which
+    the sidecar says: the table is named by its content.
     """
 
     slide_id: SlideId
@@ -69,7 +69,6 @@ class SlideRow(Row):
     mpp_source: str
     tiles: OptionalInt
     failed_tiles: OptionalInt
-    reader: str
     warnings: str = ""
 
     @property

@@ -36,6 +36,11 @@ class OpenSlideReader:
         self._downsamples: tuple[float, ...] = self._slide.level_downsamples
         self.properties: Mapping[str, str] = dict(self._slide.properties)
         self.mpp = read_facts(self.properties, []).mpp
+        self.vendor = str(self.properties.get("openslide.vendor", ""))
+
+    def exact(self, level: int) -> bool:
+        """Whether px of a level are shown as they are: at a broken downsample px are blended with their neighbours."""
+        return float(self._downsamples[level]).is_integer()
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         # Locations are whole level-0 px: below level 0 what comes back may lie up to half a level-0 px beside what was asked.

@@ -22,26 +22,61 @@ MAX_TILE_PIXELS = 2**24
 """Of one tile, 4,096 px a side: decoders allocate what a tile declares, and some end the process when they cannot."""
 
 JPEG = 7
-WIDTH, HEIGHT, COMPRESSION, STRIP_OFFSETS, STRIP_LENGTHS, TILE_WIDTH, TILE_HEIGHT = 256, 257, 259, 273, 279, 322, 323
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 266, 274, 277
+PLANES, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES = 284, 317, 338, 339, 347
+STRIP_OFFSETS, STRIP_LENGTHS, TILE_WIDTH, TILE_HEIGHT = 273, 279, 322, 323
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, TILE_OFFSETS, TILE_LENGTHS = 282, 283, 296, 324, 325
 _WANTED = frozenset({
-    WIDTH, HEIGHT, COMPRESSION, TILE_WIDTH, TILE_HEIGHT, STRIP_OFFSETS, STRIP_LENGTHS,
+    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, PLANES, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT,
+    JPEG_TABLES, TILE_WIDTH, TILE_HEIGHT, STRIP_OFFSETS, STRIP_LENGTHS,
     X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, TILE_OFFSETS, TILE_LENGTHS,
 })  # fmt: skip
-_TYPES = {1: "u1", 3: "u2", 4: "u4", 5: "u4,u4", 13: "u4", 16: "u8", 18: "u8"}
+_TYPES = {1: "u1", 7: "u1", 3: "u2", 4: "u4", 5: "u4,u4", 13: "u4", 16: "u8", 18: "u8"}
 _MICRONS = {2: 25400.0, 3: 10000.0}
 """µm in the unit of resolution: 2 is the inch, 3 the centimetre; 1 has no unit."""
 
 
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """How a directory's tiles are written: where each begins and how many bytes it has, row by row, (n,) integers; their size in px;
+    and the tags of TIFF 6.0 that say how px are packed. ``tables`` are a JPEG's, shared by its tiles; empty where there are none."""
+
+    offsets: np.ndarray[Any, Any]
+    lengths: np.ndarray[Any, Any]
+    width: int
+    height: int
+    compression: int
+    photometric: int
+    samples: int
+    bits: tuple[int, ...]
+    sample_format: tuple[int, ...]
+    extra_samples: tuple[int, ...]
+    planes: int
+    predictor: int
+    fill_order: int
+    orientation: int
+    tables: bytes
+    big_endian: bool
+
+
 @dataclass(frozen=True)
 class Directory:
-    """One image of a TIFF: its size in px, µm/px in x and y where its resolution tags give them, and whether it is JPEG in tiles."""
+    """One image of a TIFF: its size in px, µm/px in x and y where its resolution tags give them, and its tiles where it has any."""
 
     width: int
     height: int
     mpp: tuple[float, float] | None
-    tiled: bool
-    jpeg: bool
+    tiles: Tiles | None
+
+    @property
+    def tiled(self) -> bool:
+        """Whether it is in tiles, and not in strips."""
+        return self.tiles is not None
+
+    @property
+    def jpeg(self) -> bool:
+        """Whether it is JPEG in tiles."""
+        return self.tiles is not None and self.tiles.compression == JPEG
 
 
 def is_tiff(path: Path) -> bool:
@@ -70,7 +105,7 @@ def read_directories(path: Path) -> list[Directory]:
                 raise DataError(f"{path.name}: its TIFF directories run in a circle: the file is damaged")
             seen.add(offset)
             tags, offset = _Directories(file, size, order, big, path.name).read(offset)
-            directories.append(_directory(tags, size, path.name))
+            directories.append(_directory(tags, size, path.name, big_endian=order == ">"))
     if not directories:
         raise DataError(f"{path.name}: a TIFF without any image: the file is damaged")
     return directories
@@ -116,7 +151,7 @@ class _Directories:
         return np.frombuffer(inline[:length], dtype)
 
 
-def _directory(tags: dict[int, np.ndarray[Any, Any]], size: int, name: str) -> Directory:
+def _directory(tags: dict[int, np.ndarray[Any, Any]], size: int, name: str, *, big_endian: bool) -> Directory:
     if WIDTH not in tags or HEIGHT not in tags:
         raise DataError(f"{name}: a TIFF image without its size: the file is damaged")
     if TILE_OFFSETS in tags:
@@ -124,8 +159,27 @@ def _directory(tags: dict[int, np.ndarray[Any, Any]], size: int, name: str) -> D
     for offset_tag, length_tag in ((TILE_OFFSETS, TILE_LENGTHS), (STRIP_OFFSETS, STRIP_LENGTHS)):
         if offset_tag in tags:
             _check_inside(tags[offset_tag], tags.get(length_tag), size, name)
-    jpeg = COMPRESSION in tags and int(tags[COMPRESSION][0]) == JPEG
-    return Directory(int(tags[WIDTH][0]), int(tags[HEIGHT][0]), _resolution(tags), TILE_OFFSETS in tags, jpeg)
+    tiles = _tiles(tags, big_endian=big_endian) if TILE_OFFSETS in tags else None
+    return Directory(int(tags[WIDTH][0]), int(tags[HEIGHT][0]), _resolution(tags), tiles)
+
+
+def _tiles(tags: dict[int, np.ndarray[Any, Any]], *, big_endian: bool) -> Tiles:
+    """With TIFF 6.0's defaults for what is not written. A photometric of -1 is none: it has no default."""
+
+    def all_of(tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(int(value) for value in tags[tag][:16]) if len(tags.get(tag, ())) else default
+
+    def one(tag: int, default: int) -> int:
+        return all_of(tag, (default,))[0]
+
+    samples = one(SAMPLES, 1)
+    return Tiles(
+        offsets=tags[TILE_OFFSETS], lengths=tags[TILE_LENGTHS], width=one(TILE_WIDTH, 0), height=one(TILE_HEIGHT, 0),
+        compression=one(COMPRESSION, 1), photometric=one(PHOTOMETRIC, -1), samples=samples, bits=all_of(BITS, (1,)),
+        sample_format=all_of(SAMPLE_FORMAT, (1,)), extra_samples=all_of(EXTRA_SAMPLES, ()), planes=one(PLANES, 1),
+        predictor=one(PREDICTOR, 1), fill_order=one(FILL_ORDER, 1), orientation=one(ORIENTATION, 1),
+        tables=tags[JPEG_TABLES].tobytes() if JPEG_TABLES in tags else b"", big_endian=big_endian,
+    )  # fmt: skip
 
 
 def _check_tiles(tags: dict[int, np.ndarray[Any, Any]], name: str) -> None:

@@ -1,9 +1,9 @@
 """Regions of a slide out of its TIFF tiles, each of which is decoded once for as long as it is kept.
 
-Neighbouring regions share TIFF tiles, and decoding is what reading costs. cuCIM has a cache of its own for them, which is left off:
-up to 26.10 its entries count as equal when the tile's number is, whatever the file and the level, so that now and then it answers
-with another slide's tile (https://github.com/rapidsai/cucim/pull/1108). Of 330 slides read one after the other one had wrong px.
-It also gives a damaged tile without a word the second time, to another thread too.
+The store of every reader that decodes TIFF tiles: neighbouring regions share them, and decoding is what reading costs. cuCIM has a
+cache of its own, which is left off: up to 26.10 its entries count as equal when the tile's number is, whatever the file and the
+level, so that now and then it answers with another slide's tile (https://github.com/rapidsai/cucim/pull/1108). Of 330 slides read
+one after the other one had wrong px. It also gives a damaged tile without a word the second time, to another thread too.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,15 +40,15 @@ Key = tuple[int, int, int]
 """Level, row, column of a tile."""
 
 
-@dataclass(eq=False)
 class _Span:
-    """A strip that is decoded or in progress: columns from ``first`` to before ``last``."""
+    """A strip that is decoded or in progress: columns from ``first`` to before ``last``. ``strip`` or ``error`` end the wait."""
 
-    level: int
-    row: int
-    first: int
-    last: int
-    strip: Future[Strip] = field(default_factory=Future)
+    __slots__ = ("error", "first", "last", "level", "row", "strip")
+
+    def __init__(self, level: int, row: int, column: int) -> None:
+        self.level, self.row, self.first, self.last = level, row, column, column + 1
+        self.strip: Strip | None = None
+        self.error: BaseException | None = None
 
     def tiles(self) -> list[Key]:
         return [(self.level, self.row, column) for column in range(self.first, self.last)]
@@ -58,16 +57,24 @@ class _Span:
 class TileStore:
     """Strips that ``decode`` gives, the latest ``max_bytes`` of them. Safe to be used by several threads.
 
-    ``levels`` and ``tiles`` are the sizes (width, height) in px of each level and of its tiles.
+    ``levels`` and ``tiles`` are the sizes (width, height) in px of each level and of its tiles. ``together``: whether ``decode`` is
+    asked for all that is missing in a row at once, or for one tile after the other.
     """
 
     def __init__(
-        self, levels: Sequence[tuple[int, int]], tiles: Sequence[tuple[int, int]], decode: Decode, max_bytes: int
+        self,
+        levels: Sequence[tuple[int, int]],
+        tiles: Sequence[tuple[int, int]],
+        decode: Decode,
+        max_bytes: int,
+        *,
+        together: bool = True,
     ) -> None:
+        self._together = together
         self._levels, self._tiles, self._decode, self._max_bytes = levels, tiles, decode, max_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._kept: dict[Key, _Span] = {}
-        self._done: deque[_Span] = deque()
+        self._done: deque[tuple[_Span, int]] = deque()
         self._bytes = 0
 
     def region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
@@ -82,12 +89,13 @@ class TileStore:
         columns = range(max(0, x // across), -(-min(x + width, level_width) // across))
         for row in range(max(0, y // down), -(-min(y + height, level_height) // down)):
             for span in self._row(level, row, columns):
-                strip = span.strip.result()
-                if reasons := [reason for column, reason in strip.bad.items() if column in columns]:
+                strip = span.strip or self._wait(span)
+                if strip.bad and (reasons := [reason for column, reason in strip.bad.items() if column in columns]):
                     raise DataError(reasons[0])
                 left, top = span.first * across - x, row * down - y
                 part = strip.pixels[max(0, -top) : height - top, max(0, -left) : width - left]
-                pixels[max(0, top) :, max(0, left) :][: part.shape[0], : part.shape[1]] = part
+                place = pixels[max(0, top) :, max(0, left) :][: part.shape[0], : part.shape[1]]
+                place[:] = part
         return pixels
 
     def clear(self) -> None:
@@ -105,10 +113,10 @@ class TileStore:
             for column in columns:
                 span = self._kept.get((level, row, column))
                 if span is None:
-                    if missing and missing[-1] is spans[-1]:
+                    if self._together and missing and missing[-1] is spans[-1]:
                         missing[-1].last += 1
                     else:
-                        missing.append(_Span(level, row, column, column + 1))
+                        missing.append(_Span(level, row, column))
                     span = self._kept[level, row, column] = missing[-1]
                 if not spans or spans[-1] is not span:
                     spans.append(span)
@@ -116,18 +124,27 @@ class TileStore:
             for span in missing:
                 self._keep(span, self._decode(level, row, span.first, span.last))
         except BaseException as error:
-            self._give_up([span for span in missing if not span.strip.done()], error)
+            self._give_up([span for span in missing if span.strip is None], error)
             raise
         return spans
 
-    def _keep(self, span: _Span, strip: Strip) -> None:
-        span.strip.set_result(strip)
+    def _wait(self, span: _Span) -> Strip:
+        """What another thread is decoding; raises what it raised."""
         with self._lock:
-            self._done.append(span)
+            self._lock.wait_for(lambda: span.strip is not None or span.error is not None)
+        if span.strip is None:
+            raise span.error or RuntimeError("a tile was neither decoded nor given up")
+        return span.strip
+
+    def _keep(self, span: _Span, strip: Strip) -> None:
+        with self._lock:
+            span.strip = strip
+            self._lock.notify_all()
+            self._done.append((span, strip.pixels.nbytes))
             self._bytes += strip.pixels.nbytes
             while self._bytes > self._max_bytes:
-                oldest = self._done.popleft()
-                self._bytes -= oldest.strip.result().pixels.nbytes
+                oldest, size = self._done.popleft()
+                self._bytes -= size
                 for key in oldest.tiles():
                     self._kept.pop(key, None)
 
@@ -135,10 +152,10 @@ class TileStore:
         """What is not decoded will not be: those who wait are told, and the next may try."""
         with self._lock:
             for span in spans:
+                span.error = error
                 for key in span.tiles():
                     self._kept.pop(key, None)
-        for span in spans:
-            span.strip.set_exception(error)
+            self._lock.notify_all()
 
 
 def kept_bytes(tiles: Sequence[tuple[int, int]]) -> int:

@@ -22,7 +22,7 @@ def is_there() -> bool:
 
 def both_readers(path: Path, coarse: int = 224) -> dict[str, object]:
     """In how many regions all over the slide cuCIM and OpenSlide ``differ``."""
-    fast, reference = open_slide(path), open_slide(path, cucim=False)
+    fast, reference = open_slide(path, readers=["cucim"]), open_slide(path, readers=["openslide"])
     differ = 0
     for level, size in enumerate(fast.levels):
         side = coarse // (4 if level else 1)
@@ -36,7 +36,7 @@ def both_readers(path: Path, coarse: int = 224) -> dict[str, object]:
 
 def damaged_tile(path: Path, x: int, y: int) -> dict[str, object]:
     """How regions across and beside the damaged TIFF tile at ``x``, ``y`` are answered."""
-    slide, reference = open_slide(path), open_slide(path, cucim=False)
+    slide, reference = open_slide(path, readers=["cucim"]), open_slide(path, readers=["openslide"])
     refused = []
     for top in (y - 100, y + 100, y - 100):
         try:
@@ -52,7 +52,7 @@ def damaged_tile(path: Path, x: int, y: int) -> dict[str, object]:
 
 def decoded_tiles(path: Path) -> dict[str, object]:
     """How many TIFF tiles are decoded for a whole grid of tiles, and ``max_times``, how often one of them is at most."""
-    slide, asked = open_slide(path), Counter()
+    slide, asked = open_slide(path, readers=["cucim"]), Counter()
     store = slide.reader._store
     store.clear()
     decode = store._decode

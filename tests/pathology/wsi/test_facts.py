@@ -51,7 +51,7 @@ def write_ome(path, pixels, description, **tags):
 def test_physical_size_is_a_scale_before_resolution_tags(tmp_path, painted, sizes, mpp):
     path = tmp_path / "s.ome.tif"
     write_ome(path, painted[:900, :1000], ome(sizes), resolution=(5000, 5000), resolutionunit="CENTIMETER")
-    assert open_slide(path, cucim=False).mpp == Scale(pytest.approx(mpp), "ome")
+    assert open_slide(path, readers=["openslide"]).mpp == Scale(pytest.approx(mpp), "ome")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_objective_that_the_image_was_taken_with_counts(tmp_path, painted):
     objectives = '<Objective ID="Objective:0" NominalMagnification="5"/><Objective ID="Objective:1" NominalMagnification="20.0"/>'
     path = tmp_path / "s.ome.tif"
     write_ome(path, painted, ome(used='<ObjectiveSettings ID="Objective:1"/>', objectives=objectives))
-    slide = open_slide(path, cucim=False)
+    slide = open_slide(path, readers=["openslide"])
     assert (slide.objective, slide.mpp) == (20.0, None)
     with pytest.raises(DataError, match="only an objective of 20×"):
         plan_slide(path, Tiling())
@@ -113,7 +113,7 @@ def test_so_is_a_vendors_text_and_a_physical_size(tmp_path, painted, mpp):
 def test_px_that_are_not_square_are_refused_with_both_figures(tmp_path, painted):
     path = tmp_path / "s.tif"
     write_tiff(path, painted[:600, :600], resolution=(20_000, 40_000), resolutionunit="CENTIMETER")
-    assert isinstance(open_slide(path, cucim=False).mpp, UnusableScale)
+    assert isinstance(open_slide(path, readers=["openslide"]).mpp, UnusableScale)
     with pytest.raises(DataError, match=r"0.5 µm/px in x and 0.25 in y \(tiff\)"):
         plan_slide(path, Tiling(default_mpp=0.5))
 

@@ -91,14 +91,14 @@ def test_tiles_lie_on_the_tissue_whatever_the_levels_sizes(tmp_path, corner, cuc
 def test_sizes_that_are_quotients_are_read_without_a_word(tmp_path, corner):
     path = tmp_path / "s.tif"
     write(path, [corner, smaller(corner, 3), smaller(corner, 7)], 0.5)
-    slide = open_slide(path, cucim=False)
+    slide = open_slide(path, readers=["openslide"])
     assert [level.downsample for level in slide.levels] == [1, 3, 7] and slide.remarks == ()
 
 
 def test_a_picture_of_something_else_with_the_right_size_is_not_read(tmp_path, corner):
     path = tmp_path / "s.tif"
     write(path, [corner, np.ascontiguousarray(smaller(corner, 4)[:, ::-1]), smaller(corner, 8)], 0.5)
-    slide = open_slide(path, cucim=False)
+    slide = open_slide(path, readers=["openslide"])
     assert [level.downsample for level in slide.levels] == [1, 8]
     assert slide.remarks == ("level 1 of its file (725 × 750 px) is not read: its picture is not that of level 0",)
     coarse = slide.read_region(0, 0, slide.levels[1].width, slide.levels[1].height, 1)
@@ -109,7 +109,7 @@ def test_where_there_is_nothing_to_see_only_sizes_that_tell_are_believed(tmp_pat
     glass = np.full((2010, 2010, 3), 243, np.uint8)
     path = tmp_path / "s.tif"
     write(path, [glass, padded(smaller(glass, 4)), smaller(glass, 8)], 0.5)
-    slide = open_slide(path, cucim=False)
+    slide = open_slide(path, readers=["openslide"])
     assert [level.downsample for level in slide.levels] == [1, 8]
     assert slide.remarks == ("level 1 of its file (512 × 512 px) is not read: nothing to see in it proves its scale",)
 

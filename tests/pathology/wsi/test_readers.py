@@ -37,11 +37,11 @@ def test_once_torch_is_there_cucim_is_left_alone(svs, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
     monkeypatch.delitem(sys.modules, "cucim.clara", raising=False)
     monkeypatch.setattr("pathology.wsi.readers.load_cucim", load_cucim.__wrapped__)
-    assert open_slide(svs).name == "openslide"
+    assert open_slide(svs, readers=["cucim"]).name == "openslide"
 
 
 def test_without_cucim_openslide_reads(svs, painted):
-    slide = open_slide(svs, cucim=False)
+    slide = open_slide(svs, readers=["openslide"])
     assert slide.name == "openslide" and slide.mpp == Scale(0.5, "vendor")
     assert [level.downsample for level in slide.levels] == [1, 4]
     region = slide.read_region(300, 200, 250, 100, 0)
@@ -54,13 +54,13 @@ def test_without_cucim_openslide_reads(svs, painted):
 def test_the_scale_of_resolution_tags_is_the_tiffs(tmp_path, positions, suffix):
     path = tmp_path / f"plain.{suffix}"
     write_tiff(path, positions, resolution=(40000, 40000), resolutionunit="CENTIMETER")
-    assert open_slide(path, cucim=False).mpp == Scale(0.25, "tiff")
+    assert open_slide(path, readers=["openslide"]).mpp == Scale(0.25, "tiff")
 
 
 def test_a_slide_without_scale_has_none(tmp_path, positions):
     path = tmp_path / "plain.tif"
     write_tiff(path, positions)
-    assert open_slide(path, cucim=False).mpp is None
+    assert open_slide(path, readers=["openslide"]).mpp is None
 
 
 @pytest.mark.parametrize(
@@ -205,4 +205,4 @@ def test_downsamples_are_whole_where_sizes_are_rounded_quotients():
 def test_mpp_text_of_any_value_is_exact(tmp_path, painted):
     path = tmp_path / "m.svs"
     write_svs(path, painted[:600, :600], mpp=0.2525)
-    assert open_slide(path, cucim=False).mpp == Scale(0.2525, "vendor")
+    assert open_slide(path, readers=["openslide"]).mpp == Scale(0.2525, "vendor")

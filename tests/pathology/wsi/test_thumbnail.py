@@ -12,7 +12,7 @@ from pathology.wsi.thumbnail import read_thumbnail
 def test_pixels_are_the_mean_of_what_they_cover(tmp_path, positions, downsamples, wanted, got):
     path = tmp_path / "p.tif"
     write_tiff(path, positions, downsamples)
-    thumbnail = read_thumbnail(open_slide(path, cucim=False), wanted)
+    thumbnail = read_thumbnail(open_slide(path, readers=["openslide"]), wanted)
     assert thumbnail.downsample == got
     height, width = 1600 // got, 2000 // got
     assert thumbnail.pixels.shape == (height, width, 3) and not thumbnail.unknown.any()
@@ -22,7 +22,7 @@ def test_pixels_are_the_mean_of_what_they_cover(tmp_path, positions, downsamples
 
 def test_a_damaged_tile_is_unknown_and_the_rest_is_seen(garbled):
     path, (x, y) = garbled
-    thumbnail = read_thumbnail(open_slide(path, cucim=False), 3)
+    thumbnail = read_thumbnail(open_slide(path, readers=["openslide"]), 3)
     unknown = np.argwhere(thumbnail.unknown) * thumbnail.downsample
     assert len(unknown)
     assert ((unknown >= (y - 64, x - 64)) & (unknown < (y + 304, x + 304))).all()

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -110,30 +110,24 @@ def test_many_threads_decode_nothing_twice():
     assert set(decoder.asked.values()) == {1}
 
 
-class Told(Future):
-    """Says when somebody begins to wait for it, and lets nobody wait for ever."""
-
-    def __init__(self):
-        super().__init__()
-        self.asked = threading.Event()
-
-    def result(self, timeout=None):
-        self.asked.set()
-        return super().result(MAX_WAIT_SECONDS)
-
-
 def test_who_waits_for_a_decoding_that_fails_is_told_and_the_next_may_try():
-    begun, decoder, strip = threading.Event(), Decoder(), Told()
+    begun, asked, decoder = threading.Event(), threading.Event(), Decoder()
 
     def failing(level, row, first, last):
         if not begun.is_set():
-            kept._kept[level, row, first].strip = strip
             begun.set()
-            assert strip.asked.wait(MAX_WAIT_SECONDS)
+            assert asked.wait(MAX_WAIT_SECONDS)
             raise MemoryError("no room")
         return decoder(level, row, first, last)
 
     kept = store(failing)
+    wait = kept._wait
+
+    def waiting_is_told(span):
+        asked.set()
+        return wait(span)
+
+    kept._wait = waiting_is_told
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(kept.region, 0, 0, 200, 90, 0)  # fails in its first row of tiles, and never comes to the second
         assert begun.wait(MAX_WAIT_SECONDS)

@@ -29,7 +29,7 @@ def seen(tile):
 def test_every_tile_comes_from_where_its_coordinates_say(tmp_path, positions, mpp, downsamples, level):
     path = tmp_path / "positions.tif"
     write_tiff(path, positions, downsamples)
-    slide = open_slide(path, cucim=False)
+    slide = open_slide(path, readers=["openslide"])
     grid = make_grid(slide, mpp, np.ones((160, 200), bool), 10.0, Tiling())
     assert grid.level == level and len(grid) > 0
     side = 224 * 0.5 / mpp
@@ -48,7 +48,7 @@ def test_a_level_that_is_enlarged_a_little_comes_from_its_place_too(tmp_path):
     the level has its own position, counted modulo 248."""
     y, x = np.mgrid[:1600, :2000] // 4 * 4 % 248
     write_tiff(tmp_path / "positions.tif", np.stack([x, y, np.full_like(x, 200)], axis=-1).astype(np.uint8), (1, 2, 4))
-    slide = open_slide(tmp_path / "positions.tif", cucim=False)
+    slide = open_slide(tmp_path / "positions.tif", readers=["openslide"])
     grid = make_grid(slide, 0.126, np.ones((160, 200), bool), 10.0, Tiling())
     assert grid.level == 2 and len(grid) > 0
     inside = (np.arange(224) + 0.5) * grid.side_level0 / 224 - 0.5 - 1.5  # a px of the level says its first of 4
@@ -76,7 +76,7 @@ def test_resampling_is_exact_for_sides_that_are_not_whole(side):
 
 
 def test_neighbours_are_read_at_once_and_none_far_ahead(svs):
-    slide = open_slide(svs, cucim=False)
+    slide = open_slide(svs, readers=["openslide"])
     grid = make_grid(slide, 0.5, np.ones((200, 200), bool), 10.0, Tiling())
     asked = []
     read = slide.read_region

@@ -1,4 +1,4 @@
-"""The slide zoo: what scanners, archives and broken downloads leave, and the verdict that each has to get from either reader.
+"""The slide zoo: what scanners, archives and broken downloads leave, and the verdict that each has to get from every reader.
 
 A slide is "ok" with its damaged tiles counted, "empty", or "failed" in words; never is black or garbage embedded in silence.
 """
@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +16,32 @@ import pytest
 from pathology.contracts.errors import DataError
 from pathology.wsi.features import read_features
 from pathology.wsi.reader import Level
-from pathology.wsi.readers import open_slide
+from pathology.wsi.readers import READERS, open_slide
 from pathology.wsi.thumbnail import read_thumbnail
 
 from tests.made import made_once
-from tests.pathology.wsi.zoo import CASES, KINDS, READERS, REAL, SPOILT, SPOT, VERDICTS, make_zoo, real_files
+from tests.pathology.wsi.zoo import CASES, KINDS, REAL, SPOILT, SPOT, VERDICTS, make_zoo, real_files
 from tests.waiting import MAX_WAIT_SECONDS
 
 
-def marked(cases):
-    """Cases as parameters; one with a fault has to fail until it is fixed."""
-    return [
-        pytest.param(
-            case,
-            id=case.name,
-            marks=[pytest.mark.xfail(strict=True, raises=AssertionError, reason=case.fault)] if case.fault else [],
-        )
-        for case in cases
-    ]
+def each_reader(cases):
+    """Cases and readers as parameters; a reader with a fault has to fail until it is fixed."""
+    return pytest.mark.parametrize(
+        ("case", "reader"),
+        [
+            pytest.param(
+                case,
+                reader,
+                id=f"{reader}-{case.name}",
+                marks=[pytest.mark.xfail(strict=True, raises=AssertionError, reason=case.fault)]
+                if case.fault and reader in case.faulty
+                else [],
+            )
+            for case in cases
+            for reader in READERS
+        ],
+        indirect=["reader"],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +65,7 @@ def reader(request, verdicts):
     return request.param
 
 
-@pytest.mark.parametrize("case", marked(CASES))
+@each_reader(CASES)
 def test_every_animal_gets_its_verdict(case, reader, verdicts, zoo):
     verdict = verdicts[reader][case.name]
     assert verdict["status"] == case.status, verdict
@@ -67,7 +76,7 @@ def test_every_animal_gets_its_verdict(case, reader, verdicts, zoo):
         assert (verdict["failed"] > 0) == (case.spoilt == "lost")
 
 
-@pytest.mark.parametrize("case", marked(case for case in CASES if case.status == "ok"))
+@each_reader([case for case in CASES if case.status == "ok"])
 def test_what_is_embedded_is_what_the_whole_slide_shows_there(case, reader, verdicts, zoo):
     verdict = verdicts[reader][case.name]
     whole, damaged = (
@@ -91,7 +100,28 @@ def test_what_is_embedded_is_what_the_whole_slide_shows_there(case, reader, verd
 
 def test_the_good_slides_are_read_by_the_reader_that_is_tried(reader, verdicts):
     read = {kind: verdicts[reader][f"{kind}-good.{suffix}"]["reader"] for kind, suffix in KINDS.items()}
-    assert read == dict.fromkeys(KINDS, "openslide") | {"jpeg": reader}
+    assert read == dict.fromkeys(KINDS, "tiff" if reader == "tiff" else "openslide") | {"jpeg": reader}
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.status == "ok"], ids=lambda case: case.name)
+def test_what_the_tiff_reader_shows_of_a_slide_openslide_shows_too(case, zoo):
+    ours, judge = (open_slide(zoo / case.name, readers=[name]) for name in ("tiff", "openslide"))
+    assert ours.name == "tiff"
+    shown, refused = 0, []
+    for number, level in enumerate(judge.levels):
+        for y, x in product(range(0, level.height, 256), range(0, level.width, 256)):
+            tile = (x, y, min(256, level.width - x), min(256, level.height - y), number)
+            try:
+                pixels = ours.read_region(*tile)
+            except DataError:
+                refused.append(tile[:2])
+                continue
+            shown += 1
+            assert np.array_equal(pixels, judge.read_region(*tile)), tile
+    spoilt = case.spoilt == "lost" and case.kind != "plain"  # zeros of a plain tile are found on the grid
+    assert shown >= 25 and refused in ([(768, 256)] if spoilt else [], [(0, 0)] if "coarse" in case.name else [])
+    ours.close()
+    judge.close()
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -110,9 +140,9 @@ from pathlib import Path
 from pathology.contracts.errors import DataError
 from pathology.wsi.readers import open_slide
 
-x, y, *paths = sys.argv[1:]
+x, y, reader, *paths = sys.argv[1:]
 for path in map(Path, paths):
-    slide = open_slide(path)
+    slide = open_slide(path, readers=[reader])
     for _ in range(2):
         try:
             slide.read_region(int(x), int(y), 64, 64, 0)
@@ -121,11 +151,9 @@ for path in map(Path, paths):
 """
 
 
-def test_a_tile_that_cannot_be_decoded_can_be_asked_for_again(zoo, verdicts):
-    if verdicts["cucim"] is None:
-        pytest.skip("cuCIM is not installed here")
+def test_a_tile_that_cannot_be_decoded_can_be_asked_for_again(zoo, reader):
     names = ["deflate-zeroed.tif", "jpeg2000-zeroed.svs"]
-    command = [sys.executable, "-c", AGAIN, *map(str, SPOT), *(str(zoo / name) for name in names)]
+    command = [sys.executable, "-c", AGAIN, *map(str, SPOT), reader, *(str(zoo / name) for name in names)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=MAX_WAIT_SECONDS, check=True)
     assert done.stdout.splitlines() == [f"{name} refused" for name in names for _ in range(2)]
 

@@ -16,7 +16,8 @@ TILING_ALGORITHM_VERSION = 4
 recomputed. 2: grey edges and tinted glass are not tissue, specks of an ink's colour are not ink, tiles black in part are left out. 3: the
 same tiles, but before it cuCIM's cache could give those of another slide. 4: a level's scale is proven on its pixels, and no longer the
 ratio of its sizes; colours are measured against the slide's own glass, so that red ink, maroon, orange and dust are not tissue and strong
-eosin is; the encoder's normalisation is merged into its first convolution, and the last bit of a feature may differ."""
+eosin is; TIFF tiles that a decoder warns of are left out, and JPEG 2000's px may differ by 1; the encoder's normalisation is merged into
+its first convolution, and the last bit of a feature may differ."""
 
 
 class Tiling(Settings):

@@ -156,7 +156,7 @@ class LossRow(StrictJson):
 
 
 class SlideFigures(StrictJson):
-    """What became of the slides of one side of the split: by scale, by reader, and by reason where they have no features.
+    """What became of the slides of one side of the split: by scale, and by reason where they have no features.
 
     ``failed_tiles`` could not be decoded, on ``slides_with_failed_tiles`` slides that have features all the same.
     """
@@ -167,7 +167,6 @@ class SlideFigures(StrictJson):
     failed_tiles: Count
     slides_with_failed_tiles: Count
     scales: list[ScaleRow]
-    readers: dict[str, Count]
     losses: list[LossRow]
 
 

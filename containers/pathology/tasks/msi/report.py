@@ -120,5 +120,3 @@ def _rows(side: SlideFigures) -> Iterator[tuple[int, str, str]]:
     for scale in side.scales:
         span = f"{scale.low:.4g}" if scale.low == scale.high else f"{scale.low:.4g} to {scale.high:.4g}"
         yield 3, f"scale {SCALES.get(scale.source, scale.source)}", f"{_counted(scale.slides, 'slide')}, {span} µm/px"
-    for reader, count in side.readers.items():
-        yield 4, f"read by {reader}", f"{count:,}"

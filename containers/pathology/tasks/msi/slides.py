@@ -24,7 +24,6 @@ def figures(cohort: Sequence[CohortRow], slides: Iterable[SlideRow], split: str)
         failed_tiles=sum(failing),
         slides_with_failed_tiles=sum(count > 0 for count in failing),
         scales=_scales(ok),
-        readers=dict(_by_frequency(Counter(row.reader or "not recorded" for row in ok))),
         losses=[LossRow(status=status, reason=reason, slides=count) for (status, reason), count in _by_frequency(lost)],
     )
 

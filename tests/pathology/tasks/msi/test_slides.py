@@ -78,7 +78,7 @@ def cohort_row(slide_id, split):
 
 SLIDES = [
     slide_row("a", tiles=10).model_copy(update={"mpp": 0.25, "mpp_source": "vendor", "failed_tiles": 2}),
-    slide_row("b", tiles=20).model_copy(update={"mpp": 0.5, "mpp_source": "vendor", "reader": "openslide"}),
+    slide_row("b", tiles=20).model_copy(update={"mpp": 0.5, "mpp_source": "vendor"}),
     slide_row("c", tiles=30).model_copy(update={"mpp": 0.46, "mpp_source": "cohort", "failed_tiles": 1}),
     slide_row("d", "failed").model_copy(update={"reason": "no scale", "mpp_source": "", "mpp": None}),
     slide_row("e", "failed").model_copy(update={"reason": "no scale", "mpp_source": "", "mpp": None}),
@@ -87,7 +87,7 @@ SLIDES = [
 ]
 
 
-def test_slides_are_counted_by_reason_scale_and_reader():
+def test_slides_are_counted_by_reason_and_scale():
     cohort = [cohort_row(row.slide_id, "train" if row.slide_id == "x" else "test") for row in SLIDES]
     side = figures(cohort, SLIDES, "test")
     assert (side.slides, side.with_features, side.tiles, side.failed_tiles, side.slides_with_failed_tiles) == (6, 3, 60, 3, 2)
@@ -95,7 +95,6 @@ def test_slides_are_counted_by_reason_scale_and_reader():
         ScaleRow(source="vendor", slides=2, low=0.25, high=0.5),
         ScaleRow(source="cohort", slides=1, low=0.46, high=0.46),
     ]
-    assert list(side.readers.items()) == [("cucim", 2), ("openslide", 1)]
     assert side.losses == [
         LossRow(status="failed", reason="no scale", slides=2),
         LossRow(status="empty", reason="no tissue", slides=1),
@@ -120,6 +119,4 @@ def test_the_table_of_slides_has_both_sides():
         ("scale aperio", "1 slide, 0.5 µm/px", "–"),
         ("scale from the scanner's own fields", "1 slide, 0.5 µm/px", "1 slide, 0.25 µm/px"),
         ("scale from the cohort table", "–", "1 slide, 0.46 µm/px"),
-        ("read by cucim", "1", "2"),
-        ("read by openslide", "1", "–"),
     ]

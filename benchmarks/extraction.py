@@ -146,7 +146,7 @@ def same_bytes(path: Path) -> bool:
         order, pixels = hashlib.sha256(), hashlib.sha256()
         for run in read_with_threads(plan, threads):
             order.update(run.indices.tobytes())
-            pixels.update(np.ascontiguousarray(run.tiles))
+            pixels.update(np.ascontiguousarray(run.tiles).data)
         plan.slide.close()
         digests.add((order.digest(), pixels.digest()))
     return len(digests) == 1

@@ -3,9 +3,7 @@ from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
 from pathology.contracts.errors import DataError
 
 HEADER = "slide_id,patient_id,site,kind,slide_uri,bytes,md5,mpp,label,split,fold,name,companion"
-SLIDES_HEADER = (
-    "slide_id,status,reason,features,sha256,content_sha256,settings_hash,mpp,mpp_source,tiles,failed_tiles,reader,warnings"
-)
+SLIDES_HEADER = "slide_id,status,reason,features,sha256,content_sha256,settings_hash,mpp,mpp_source,tiles,failed_tiles,warnings"
 
 
 def written(tmp_path, *lines):

@@ -68,9 +68,9 @@ def decoded_tiles(path: Path) -> dict[str, object]:
     return {"name": slide.name, "lost": len(grid) - good, "tiles": len(asked), "max_times": max(asked.values())}
 
 
-def planned(path: Path, cucim: bool, tiling: Tiling | None = None) -> dict[str, object]:
-    """Where the plan of a slide puts its tiles, and what it says."""
-    with patch.object(extraction, "open_slide", partial(open_slide, cucim=cucim)):
+def planned(path: Path, reader: str, tiling: Tiling | None = None) -> dict[str, object]:
+    """Where the plan of a slide puts its tiles, and what it says, by one of the readers."""
+    with patch.object(extraction, "open_slide", partial(open_slide, readers=[reader])):
         plan = extraction.plan_slide(path, tiling or Tiling())
     return {
         "name": plan.slide.name,

@@ -87,7 +87,9 @@ def test_beyond_the_edge_is_glass(tmp_path, name):
 
 def test_the_scale_is_the_tables_or_the_tiffs(tmp_path):
     assert open_slide(strips(tmp_path / "a.tif", resolution=(20000, 20000), resolutionunit="CENTIMETER")).mpp.mpp == 0.5
-    path = saved(tmp_path / "a.png", dpi=(25400, 25400))
+    stained = np.full((600, 600, 3), 243, np.uint8)
+    stained[100:500, 100:500] = np.random.default_rng(0).integers((150, 60, 130), (190, 110, 170), (400, 400, 3))
+    path = saved(tmp_path / "a.png", stained, dpi=(25400, 25400))
     tiling = Tiling(default_mpp=None)
     with pytest.raises(DataError, match="its file gives no scale: add its µm/px to the column 'mpp'"):
         plan_slide(path, tiling)

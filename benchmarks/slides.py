@@ -71,8 +71,8 @@ def _tiles(picture: np.ndarray, side: int, downsample: int, compression: Compres
             inside[: seen.shape[0], : seen.shape[1]] = seen
             key = (top % UNIQUE, left % UNIQUE, inside.tobytes()) if inside.any() else (0, 0, b"")
             if key not in encoded:
-                corner = (key[0] * part, key[1] * part)
-                tile = small[corner[0] : corner[0] + TILE, corner[1] : corner[1] + TILE]
+                rows, columns = ((start * part + np.arange(TILE)) % len(small) for start in key[:2])  # the picture repeats
+                tile = small[rows[:, None], columns]
                 shown = np.repeat(np.repeat(inside, part, axis=0), part, axis=1)[..., None]
                 encoded[key] = _encoded(np.where(shown, tile, np.uint8(243)), compression)
             yield encoded[key]

@@ -34,8 +34,8 @@ def test_columns_of_masks_are_there_where_a_slide_has_one(tmp_path):
     path = tmp_path / "cohort.csv"
     sha256 = "ab" * 32
     path.write_text(
-        f"{HEADER},mask_uri,mask_sha256\na,p1,AA,,s3://b/a.svs,10,,,1,train,0,s3://b/a.png,{sha256}\n"
-        "b,p2,AB,,s3://b/b.svs,11,,,0,test,,,\n"
+        f"{HEADER},mask_uri,mask_sha256\na,p1,AA,,s3://b/a.svs,10,,,1,train,0,,,s3://b/a.png,{sha256}\n"
+        "b,p2,AB,,s3://b/b.svs,11,,,0,test,,,,,\n"
     )
     rows = read_cohort(path)
     assert [row.mask_uri for row in rows] == ["s3://b/a.png", ""]

@@ -2,7 +2,7 @@
 
 For each codec a small slide is made, and 400 mutants of it, each damaged in one tile: a flipped bit, another byte, 512 bytes of zeros
 or of noise, the end of the tile cut off (zeros in its place), or two blocks of 256 bytes swapped. Each mutant is read whole, level 0
-tile by tile, by a child process that has a time limit; the generator and its seeds are below, so that any mutant can be made again.
+tile by tile, by a child process that has a time limit; the generator and its seeds are below, so that any mutant can be reproduced.
 
 Of the mutants whose px differ from the clean slide's, were they used:
 ``unheard_share_CODEC``: the decoder warned or failed, or a checksum failed, and the tile was used all the same. Has to be 0.

@@ -1,4 +1,4 @@
-"""The bench of damage: mutants that can be made again, and shares of what was used."""
+"""The bench of damage: mutants that can be reproduced, and shares of what was used."""
 
 import pytest
 

@@ -26,7 +26,7 @@ artefact.py                         ..     .xx .xx   .xx    ..
 evaluation.py                       ..     ..x ..x   ..x    ..
 learned_from.py                     ..     .xx .xx   .xx    ..
 staging.py                          ..     ... ...   ...    x.
-host.py                             x.     ... ...   ...    ..
+host.py                             x.     .xx .x.   .x.    .x
 workers.py                          x.     ... ...   ...    ..
 images.py                           ..     ... xxx   .xx    ..
 export.py                           ..     ... ...   ...    ..
@@ -85,7 +85,10 @@ cohort/slide_ids.py                 ..     x.. ...   ...    ..
 cohort/formats.py                   ..     x.. ...   ...    ..
 cohort/listed.py                    ..     x.. ...   ...    ..
 cohort/same_slide.py                ..     x.. ...   ...    ..
+cohort/cohort.py                    ..     x.. ...   ...    ..
+cohort/join.py                      ..     x.. ...   ...    ..
 cohort/labels.py                    ..     x.. ...   ...    ..
+cohort/label_table.py               ..     x.. ...   ...    ..
 cohort/masks.py                     ..     x.. ...   ...    ..
 cohort/tcga.py                      ..     x.. ...   ...    ..
 cohort/split.py                     ..     x.. ...   ...    ..

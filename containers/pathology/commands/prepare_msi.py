@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathology.cohort.cohort import Cohort, describe, make_cohort
 from pathology.cohort.earlier import read_places
-from pathology.cohort.labels import read_labels
+from pathology.cohort.label_table import read_labels
 from pathology.cohort.masks import mask_uris, place_masks
 from pathology.cohort.slides import find_slides
 from pathology.contracts.cohort import CohortRow

@@ -45,12 +45,6 @@ def precision_recall_curve(truth: np.ndarray, score: np.ndarray) -> tuple[np.nda
     return np.append(precision[::-1], 1.0), np.append(true_positives[::-1] / true_positives[-1], 0.0)
 
 
-def average_precision(truth: np.ndarray, score: np.ndarray) -> float:
-    """Σ (Rₙ − Rₙ₋₁) Pₙ: the step-wise area under the precision-recall curve, without interpolation."""
-    precision, recall = precision_recall_curve(truth, score)
-    return float(-np.sum(np.diff(recall) * precision[:-1]))
-
-
 def average_precisions(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """:func:`average_precision` of each row of ``weights`` (rows, n), how often every unit counts; (rows,). Each has positives."""
     order = np.argsort(-score, kind="stable")
@@ -59,6 +53,11 @@ def average_precisions(truth: np.ndarray, score: np.ndarray, weights: np.ndarray
     called, found = np.cumsum(ordered, axis=1)[:, last], np.cumsum(ordered * truth[order], axis=1)[:, last]
     steps = np.diff(found, axis=1, prepend=0)
     return np.asarray((steps * found / np.maximum(called, 1)).sum(axis=1) / found[:, -1])
+
+
+def average_precision(truth: np.ndarray, score: np.ndarray) -> float:
+    """Σ (Rₙ − Rₙ₋₁) Pₙ: the step-wise area under the precision-recall curve, without interpolation."""
+    return float(average_precisions(truth, score, np.ones((1, len(truth)), dtype=np.int64))[0])
 
 
 def youden_threshold(truth: np.ndarray, score: np.ndarray) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -20,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.media import IMAGES, JSON
+from pathology.host import cores
 from pathology.serving.batching import Batcher, OverloadedError
 from pathology.serving.bodies import MAX_BODY, Bodies, Body, RefusedError
 from pathology.serving.logs import log
@@ -27,7 +27,7 @@ from pathology.serving.memory import configure_malloc
 
 WAIT_MS = 3.0
 """How long the first item of a batch waits for others."""
-DECODERS = min(4, os.cpu_count() or 1)
+DECODERS = min(4, cores())
 
 
 class Task(Protocol):

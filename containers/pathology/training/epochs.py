@@ -25,6 +25,7 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.history import LossCurve
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_LOSS, metric_line
 from pathology.contracts.storage import atomic_write
+from pathology.host import cores
 from pathology.training.batches import Batch, BatchSettings, Examples, MicroBatch, TrainingBatches, ValidationBatches, loader
 from pathology.training.checkpoints import LAST, AtomicCheckpointIO, EpochCheckpoint, Stopping, usable
 from pathology.training.lightning_logs import silence_lightning
@@ -93,7 +94,7 @@ class World:
 
     def workers(self, device: torch.device) -> int:
         """Processes that read ahead for this one: beside a GPU its part of the host's cores; none on a CPU, which is busy."""
-        return min(8, max(1, (os.cpu_count() or 1) // self.local_size)) if device.type == "cuda" else 0
+        return min(8, max(1, cores() // self.local_size)) if device.type == "cuda" else 0
 
 
 @dataclass(frozen=True)

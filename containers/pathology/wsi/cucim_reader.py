@@ -72,7 +72,6 @@ class CucimReader:
     def __init__(self, path: Path, reference: OpenSlideReader) -> None:
         self._reference_reader = reference
         self.levels = reference.levels
-        self.mpp = reference.mpp
         self._image = load_cucim().CuImage(str(path))
         self._downsamples: list[float] = list(self._image.resolutions["level_downsamples"])
         self._tiles: list[tuple[int, int]] = [tuple(size) for size in self._image.resolutions["level_tile_sizes"]]

@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.wsi.mpp import Scale, UnusableScale
 from pathology.wsi.reader import Level
 from pathology.wsi.tiff import Directory
 
@@ -38,15 +37,12 @@ def is_flat(path: Path, directories: list[Directory]) -> bool:
 
 class FlatReader:
     """The picture as a slide of one level; transparent px are glass. JPEG is decoded strictly: what its decoder only warns of is
-    an error here.
-
-    ``mpp`` is the TIFF's, if it gives one: what PNG and JPEG say of their size on paper is no scale of a scanner.
+    an error here. What PNG and JPEG say of their size on paper is no scale of a scanner, and not asked for.
     """
 
     name = "flat"
 
-    def __init__(self, path: Path, mpp: Scale | UnusableScale | None = None) -> None:
-        self.mpp: Scale | UnusableScale | None = mpp
+    def __init__(self, path: Path) -> None:
         self._picture: Any = _decode(path)
         self._array = self._picture if isinstance(self._picture, np.ndarray) else None
         width, height = self._picture.size if self._array is None else self._array.shape[1::-1]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pathology.contracts.errors import DataError
-from pathology.wsi.facts import read_facts
 from pathology.wsi.reader import Level, ratio_of_sizes
 
 
@@ -35,7 +34,6 @@ class OpenSlideReader:
         self.levels = tuple(Level(w, h, ratio_of_sizes(sizes[0], (w, h))) for w, h in sizes)
         self._downsamples: tuple[float, ...] = self._slide.level_downsamples
         self.properties: Mapping[str, str] = dict(self._slide.properties)
-        self.mpp = read_facts(self.properties, []).mpp
         self.vendor = str(self.properties.get("openslide.vendor", ""))
 
     def exact(self, level: int) -> bool:

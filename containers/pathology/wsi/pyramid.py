@@ -18,7 +18,7 @@ import numpy as np
 from pathology.contracts.errors import DataError
 from pathology.wsi.black import black_pixels
 from pathology.wsi.facts import SlideFacts
-from pathology.wsi.reader import Level, SlideReader
+from pathology.wsi.reader import Level, SlideReader, ratio_of_sizes
 
 MAX_PADDING = 1024
 """px by which a level may be larger than its picture: a tile's side, of which 1,024 is the largest that is common."""
@@ -59,7 +59,7 @@ def candidates(base: tuple[int, int], size: tuple[int, int]) -> tuple[float, ...
     4.0003 and off by 8 px at the far end. Besides the powers of two that leave up to :data:`MAX_PADDING` px.
     """
     found: list[float] = []
-    ratio = (base[0] / size[0] + base[1] / size[1]) / 2
+    ratio = ratio_of_sizes(base, size)
     whole = max(1, round(ratio))
     if all(abs(whole * small - large) < whole for small, large in zip(size, base, strict=True)):
         found.append(float(whole))
@@ -98,10 +98,9 @@ class Slide:
     what was not as its size says. ``mpp``, ``objective`` and ``origin`` are those of its :class:`SlideFacts`.
     """
 
-    def __init__(self, reader: SlideReader, facts: SlideFacts | None = None) -> None:
+    def __init__(self, reader: SlideReader, facts: SlideFacts) -> None:
         self.reader = reader
         self.name = reader.name
-        facts = facts or SlideFacts(reader.mpp)
         self.mpp, self.objective, self.origin = facts.mpp, facts.objective, facts.origin
         proof = _Proof(reader)
         self.levels = tuple(level for level in proof.levels if level is not None)

@@ -7,8 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from pathology.wsi.mpp import Scale, UnusableScale
-
 
 @dataclass(frozen=True)
 class Level:
@@ -20,11 +18,10 @@ class Level:
 
 
 class SlideReader(Protocol):
-    """What reads a slide. ``levels`` run from the finest; ``mpp`` is None when the file gives no scale."""
+    """What reads a slide's pixels. ``levels`` run from the finest."""
 
     name: str
     levels: tuple[Level, ...]
-    mpp: Scale | UnusableScale | None
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         """Pixels (height, width, 3) uint8 at ``x``, ``y`` in px *of that level*; glass where the scanner wrote nothing.

@@ -53,12 +53,9 @@ def open_slide(path: Path, *, readers: Sequence[ReaderName] = READERS) -> Slide:
     except OSError as error:
         raise DataError(f"{path.name}: it cannot be read ({error.strerror})") from None
     if is_flat(path, directories):
-        facts = read_facts({}, directories)
-        return Slide(FlatReader(path, facts.mpp), facts)
+        return Slide(FlatReader(path), read_facts({}, directories))
     reference = OpenSlideReader(path)
-    facts = read_facts(reference.properties, directories)
-    reference.mpp = facts.mpp
-    return Slide(_reader(path, reference, directories, readers), facts)
+    return Slide(_reader(path, reference, directories, readers), read_facts(reference.properties, directories))
 
 
 def _reader(path: Path, reference: OpenSlideReader, directories: list[Directory], readers: Sequence[ReaderName]) -> SlideReader:

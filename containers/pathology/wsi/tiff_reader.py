@@ -35,7 +35,7 @@ class TiffReader:
             raise NotTakenError(f"its levels are not plain grids of tiles: it is a slide of {reference.vendor}")
         self._name = path.name
         self._reference = reference
-        self.levels, self.mpp = reference.levels, reference.mpp
+        self.levels = reference.levels
         self._tiles = _tiles_of_levels(directories, [(level.width, level.height) for level in self.levels])
         self._decoders = [tile_decoder(tiles) for tiles in self._tiles]
         self._missing = _missing(directories, self._tiles)

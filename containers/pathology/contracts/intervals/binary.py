@@ -118,10 +118,10 @@ def mean_of_two(first: Interval, second: Interval) -> Interval:
     return weighted_sum((0.5, first), (0.5, second), method=MEAN_OF_TWO)
 
 
-def weighted_sum(*terms: tuple[float, Interval], constant: float = 0.0, method: str = WEIGHTED_SUM) -> Interval:
-    """Of ``constant`` + Σ weight · estimate of independent estimates, from the interval of each: on either side the squared distances of
+def weighted_sum(*terms: tuple[float, Interval], method: str = WEIGHTED_SUM) -> Interval:
+    """Of Σ weight · estimate of independent estimates, from the interval of each: on either side the squared distances of
     the terms' bounds add up (Newcombe 1998; Zou & Donner 2008)."""
-    value = constant + sum(weight * each.value for weight, each in terms)
+    value = sum(weight * each.value for weight, each in terms)
     sides = [
         [weight * ((each.high if (weight > 0) == upwards else each.low) - each.value) for weight, each in terms]
         for upwards in (False, True)

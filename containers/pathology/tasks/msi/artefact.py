@@ -33,6 +33,11 @@ class OutOfFold(Part):
     high: float
 
 
+def on_shared_scale(logits: np.ndarray, levels: np.ndarray, scales: np.ndarray, centre: float) -> np.ndarray:
+    """``logits`` of models whose own lie about ``levels`` + ``centre`` and are ``scales`` times as wide as all models' together."""
+    return np.asarray((logits - levels - centre) / scales + centre)
+
+
 class Calibration(Part):
     """How the probability of the positive class is made of the folds' logits.
 
@@ -52,7 +57,7 @@ class Calibration(Part):
 
     def align(self, logits: Sequence[float]) -> np.ndarray:
         """One patient's logits by the folds' models, (K,), on the shared scale."""
-        return (np.array(logits) - self.levels - self.centre) / self.scales + self.centre
+        return on_shared_scale(np.array(logits), np.array(self.levels), np.array(self.scales), self.centre)
 
     def probabilities(self, aligned: np.ndarray) -> np.ndarray:
         """Of the positive class, for logits on the shared scale."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pathology.metrics.calibration import fitted_intercept, platt
-from pathology.tasks.msi.artefact import Calibration
+from pathology.tasks.msi.artefact import Calibration, on_shared_scale
 from pathology.tasks.msi.dataset import Bags
 from pathology.tasks.msi.model import GatedAttention
 
@@ -71,7 +71,7 @@ class SharedScale:
 
     def align(self, logits: np.ndarray, models: np.ndarray | slice = slice(None)) -> np.ndarray:
         """``logits`` (…, K) of all models, or (n,) of ``models`` (n,), on the shared scale."""
-        return np.asarray((logits - self.levels[models] - self.centre) / self.scales[models] + self.centre)
+        return on_shared_scale(logits, self.levels[models], self.scales[models], self.centre)
 
 
 def logits_of_learnt(bags: Bags, models: Sequence[GatedAttention], folds: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from pathology.contracts.cohort import CohortRow, SlideRow
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
+from pathology.host import memory
 from pathology.wsi.features import Features, read_features
 
 MEMORY_FRACTION = 0.5
@@ -172,4 +172,4 @@ class Bags:
 
 def host_memory_for_bags() -> int:
     """Bytes of memory that bags may keep on this host."""
-    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MEMORY_FRACTION)
+    return int(memory() * MEMORY_FRACTION)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from pathology.host import cores
 
 MIN_STD = 1e-6
 """Features that never vary carry nothing and must not be divided by zero."""
@@ -24,7 +25,7 @@ PARALLEL_WORK = 1e8
 def cpu_threads(work: float) -> Iterator[None]:
     """As many CPU threads as ``work`` multiply-adds at a time are worth; the number before is restored."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if work < PARALLEL_WORK else min(os.cpu_count() or 1, MAX_CPU_THREADS))
+    torch.set_num_threads(1 if work < PARALLEL_WORK else min(cores(), MAX_CPU_THREADS))
     try:
         yield
     finally:

@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Annotated
-from unittest import mock
 
 import imagecodecs
 import numpy as np
@@ -29,11 +28,11 @@ import simplejpeg
 import tifffile
 import typer
 from pathology.contracts.extraction.tiling import Tiling
-from pathology.wsi import tiles
 from pathology.wsi.cucim_reader import load_cucim
 from pathology.wsi.extraction import SlidePlan, plan_slide
 from pathology.wsi.grid import whole_side
 from pathology.wsi.reader_threads import START as THREADS
+from pathology.wsi.reader_threads import ReaderThreads
 from pathology.wsi.readers import open_slide
 from pathology.wsi.tiles import Run, read_runs, resample
 
@@ -79,8 +78,7 @@ def read_with_openslide(path: Path, plan: SlidePlan) -> None:
 
 def read_with_threads(plan: SlidePlan, threads: int) -> Iterator[Run]:
     """The runs of the grid, read by so many threads."""
-    with mock.patch.object(tiles, "THREADS", threads):
-        yield from read_runs(plan.slide, plan.grid, AHEAD)
+    yield from read_runs(plan.slide, plan.grid, AHEAD, ReaderThreads(threads, least=threads))
 
 
 def decode_strictly(tile: bytes) -> np.ndarray:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
-ROWS = 256
-"""Rows that are looked at together: in float32 the whole thumbnail would take ten times its memory."""
+BAND_PIXELS = 2**17
+"""Px that are looked at together: in float32 the whole thumbnail would take ten times its memory."""
 
 TEXTURE_MICRONS = 36.0
 """Side of the window that texture is measured in: a few nuclei, and still thin beside a piece of tissue."""
@@ -50,9 +50,10 @@ class Glass:
     found: bool
 
 
-def bands(height: int) -> Iterator[slice]:
-    """All rows, :data:`ROWS` at a time."""
-    return (slice(top, min(top + ROWS, height)) for top in range(0, height, ROWS))
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """All rows of (H, W, …) px, as many at a time as make :data:`BAND_PIXELS`."""
+    height, rows = shape[0], max(1, BAND_PIXELS // max(1, shape[1]))
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
 
 
 def extremes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +67,7 @@ def texture(pixels: np.ndarray, mpp: float) -> np.ndarray:
     a step."""
     side = max(3, round(TEXTURE_MICRONS / mpp)) | 1
     found = np.empty(pixels.shape[:2], np.uint8)
-    for rows in bands(len(pixels)):
+    for rows in bands(pixels.shape):
         above, below = max(0, rows.start - side), min(len(pixels), rows.stop + side)
         grey = cv2.cvtColor(pixels[above:below], cv2.COLOR_RGB2GRAY).astype(np.float32)
         mean = cv2.boxFilter(grey, -1, (side, side))

@@ -79,11 +79,12 @@ def tissue_fractions(tissue: np.ndarray, corners: np.ndarray, side: float) -> np
     """Fraction of tissue in squares: ``corners`` (N, 2) x, y and ``side`` in px of ``tissue``, fractions of px counted → (N,)."""
     if len(corners) == 0:
         return np.zeros(0, np.float32)
-    sums = cv2.integral(tissue.astype(np.uint8), sdepth=cv2.CV_64F)
+    sums = cv2.integral(np.ascontiguousarray(tissue).view(np.uint8), sdepth=cv2.CV_32S)
 
     def corner(dx: float, dy: float) -> np.ndarray:
         # Between whole px the sum of a mask is linear in x and y, so interpolating the sums is exact.
-        return np.asarray(map_coordinates(sums, [corners[:, 1] + dy, corners[:, 0] + dx], order=1, mode="nearest"))
+        places = [corners[:, 1] + dy, corners[:, 0] + dx]
+        return np.asarray(map_coordinates(sums, places, output=np.float64, order=1, mode="nearest"))
 
     covered = corner(side, side) - corner(0, side) - corner(side, 0) + corner(0, 0)
     return np.clip(covered / side**2, 0, 1).astype(np.float32)

@@ -81,7 +81,7 @@ def decide(found: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
     side = max(3, round(VOTE_MICRONS / mpp)) | 1
     ink, doubtful = (found & SURE > 0).astype(np.uint8), np.zeros(found.shape, np.uint8)
     for kind in (MAYBE_RED, MAYBE_DUST):
-        for rows in bands(len(found)):
+        for rows in bands(found.shape):
             above, below = max(0, rows.start - side), min(len(found), rows.stop + side)
             part = found[above:below]
             if not (part & kind).any():

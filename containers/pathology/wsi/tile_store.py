@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,14 +88,15 @@ class TileStore:
         pixels = np.empty((height, width, 3), np.uint8) if inside else np.full((height, width, 3), 255, np.uint8)
         columns = range(max(0, x // across), -(-min(x + width, level_width) // across))
         for row in range(max(0, y // down), -(-min(y + height, level_height) // down)):
+            top = row * down - y
+            rows = pixels[max(0, top) : top + down]
             for span in self._row(level, row, columns):
                 strip = span.strip or self._wait(span)
                 if strip.bad and (reasons := [reason for column, reason in strip.bad.items() if column in columns]):
                     raise DataError(reasons[0])
-                left, top = span.first * across - x, row * down - y
+                left = span.first * across - x
                 part = strip.pixels[max(0, -top) : height - top, max(0, -left) : width - left]
-                place = pixels[max(0, top) :, max(0, left) :][: part.shape[0], : part.shape[1]]
-                place[:] = part
+                rows[: part.shape[0], max(0, left) : max(0, left) + part.shape[1]] = part
         return pixels
 
     def clear(self) -> None:
@@ -105,28 +106,32 @@ class TileStore:
             self._done.clear()
             self._bytes = 0
 
-    def _row(self, level: int, row: int, columns: Sequence[int]) -> list[_Span]:
-        """What holds the tiles in ``columns``. Those that nobody has are decoded here; others may be in another thread's hands."""
-        spans: list[_Span] = []
-        missing: list[_Span] = []
+    def _row(self, level: int, row: int, columns: range) -> Iterator[_Span]:
+        """What holds the tiles in ``columns``, from left to right, each as soon as it is there: what was just decoded is copied while it
+        is in the processor's cache. Those that nobody has are decoded here; others may be in another thread's hands."""
+        column = columns.start
+        while column < columns.stop:
+            span, ours = self._claim(level, row, column, columns.stop if self._together else column + 1)
+            if ours:
+                try:
+                    self._keep(span, self._decode(level, row, span.first, span.last))
+                except BaseException as error:
+                    self._give_up(span, error)
+                    raise
+            yield span
+            column = span.last
+
+    def _claim(self, level: int, row: int, first: int, last: int) -> tuple[_Span, bool]:
+        """What holds the tile ``first``, and whether it is to be decoded here, with those up to before ``last`` that nobody has."""
         with self._lock:
-            for column in columns:
-                span = self._kept.get((level, row, column))
-                if span is None:
-                    if self._together and missing and missing[-1] is spans[-1]:
-                        missing[-1].last += 1
-                    else:
-                        missing.append(_Span(level, row, column))
-                    span = self._kept[level, row, column] = missing[-1]
-                if not spans or spans[-1] is not span:
-                    spans.append(span)
-        try:
-            for span in missing:
-                self._keep(span, self._decode(level, row, span.first, span.last))
-        except BaseException as error:
-            self._give_up([span for span in missing if span.strip is None], error)
-            raise
-        return spans
+            span = self._kept.get((level, row, first))
+            if span is not None:
+                return span, False
+            span = _Span(level, row, first)
+            while span.last < last and (level, row, span.last) not in self._kept:
+                span.last += 1
+            self._kept.update(dict.fromkeys(span.tiles(), span))
+            return span, True
 
     def _wait(self, span: _Span) -> Strip:
         """What another thread is decoding; raises what it raised."""
@@ -148,13 +153,12 @@ class TileStore:
                 for key in oldest.tiles():
                     self._kept.pop(key, None)
 
-    def _give_up(self, spans: Sequence[_Span], error: BaseException) -> None:
+    def _give_up(self, span: _Span, error: BaseException) -> None:
         """What is not decoded will not be: those who wait are told, and the next may try."""
         with self._lock:
-            for span in spans:
-                span.error = error
-                for key in span.tiles():
-                    self._kept.pop(key, None)
+            span.error = error
+            for key in span.tiles():
+                self._kept.pop(key, None)
             self._lock.notify_all()
 
 

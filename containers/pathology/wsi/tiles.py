@@ -88,15 +88,16 @@ def _read(slide: SlideReader, grid: Grid, indices: np.ndarray) -> Run:
         alone = [_read(slide, grid, indices[number : number + 1]) for number in range(len(indices))]
         return Run(indices, np.concatenate([run.tiles for run in alone]), np.concatenate([run.good for run in alone]))
     # A tile that is black in part is not a picture, whichever reader decoded it: zeros decode to zeros where nothing is compressed.
-    black = black_pixels(region) > 0
-    as_they_lie = side == grid.side == grid.tile_size and bool((np.diff(lefts) == side).all())
-    if as_they_lie:  # batches copy them: once is enough
-        tiles = region.reshape(side, len(indices), side, 3).swapaxes(0, 1)
-    for number, x in enumerate(lefts - left):
-        pixels = region[:, x : x + side]
-        good[number] = not black or black_pixels(pixels) <= MAX_BLACK_FRACTION * side * side
-        if not as_they_lie:
-            tiles[number] = resample(pixels, grid.side, grid.tile_size)
+    if side == grid.side == grid.tile_size and bool((np.diff(lefts) == side).all()):
+        tiles = region.reshape(side, len(indices), side, 3).swapaxes(0, 1)  # as they lie: batches copy them, and once is enough
+        black = black_pixels(region) > 0
+    else:
+        for number, x in enumerate(lefts - left):
+            tiles[number] = resample(region[:, x : x + side], grid.side, grid.tile_size)
+        black = black_pixels(tiles.reshape(-1, grid.tile_size, 3)) > 0
+    if black:
+        most = MAX_BLACK_FRACTION * grid.tile_size**2
+        good = np.array([black_pixels(pixels) <= most for pixels in tiles])
     return Run(indices, tiles, good)
 
 

@@ -79,34 +79,43 @@ def tissue_mask(pixels: np.ndarray, mpp: float, tiling: Tiling | None = None) ->
 def find_tissue(pixels: np.ndarray, mpp: float, tiling: Tiling | None = None) -> Tissue:
     """Tissue and ink of a thumbnail (H, W, 3) uint8 at ``mpp`` µm/px."""
     tiling = tiling or Tiling()
-    spread = texture(pixels, mpp)
-    smooth = cv2.GaussianBlur(pixels, (0, 0), max(0.5, BLUR_MICRONS / mpp / 2))
-    glass = find_glass(smooth, spread)
-    found, saturation, faint = _by_colour(smooth, spread, glass)
-    del smooth, spread
+    glass, found, saturation, faint = _looked_at(pixels, mpp)
     marks, doubtful = decide(found, mpp)
+    del found  # of a large slide each of these takes 6 MB and more
     if not tiling.remove_ink:
         marks, doubtful = np.zeros_like(marks), doubtful | marks
     faint &= 1 - marks
     # A speck of an ink's colour is pigment or crowded nuclei: strokes are wider, and their rims, half ink and half glass, look stained.
     strokes = cv2.dilate(without_small(marks, np.pi / 4 * (MIN_INK_DIAMETER / mpp) ** 2), _disc(2 * RIM_MICRONS / mpp))
     threshold = tiling.tissue_saturation or _threshold(saturation[marks == 0])
-    stained = ((saturation > threshold) & (marks == 0)).astype(np.uint8)
-    del saturation
-    # Beside strongly stained tissue texture is that of its edge.
-    pieces = without_small(cv2.morphologyEx(stained, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp)), BESIDE_AREA / mpp**2)
-    faint &= 1 - cv2.dilate(pieces, np.ones(2 * [max(1, round(2 * TEXTURE_MICRONS / mpp)) | 1], np.uint8))
-    if tiling.tissue_saturation:
-        faint[:] = 0  # a person's threshold is meant
-    faint = cv2.morphologyEx(faint, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
-    faint = cv2.morphologyEx(faint, cv2.MORPH_OPEN, _disc(FAINT_MICRONS / mpp))
-    mask = cv2.morphologyEx(stained | faint, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
+    mask = ((saturation > threshold) & (marks == 0)).astype(np.uint8)
+    del saturation, marks
+    if not tiling.tissue_saturation:  # a person's threshold is meant
+        mask |= _pale(faint, mask, mpp)
+    del faint
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp))
     mask = without_small(mask, tiling.min_tissue_area / mpp**2)
-    filled = 1 - without_small(1 - mask, np.pi / 4 * (tiling.max_hole / mpp) ** 2)
+    mask = 1 - without_small(1 - mask, np.pi / 4 * (tiling.max_hole / mpp) ** 2)
     # Closing and filling must not bring ink back, but a speck of its colour in the tissue makes no hole.
-    filled &= 1 - strokes
-    return Tissue(filled > 0, (strokes | (doubtful & filled)) > 0, glass)
+    mask &= 1 - strokes
+    return Tissue(mask > 0, (strokes | (doubtful & mask)) > 0, glass)
+
+
+def _looked_at(pixels: np.ndarray, mpp: float) -> tuple[Glass, np.ndarray, np.ndarray, np.ndarray]:
+    """The slide's glass, and :func:`_by_colour` of the thumbnail over it."""
+    spread = texture(pixels, mpp)
+    smooth = cv2.GaussianBlur(pixels, (0, 0), max(0.5, BLUR_MICRONS / mpp / 2))
+    glass = find_glass(smooth, spread)
+    return glass, *_by_colour(smooth, spread, glass)
+
+
+def _pale(faint: np.ndarray, stained: np.ndarray, mpp: float) -> np.ndarray:
+    """Of what may be pale tissue, (H, W) uint8, what is. Beside strongly ``stained`` tissue texture is that of its edge."""
+    pieces = without_small(cv2.morphologyEx(stained, cv2.MORPH_OPEN, _disc(OPEN_MICRONS / mpp)), BESIDE_AREA / mpp**2)
+    beside = cv2.dilate(pieces, np.ones(2 * [max(1, round(2 * TEXTURE_MICRONS / mpp)) | 1], np.uint8))
+    closed = cv2.morphologyEx(faint & (1 - beside), cv2.MORPH_CLOSE, _disc(CLOSE_MICRONS / mpp))
+    return np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disc(FAINT_MICRONS / mpp)))
 
 
 def _by_colour(pixels: np.ndarray, spread: np.ndarray, glass: Glass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -117,7 +126,7 @@ def _by_colour(pixels: np.ndarray, spread: np.ndarray, glass: Glass) -> tuple[np
     levels = np.arange(256, dtype=np.float32)[:, None] * (BALANCED / np.array(glass.colour, np.float32))
     balance = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]
     rough = 4 * (FAINT_TEXTURE[0] * glass.texture + FAINT_TEXTURE[1])
-    for rows in bands(len(pixels)):
+    for rows in bands(pixels.shape):
         colours = pixels[rows]
         density = cv2.LUT(colours, table)
         mean = cv2.transform(density, average)
@@ -144,10 +153,13 @@ def _disc(diameter: float) -> np.ndarray:
 
 def without_small(mask: np.ndarray, area: float) -> np.ndarray:
     """``mask`` (H, W) uint8, 0 or 1, without connected parts of fewer than ``area`` px."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    keep = stats[:, cv2.CC_STAT_AREA] >= area
+    count, labels = cv2.connectedComponents(mask, connectivity=8)
+    areas = np.zeros(count, np.int64)
+    for rows in bands(mask.shape):  # bincount makes 8 bytes of each label
+        areas += np.bincount(labels[rows].ravel(), minlength=count)
+    keep = areas >= area
     keep[0] = False
     kept = np.empty(mask.shape, np.uint8)
-    for rows in bands(len(mask)):
+    for rows in bands(mask.shape):
         kept[rows] = keep[labels[rows]]
     return kept

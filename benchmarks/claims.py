@@ -30,7 +30,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from pathology.contracts.cohort import CohortRow
+from pathology.contracts.extraction.slides import SlideToExtract
 from pathology.contracts.uris import Uri
 from pathology.wsi.claims import WorkQueue, largest_first
 
@@ -64,18 +64,15 @@ def sizes() -> list[int]:
     return [int(size) for size in np.clip(drawn, MIN_BYTES, MAX_BYTES)]
 
 
-def make_cohort(bytes_of: Sequence[int], count: int) -> list[CohortRow]:
+def make_cohort(bytes_of: Sequence[int], count: int) -> list[SlideToExtract]:
     """``count`` slides, the sizes repeated in their order."""
     return [
-        CohortRow(
-            slide_id=f"s{number:05}", patient_id=f"P{number}", site="", slide_uri=f"s3://bucket/s{number:05}.svs",
-            bytes=size, md5="", mpp=None, label=0, split="test", fold=None,
-        )
+        SlideToExtract(slide_id=f"s{number:05}", slide_uri=f"s3://bucket/s{number:05}.svs", bytes=size)
         for number, size in enumerate(islice(cycle(bytes_of), count))
-    ]  # fmt: skip
+    ]
 
 
-def times(rows: Sequence[CohortRow], seed: int) -> dict[str, float]:
+def times(rows: Sequence[SlideToExtract], seed: int) -> dict[str, float]:
     """Seconds that extracting each slide takes."""
     noise = np.random.default_rng(seed).lognormal(-(NOISE**2) / 2, NOISE, len(rows))
     return {row.slide_id: float(factor) * row.bytes / BYTES_PER_SECOND for row, factor in zip(rows, noise, strict=True)}
@@ -94,7 +91,7 @@ def bound(seconds: dict[str, float], hosts: int, seed: int = 0) -> float:
 
 
 def claiming(
-    rows: Sequence[CohortRow],
+    rows: Sequence[SlideToExtract],
     seconds: dict[str, float],
     hosts: int,
     seed: int = 0,
@@ -111,7 +108,7 @@ def claiming(
     return run_hosts(simulated, bucket, seconds)
 
 
-def fixed(partitions: Sequence[Sequence[CohortRow]], seconds: dict[str, float], seed: int = 0) -> Outcome:
+def fixed(partitions: Sequence[Sequence[SlideToExtract]], seconds: dict[str, float], seed: int = 0) -> Outcome:
     """Hosts whose slides are fixed before the start, and are downloaded as early as they can be."""
     bucket = Bucket()
     simulated = []
@@ -121,14 +118,14 @@ def fixed(partitions: Sequence[Sequence[CohortRow]], seconds: dict[str, float], 
     return run_hosts(simulated, bucket, seconds)
 
 
-def by_key(rows: Sequence[CohortRow], hosts: int) -> list[list[CohortRow]]:
+def by_key(rows: Sequence[SlideToExtract], hosts: int) -> list[list[SlideToExtract]]:
     """Every ``hosts``-th slide in the order of the table."""
     return [list(rows[rank::hosts]) for rank in range(hosts)]
 
 
-def by_size(rows: Sequence[CohortRow], hosts: int) -> list[list[CohortRow]]:
+def by_size(rows: Sequence[SlideToExtract], hosts: int) -> list[list[SlideToExtract]]:
     """Longest first, each to the host with the fewest bytes so far (Graham 1969)."""
-    partitions: list[list[CohortRow]] = [[] for _ in range(hosts)]
+    partitions: list[list[SlideToExtract]] = [[] for _ in range(hosts)]
     loads = [(0, rank) for rank in range(hosts)]
     for row in sorted(rows, key=largest_first):
         load, rank = heappop(loads)
@@ -137,7 +134,7 @@ def by_size(rows: Sequence[CohortRow], hosts: int) -> list[list[CohortRow]]:
     return partitions
 
 
-def killed_and_retried(rows: Sequence[CohortRow], seconds: dict[str, float], hosts: int) -> dict[str, int]:
+def killed_and_retried(rows: Sequence[SlideToExtract], seconds: dict[str, float], hosts: int) -> dict[str, int]:
     """Every host killed half-way through the cohort, and the job tried again under another name."""
     whole = claiming(rows, seconds, hosts)
     finished = [slide_id for slide_id, _, end in whole.done if end <= whole.makespan / 2]

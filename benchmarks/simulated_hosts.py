@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Literal
 
-from pathology.contracts.cohort import CohortRow
 from pathology.contracts.errors import DataError
+from pathology.contracts.extraction.slides import SlideToExtract
 from pathology.contracts.storage import Entry
 from pathology.contracts.uris import Uri
 from pathology.wsi.prefetch import lead
@@ -78,7 +78,7 @@ class Host:
     """
 
     store: HostStore
-    take: Callable[[], CohortRow | None]
+    take: Callable[[], SlideToExtract | None]
     clock: float = 0.0
     largest: Callable[[], int] = lambda: 0
     ahead: Ahead = "early"

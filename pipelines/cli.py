@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,8 @@ from pipelines.tasks import NAMES
 if TYPE_CHECKING:
     from pipelines.service.session import Session
 
+INTERRUPTED = 130
+"""The exit code of a verb that somebody ended by Ctrl-C, as shells have it."""
 Task = Annotated[str, typer.Option("--task", help=f"The pipeline's task: {', '.join(NAMES)}.")]
 Kind = Annotated[str, typer.Option("--pipeline", help="Which of the task's pipelines.")]
 EnvironmentName = Annotated[
@@ -42,12 +45,14 @@ def say_where(environment: Any) -> None:
 
 def enter(environment: str | None) -> Session:
     """Open the session of an environment, and say which it is."""
+    from dataclasses import replace
+
     from pipelines.config import load_environment
     from pipelines.service.session import open_session
 
     env = load_environment(environment)
     say_where(env)
-    return open_session(env)
+    return replace(open_session(env), given=environment)
 
 
 def run(verb: Callable[..., Any]) -> None:
@@ -61,22 +66,25 @@ def run(verb: Callable[..., Any]) -> None:
     try:
         code = app(standalone_mode=False, prog_name=f"python -m pipelines.{verb.__name__}")
     except PathologyError as error:
-        if debug:
+        if debug and error.exit_code != INTERRUPTED:
             raise
         _end(str(error), error.exit_code)
     except typer.Exit as end:
         sys.exit(end.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _end("interrupted; what was started goes on", 130)
+        code = INTERRUPTED
     except Exception as error:
         if debug:
             raise
         _end(*_explain(error))
+    if code == INTERRUPTED:  # typer answers this in place of raising the interrupt
+        _end("interrupted; an execution that was started goes on: python -m pipelines.executions lists it", INTERRUPTED)
     sys.exit(code or 0)
 
 
 def _explain(error: Exception) -> tuple[str, int]:
-    """A line and an exit code for errors of the command line and of AWS; whatever else is a fault of ours, and shows itself."""
+    """A line and an exit code for errors of the command line, of AWS and of this machine's disk; whatever else is a fault of ours,
+    and shows itself."""
     if hasattr(error, "format_message"):
         return str(error.format_message()), 2
     from botocore.exceptions import BotoCoreError, ClientError
@@ -85,6 +93,11 @@ def _explain(error: Exception) -> tuple[str, int]:
         from pipelines.service.errors import explain
 
         return explain(error), 2
+    if isinstance(error, OSError) and error.errno is not None:
+        from pipelines.service.errors import explain_disk
+        from pipelines.service.session import state_folder
+
+        return explain_disk(error, state_folder()), 2
     raise error
 
 
@@ -92,6 +105,8 @@ def _end(message: str, code: int) -> None:
     from pipelines.local.own import with_own_paths
     from pipelines.service.session import state_folder
 
-    message = with_own_paths(state_folder(), message)
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    with suppress(OSError):  # the line on a disk that cannot be read has to come out all the same
+        message = with_own_paths(state_folder(), message)
+    prefix = "" if code == INTERRUPTED else "error: "
+    print(f"{prefix}{' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)

@@ -19,27 +19,57 @@ if TYPE_CHECKING:
 def doctor(
     environment: EnvironmentName = None,
     task: Annotated[str | None, typer.Option("--task", help="One task. Default: all of them.")] = None,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Instead: make a pipeline of every kind of step and field, and delete it. It runs nothing."),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Examine an environment and what every task, or one, needs of it. Changes nothing; exits 1 when there is a problem."""
     from pipelines.config import load_environment, load_task
     from pipelines.service.health.checks import run_checks
-    from pipelines.tables import print_json
     from pipelines.tasks import NAMES
 
     env = load_environment(environment)
     say_where(env)
     tasks = {name: load_task(name, env) for name in ([task] if task else NAMES)}
+    if probe:
+        return _report(_probed(env, tasks), json)
     without_data = [name for name in tasks if env.local and not task and not _lies_here(tasks[name])]
     lines = run_checks(_subject(env, {name: tasks[name] for name in tasks if name not in without_data}), debug)
     if env.local:
         lines = _of_this_machine(lines, without_data)
+    return _report(lines, json)
+
+
+def _report(lines: list[Line], json: bool) -> int:
+    """Print the lines; the exit code that they come to."""
+    from pipelines.tables import print_json
+
     if json:
         print_json([line.as_json() for line in lines])
     else:
         _print(lines)
     return 1 if any(line.state == "problem" for line in lines) else 0
+
+
+def _probed(env: Environment, tasks: dict[str, Task]) -> list[Line]:
+    """What Pipelines says of the tasks' definitions and of every use of JsonGet.
+
+    Raises:
+        RequestError: for the local environment, which has no service to ask.
+    """
+    from pathology.contracts.errors import RequestError
+
+    from pipelines.builder import build
+    from pipelines.service.health.probe import probe
+    from pipelines.service.health.subject import open_clients
+
+    if env.local:
+        raise RequestError("--probe asks the service, and the local environment has none: name another with --environment")
+    definitions = {name: build(name, settings, env).definition for name, settings in tasks.items()}
+    return probe(open_clients(env.region)["sagemaker"], env, definitions)
 
 
 def _lies_here(settings: Task) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -13,7 +14,8 @@ from pipelines.cli import Debug, run
 def environment(
     stack: Annotated[str, typer.Option("--stack", help="The stack of infra/infra-stack.yml, by name or ARN.")],
     region: Annotated[
-        str | None, typer.Option("--region", help="Where it is. Default: the region of your credentials.", show_default=False)
+        str | None,
+        typer.Option("--region", help="Where it is. Default: AWS_REGION, else that of your profile.", show_default=False),
     ] = None,
     name: Annotated[
         str | None,
@@ -26,7 +28,7 @@ def environment(
 
     from pipelines.service.stack import environment_text, read_stack
 
-    session = boto3.Session(region_name=region)
+    session = boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None)  # boto3 does not read it
     facts = read_stack(session.client("cloudformation"), stack)
     print(f"stack {facts.name}, {facts.status} (account {facts.account}, {facts.region})", file=sys.stderr)
     if facts.status == "UPDATE_ROLLBACK_COMPLETE":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -24,15 +25,18 @@ def logs(
 ) -> int:
     """Print the log of a step's job. With several hosts each line stands behind its host's name; with --json a line of JSON each."""
     from pipelines.service.executions import find
+    from pipelines.service.interruption import goes_on
     from pipelines.service.step_log import lines_of
     from pipelines.tables import print_json
 
     session = enter(environment)
-    for line in lines_of(session, find(session, task, execution, kind), step, follow=follow):
-        if json:
-            print_json(line.as_json(), indent=None)
-        else:
-            print(line, flush=follow)
+    arn = find(session, task, execution, kind)
+    with goes_on(session, arn) if follow else nullcontext():
+        for line in lines_of(session, arn, step, follow=follow):
+            if json:
+                print_json(line.as_json(), indent=None)
+            else:
+                print(line, flush=follow)
     return 0
 
 

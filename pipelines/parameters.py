@@ -13,6 +13,7 @@ from pathology.contracts.settings import NOT_GIVEN
 from pathology.contracts.uris import Uri
 
 from pipelines.checks.settings import defaults, setting_problems
+from pipelines.checks.shapes import request_problems
 from pipelines.checks.volumes import volume_problems
 from pipelines.config import read_yaml
 from steps.shapes import Definition, ParameterDeclaration, ParameterValues
@@ -107,17 +108,21 @@ def _check_scheme(name: str, value: str, default: str) -> None:
 
 
 def _problems(definition: Definition, values: ParameterValues) -> list[tuple[str, str]]:
-    return [*setting_problems(definition, values), *volume_problems(definition, values)]
+    return [
+        *setting_problems(definition, values),
+        *volume_problems(definition, values),
+        *request_problems(definition, values),
+    ]
 
 
 def _ranges(definition: Definition, values: ParameterValues) -> None:
-    # What is wrong without them too is not a fault of the values: the pipeline may have been deployed from other code than this.
-    before = set(_problems(definition, defaults(definition)))
-    for step, fault in _problems(definition, values):
-        if (step, fault) not in before:
-            raise RequestError(f"{step}: {fault}")
     for name, value in values.items():
         if name.endswith("InstanceCount") and not 1 <= value <= 100:
             raise RequestError(f"--param {name}={value}: should be 1 to 100")
         if name.startswith("Min") and isinstance(value, float | int) and not 0 <= value <= 1:
             raise RequestError(f"--param {name}={value}: should be 0 to 1")
+    # What is wrong without them too is not a fault of the values: the pipeline may have been deployed from other code than this.
+    before = set(_problems(definition, defaults(definition)))
+    for step, fault in _problems(definition, values):
+        if (step, fault) not in before:
+            raise RequestError(f"{step}: {fault}")

@@ -23,6 +23,7 @@ def stop(
 
     from pipelines.service.executions import ENDED, describe, find
     from pipelines.service.following import poll_states
+    from pipelines.service.interruption import goes_on
 
     session = enter(environment)
     arn = find(session, task, execution, kind)
@@ -32,7 +33,8 @@ def stop(
     session.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
     print(f"stopping {arn}", flush=True)
     if wait:
-        *_, state = poll_states(session, arn)
+        with goes_on(session, arn, stopping=True):
+            *_, state = poll_states(session, arn)
         print(f"execution {state.status}{': ' + state.reason if state.reason else ''}")
     return 0
 

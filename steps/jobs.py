@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from pathology.contracts.code import Code, command_code
+from pathology.contracts.prepared import PREPARED
 from pathology.contracts.runs import RUNS
 from pathology.contracts.settings import as_string, variable_of
 
 from steps.environment import Environment, Resources, TrainingResources, has_local_storage
 from steps.placement import Source, channel, processing_input
 from steps.request import CACHED, RequestStep
-from steps.sdk import ExecutionVariables, Join, JsonGet, PropertyFile, StepTypeEnum
+from steps.sdk import (
+    ExecutionVariables,
+    Join,
+    JsonGet,
+    ParameterFloat,
+    ParameterInteger,
+    ParameterString,
+    PropertyFile,
+    StepTypeEnum,
+)
 from steps.shapes import Cluster, ProcessingOutput, Request, Value
 
 ENTRY_POINT = ["pathology-run"]
+CHECKPOINTS = "checkpoints"
+"""Where spot trainings keep theirs in the bucket, from where the infrastructure's lifecycle rule clears them."""
 TORCHRUN = {"PATHOLOGY_TORCHRUN": "true"}
 """Lets ``pathology-run`` start the command in a process for every GPU of every host. A variable and no argument: a job's only
 argument is its command, and the variables of a request are part of its cache key just as well."""
@@ -38,6 +52,11 @@ def run_folder(env: Environment, *below: str) -> Join:
     """``s3://bucket/runs/<pipeline>/<execution id>/<below…>``: outputs of one execution, never an input's key by itself."""
     variables = [ExecutionVariables.PIPELINE_NAME, ExecutionVariables.PIPELINE_EXECUTION_ID]
     return Join(on="/", values=[f"s3://{env.bucket}/{RUNS}", *variables, *below])
+
+
+def prepared_root(env: Environment, task: str) -> str:
+    """``s3://bucket/prepared/<task>``: what a task's Prepare step hands on, in folders named by their content."""
+    return f"s3://{env.bucket}/{PREPARED}/{task}"
 
 
 @dataclass(frozen=True)
@@ -101,7 +120,7 @@ def processing(
             "ContainerEntrypoint": ENTRY_POINT,
             "ContainerArguments": [command],
         },
-        "Environment": {**variables, **(environment or {})},
+        "Environment": {**_region(env), **variables, **(environment or {})},
         "ProcessingInputs": [
             processing_input(name, key, source) for key, source in {"code": code_uri(env, command), **inputs}.items()
         ],
@@ -159,7 +178,7 @@ def training(
     stopping = {"MaxRuntimeInSeconds": resources.max_runtime_minutes * 60}
     request: Request = {
         "AlgorithmSpecification": algorithm,
-        **({"Environment": TORCHRUN} if distributed else {}),
+        "Environment": {**_region(env), **(TORCHRUN if distributed else {})},
         "HyperParameters": _values(hyperparameters),
         "InputDataConfig": [
             channel(key, source, stream=key in streamed) for key, source in {"code": code_uri(env, command), **channels}.items()
@@ -174,8 +193,7 @@ def training(
     if resources.spot:
         request["EnableManagedSpotTraining"] = True
         stopping["MaxWaitTimeInSeconds"] = max(resources.max_wait_minutes, resources.max_runtime_minutes) * 60
-        # One prefix for all executions: the job keys its checkpoints by content, and the prefix is part of the cache key.
-        request["CheckpointConfig"] = {"S3Uri": f"s3://{env.bucket}/checkpoints/{name}"}
+        request["CheckpointConfig"] = {"S3Uri": _checkpoints(env, name, request, hyperparameters)}
     step = RequestStep(
         name,
         StepTypeEnum.TRAINING,
@@ -185,6 +203,33 @@ def training(
         description=description,
     )
     return Job(step, command)
+
+
+def _region(env: Environment) -> dict[str, str]:
+    """Where a job's own calls go. boto3 reads the second name alone, other tools the first; nobody documents that jobs have either."""
+    return {"AWS_REGION": env.region, "AWS_DEFAULT_REGION": env.region}
+
+
+def _checkpoints(env: Environment, name: str, request: Request, hyperparameters: Mapping[str, Any]) -> Value:
+    """``s3://bucket/checkpoints/<step>/<parameters…>/known-<hash>``: what the service restores, whole, into every job of the step.
+
+    The hash is of what is known now and in the step's cache key anyway: code, channels, image, fixed values. It stands last, so
+    that no other prefix begins with this one, as ``…/1`` does ``…/10``. Parameters that are numbers or of a list stand before it:
+    a value that breaks the URI is one that the job refuses. Free text and what Prepare hands on are left to the keys inside.
+    """
+    parts = [request[part] for part in ("AlgorithmSpecification", "Environment", "HyperParameters", "InputDataConfig")]
+    known = json.dumps(parts, sort_keys=True, default=lambda variable: variable.expr)
+    digest = f"known-{hashlib.sha256(known.encode()).hexdigest()[:16]}"
+    values = [value for _, value in sorted(hyperparameters.items(), key=lambda item: item[0]) if _bounded(value)]
+    root = f"s3://{env.bucket}/{CHECKPOINTS}/{name}"
+    return Join(on="/", values=[root, *values, digest]) if values else f"{root}/{digest}"
+
+
+def _bounded(value: Any) -> bool:
+    """Whether it is a parameter that takes numbers alone, or one of some words."""
+    if isinstance(value, ParameterString):
+        return bool(value.enum_values)
+    return isinstance(value, ParameterInteger | ParameterFloat)
 
 
 def _output(name: str, uri: Value) -> ProcessingOutput:

@@ -11,7 +11,7 @@ from steps.environment import Environment, Registration
 from steps.jobs import Job
 from steps.request import RequestStep
 from steps.sdk import Join, StepTypeEnum
-from steps.shapes import ModelFolder, Request, Value
+from steps.shapes import Request, Value
 
 
 def register(
@@ -28,19 +28,14 @@ def register(
     facts: Sequence[str] = ("labels",),
     accepts: Sequence[str] = (JSON,),
     answers: Sequence[str] = (JSON,),
-    sources: Mapping[str, Any] | None = None,
 ) -> RequestStep:
     """A model version in the group: the artefact, the image that serves it, evaluation.json as its metrics.
 
     Its metadata are the run's: ``metadata``, literals and parameters; ``facts``, by name, and the encoder's name, hash and origin out
     of evaluation.json; and ``encoder``, the URI that the run was given. ``accepts`` and ``answers`` are the content types that the
-    endpoint takes and gives. ``sources`` name folders in S3 that the artefact needs beside itself: an endpoint finds each below
-    /opt/ml/additional-model-data-sources/, under its name.
+    endpoint takes and gives. The encoder's folder is not among the model's data, since Pipelines takes no AdditionalModelDataSources
+    (``pipelines.checks.refused``): who makes a model of the version puts it there, from ``encoder_uri``.
     """
-    container = {"Image": env.images.training, "ModelDataUrl": model.artefact}
-    if sources:
-        container["AdditionalModelDataSources"] = [_source(key, uri) for key, uri in sources.items()]
-    instances = list(registration.instance_types)
     statistics = {
         "ContentType": JSON,
         "S3Uri": Join(on="/", values=[scores["evaluation"], "evaluation.json"]),
@@ -50,12 +45,10 @@ def register(
         "ModelPackageDescription": description,
         "ModelApprovalStatus": approval,
         "InferenceSpecification": {
-            "Containers": [container],
+            "Containers": [{"Image": env.images.training, "ModelDataUrl": model.artefact}],
             "SupportedContentTypes": list(accepts),
             "SupportedResponseMIMETypes": list(answers),
-            "SupportedRealtimeInferenceInstanceTypes": instances,
-            # Batch transform takes no model data but the archive.
-            **({} if sources else {"SupportedTransformInstanceTypes": instances}),
+            "SupportedRealtimeInferenceInstanceTypes": list(registration.instance_types),
         },
         "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
         "CustomerMetadataProperties": {
@@ -71,9 +64,3 @@ def register(
         },
     }
     return RequestStep(name, StepTypeEnum.REGISTER_MODEL, request, description=description)
-
-
-def _source(name: str, uri: Value) -> ModelFolder:
-    """A folder as it lies in S3; the service knows a prefix by the slash at its end."""
-    data = {"S3Uri": Join(on="", values=[uri, "/"]), "S3DataType": "S3Prefix", "CompressionType": "None"}
-    return {"ChannelName": name, "S3DataSource": data}

@@ -218,14 +218,6 @@ class Cluster(TypedDict):
     VolumeKmsKeyId: NotRequired[str]
 
 
-class ModelFolder(TypedDict):
-    """A folder in S3 that a model needs beside its archive, an AdditionalModelDataSource:
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AdditionalModelDataSource.html."""
-
-    ChannelName: str
-    S3DataSource: dict[str, Value]
-
-
 class MetricDefinition(TypedDict):
     """A metric that the service reads out of a Training job's log, by a regular expression:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_MetricDefinition.html."""

@@ -109,14 +109,16 @@ def write_mark(mark: Path, target: Path, sha256: str) -> None:
         atomic_write(mark, text.encode())
 
 
-def stage_encoder(store: Store, encoder: Uri, root: Path) -> Staged:
+def stage_encoder(store: Store, encoder: Uri, meant: EncoderManifest, root: Path) -> Staged:
     """Copy an encoder's checkpoint and then its manifest to ``<root>/<name>/``; the old manifest goes before its checkpoint does.
 
     Raises:
-        DataError: when either is gone, the manifest cannot be read, or the checkpoint is not the manifest's.
+        DataError: when either is gone, the manifest is not the one that is ``meant``, or the checkpoint is not the manifest's.
     """
     content = store.read(encoder / MANIFEST)
     manifest: EncoderManifest = EncoderManifest.from_json(content, str(encoder / MANIFEST))
+    if manifest != meant:
+        raise DataError(f"{encoder / MANIFEST} is not what it was when the run began: start again")
     folder = root / manifest.name
     staged_manifest = folder / MANIFEST
     same_manifest = staged_manifest.is_file() and staged_manifest.read_bytes() == content
@@ -129,8 +131,3 @@ def stage_encoder(store: Store, encoder: Uri, root: Path) -> Staged:
         return staged + Staged(kept=1)
     atomic_write(staged_manifest, content)
     return staged + Staged(copied=1, bytes=len(content))
-
-
-def stage_encoder_if_in_s3(store: Store, encoder: Uri, root: Path) -> str:
-    """:func:`stage_encoder`, but for one that lies on EFS already; what came of it, as a line for the log."""
-    return f"{encoder} is on EFS already" if encoder.scheme == "efs" else str(stage_encoder(store, encoder, root))

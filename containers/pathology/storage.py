@@ -12,11 +12,12 @@ ROOT_VARIABLE = "PATHOLOGY_URI_ROOT"
 
 
 def open_store() -> Store:
-    """Folders when ``PATHOLOGY_URI_ROOT`` is set, S3 otherwise."""
+    """Folders when ``PATHOLOGY_URI_ROOT`` is set, S3 otherwise, in the region of ``AWS_REGION``, which boto3 does not read by itself."""
     root = os.environ.get(ROOT_VARIABLE)
     if root:
         return FolderStore(Path(root))
     import boto3
     from botocore.config import Config
 
-    return S3Store(boto3.client("s3", config=Config(retries={"mode": "adaptive", "max_attempts": 10})))
+    retries = Config(retries={"mode": "adaptive", "max_attempts": 10})
+    return S3Store(boto3.client("s3", region_name=os.environ.get("AWS_REGION") or None, config=retries))

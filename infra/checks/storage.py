@@ -11,6 +11,8 @@ KEPT = (
     *("EFS::FileSystem", "S3::Bucket", "ECR::Repository", "Logs::LogGroup"),
     "KMS::Key",  # without the key the rest is noise
 )
+CHECKPOINTS = "checkpoints/"
+"""Where steps/jobs.py has spot trainings keep theirs."""
 REPOSITORIES = ("pathology-cucim-tiler", "pathology-training")
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 _ROOT = f"arn:aws:iam::{PSEUDO['AWS::AccountId']}:root"
@@ -58,8 +60,12 @@ def check_buckets(stack: Stack) -> Findings:
             rule for rule in as_list((bucket["LifecycleConfiguration"] or {}).get("Rules")) if rule.get("Status") == "Enabled"
         ]
         for key in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration"):
-            if not any(rule.get(key) for rule in rules):
+            if not any(rule.get(key) for rule in rules if not rule.get("Prefix")):
                 yield Finding(bucket.name, f"its lifecycle has no {key}: what nobody can see is paid for ever")
+        if not _takes_logs(stack, bucket):
+            clearing = [rule for rule in rules if rule.get("Prefix") == CHECKPOINTS and rule.get("ExpirationInDays")]
+            if not any(rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays", 99) <= 7 for rule in clearing):
+                yield Finding(bucket.name, f"nothing clears {CHECKPOINTS}: every spot training leaves gigabytes there")
         policies = [policy for policy in stack.of("S3::BucketPolicy") if policy["Bucket"] == bucket.ref]
         statements = [item for policy in policies for item in as_list(policy["PolicyDocument"]["Statement"])]
         yield from _check_access_log(stack, bucket)

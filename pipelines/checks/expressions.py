@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from steps.shapes import Definition, Expression, JsonGetFunction, ParameterValues, StepDefinition
+from steps.shapes import Definition, Expression, JoinFunction, JsonGetFunction, ParameterValues, StepDefinition
 
 _KEYS = frozenset({"Get", "Std:Join", "Std:JsonGet"})
 _STEP = re.compile(r"Steps\.(?P<step>[A-Za-z0-9-]+)\.(?P<rest>.+)\Z")
@@ -50,14 +50,23 @@ def references(node: Any) -> Iterator[str]:
 
 def json_gets(node: Any) -> Iterator[JsonGetFunction]:
     """Every ``Std:JsonGet`` in a node."""
+    yield from _functions(node, "Std:JsonGet")
+
+
+def joins(node: Any) -> Iterator[JoinFunction]:
+    """Every ``Std:Join`` in a node."""
+    yield from _functions(node, "Std:Join")
+
+
+def _functions(node: Any, key: str) -> Iterator[Any]:
     if isinstance(node, dict):
-        if "Std:JsonGet" in node:
-            yield node["Std:JsonGet"]
+        if key in node:
+            yield node[key]
         for value in node.values():
-            yield from json_gets(value)
+            yield from _functions(value, key)
     elif isinstance(node, list):
         for value in node:
-            yield from json_gets(value)
+            yield from _functions(value, key)
 
 
 def split_step(target: str) -> tuple[str, str] | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
-from pipelines.checks.expressions import EXECUTION_VARIABLES, all_steps, json_gets, references, split_step
+from pipelines.checks.expressions import EXECUTION_VARIABLES, all_steps, joins, json_gets, references, split_step
+from pipelines.checks.properties import property_problem
 from steps.shapes import Definition, StepDefinition
 
 Edges = dict[str, dict[str, None]]
-_OUTPUT = re.compile(r"ProcessingOutputConfig\.Outputs\['(?P<name>[^']+)'\]")
 _TYPES = frozenset({"Processing", "Training", "RegisterModel", "Condition", "Fail"})
 
 
@@ -56,13 +55,21 @@ def graph_problems(definition: Definition) -> Iterator[tuple[str, str]]:
         for value in json_gets(step.get("Arguments", {})):
             if not value.get("Path"):
                 yield step["Name"], "a Std:JsonGet has no Path"
+            if not any(".PropertyFiles." in target for target in references(value.get("PropertyFile"))):
+                yield step["Name"], "a Std:JsonGet names no PropertyFile of a step"
+        if any(not isinstance(join.get("Values"), list) or not join["Values"] for join in joins(step.get("Arguments", {}))):
+            yield step["Name"], "a Std:Join has no list of Values"
         yield from ((step["Name"], fault) for fault in _property_file_problems(step))
     yield from _cycles(edges(definition))
 
 
 def unused_parameters(definition: Definition) -> Iterator[tuple[str, str]]:
     """Pairs of parameter and fault. The service takes such a definition, and a person would wonder why nothing changes."""
-    read = {target.removeprefix("Parameters.") for target in references(definition["Steps"])}
+    # Where checkpoints lie follows from what a job is told, and tells it nothing.
+    told = [
+        {**step.get("Arguments", {}), "CheckpointConfig": None, "IfSteps": [], "ElseSteps": []} for step in all_steps(definition)
+    ]
+    read = {target.removeprefix("Parameters.") for target in references(told)}
     for parameter in definition["Parameters"]:
         if parameter["Name"] not in read:
             yield f"parameter {parameter['Name']}", "no step reads it, so that another value changes nothing: use it in the graph"
@@ -99,9 +106,9 @@ def _target_problems(target: str, parameters: set[str], steps: dict[str, StepDef
         if wanted not in {file["PropertyFileName"] for file in steps[name].get("PropertyFiles", [])}:
             yield f"{name} has no property file {wanted!r}"
         return
-    output = _OUTPUT.match(rest)
-    if output and output["name"] not in _outputs(steps[name]):
-        yield f"{name} has no output {output['name']!r}"
+    fault = property_problem(steps[name], rest)
+    if fault:
+        yield f"{target}: {fault}"
 
 
 def _property_file_problems(step: StepDefinition) -> Iterator[str]:

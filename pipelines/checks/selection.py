@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from pipelines.checks.expressions import all_steps, references
 from pipelines.checks.graph import Edges, edges
 from steps.shapes import Definition
 
@@ -34,14 +33,6 @@ def sources(definition: Definition, selected: Collection[str]) -> set[str]:
     """Steps outside the selection whose results it needs, from an execution that has them."""
     needs = edges(definition)
     return {need for name in selected for need in needs[name]} - set(selected)
-
-
-def parameters_of(definition: Definition, selected: Collection[str]) -> set[str]:
-    """The pipeline's parameters that the selected steps' own arguments refer to."""
-    prefix = "Parameters."
-    chosen = [step for step in all_steps(definition) if step["Name"] in selected]
-    targets = {target for step in chosen for target in references(step.get("Arguments", {}))}
-    return {target.removeprefix(prefix) for target in targets if target.startswith(prefix)}
 
 
 def selection_problems(definition: Definition, selected: Collection[str]) -> Iterator[str]:

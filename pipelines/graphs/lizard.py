@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathology.contracts.lizard.evaluate import EvaluateLizard
-from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.contracts.lizard.prepare import PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
 from pathology.contracts.log_lines import NUCLEI_METRICS
 from pathology.contracts.media import IMAGES, NUCLEI
+from pathology.contracts.prepared import FILE, PREPARED
 
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.lizard import LizardTask
 from steps.environment import Environment
 from steps.gate import quality_gate
-from steps.jobs import processing, training
+from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
-from steps.sdk import Join, Parameter, Step
+from steps.sdk import Parameter, Step
 
 BPQ = "pathology.intervals.bpq.value"
 
@@ -31,19 +32,27 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         "prepare_lizard",
         task.prepare.resources,
         instance_type=run["PrepareInstanceType"],
-        inputs={"dataset": run["DatasetUri"]},
-        outputs=["patches"],
-        hyperparameters=run.hyperparameters(PrepareLizard, task.prepare.hyperparameters),
-        environment={"DATASET_VERSION": run["DatasetVersion"]},
-        cached=True,
+        inputs={},
+        outputs=[PREPARED],
+        report=(PREPARED, FILE),
+        hyperparameters=run.hyperparameters(
+            PrepareLizardJob,
+            task.prepare.hyperparameters,
+            dataset=run["DatasetUri"],
+            encoder=run["EncoderUri"],
+            prepared=prepared_root(env, "lizard"),
+        ),
+        cached=False,
         description="Checks every patch and its nuclei; splits by source image; writes patches.csv with the arrays' hashes.",
     )
+    handed = {name: prepared.value(f"{name}.uri") for name in ("dataset", "patches", "staging", "encoder", "models")}
     staged = stage(
         "StageLizard",
         task,
         env,
         run,
-        prepared["patches"],
+        handed["staging"],
+        handed["encoder"],
         {"training": task.train.training, "models": task.train.models},
         in_s3=(task.dataset.arrays, "the dataset"),
         copies="the arrays that PrepareLizard proved",
@@ -56,11 +65,11 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         instance_type=run["TrainInstanceType"],
         instance_count=run["TrainInstanceCount"],
         channels={
-            "training": Mount(task.train.training) if staged else run["DatasetUri"],
-            "models": Mount(task.train.models) if staged else run["EncoderUri"],
-            "patches": prepared["patches"],
+            "training": Mount(task.train.training) if staged else handed["dataset"],
+            "models": Mount(task.train.models) if staged else handed["models"],
+            "patches": handed["patches"],
             # Which of the encoders on EFS to take; and so the encoder is part of the cache key, which EFS is not.
-            **({"encoder": Join(on="/", values=[run["EncoderUri"], "encoder.json"])} if staged else {}),
+            "encoder": handed["encoder"],
         },
         hyperparameters=run.hyperparameters(TrainLizard, task.train.hyperparameters),
         metrics=NUCLEI_METRICS,
@@ -77,9 +86,10 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         instance_type=run["EvaluateInstanceType"],
         inputs={
             "model": model.artefact,
-            "models": run["EncoderUri"],
-            "patches": prepared["patches"],
-            "dataset": run["DatasetUri"],
+            "models": handed["models"],
+            "encoder": handed["encoder"],
+            "patches": handed["patches"],
+            "dataset": handed["dataset"],
         },
         outputs=["evaluation"],
         report=("evaluation", "evaluation.json"),
@@ -99,7 +109,6 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         encoder=run["EncoderUri"],
         accepts=IMAGES,
         answers=NUCLEI,
-        sources={"encoder": run["EncoderUri"]},
     )
     gate = quality_gate(
         "CheckLizard",

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.media import IMAGES
 from pathology.contracts.mhist.evaluate import EvaluateMhist
-from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.mhist.prepare import PrepareMhistJob
 from pathology.contracts.mhist.train import TrainMhist
-from pathology.contracts.runs import RUNS
+from pathology.contracts.prepared import FILE, PREPARED
 
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.mhist import MhistTask
 from steps.environment import Environment
 from steps.gate import quality_gate
-from steps.jobs import processing, training
+from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
-from steps.sdk import Join, Parameter, Step
+from steps.sdk import Parameter, Step
 
 AUROC = "binary_classification_metrics.auc.value"
 
@@ -32,21 +32,30 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         "prepare_mhist",
         task.prepare.resources,
         instance_type=run["PrepareInstanceType"],
-        inputs={"annotations": run["AnnotationsUri"], "images": run["ImagesUri"]},
-        outputs=["patches", "images"],
-        hyperparameters=run.hyperparameters(PrepareMhist, task.prepare.hyperparameters),
-        environment={"DATASET_VERSION": run["DatasetVersion"]},
-        cached=True,
+        inputs={},
+        outputs=[PREPARED],
+        report=(PREPARED, FILE),
+        hyperparameters=run.hyperparameters(
+            PrepareMhistJob,
+            task.prepare.hyperparameters,
+            annotations=run["AnnotationsUri"],
+            images=run["ImagesUri"],
+            encoder=run["EncoderUri"],
+            prepared=prepared_root(env, "mhist"),
+        ),
+        cached=False,
         description="Checks annotations and every patch; sets a validation split apart from train; writes patches.csv.",
     )
+    handed = {name: prepared.value(f"{name}.uri") for name in ("images", "patches", "staging", "encoder", "models")}
     staged = stage(
         "StageMhist",
         task,
         env,
         run,
-        prepared["patches"],
+        handed["staging"],
+        handed["encoder"],
         {"training": task.train.training, "models": task.train.models},
-        in_s3=(f"s3://{env.bucket}/{RUNS}", "where PrepareMhist writes"),
+        in_s3=(prepared_root(env, "mhist"), "where PrepareMhist writes"),
         copies="the patches that patches.csv names",
     )
     model = training(
@@ -57,11 +66,11 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         instance_type=run["TrainInstanceType"],
         instance_count=run["TrainInstanceCount"],
         channels={
-            "training": Mount(task.train.training) if staged else prepared["images"],
-            "models": Mount(task.train.models) if staged else run["EncoderUri"],
-            "patches": prepared["patches"],
+            "training": Mount(task.train.training) if staged else handed["images"],
+            "models": Mount(task.train.models) if staged else handed["models"],
+            "patches": handed["patches"],
             # Which of the encoders on EFS to take; and so the encoder is part of the cache key, which EFS is not.
-            **({"encoder": Join(on="/", values=[run["EncoderUri"], "encoder.json"])} if staged else {}),
+            "encoder": handed["encoder"],
         },
         hyperparameters=run.hyperparameters(TrainMhist, task.train.hyperparameters),
         metrics=CLASSIFIER_METRICS,
@@ -78,9 +87,10 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         instance_type=run["EvaluateInstanceType"],
         inputs={
             "model": model.artefact,
-            "models": run["EncoderUri"],
-            "patches": prepared["patches"],
-            "images": prepared["images"],
+            "models": handed["models"],
+            "encoder": handed["encoder"],
+            "patches": handed["patches"],
+            "images": handed["images"],
         },
         outputs=["evaluation"],
         report=("evaluation", "evaluation.json"),
@@ -99,7 +109,6 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         task.description,
         encoder=run["EncoderUri"],
         accepts=IMAGES,
-        sources={"encoder": run["EncoderUri"]},
     )
     gate = quality_gate(
         "CheckMhist",

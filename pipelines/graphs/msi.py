@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pathology.contracts.errors import RequestError
 from pathology.contracts.extraction.collect import CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
@@ -9,13 +12,14 @@ from pathology.contracts.log_lines import CLASSIFIER_METRICS, SLIDE_METRIC
 from pathology.contracts.msi.evaluate import EvaluateMsi
 from pathology.contracts.msi.prepare import PrepareMsiJob
 from pathology.contracts.msi.train import TrainMsi
+from pathology.contracts.prepared import FILE, PREPARED
 
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.msi import MsiTask
 from steps.environment import Environment
 from steps.gate import quality_gate
-from steps.jobs import Job, processing, training
+from steps.jobs import Job, prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Parameter, Step
@@ -33,26 +37,30 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         "prepare_msi",
         task.prepare.resources,
         instance_type=run["PrepareInstanceType"],
-        inputs={"labels": run["LabelsUri"]},
-        outputs=["cohort"],
+        inputs={},
+        outputs=[PREPARED],
+        report=(PREPARED, FILE),
         hyperparameters=run.hyperparameters(
             PrepareMsiJob,
             task.prepare.hyperparameters,
+            labels=run["LabelsUri"],
             slides=run["SlidesUri"],
             manifest=run["ManifestUri"],
             earlier_cohort=run["EarlierCohortUri"],
+            encoder=run["EncoderUri"],
+            prepared=prepared_root(env, "msi"),
         ),
-        environment={"DATASET_VERSION": run["DatasetVersion"]},
-        cached=True,
-        description="Joins slides and labels into cohort.csv; splits by patient.",
+        cached=False,
+        description="Joins slides and labels; splits by patient; hands on the cohort and the slides to extract, named by their content.",
     )
-    features = _extract(task, env, run, cohort)
+    handed = {name: cohort.value(f"{name}.uri") for name in ("cohort", "slides_to_extract", "flow", "encoder", "models")}
+    features = _extract(task, env, run, handed)
     slides = processing(
         "CollectFeatures",
         env,
         "collect_features",
         task.collect.resources,
-        inputs={"cohort": cohort["cohort"]},
+        inputs={name: handed[name] for name in ("cohort", "slides_to_extract", "flow", "encoder")},
         outputs=["slides"],
         report=("slides", "collected.json"),
         hyperparameters=run.hyperparameters(
@@ -60,7 +68,6 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
             task.extract.hyperparameters,
             task.collect.hyperparameters,
             features=run["FeaturesUri"],
-            encoder=run["EncoderUri"],
         ),
         cached=False,
         after=[features],
@@ -73,6 +80,7 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         env,
         run,
         slides.value("staging.uri"),
+        handed["encoder"],
         {"features": task.train.features, "models": task.train.models},
         in_s3=(task.extract.features, "what extraction wrote"),
         copies="the features that slides.csv names",
@@ -84,10 +92,11 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         task.train.resources,
         instance_type=run["TrainInstanceType"],
         channels={
-            "training": Mount(task.train.features) if staged else run["FeaturesUri"],
-            "models": Mount(task.train.models) if staged else run["EncoderUri"],
+            "training": Mount(task.train.features) if staged else slides.value("features.uri"),
+            "models": Mount(task.train.models) if staged else handed["models"],
+            "encoder": handed["encoder"],
             "slides": slides_csv,
-            "splits": cohort["cohort"],
+            "splits": handed["cohort"],
         },
         streamed=() if staged else ("training", "models"),
         hyperparameters=run.hyperparameters(TrainMsi, task.train.hyperparameters),
@@ -102,7 +111,7 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         "evaluate_msi",
         task.evaluate.resources,
         instance_type=run["EvaluateInstanceType"],
-        inputs={"model": model.artefact, "slides": slides_csv, "cohort": cohort["cohort"]},
+        inputs={"model": model.artefact, "slides": slides_csv, **{name: handed[name] for name in ("cohort", "flow", "encoder")}},
         outputs=["evaluation"],
         report=("evaluation", "evaluation.json"),
         hyperparameters=run.hyperparameters(EvaluateMsi, task.evaluate.hyperparameters),
@@ -134,9 +143,9 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
     return run.all(), [*(job.step for job in jobs), gate]
 
 
-def _extract(task: MsiTask, env: Environment, run: RunParameters, cohort: Job) -> Job:
+def _extract(task: MsiTask, env: Environment, run: RunParameters, handed: Mapping[str, Any]) -> Job:
     """ExtractFeatures as a Processing job, or as a Training job that can mount EFS; features go to S3 either way."""
-    inputs = {"cohort": cohort["cohort"], "models": run["EncoderUri"]}
+    inputs = {name: handed[name] for name in ("slides_to_extract", "encoder", "models")}
     description = "Tiles and embeds every slide of the cohort on a GPU; finished slides are skipped."
     hyperparameters = run.hyperparameters(ExtractFeaturesJob, task.extract.hyperparameters, features=run["FeaturesUri"])
     on_efs = task.dataset.slides.startswith("efs://")

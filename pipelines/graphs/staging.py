@@ -21,11 +21,13 @@ def stage(
     env: Environment,
     run: RunParameters,
     staging: Any,
+    encoder: Any,
     train: Mapping[str, str],
     in_s3: tuple[str, str],
     copies: str,
 ) -> Job | None:
-    """The step ``name``, which copies the files of ``staging``, a staging.csv, and the encoder; None where training reads S3.
+    """The step ``name``, which copies the files of ``staging``, a folder with staging.csv, and the encoder, whose manifest is in the
+    folder ``encoder``; None where training reads S3.
 
     ``train`` are the two keys of the YAML's ``train`` that say where it reads data and models; ``in_s3`` is where the data have to be
     where that is S3, and a word on why; the models are the encoder's own folder then. ``copies`` are what staging.csv names.
@@ -44,6 +46,7 @@ def stage(
         task.stage.resources,
         channels={
             "staging": staging,
+            "encoder": encoder,
             "data_destination": Mount(data, "rw"),
             "models_destination": Mount(models, "rw"),
         },

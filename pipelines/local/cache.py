@@ -12,6 +12,8 @@ from pathology.contracts.errors import RequestError
 from pathology.contracts.storage import Entry
 from pathology.contracts.uris import Uri
 
+from pipelines.local.damage import CACHED, DamagedError
+from pipelines.local.job_records import described_job
 from pipelines.local.state import State, now, read_json, write_json
 from steps.shapes import Answer, Caching, Request
 
@@ -52,19 +54,34 @@ def cache_key(pipeline: str, step: str, kind: str, request: Request) -> str:
 
 
 def find_cached(state: State, config: Caching, key: str) -> Hit | None:
-    """The last success with this key, while it is young and every object that it left is still there."""
+    """The last success with this key, while it is young and every object that it left is still there. A damaged record is none,
+    and is written again when the step has run."""
     if not config.get("Enabled"):
         return None
-    hit = read_json(state.cached(key))
+    try:
+        return _young(state, config, key)
+    except DamagedError as error:
+        print(f"{error.path}: {error.what}: no answer from the cache, the step runs", flush=True)
+        return None
+
+
+def _young(state: State, config: Caching, key: str) -> Hit | None:
+    hit = read_json(state.cached(key), CACHED)
     if hit is None:
         return None
     age = datetime.now(UTC) - datetime.fromisoformat(hit["at"])
     if "ExpireAfter" in config and age > duration(config["ExpireAfter"]):
         return None
-    job = read_json(state.job(hit["name"]))
-    if job is None or any(state.store.entry(Uri.parse(uri)) is None for uri in hit["objects"]):
+    job = described_job(state, hit["name"])
+    if job is None or any(state.store.entry(Uri.parse(uri)) is None for uri in _listed(state, key, hit["objects"])):
         return None
     return {"execution": hit["execution"], "job": job}
+
+
+def _listed(state: State, key: str, objects: list[str]) -> list[str]:
+    if all(isinstance(uri, str) and uri.startswith(("s3://", "efs://")) for uri in objects):
+        return objects
+    raise DamagedError(state.cached(key), "lists objects that are no URIs")
 
 
 def remember(state: State, key: str, execution: str, job: Answer, pipeline: str, step: str) -> None:

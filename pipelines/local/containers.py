@@ -11,10 +11,11 @@ from typing import Any
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
+from pipelines.local.checkpoints import CheckpointSync
 from pipelines.local.log_metrics import final_metrics
 from pipelines.local.processes import log_of
 from pipelines.local.state import arn, now
-from pipelines.local.volumes import fill_from_s3, mount, pack, share, upload_folder
+from pipelines.local.volumes import fill_from_s3, mount, pack, upload_folder
 from steps.shapes import Answer, ProcessingOutput, Request
 
 OPT_ML = "/opt/ml"
@@ -50,6 +51,7 @@ class ProcessingContainer:
 
     def __init__(self, name: str, request: Request, store: FolderStore) -> None:
         self.name, self.request, self.store = name, request, store
+        self.checkpoints: list[CheckpointSync] = []
 
     @property
     def arn(self) -> str:
@@ -129,6 +131,7 @@ class TrainingContainer:
 
     def __init__(self, name: str, request: Request, store: FolderStore) -> None:
         self.name, self.request, self.store = name, request, store
+        self.checkpoints: list[CheckpointSync] = []
 
     @property
     def arn(self) -> str:
@@ -181,10 +184,10 @@ class TrainingContainer:
 
     def lay_out(self, root: Path, host: str) -> None:
         """Write the contract's files and show the channels. Raises DataError for a channel that is not there."""
-        config = root / "input" / "config"
+        files = root / "input" / "config"
         channels = self.request.get("InputDataConfig", [])
-        _write(config / "hyperparameters.json", self.request.get("HyperParameters", {}))
-        _write(config / "resourceconfig.json", _resources(host, self.hosts, self.request["ResourceConfig"]["InstanceType"]))
+        _write(files / "hyperparameters.json", self.request.get("HyperParameters", {}))
+        _write(files / "resourceconfig.json", _resources(host, self.hosts, self.request["ResourceConfig"]["InstanceType"]))
         described = {
             item["ChannelName"]: {
                 "TrainingInputMode": item.get("InputMode", "File"),
@@ -193,7 +196,7 @@ class TrainingContainer:
             }
             for item in channels
         }
-        _write(config / "inputdataconfig.json", described)
+        _write(files / "inputdataconfig.json", described)
         for item in channels:
             folder = root / "input" / "data" / item["ChannelName"]
             source = item["DataSource"]
@@ -204,8 +207,10 @@ class TrainingContainer:
         for folder in (root / "model", root / "output" / "data"):
             folder.mkdir(parents=True, exist_ok=True)
         if "CheckpointConfig" in self.request:
-            checkpoints = self.request["CheckpointConfig"]
-            share(self.store, Uri.parse(checkpoints["S3Uri"]), _inside(root, checkpoints.get("LocalPath", CHECKPOINTS)))
+            config = self.request["CheckpointConfig"]
+            folder = _inside(root, config.get("LocalPath", CHECKPOINTS))
+            self.checkpoints.append(CheckpointSync(self.store, Uri.parse(config["S3Uri"]), folder))
+            self.checkpoints[-1].restore()
 
     def collect(self, roots: list[Path]) -> Answer:
         """Pack and upload the model and the output, of all hosts together; what Describe adds of it."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathology.contracts.errors import RequestError
 
+from pipelines.local.damage import DamagedError
 from pipelines.local.state import read_json, write_json
 
 FOLDER = "defaults"
@@ -29,13 +30,17 @@ def read_defaults(root: Path) -> dict[str, dict[str, str]]:
     """Every task's defaults, by task and parameter; nothing for a task whose data do not lie here.
 
     Raises:
-        RequestError: naming the file that holds something else.
+        RequestError: naming the file that holds something else, or stands where the state's folder should be.
     """
+    if root.exists() and not root.is_dir():
+        raise RequestError(
+            f"{root}: is a file, and should be the folder of what runs here keep: move it away, or set PATHOLOGY_STATE to a folder"
+        )
     read = {}
     for path in sorted((root / FOLDER).glob("*.json")):
         try:
             values = read_json(path)
-        except ValueError:
+        except DamagedError:
             values = None
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
             raise RequestError(f"{path}: should be values by parameter, in JSON: delete it, and make demo TASK={path.stem} again")

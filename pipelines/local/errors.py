@@ -10,12 +10,16 @@ from botocore.exceptions import ClientError
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 
-def refused(operation: str, message: str, code: str = "ValidationException") -> ClientError:
+class LocalRefusedError(ClientError):
+    """A ClientError that came from no service: this machine says no."""
+
+
+def refused(operation: str, message: str, code: str = "ValidationException") -> LocalRefusedError:
     """A ClientError with the service's code and message."""
-    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+    return LocalRefusedError({"Error": {"Code": code, "Message": message}}, operation)
 
 
-def missing(operation: str, message: str) -> ClientError:
+def missing(operation: str, message: str) -> LocalRefusedError:
     """What the service answers for something that is not there."""
     return refused(operation, message, "ResourceNotFound")
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from typing import Any
 
 from pathology.contracts.storage import atomic_write
 
+from pipelines.local.damage import DamagedError
 from pipelines.local.errors import known, missing, refused
 from pipelines.local.paging import page
 from pipelines.local.parameters import typed_parameters
 from pipelines.local.pipeline_calls import PipelineCalls
 from pipelines.local.records import ExecutionRecord, PipelineRecord, StepRecord
 from pipelines.local.selection import keep, results_to_reuse
-from pipelines.local.state import Execution, arn, create_json, now, read_json, with_times, write_json
+from pipelines.local.state import Execution, arn, create_json, naming, now, read_json, with_times, write_json
 from pipelines.local.supervisor import ENDED, lock_to_retry, reap_dead_runner, spawn
-from steps.shapes import Answer, Definition, GivenParameter, Selection
+from steps.shapes import Answer, Definition, GivenParameter, ParameterValues, Selection
 
 _STEP_KEYS = (
     *("StepName", "StepDescription", "StartTime", "EndTime", "StepStatus", "AttemptCount"),
@@ -52,6 +54,31 @@ class ExecutionCalls(PipelineCalls):
         execution = self.state.new_execution()
         lock = execution.take_runner_lock()
         assert lock is not None, "a new execution has no runner"
+        try:
+            first = self._made(execution, pipeline, reused, parameters, PipelineParameters or [], ClientRequestToken, optional)
+            if first == execution.identity:
+                spawn(self.state.root, execution, os.dup(lock))
+            else:
+                shutil.rmtree(execution.folder)
+        except Exception:  # such as a full disk: what has not started leaves nothing that looks as if it had
+            shutil.rmtree(execution.folder, ignore_errors=True)
+            self._give_back(pipeline["PipelineName"], ClientRequestToken, execution)
+            raise
+        finally:
+            os.close(lock)
+        return {"PipelineExecutionArn": self._arn(pipeline["PipelineName"], first)}
+
+    def _made(
+        self,
+        execution: Execution,
+        pipeline: PipelineRecord,
+        reused: list[StepRecord],
+        parameters: ParameterValues,
+        given: list[GivenParameter],
+        token: str | None,
+        optional: dict[str, Any],
+    ) -> str:
+        """Write an execution's files; the id of the execution that is to run, another's when the token was taken."""
         record = {
             "PipelineName": pipeline["PipelineName"],
             "PipelineArn": pipeline["PipelineArn"],
@@ -62,19 +89,14 @@ class ExecutionCalls(PipelineCalls):
             "CreationTime": now(),
             "LastModifiedTime": now(),
             "Parameters": parameters,
-            "Given": PipelineParameters or [],
+            "Given": given,
             **optional,
         }
-        atomic_write(execution.definition_path, pipeline["PipelineDefinition"].encode())
+        with naming(execution.definition_path):
+            atomic_write(execution.definition_path, pipeline["PipelineDefinition"].encode())
         keep(execution, reused)
         write_json(execution.record_path, record)
-        first = self._first_with(pipeline["PipelineName"], ClientRequestToken, execution)
-        if first == execution.identity:
-            spawn(self.state.root, execution, lock)
-        else:
-            shutil.rmtree(execution.folder)
-            os.close(lock)
-        return {"PipelineExecutionArn": self._arn(pipeline["PipelineName"], first)}
+        return self._first_with(pipeline["PipelineName"], token, execution)
 
     def _reused(self, pipeline: PipelineRecord, definition: Definition, config: Selection | None) -> list[StepRecord]:
         if config is None:
@@ -94,12 +116,22 @@ class ExecutionCalls(PipelineCalls):
         path = self.state.tokens(pipeline) / f"{token}.json"
         if token is None or create_json(path, execution.identity):
             return execution.identity
-        return str(read_json(path))
+        first = read_json(path)
+        if not isinstance(first, str):
+            raise DamagedError(path, "names no execution")
+        return first
+
+    def _give_back(self, pipeline: str, token: str | None, execution: Execution) -> None:
+        """A token of an execution that has not started is free again."""
+        path = self.state.tokens(pipeline) / f"{token}.json"
+        with suppress(DamagedError, OSError):
+            if token is not None and read_json(path) == execution.identity:
+                path.unlink()
 
     def _execution(self, execution_arn: str, operation: str) -> Execution:
         identity = execution_arn.rpartition("/")[2]
         execution = self.state.execution(identity)
-        if not identity.isalnum() or not execution.record_path.is_file():
+        if not identity.isalnum() or not execution.record:
             raise missing(operation, f"Pipeline execution with ARN {execution_arn} does not exist.")
         reap_dead_runner(self.state, execution)
         return execution
@@ -112,6 +144,7 @@ class ExecutionCalls(PipelineCalls):
     def describe_pipeline_definition_for_execution(self, *, PipelineExecutionArn: str) -> Answer:
         """DescribePipelineDefinitionForExecution: the text that the execution was started with."""
         execution = self._execution(PipelineExecutionArn, "DescribePipelineDefinitionForExecution")
+        _ = execution.definition  # refuses one that is damaged
         text = execution.definition_path.read_text()
         return dict(with_times({"PipelineDefinition": text, "CreationTime": execution.record["CreationTime"]}))
 
@@ -125,7 +158,7 @@ class ExecutionCalls(PipelineCalls):
         MaxResults: int | None = None,
     ) -> Answer:
         """ListPipelineExecutions, newest first unless asked otherwise."""
-        executions = self._executions(self._pipeline(PipelineName, "ListPipelineExecutions"))
+        executions = self._executions(self._pipeline(PipelineName, "ListPipelineExecutions"), with_damaged=True)
         if SortBy == "PipelineExecutionArn":
             executions.sort(key=lambda execution: execution.identity)
         answer = page(
@@ -135,12 +168,15 @@ class ExecutionCalls(PipelineCalls):
             NextToken,
             MaxResults,
         )
-        shown = [self._summary(item["execution"]) for item in answer["PipelineExecutionSummaries"]]
+        shown = [self._summary(item["execution"], PipelineName) for item in answer["PipelineExecutionSummaries"]]
         return {**answer, "PipelineExecutionSummaries": shown}
 
-    def _summary(self, execution: Execution) -> Answer:
-        reap_dead_runner(self.state, execution)
-        record = execution.record
+    def _summary(self, execution: Execution, pipeline: str) -> Answer:
+        try:
+            reap_dead_runner(self.state, execution)
+            record = execution.record
+        except (DamagedError, OSError) as error:  # one that cannot be read, or brought to its end, hides no other
+            return self._damaged(execution, pipeline.rpartition("/")[2], error)
         summary = {
             "PipelineExecutionArn": record["PipelineExecutionArn"],
             "StartTime": record["CreationTime"],
@@ -152,6 +188,16 @@ class ExecutionCalls(PipelineCalls):
         if "FailureReason" in record:
             summary["PipelineExecutionFailureReason"] = record["FailureReason"]
         return dict(with_times(summary))
+
+    def _damaged(self, execution: Execution, pipeline: str, error: DamagedError | OSError) -> Answer:
+        """A status that the service has not, and no call but this one answers with."""
+        return {
+            "PipelineExecutionArn": self._arn(pipeline, execution.identity),
+            "StartTime": execution.made,
+            "PipelineExecutionStatus": "Damaged",
+            "PipelineExecutionDisplayName": f"execution-{execution.identity}",
+            "PipelineExecutionFailureReason": str(error),
+        }
 
     def list_pipeline_execution_steps(
         self,
@@ -195,6 +241,17 @@ class ExecutionCalls(PipelineCalls):
         lock = lock_to_retry(execution)
         if lock is None:
             raise refused("RetryPipelineExecution", f"Pipeline execution {PipelineExecutionArn} is not Failed or Stopped.")
+        try:
+            self._clear(execution, ParallelismConfiguration)
+        except Exception:
+            os.close(lock)
+            raise
+        spawn(self.state.root, execution, lock)
+        return {"PipelineExecutionArn": PipelineExecutionArn}
+
+    @staticmethod
+    def _clear(execution: Execution, parallelism: dict[str, int] | None) -> None:
+        """Take away what did not succeed, and let the record say that it runs again."""
         for step in execution.steps():
             if step["StepStatus"] != "Succeeded":
                 execution.step(step["StepName"]).unlink()
@@ -203,12 +260,10 @@ class ExecutionCalls(PipelineCalls):
         def again(record: ExecutionRecord) -> None:
             record.pop("FailureReason", None)
             record["PipelineExecutionStatus"] = "Executing"
-            if ParallelismConfiguration:
-                record["ParallelismConfiguration"] = ParallelismConfiguration
+            if parallelism:
+                record["ParallelismConfiguration"] = parallelism
 
         execution.change(again)
-        spawn(self.state.root, execution, lock)
-        return {"PipelineExecutionArn": PipelineExecutionArn}
 
 
 def _check_token(token: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pipelines.local.errors import check_name, missing
+from pipelines.local.job_records import described_job
 from pipelines.local.pipeline_calls import LocalCalls
-from pipelines.local.state import read_json, with_times
+from pipelines.local.state import with_times
 from steps.shapes import Answer
 
 
@@ -14,7 +15,7 @@ class JobCalls(LocalCalls):
     def _job(self, name: str, kind: str) -> Answer:
         operation = f"Describe{kind}"
         check_name(operation, name, 63)
-        record = read_json(self.state.job(name))
+        record = described_job(self.state, name)
         if record is None or f"{kind}Name" not in record:
             raise missing(operation, f"Requested resource not found: {name}.")
         return dict(with_times(record))

@@ -99,6 +99,8 @@ class LocalJob:
         finally:
             processes.end(hosts)
             processes.forget(self.folder)
+            for checkpoints in container.checkpoints:
+                checkpoints.close()
         results = container.collect(roots)
         for root in roots:
             for name in _SCRATCH_FOLDERS:
@@ -116,10 +118,16 @@ class LocalJob:
             **container.environment,
         }
 
+    def _asked_to_stop(self, container: Container) -> bool:
+        """Asked at every look at the processes, which is when their checkpoints are copied too."""
+        for checkpoints in container.checkpoints:
+            checkpoints.push_now_and_then()
+        return self.stopping()
+
     def _wait(self, container: Container, hosts: list[Host]) -> None:
         seconds = container.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _MAX_SECONDS)
         try:
-            failed = processes.first_failure(hosts, self.stopping, seconds)
+            failed = processes.first_failure(hosts, lambda: self._asked_to_stop(container), seconds)
         except InterruptedError:
             raise StoppedError(f"job {self.name} was stopped") from None
         except TimeoutError:

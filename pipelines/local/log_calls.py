@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.local.errors import refused
-from pipelines.local.state import State, read_json
+from pipelines.local.job_records import described_job
+from pipelines.local.state import State
 from steps.shapes import Answer
 
 _MAX_BYTES = 2**20
@@ -44,5 +45,5 @@ class LocalLogs:
         return {"events": [{"message": line} for line in lines], "nextForwardToken": f"f/{start + whole}"}
 
     def _runs(self, job: str) -> bool:
-        record = read_json(self.state.job(job)) or {}
+        record = described_job(self.state, job) or {}
         return "InProgress" in (record.get("ProcessingJobStatus"), record.get("TrainingJobStatus"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathology.contracts.errors import DataError
 from pathology.contracts.uris import Uri
 
+from pipelines.local.damage import GROUP, VERSION
 from pipelines.local.records import Record
 from pipelines.local.state import State, arn, create_json, now, read_json
 from steps.shapes import Request
@@ -12,7 +13,7 @@ from steps.shapes import Request
 
 def versions(state: State, group: str) -> list[Record]:
     """Every version of a group, oldest first."""
-    records = [read_json(path) for path in state.group(group).glob("[0-9]*.json")]
+    records = [read_json(path, VERSION) for path in state.group(group).glob("[0-9]*.json")]
     return sorted((version for version in records if version), key=lambda version: version["ModelPackageVersion"])
 
 
@@ -23,17 +24,14 @@ def register(state: State, request: Request) -> str:
         DataError: when the group or the model's artefact is not there.
     """
     group = request["ModelPackageGroupName"]
-    if read_json(state.group_record(group)) is None:
+    if read_json(state.group_record(group), GROUP) is None:
         raise DataError(f"ModelPackageGroup {group} does not exist: an upsert makes it")
     for container in request.get("InferenceSpecification", {}).get("Containers", []):
         uri = container.get("ModelDataUrl")
         if uri and state.store.entry(Uri.parse(uri)) is None:
             raise DataError(f"{uri}: there is no such model artefact")
-        for source in container.get("AdditionalModelDataSources", []):
-            folder = source["S3DataSource"]["S3Uri"]
-            if not any(state.store.list(Uri.parse(folder))):
-                raise DataError(f"{folder}: there is nothing there for the model's {source['ChannelName']}")
-    number = max((version["ModelPackageVersion"] for version in versions(state, group)), default=0)
+    # By the files' names: a version that cannot be read keeps its number, and is no reason to make none.
+    number = max((int(path.stem) for path in state.group(group).glob("[0-9]*.json")), default=0)
     while True:
         number += 1
         version = {
@@ -57,11 +55,11 @@ def create_group(state: State, record: Record) -> bool:
 
 def group_record(state: State, group: str) -> Record | None:
     """A group's record, or None."""
-    record = read_json(state.group_record(group))
+    record = read_json(state.group_record(group), GROUP)
     return dict(record) if record else None
 
 
 def groups(state: State) -> list[Record]:
     """Every group, oldest first."""
-    records = [read_json(path) for path in (state.root / "model-packages").glob("*/group.json")]
+    records = [read_json(path, GROUP) for path in (state.root / "model-packages").glob("*/group.json")]
     return sorted((group for group in records if group), key=lambda group: group["CreationTime"])

@@ -11,6 +11,7 @@ from typing import Any
 from pathology.contracts.errors import DataError
 from pathology.contracts.uris import Uri
 
+from pipelines.local.damage import DEFINITION, PIPELINE, parse, whole
 from pipelines.local.definition import problems
 from pipelines.local.errors import check_name, known, missing, refused
 from pipelines.local.paging import in_order, page
@@ -42,9 +43,11 @@ class PipelineCalls(LocalCalls):
     def _pipeline(self, name: str, operation: str) -> PipelineRecord:
         plain = name.rpartition("/")[2]
         check_name(operation, plain, 256)
-        record: PipelineRecord | None = read_json(self.state.pipeline(plain))
+        record: PipelineRecord | None = read_json(self.state.pipeline(plain), PIPELINE)
         if record is None:
             raise missing(operation, f"Pipeline '{name}' does not exist.")
+        path = self.state.pipeline(plain)
+        whole(path, parse(path, record["PipelineDefinition"].encode()), DEFINITION)
         return record
 
     def _checked(self, request: Request, operation: str) -> Request:
@@ -119,19 +122,24 @@ class PipelineCalls(LocalCalls):
     ) -> Answer:
         """ListPipelines."""
         names = ("PipelineArn", "PipelineName", "PipelineDescription", "RoleArn", "CreationTime", "LastModifiedTime")
-        records = [read_json(path) for path in (self.state.root / "pipelines").glob(f"{PipelineNamePrefix}*.json")]
+        records = [read_json(path, PIPELINE) for path in (self.state.root / "pipelines").glob(f"{PipelineNamePrefix}*.json")]
         summaries = [with_times({name: record[name] for name in names}) for record in records if record]
         ordered = in_order(summaries, {"Name": "PipelineName"}.get(SortBy, SortBy), SortOrder)
         return page("ListPipelines", "PipelineSummaries", ordered, NextToken, MaxResults)
 
-    def _executions(self, pipeline: PipelineRecord) -> list[Execution]:
-        """The pipeline's executions, oldest first; not those of one that had its name before and was deleted."""
+    def _executions(self, pipeline: PipelineRecord, *, with_damaged: bool = False) -> list[Execution]:
+        """The pipeline's executions, oldest first; not those of one that had its name before and was deleted. Nobody can tell whose
+        a damaged one is: ``with_damaged`` counts it as every pipeline's."""
         name, since = pipeline["PipelineName"], pipeline["CreationTime"]
-        return [
-            execution
-            for execution, record in self.state.executions()
+        damaged: list[Execution] = []
+        executions = [
+            (record["CreationTime"], execution)
+            for execution, record in self.state.executions(damaged)
             if record["PipelineName"] == name and record["CreationTime"] >= since
         ]
+        if with_damaged:
+            executions += [(execution.made.isoformat(), execution) for execution in damaged]
+        return [execution for _, execution in sorted(executions, key=lambda pair: pair[0])]
 
     def delete_pipeline(self, *, PipelineName: str, ClientRequestToken: str = "") -> Answer:
         """DeletePipeline, unless an execution runs. Its executions are listed no more; their logs, data and versions stay."""

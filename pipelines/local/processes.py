@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pipelines.local.damage import DamagedError, whole
 from pipelines.local.state import read_json, write_json
 
 RECORD = "processes.json"
@@ -108,10 +111,22 @@ def forget(folder: Path) -> None:
 def end_orphans(jobs: Path) -> None:
     """End what the jobs below ``jobs`` still run, their runner being gone."""
     for path in sorted(jobs.glob(f"*/{RECORD}")):
-        for process in read_json(path) or []:
+        for process in _recorded(path):
             if process["started"] and process["started"] == _started(process["pid"]):
                 _signal(process["pid"], signal.SIGKILL)
         path.unlink(missing_ok=True)
+
+
+def _recorded(path: Path) -> list[dict[str, Any]]:
+    """The processes of a job; of a record that cannot be read none, which is said: they may live on."""
+    try:
+        recorded = read_json(path) or []
+        for process in recorded if isinstance(recorded, list) else [recorded]:
+            whole(path, process, {"pid": int, "started": str})
+    except DamagedError as error:
+        print(f"{path}: {error.what}: what this job still runs is not ended: look for it with ps", file=sys.stderr)
+        return []
+    return list(recorded)
 
 
 def _started(pid: int) -> str | None:

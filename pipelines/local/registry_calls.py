@@ -7,6 +7,7 @@ from typing import Any
 
 from pathology.contracts.errors import DataError
 
+from pipelines.local.damage import VERSION
 from pipelines.local.errors import check_name, known, missing, refused
 from pipelines.local.model_packages import create_group, group_record, groups, register, versions
 from pipelines.local.paging import in_order, page
@@ -95,7 +96,7 @@ class RegistryCalls(LocalCalls):
     def _version(self, name: str, operation: str) -> tuple[Path, Record]:
         group, _, number = name.partition("model-package/")[2 if name.startswith("arn:") else 0].rpartition("/")
         path = self.state.group(group) / f"{number}.json"
-        record = read_json(path) if group and number.isdigit() and ".." not in group else None
+        record = read_json(path, VERSION) if group and number.isdigit() and ".." not in group else None
         if record is None:
             raise missing(operation, f"ModelPackage {name} does not exist.")
         return path, dict(record)

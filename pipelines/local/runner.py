@@ -205,7 +205,8 @@ def main(root: str, identity: str) -> None:
         Runner(state, identity).run()
     except Exception as error:
         traceback.print_exc()
-        reason = f"the runner failed: {type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, PathologyError) else f"{type(error).__name__}: {error}"
+        reason = f"the runner failed: {what}"
         execution.change(lambda record: record.update({"PipelineExecutionStatus": "Failed", "FailureReason": reason}))
         sys.exit(1)
 

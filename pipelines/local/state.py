@@ -15,6 +15,7 @@ from typing import Any
 
 from pathology.contracts.storage import FolderStore, atomic_write, temp_sibling
 
+from pipelines.local.damage import DEFINITION, EXECUTION, DamagedError, Members, check_step, parse, whole
 from pipelines.local.records import ExecutionRecord, StepRecord
 from steps.shapes import Definition
 
@@ -51,32 +52,51 @@ def _with_time(key: str, value: Any) -> Any:
     return with_times(value)
 
 
-def read_json(path: Path) -> Any:
-    """A record, or None when there is none."""
+def read_json(path: Path, members: Members | None = None) -> Any:
+    """A record, or None when there is none; with ``members`` a mapping that has them.
+
+    Raises:
+        DamagedError: for a file that holds something else.
+    """
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
+    record = parse(path, content)
+    return record if members is None else whole(path, record, members)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the disk within this name ``path``: a full disk names no file, and a temporary one tells nobody anything."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def write_json(path: Path, record: Any) -> None:
     """Write a record whole, replacing what was there. Not flushed to the disk: a step has many records, and what has to
     outlive a power cut is what jobs write."""
-    atomic_write(path, json.dumps(record, indent=1, ensure_ascii=False).encode(), flush=False)
+    with naming(path):
+        atomic_write(path, json.dumps(record, indent=1, ensure_ascii=False).encode(), flush=False)
 
 
 def create_json(path: Path, record: Any) -> bool:
     """Write a record only if there is none; whether this call did."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = temp_sibling(path)
-    beside.write_text(json.dumps(record, indent=1, ensure_ascii=False))
-    try:
-        os.link(beside, path)
-    except FileExistsError:
-        return False
-    finally:
-        beside.unlink()
-    return True
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = temp_sibling(path)
+        try:
+            beside.write_text(json.dumps(record, indent=1, ensure_ascii=False))
+            os.link(beside, path)
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink(missing_ok=True)
+        return True
 
 
 @contextmanager
@@ -149,11 +169,18 @@ class State:
         """An execution's folder."""
         return Execution(self.root / "executions" / identity)
 
-    def executions(self) -> list[tuple[Execution, ExecutionRecord]]:
-        """Every execution with its record, oldest first."""
-        folder = self.root / "executions"
-        executions = [Execution(path) for path in folder.iterdir()] if folder.is_dir() else []
-        known = [(execution, record) for execution in executions if (record := execution.record)]
+    def executions(self, damaged: list[Execution] | None = None) -> list[tuple[Execution, ExecutionRecord]]:
+        """Every execution with its record, oldest first. Those whose record cannot be read are none of them: they are appended to
+        ``damaged``."""
+        known = []
+        for path in sorted((self.root / "executions").glob("*/")):
+            execution = Execution(path)
+            try:
+                if record := execution.record:
+                    known.append((execution, record))
+            except DamagedError:
+                if damaged is not None:
+                    damaged.append(execution)
         return sorted(known, key=lambda pair: (pair[1]["CreationTime"], pair[0].identity))
 
     def new_execution(self) -> Execution:
@@ -185,8 +212,14 @@ class Execution:
 
     @property
     def record(self) -> ExecutionRecord:
-        """The execution as it stands on disk."""
-        record: ExecutionRecord | None = read_json(self.record_path)
+        """The execution as it stands on disk; nothing while it is being made.
+
+        Raises:
+            DamagedError: when the record cannot be read, or is gone of an execution that had a runner.
+        """
+        record: ExecutionRecord | None = read_json(self.record_path, EXECUTION)
+        if record is None and (self.folder / "runner.log").is_file():
+            raise DamagedError(self.record_path, "is gone")
         return record or {}
 
     def change(self, change: Callable[[ExecutionRecord], None]) -> None:
@@ -198,24 +231,41 @@ class Execution:
             write_json(self.record_path, record)
 
     @property
+    def made(self) -> datetime:
+        """About when it was started, by its files: for one whose record does not say."""
+        path = self.definition_path if self.definition_path.exists() else self.folder
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+    @property
     def definition_path(self) -> Path:
         """The text of the definition that it started with."""
         return self.folder / "definition.json"
 
     @property
     def definition(self) -> Definition:
-        """The definition that it started with."""
-        return read_json(self.definition_path)
+        """The definition that it started with.
+
+        Raises:
+            DamagedError: when it is gone, or no definition.
+        """
+        definition: Definition | None = read_json(self.definition_path, DEFINITION)
+        if definition is None:
+            raise DamagedError(self.definition_path, "is gone")
+        return definition
 
     def step(self, name: str) -> Path:
         """A step's record."""
         return self.folder / "steps" / f"{name}.json"
 
     def steps(self) -> list[StepRecord]:
-        """Every step that has started, oldest first."""
-        folder = self.folder / "steps"
-        records = [read_json(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
-        return sorted((step for step in records if step), key=lambda step: (step["StartTime"], step["StepName"]))
+        """Every step that has started, oldest first.
+
+        Raises:
+            DamagedError: when a step's record cannot be read.
+        """
+        paths = sorted((self.folder / "steps").glob("*.json"))
+        records = [check_step(path, record) for path in paths if (record := read_json(path)) is not None]
+        return sorted(records, key=lambda step: (step["StartTime"], step["StepName"]))
 
     @property
     def stop_path(self) -> Path:

@@ -10,12 +10,15 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pipelines.local import processes
 from pipelines.local.containers import CONTAINERS
+from pipelines.local.damage import DamagedError
+from pipelines.local.job_records import described_job
 from pipelines.local.records import ExecutionRecord
-from pipelines.local.state import Execution, State, now, read_json, write_json
+from pipelines.local.state import Execution, State, now, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
@@ -64,6 +67,18 @@ def has_ended(state: State, execution: Execution) -> bool:
     return execution.record["PipelineExecutionStatus"] in ENDED
 
 
+def _end_steps(state: State, execution: Execution, status: str) -> None:
+    for step in execution.steps():
+        if step["StepStatus"] == "Executing":
+            ended = {"StepStatus": status, "EndTime": now(), "FailureReason": DIED}
+            write_json(execution.step(step["StepName"]), {**step, **ended})
+            for kind in set(CONTAINERS) & {name.removesuffix("Job") for name in step["Metadata"]}:
+                name = step["Metadata"][f"{kind}Job"]["Arn"].rpartition("/")[2]
+                job = described_job(state, name)
+                if job:
+                    write_json(state.job(name), {**job, **CONTAINERS[kind].ended(status), "FailureReason": DIED})
+
+
 def reap_dead_runner(state: State, execution: Execution) -> None:
     """A runner that is gone without having said how it ended has failed, and so have the steps and jobs it had in hand.
 
@@ -79,15 +94,8 @@ def reap_dead_runner(state: State, execution: Execution) -> None:
             return
         processes.end_orphans(execution.folder / "jobs")
         status = "Stopped" if execution.stop_path.exists() else "Failed"
-        for step in execution.steps():
-            if step["StepStatus"] == "Executing":
-                ended = {"StepStatus": status, "EndTime": now(), "FailureReason": DIED}
-                write_json(execution.step(step["StepName"]), {**step, **ended})
-                for kind in set(CONTAINERS) & {name.removesuffix("Job") for name in step["Metadata"]}:
-                    path = state.described(step["Metadata"][f"{kind}Job"]["Arn"])
-                    job = read_json(path)
-                    if job:
-                        write_json(path, {**job, **CONTAINERS[kind].ended(status), "FailureReason": DIED})
+        with suppress(DamagedError):  # whoever looks at the steps is told; the execution has come to its end all the same
+            _end_steps(state, execution, status)
 
         def change(record: ExecutionRecord) -> None:
             record["PipelineExecutionStatus"] = status

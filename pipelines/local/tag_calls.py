@@ -30,7 +30,7 @@ class TagCalls(LocalCalls):
         """AddTags; a key that is there takes the new value."""
         path = self._tagged(ResourceArn, "AddTags")
         with locked(path.with_suffix(".lock")):
-            record = read_json(path)
+            record = read_json(path, {})
             tags = {tag["Key"]: tag["Value"] for tag in [*record.get("Tags", []), *Tags]}
             record["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
             write_json(path, record)
@@ -38,5 +38,5 @@ class TagCalls(LocalCalls):
 
     def list_tags(self, *, ResourceArn: str, NextToken: str | None = None, MaxResults: int | None = None) -> Answer:
         """ListTags."""
-        tags = read_json(self._tagged(ResourceArn, "ListTags")).get("Tags", [])
+        tags = read_json(self._tagged(ResourceArn, "ListTags"), {}).get("Tags", [])
         return page("ListTags", "Tags", tags, NextToken, MaxResults, usual=50)

@@ -20,24 +20,29 @@ from steps.shapes import FileSystemSource, S3Source
 
 
 def fill_from_s3(store: FolderStore, source: S3Source, folder: Path, rank: int, hosts: int) -> None:
-    """Show an object, or everything below a prefix, in ``folder``; ShardedByS3Key gives every host its share.
+    """Show every object whose key begins with the prefix, as the service does: ``liu.xlsx`` brings ``liu.xlsx.bak``, and
+    ``models/h-optimus-0`` what lies below ``models/h-optimus-0-mini``. ShardedByS3Key gives every host its share.
 
     Raises:
         DataError: when nothing is there.
     """
-    uri = Uri.parse(source["S3Uri"])
-    single = store.entry(uri)
-    entries = [single] if single else list(store.list(uri))
+    uri, key = Uri.parse(source["S3Uri"]), source["S3Uri"].removeprefix("s3://").partition("/")[2]
+    entries = [entry for entry in store.list(uri if key.endswith("/") else uri.parent) if entry.uri.path.startswith(key)]
     if not entries:
         raise DataError(f"nothing lies at {uri} any more" if is_own(uri) else f"no S3 objects found under {uri}")
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
         entries = entries[rank::hosts]
     folder.mkdir(parents=True, exist_ok=True)
     for entry in entries:
-        below = entry.uri.name if single else entry.uri.path.removeprefix(uri.path).lstrip("/")
-        link = folder / below
+        link = folder / _below(key, entry.uri.path)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(entry.uri.under(store.root).absolute())
+
+
+def _below(prefix: str, key: str) -> str:
+    """Where an object appears: by its key below the prefix, where that is a folder, else below the folder that the prefix lies in."""
+    folder = prefix if key.startswith(prefix.rstrip("/") + "/") else prefix.rpartition("/")[0]
+    return key[len(folder) :].lstrip("/")
 
 
 def mount(store: FolderStore, source: FileSystemSource, folder: Path) -> None:
@@ -52,14 +57,6 @@ def mount(store: FolderStore, source: FileSystemSource, folder: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     if not path.is_dir():
         raise DataError(f"{uri}: the file system has no such folder, so that it cannot be mounted")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.symlink_to(path.absolute(), target_is_directory=True)
-
-
-def share(store: FolderStore, uri: Uri, folder: Path) -> None:
-    """Show a writable prefix at ``folder``: checkpoints, which live on while jobs come and go."""
-    path = uri.under(store.root)
-    path.mkdir(parents=True, exist_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.symlink_to(path.absolute(), target_is_directory=True)
 

@@ -14,12 +14,10 @@ from typing import Any
 from pathology.contracts.data_check import DataCheck
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.storage import FolderStore, Store
-from pathology.contracts.uris import Uri
 
 from pipelines.builder import build
 from pipelines.checks.settings import defaults
 from pipelines.config import REPOSITORY, load_task
-from pipelines.local.containers import OPT_ML
 from pipelines.local.expressions import Scope
 from pipelines.parameters import check_parameters
 from pipelines.service.session import Session
@@ -27,8 +25,6 @@ from pipelines.tasks import task_spec
 from steps.shapes import Definition, Request
 
 FLAG = "--check"
-CODE = "code"
-"""The input that every job has, and that a check needs not: it runs the code of this checkout."""
 
 
 def check_data(session: Session, task: str, kind: str, values: Mapping[str, str]) -> DataCheck:
@@ -36,23 +32,15 @@ def check_data(session: Session, task: str, kind: str, values: Mapping[str, str]
 
     Raises:
         RequestError: for values that the pipeline does not take, or libraries that Prepare needs and that are not installed here.
-        DataError: when there is nothing where the data should be, or the check itself fails.
+        DataError: when the check itself fails.
     """
     definition = build(task, load_task(task, session.environment, kind=kind), session.environment, kind).definition
     command = next(iter(task_spec(task).pipeline(kind).commands))
     given = check_parameters(definition, dict(values))
     with tempfile.TemporaryDirectory(prefix="check-data-") as folder:
         request = _request(definition, command, {**defaults(definition), **given}, session.store)
-        inputs = _lay_out(request, Path(folder), session.store)
-        found = _run(command, Path(folder), session.store)
-    return found.model_copy(update={"problems": [_by_uri(problem, inputs) for problem in found.problems]})
-
-
-def _by_uri(text: str, inputs: Mapping[str, str]) -> str:
-    """A message that names inputs by where they come from, not by where this check saw them."""
-    for folder, uri in inputs.items():
-        text = text.replace(folder, uri)
-    return text
+        _lay_out(request, Path(folder))
+        return _run(command, Path(folder), session.store)
 
 
 def _request(definition: Definition, command: str, parameters: Mapping[str, Any], store: Store) -> Request:
@@ -68,36 +56,12 @@ def _request(definition: Definition, command: str, parameters: Mapping[str, Any]
     return request
 
 
-def _lay_out(request: Request, root: Path, store: Store) -> dict[str, str]:
-    """The job's contract files, and its inputs: links to what lies on this machine, copies of what lies in S3. Their folders, and
-    where each comes from."""
+def _lay_out(request: Request, root: Path) -> None:
+    """The job's contract files. Prepare reads its data through the store, where they lie."""
     config = root / "config"
     config.mkdir(parents=True)
     (config / "processingjobconfig.json").write_text(json.dumps({"ProcessingJobName": "check", **request}))
     (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]}))
-    inputs = {}
-    for item in request.get("ProcessingInputs", []):
-        if item["InputName"] != CODE:
-            source = item["S3Input"]
-            folder = root / Path(source["LocalPath"]).relative_to(OPT_ML)
-            _show(store, Uri.parse(source["S3Uri"]), folder)
-            inputs[str(folder)] = str(source["S3Uri"])
-    return inputs
-
-
-def _show(store: Store, uri: Uri, folder: Path) -> None:
-    single = store.entry(uri)
-    entries = [single] if single else list(store.list(uri))
-    if not entries:
-        raise DataError(f"{uri}: nothing is there: correct the URI, or copy the data there")
-    for entry in entries:
-        below = entry.uri.name if single else entry.uri.path.removeprefix(uri.path).lstrip("/")
-        path = folder / below
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(store, FolderStore):
-            path.symlink_to(entry.uri.under(store.root).absolute())
-        else:
-            store.download(entry.uri, path)
 
 
 def _run(command: str, root: Path, store: Store) -> DataCheck:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from pathlib import Path
 
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
+
+from pipelines.local.errors import LocalRefusedError
 
 _MISSING = ("resourcenotfound", "does not exist", "could not find", "not found", "doesn't exist")
 _TAKEN = ("already exists", "already exist", "must be unique", "resourceinuse")
@@ -94,6 +99,30 @@ def explain(error: BotoCoreError | ClientError) -> str:
     return " ".join((_answered(error) if isinstance(error, ClientError) else _unsent(error)).split())
 
 
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+-[0-9a-f]{8}\.tmp")
+"""A file while it is written, as ``pathology.contracts.storage.temp_sibling`` names it; people know it by what it is to become."""
+_ON_A_DISK = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on that disk, then run this again"),
+    errno.EROFS: "make that disk writable, or set PATHOLOGY_STATE to a folder that is, then run this again",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "give yourself the permission, or name another file, then run this again"),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY), "move away what stands there, then run this again"
+    ),
+    errno.ENOENT: "it was there a moment ago, or a folder above it is missing: put it back, then run this again",
+    errno.EIO: "that disk fails: copy what is on it, and set PATHOLOGY_STATE to a folder on another",
+}
+
+
+def explain_disk(error: OSError, state: Path) -> str:
+    """One line for what this machine's disk would not do; ``state`` is named where the system named no file."""
+    assert error.errno is not None, "the system gave no number"
+    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else state
+    temporary = _TEMPORARY.fullmatch(path.name)
+    shown = path.with_name(temporary["name"]) if temporary else path
+    what = os.strerror(error.errno)
+    return f"{shown}: {what[:1].lower()}{what[1:]}: {_ON_A_DISK.get(error.errno, 'see to that, then run this again')}"
+
+
 def _unsent(error: BotoCoreError) -> str:
     if isinstance(error, aws.NoRegionError):
         return "no AWS region is set: give the environment's file its region, or set AWS_REGION"
@@ -123,6 +152,8 @@ def _answered(error: ClientError) -> str:
     if code == "NoSuchBucket":
         name = error.response["Error"].get("BucketName", "the environment's bucket")
         return f"there is no bucket {name}: make it, or correct bucket in the environment's file"
+    if isinstance(error, LocalRefusedError):
+        return f"this machine refused {error.operation_name}: {message}"
     if is_passing(error):
         return f"AWS kept refusing {error.operation_name} ({code}: {message}): wait a while, then run this again"
     return f"AWS refused {error.operation_name}: {code}: {message}"

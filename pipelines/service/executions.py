@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,6 +21,8 @@ from pipelines.service.session import Session
 from pipelines.tasks import TRAIN
 
 LATEST = "latest"
+DAMAGED = "Damaged"
+"""The status in lists of an execution of this machine whose record cannot be read; AWS has none."""
 _MAX_PAGE_SIZE = 100
 ENDED = frozenset({"Succeeded", "CompletedWithFailures", "Failed", "Stopped"})
 _EXIT_CODES = {"Succeeded": 0, "Stopped": 3}
@@ -85,6 +89,10 @@ def recent(session: Session, task: str, limit: int, kind: str = TRAIN) -> list[E
     Raises:
         RequestError: when there is no such pipeline.
     """
+    return list(islice(_listed(session, task, kind, min(limit, _MAX_PAGE_SIZE)), limit))
+
+
+def _listed(session: Session, task: str, kind: str, page_size: int = 1) -> Iterator[ExecutionState]:
     name = pipeline_name(task, kind=kind)
     summaries = paginate(
         session.sagemaker.list_pipeline_executions,
@@ -92,10 +100,11 @@ def recent(session: Session, task: str, limit: int, kind: str = TRAIN) -> list[E
         PipelineName=name,
         SortBy="CreationTime",
         SortOrder="Descending",
-        MaxResults=min(limit, _MAX_PAGE_SIZE),
+        MaxResults=page_size,
     )
     try:
-        return [_summarised(session, item) for item in islice(summaries, limit)]
+        for item in summaries:
+            yield _summarised(session, item)
     except ClientError as error:
         if is_missing(error):
             raise RequestError(f"{session.environment.name} has no pipeline {name}") from None
@@ -118,6 +127,15 @@ def _for_people(session: Session, reason: str | None) -> str | None:
     return session.in_own_paths(own_words(reason)) if reason else reason
 
 
+def _latest(session: Session, task: str, kind: str) -> str:
+    """The ARN of the latest execution that can be read; that others are passed over is said."""
+    for state in _listed(session, task, kind):
+        if state.status != DAMAGED:
+            return state.arn
+        print(f"execution {state.identity} is damaged and passed over: {state.reason}", file=sys.stderr)
+    raise RequestError(f"{task} has no execution yet: run python -m pipelines.start --task {task}")
+
+
 def find(session: Session, task: str | None, given: str, kind: str = TRAIN) -> str:
     """The ARN of the execution that ``given`` names: an ARN, an id, or ``latest`` of the task's pipeline of a kind.
 
@@ -129,10 +147,7 @@ def find(session: Session, task: str | None, given: str, kind: str = TRAIN) -> s
     if task is None:
         raise RequestError(f"execution {given}: say --task too, or give the whole ARN")
     if given == LATEST:
-        latest = recent(session, task, 1, kind)
-        if not latest:
-            raise RequestError(f"{task} has no execution yet: run python -m pipelines.start --task {task}")
-        return latest[0].arn
+        return _latest(session, task, kind)
     name = pipeline_name(task, kind=kind)
     pipeline = deployed(session, name)
     if pipeline is None:

@@ -10,6 +10,7 @@ from rich.live import Live
 
 from pipelines.service.errors import missing_permission
 from pipelines.service.executions import ENDED, ExecutionState, StepState, get_state
+from pipelines.service.interruption import goes_on
 from pipelines.service.polling import call_with_retries, poll_interval
 from pipelines.service.results import summary
 from pipelines.service.session import Session
@@ -30,10 +31,11 @@ def poll_states(session: Session, arn: str) -> Iterator[ExecutionState]:
 def follow(session: Session, arn: str, *, as_json: bool = False) -> ExecutionState:
     """Show the execution until it ends; how it ended."""
     states = poll_states(session, arn)
-    if as_json:
-        return _print_changes(states)
-    console = Console()
-    return _live(states, console) if console.is_terminal else _print_lines(states)
+    with goes_on(session, arn):
+        if as_json:
+            return _print_changes(states)
+        console = Console()
+        return _live(states, console) if console.is_terminal else _print_lines(states)
 
 
 def _live(states: Iterator[ExecutionState], console: Console) -> ExecutionState:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pathology.contracts.cohort_flow import CohortFlow
+from pathology.contracts.errors import DataError
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
@@ -57,8 +58,23 @@ def evaluation_folder(session: Session, state: ExecutionState) -> Uri | None:
 
 
 def read_evaluation(session: Session, folder: Uri) -> dict[str, Any]:
-    """evaluation.json as it stands. Raises DataError when it is gone."""
-    return dict(json.loads(session.store.read(folder / EVALUATION)))
+    """evaluation.json as it stands. Raises DataError when it is gone or damaged."""
+    return _json(session, folder / EVALUATION)
+
+
+def _json(session: Session, uri: Uri) -> dict[str, Any]:
+    """The JSON that a step wrote.
+
+    Raises:
+        DataError: when it is gone, or damaged.
+    """
+    try:
+        content = json.loads(session.store.read(uri))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise DataError(f"{location(session, uri)}: is damaged, no valid JSON: start another execution, or put it back")
+    return content
 
 
 def location(session: Session, uri: Uri) -> str:
@@ -87,7 +103,7 @@ def cohort_flow(session: Session, state: ExecutionState) -> CohortFlow | None:
     for output, file in FLOW_FILES:
         if output not in outputs or session.store.entry(uri := Uri.parse(outputs[output]) / file) is None:
             continue
-        content = json.loads(session.store.read(uri))
+        content = _json(session, uri)
         flow = content.get("pathology", content).get("flow")
         if flow is not None:
             return CohortFlow.from_json(json.dumps(flow).encode(), str(uri))

@@ -24,12 +24,13 @@ def state_folder() -> Path:
 
 @dataclass(frozen=True)
 class Session:
-    """What verbs talk to."""
+    """What verbs talk to; ``given`` is what ``--environment`` said."""
 
     environment: Environment
     sagemaker: Any
     store: Store
     logs: Any
+    given: str | None = None
 
     def in_own_paths(self, text: str) -> str:
         """``text`` as people read it: their own files on this machine by the paths that they gave, not by URI."""

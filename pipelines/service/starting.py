@@ -12,17 +12,14 @@ from dataclasses import dataclass, field
 
 from pathology.contracts.errors import RequestError
 
-from pipelines.checks.selection import parameters_of, selection_problems, sources, with_branches
+from pipelines.checks.selection import selection_problems, sources, with_branches
 from pipelines.checks.settings import defaults
-from pipelines.fingerprint import PARAMETER as DATASET_VERSION
-from pipelines.fingerprint import versioned
 from pipelines.parameters import check_parameters
 from pipelines.service.deployment import DeployedPipeline
 from pipelines.service.executions import LATEST, describe, find, get_state
 from pipelines.service.paging import paginate
 from pipelines.service.session import Session
-from pipelines.tasks import TRAIN, task_spec
-from pipelines.tasks.parameters import data_parameters
+from pipelines.tasks import TRAIN
 from steps.shapes import Definition, Request, Selection
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}")
@@ -60,8 +57,6 @@ def request(session: Session, pipeline: DeployedPipeline, start: StartRequest) -
     selection: Selection = _selection(session, definition, start) if start.only else {}
     taken = _of_source(session, definition, selection) if start.only else _of_like(session, pipeline, start)
     values = check_parameters(definition, {**taken, **start.values})
-    data = data_parameters(task_spec(start.task).pipeline(start.kind).model)
-    values = versioned(session.store, values, defaults(definition), data)
     return {
         "PipelineName": pipeline["PipelineName"],
         "PipelineParameters": [{"Name": key, "Value": value} for key, value in values.items()],
@@ -101,21 +96,16 @@ def _selection(session: Session, definition: Definition, start: StartRequest) ->
 
 
 def _of_source(session: Session, definition: Definition, selection: Selection) -> dict[str, str]:
-    """What the source of a selection was given: the steps that run again do so on the same terms.
-
-    Not the dataset's version where a selected step reads it: that step looks at the data as they are now.
-    """
+    """What the source of a selection was given: the steps that run again do so on the same terms."""
     source = selection.get("SourcePipelineExecutionArn")
     if source is None:
         return {}
-    read = parameters_of(definition, [item["StepName"] for item in selection["SelectedSteps"]])
-    looked_up = [name for name in (DATASET_VERSION,) if name in read]
-    return _taken_over(definition, _given_to(session, source), looked_up, "the source was started with")
+    return _taken_over(definition, _given_to(session, source), "the source was started with")
 
 
 def _of_like(session: Session, pipeline: DeployedPipeline, start: StartRequest) -> dict[str, str]:
     """All parameters of the execution that the new one is to be like, the defaults that it had among them: those of the pipeline
-    may be others by now. The data are looked at as they are now."""
+    may be others by now. Prepare looks at the data as they are now."""
     if start.like is None:
         return {}
     arn = find(session, start.task, start.like, start.kind)
@@ -127,7 +117,7 @@ def _of_like(session: Session, pipeline: DeployedPipeline, start: StartRequest) 
     given, now = _given_to(session, arn), defaults(pipeline["Definition"])
     other = {name: value for name, value in had.items() if value != str(now.get(name))}
     said = f"execution {arn.rpartition('/')[2]} had"
-    return _taken_over(pipeline["Definition"], {**other, **given}, [DATASET_VERSION], said)
+    return _taken_over(pipeline["Definition"], {**other, **given}, said)
 
 
 def _given_to(session: Session, arn: str) -> dict[str, str]:
@@ -136,9 +126,9 @@ def _given_to(session: Session, arn: str) -> dict[str, str]:
     return {item["Name"]: item["Value"] for item in paginate(call, "PipelineParameters", PipelineExecutionArn=arn)}
 
 
-def _taken_over(definition: Definition, values: Mapping[str, str], looked_up: Sequence[str], said: str) -> dict[str, str]:
-    """``values`` of an earlier execution that the pipeline still has, but not those ``looked_up`` again; what it has no more is named."""
+def _taken_over(definition: Definition, values: Mapping[str, str], said: str) -> dict[str, str]:
+    """``values`` of an earlier execution that the pipeline still has; what it has no more is named."""
     declared = set(defaults(definition))
     for name in sorted(set(values) - declared):
         print(f"{said} {name}={values[name]}, which the pipeline has no more", file=sys.stderr)
-    return {name: value for name, value in values.items() if name in declared and name not in looked_up}
+    return {name: value for name, value in values.items() if name in declared}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from pathology.contracts.lizard.evaluate import EvaluateLizard
-from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.contracts.lizard.prepare import PrepareLizard, PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
 from pathology.contracts.settings import Fraction, Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 
 from pipelines.tasks import TRAIN
-from pipelines.tasks.sections import Data, InstanceParameters, PatchTraining, Processing, Task, dataset_version
+from pipelines.tasks.sections import Data, InstanceParameters, PatchTraining, Processing, Task
 from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 
 
@@ -19,7 +19,6 @@ class Dataset(Settings):
     """Nuclei in CoNIC's layout."""
 
     arrays: Data = setting(..., "A folder with images.npy, labels.npy, counts.csv and patch_info.csv.", parameter="DatasetUri")
-    version: str = dataset_version()
 
 
 class Gate(Settings):
@@ -45,7 +44,7 @@ TASK = TaskSpec(
             graph="pipelines.graphs.lizard:lizard",
             model=LizardTask,
             commands={
-                "prepare_lizard": PrepareLizard,
+                "prepare_lizard": PrepareLizardJob,
                 "stage": StageJob,
                 "train_lizard": TrainLizard,
                 "evaluate_lizard": EvaluateLizard,

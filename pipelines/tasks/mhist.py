@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Self
 
 from pathology.contracts.mhist.evaluate import EvaluateMhist
-from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.mhist.prepare import PrepareMhist, PrepareMhistJob
 from pathology.contracts.mhist.train import TrainMhist
 from pathology.contracts.settings import Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 from pydantic import model_validator
 
 from pipelines.tasks import TRAIN
-from pipelines.tasks.sections import AurocGate, Data, InstanceParameters, PatchTraining, Processing, Task, dataset_version
+from pipelines.tasks.sections import AurocGate, Data, InstanceParameters, PatchTraining, Processing, Task
 from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 
 
@@ -21,7 +21,6 @@ class Dataset(Settings):
 
     annotations: Data = setting(..., "MHIST's annotations.csv, or a table of images and labels.", parameter="AnnotationsUri")
     images: Data = setting(..., "A folder with images.zip, or with the PNGs or JPEGs.", parameter="ImagesUri")
-    version: str = dataset_version()
 
 
 class MhistTask(Task):
@@ -49,7 +48,7 @@ TASK = TaskSpec(
             graph="pipelines.graphs.mhist:mhist",
             model=MhistTask,
             commands={
-                "prepare_mhist": PrepareMhist,
+                "prepare_mhist": PrepareMhistJob,
                 "stage": StageJob,
                 "train_mhist": TrainMhist,
                 "evaluate_mhist": EvaluateMhist,

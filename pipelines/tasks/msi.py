@@ -22,7 +22,6 @@ from pipelines.tasks.sections import (
     Processing,
     Task,
     Training,
-    dataset_version,
 )
 from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 from steps.environment import RunAs, TrainingResources
@@ -37,7 +36,6 @@ class Dataset(Settings):
     earlier_cohort: OptionalData = setting(
         None, "An earlier cohort.csv whose patients keep their places, with split given.", parameter="EarlierCohortUri"
     )
-    version: str = dataset_version()
 
 
 class Extract(Processing[ExtractFeatures]):

@@ -51,12 +51,6 @@ def parameters(task: Task) -> list[ParameterSpec]:
     return list(by_name.values())
 
 
-def data_parameters(kind: type[Task]) -> tuple[str, ...]:
-    """The parameters that name what a person put there, in the order of Studio's form."""
-    fields = [field for field in kind.fields() if field.uri and field.uri.data]
-    return tuple(name for field in fields if (name := parameter_of(field.owner, field.path[-1])))
-
-
 def keys_of(kind: type[Task]) -> dict[str, list[tuple[str, ...]]]:
     """The keys in a task's YAML that each parameter is the value of: several where settings share one."""
     keys: dict[str, list[tuple[str, ...]]] = {}

@@ -25,7 +25,7 @@ Place = Annotated[str, Uri()]
 """Where a pipeline writes, or reads what it has written."""
 Data = Annotated[str, Uri(data=True)]
 OptionalData = Annotated[str | None, Uri(data=True)]
-"""What a person puts there and a run reads: part of the dataset's fingerprint, and looked for by the doctor."""
+"""What a person puts there and a run reads: looked for by the doctor."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,6 @@ class Encoder(Settings):
     """The folder in S3 that holds the encoder's manifest and its checkpoint."""
 
     weights: Data = setting(..., "The folder with encoder.json and the checkpoint.", parameter="EncoderUri")
-
-
-def dataset_version() -> Any:
-    """The dataset's version: changed when data behind an unchanged URI changed."""
-    return setting("1", "The data's version; start fills it in by what lies there.", parameter="DatasetVersion", max_length=64)
 
 
 H = TypeVar("H", bound=Settings)

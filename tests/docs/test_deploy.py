@@ -172,10 +172,14 @@ def registration(definition):
     return step["Arguments"]["InferenceSpecification"]
 
 
+ENCODER = "s3://pathology-111122223333/models/h-optimus-0"
+
+
 def register(sagemaker, container, approval):
     return sagemaker.create_model_package(
         ModelPackageGroupName="pathology-mhist",
         ModelApprovalStatus=approval,
+        CustomerMetadataProperties={"encoder_uri": ENCODER},
         InferenceSpecification={
             "Containers": [container], "SupportedContentTypes": ["image/png"], "SupportedResponseMIMETypes": ["application/json"],
         },
@@ -196,13 +200,13 @@ def environment(tmp_path, monkeypatch):
 def container(definitions):
     """The container of mhist's version, its references filled in as SageMaker does."""
     (source,) = copy.deepcopy(registration(definitions["mhist"])["Containers"])
-    (folder,) = source["AdditionalModelDataSources"]
-    folder["S3DataSource"]["S3Uri"] = "s3://pathology-111122223333/models/h-optimus-0/"
     return {**source, "ModelDataUrl": "s3://pathology-111122223333/runs/x/TrainMhist/output/model.tar.gz"}
 
 
 def test_the_program_deploys_what_was_registered(mocked, environment, container):
     """It runs under moto; what botocore knows of the requests is checked on the way."""
+    from pathology.artefact import ADDITIONAL_MODEL
+
     sagemaker = boto3.client("sagemaker", region_name=environment["region"])
     sagemaker.create_model_package_group(ModelPackageGroupName="pathology-mhist")
     version = register(sagemaker, container, "Approved")
@@ -213,7 +217,9 @@ def test_the_program_deploys_what_was_registered(mocked, environment, container)
     (variant,) = asked["CreateEndpointConfig"]["ProductionVariants"]
     model = asked["CreateModel"]
     assert model["PrimaryContainer"]["Image"] == container["Image"]
-    assert model["PrimaryContainer"]["AdditionalModelDataSources"] == container["AdditionalModelDataSources"]
+    (encoder,) = model["PrimaryContainer"]["AdditionalModelDataSources"]
+    assert encoder["ChannelName"] == Path(ADDITIONAL_MODEL).name
+    assert encoder["S3DataSource"] == {"S3Uri": f"{ENCODER}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
     assert model["PrimaryContainer"]["ModelDataSource"]["S3DataSource"]["S3Uri"] == container["ModelDataUrl"]
     assert (model["ExecutionRoleArn"], model["VpcConfig"]["Subnets"]) == (
         environment["job_role"],

@@ -35,11 +35,11 @@ def deploy(laptop: Laptop, root: Path) -> Path:
     """Put the version's archive, and the encoder that it names, below ``root`` as an endpoint finds them."""
     from pathology.artefact import ADDITIONAL_MODEL, unpack
 
-    (container,) = version_of(laptop)["InferenceSpecification"]["Containers"]
+    version = version_of(laptop)
+    (container,) = version["InferenceSpecification"]["Containers"]
     (root / "model").mkdir(parents=True)
     unpack(Uri.parse(container["ModelDataUrl"]).under(laptop.state), root / "model")
-    for source in container.get("AdditionalModelDataSources", ()):
-        shutil.copytree(Uri.parse(source["S3DataSource"]["S3Uri"]).under(laptop.state), root / ADDITIONAL_MODEL)
+    shutil.copytree(Uri.parse(version["CustomerMetadataProperties"]["encoder_uri"]).under(laptop.state), root / ADDITIONAL_MODEL)
     return root
 
 

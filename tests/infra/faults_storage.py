@@ -54,6 +54,15 @@ def access_logs_of_any_account(template):
 
 without("Bucket", "LoggingConfiguration", problem="record of who reads")
 without("Bucket", "LifecycleConfiguration.Rules.1", problem="NoncurrentVersionExpiration")
+without("Bucket", "LifecycleConfiguration.Rules.2", problem="nothing clears checkpoints/")
+without("Bucket", "LifecycleConfiguration.Rules.2.ExpirationInDays", problem="nothing clears checkpoints/")
+set_to("Bucket", "LifecycleConfiguration.Rules.2.Prefix", "checkpoint/", problem="nothing clears checkpoints/")
+set_to(
+    "Bucket",
+    "LifecycleConfiguration.Rules.2.NoncurrentVersionExpiration.NoncurrentDays",
+    90,
+    problem="nothing clears checkpoints/",
+)
 set_to("Bucket", "LifecycleConfiguration.Rules.0.Status", "Disabled", problem="AbortIncompleteMultipartUpload")
 
 # ---- key ----

@@ -162,6 +162,8 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
     assert {verb: errors for verb, errors in crashed.items() if errors} == {}
     assert len(recording) > 50
     break_off_an_upload(example, tmp_path)
+    # check_data runs Prepare in a process of its own, which lists the slides.
+    assert not list(S3Store(boto3.client("s3")).list(Uri("s3", example.bucket, "datasets/none")))
     assert refused(stack, AUTHOR, recording) == []
     assert surplus(stack, AUTHOR, recording) == []
 
@@ -237,6 +239,7 @@ def use_store(store, folder, bucket):
     assert store.entry(uri).bytes == 5
     store.upload(folder / "big", uri / "big")
     store.download(uri / "big", folder / "back")
+    store.fetch(uri, folder / "fetched")
     assert hashlib.sha256((folder / "back").read_bytes()).digest() == hashlib.sha256((folder / "big").read_bytes()).digest()
     assert len(list(store.list(Uri("s3", bucket, "features")))) == 2
 
@@ -258,7 +261,7 @@ def break_off_an_upload(env, folder):
 def used(server, recording, example, tmp_path):
     """A job's calls."""
     methods = {name for name in vars(Store) if not name.startswith("_")}
-    assert methods == {"read", "write", "create", "entry", "list", "download", "upload"}, "a new method: use it above"
+    assert methods == {"read", "write", "create", "entry", "list", "download", "fetch", "upload"}, "a new method: use it above"
     use_store(S3Store(boto3.client("s3")), tmp_path, example.bucket)
     break_off_an_upload(example, tmp_path)
     return recording

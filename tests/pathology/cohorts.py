@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from msi_jobs import processing_job
 from pathology.commands.prepare_msi import main
 from pathology.contracts.errors import DataError
 from pathology.contracts.msi.prepare import PrepareMsiJob
+from pathology.contracts.storage import Store
+from pathology.contracts.uris import Uri
+from prepare_jobs import gather, put, run_prepare
 
 SLIDES = "s3://bucket/slides"
 TABLES = Path(__file__).parent / "cohort" / "tables"
@@ -35,17 +37,23 @@ def slides(store: Path, names: Iterable[str]) -> None:
         sparse(store / "slides" / name)
 
 
-def prepare(tmp_path: Path, table: str | bytes | Path, **settings) -> Path:
-    """Run PrepareMsi on a table, as text or as a file; the folder of its output."""
+def prepare(tmp_path: Path, table: str | bytes | Path, on: Store | None = None, **settings) -> Path:
+    """Run PrepareMsi on a table, as text or as a file; what it hands on in one folder. ``on`` is the command's store, where
+    that is not the folder of ``store``."""
     labels = tmp_path / "labels"
     labels.mkdir(parents=True, exist_ok=True)
     if isinstance(table, Path):
-        shutil.copy(table, labels)
+        path = Path(shutil.copy(table, labels))
     else:
-        (labels / "labels.csv").write_bytes(table.encode() if isinstance(table, str) else table)
-    job = processing_job(tmp_path / "ml", PrepareMsiJob(**{"slides": SLIDES, **settings}), {"labels": labels}, ("cohort",))
-    main(job)
-    return tmp_path / "ml" / "cohort"
+        path = labels / "labels.csv"
+        path.write_bytes(table.encode() if isinstance(table, str) else table)
+    uris, where = Path(os.environ["PATHOLOGY_URI_ROOT"]), f"s3://bucket/labels-{tmp_path.name}/{path.name}"
+    if on is None:
+        put(uris, where, path)
+    else:
+        on.upload(path, Uri.parse(where))
+    handed = run_prepare(main, tmp_path / "ml", uris, PrepareMsiJob, {}, on, **{"labels": where, "slides": SLIDES, **settings})
+    return gather(tmp_path / "ml" / "cohort", handed, "cohort", "slides_to_extract", "flow")
 
 
 def small(store: Path, count: int = 12) -> str:

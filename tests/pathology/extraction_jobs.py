@@ -11,11 +11,14 @@ from pathlib import Path
 from unittest.mock import patch
 
 from colour_encoder import ColourEncoder, write_manifest
+from msi_jobs import write_cohort, write_flow
 from pathology.commands.extract_features import Extraction
 from pathology.contracts.cohort import CohortRow
 from pathology.contracts.extraction.collect import CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
+from pathology.contracts.extraction.slides import SlideToExtract
 from pathology.contracts.extraction.tiling import Tiling
+from pathology.contracts.storage import FolderStore, Store
 from pathology.contracts.uris import Uri
 from pathology.job import run
 
@@ -45,6 +48,7 @@ class Jobs:
     def __init__(self, top: Path, write_encoder=write_manifest) -> None:
         self.top, self.uris = top, top / "uris"
         self.manifest = write_encoder(Uri.parse(ENCODER).under(self.uris))
+        self.store: Store = FolderStore(self.uris)
         self.cohort: list[CohortRow] = []
         self.started: list[subprocess.Popen[str]] = []
 
@@ -77,16 +81,26 @@ class Jobs:
         }  # fmt: skip
         self.cohort.append(CohortRow.model_validate({**row, **changes}))
 
+    def to_extract(self) -> list[SlideToExtract]:
+        """The cohort as extraction has it, with the store's marks."""
+        return [SlideToExtract.of(row, self.mark(row)) for row in self.cohort]
+
+    def mark(self, row: CohortRow) -> str:
+        """The store's mark of a slide; empty where it is not there."""
+        entry = self.store.entry(Uri.parse(row.slide_uri))
+        return entry.mark if entry else ""
+
     def root(self, name: str, host: str = "algo-1") -> Path:
         """A job's root on a host."""
         return self.top / "jobs" / name / host
 
     def layout(self, name: str, settings=None, *, host="algo-1", hosts=HOSTS, outputs=(), inputs=None) -> Path:
-        """A job's root with its contract files; an extraction's unless ``settings`` say otherwise. ``inputs`` adds to cohort and
-        models."""
+        """A job's root with its contract files; an extraction's unless ``settings`` say otherwise. ``inputs`` adds to those that
+        Prepare hands on."""
         root = self.root(name, host)
         settings = settings or ExtractFeaturesJob(features=FEATURES)
-        channels = {"cohort": "/opt/ml/processing/input/cohort", "models": "/opt/ml/processing/input/models", **(inputs or {})}
+        names = ("cohort", "slides_to_extract", "flow", "encoder", "models")
+        channels = {**{key: f"/opt/ml/processing/input/{key}" for key in names}, **(inputs or {})}
         config = {
             "ProcessingJobName": name,
             "ProcessingInputs": [
@@ -107,13 +121,15 @@ class Jobs:
         for path, content in {
             "config/processingjobconfig.json": json.dumps(config),
             "config/resourceconfig.json": json.dumps({"current_host": host, "hosts": list(hosts)}),
-            "processing/input/cohort/cohort.csv": CohortRow.table(self.cohort).decode(),
+            "processing/input/slides_to_extract/slides_to_extract.csv": SlideToExtract.table(self.to_extract()).decode(),
         }.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(content)
-        models = root / "processing/input/models"
-        if not models.exists():
-            models.symlink_to(Uri.parse(ENCODER).under(self.uris))
+        write_cohort(root / "processing/input/cohort", self.cohort)
+        write_flow(root / "processing/input/flow", self.cohort)
+        for channel in ("models", "encoder"):
+            if not (root / "processing/input" / channel).exists():
+                (root / "processing/input" / channel).symlink_to(Uri.parse(ENCODER).under(self.uris))
         return root
 
     def environment(self, root: Path) -> dict[str, str]:
@@ -157,7 +173,7 @@ class Jobs:
 
     def layout_collection(self, name: str = "collect-1", **settings) -> Path:
         """A collection's root with its contract files."""
-        return self.layout(name, CollectFeaturesJob(features=FEATURES, encoder=ENCODER, **settings), outputs=["slides"])
+        return self.layout(name, CollectFeaturesJob(features=FEATURES, **settings), outputs=["slides"])
 
     def collect(self, name: str = "collect-1", **settings) -> tuple[int, str, str]:
         """Collect in this process: exit code, standard output, standard error."""

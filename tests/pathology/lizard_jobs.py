@@ -16,13 +16,14 @@ from pathology.commands import prepare_lizard
 from pathology.contracts.code import closure
 from pathology.contracts.lizard.evaluate import EvaluateLizard, NucleiScoreRow
 from pathology.contracts.lizard.patches import LIZARD_CLASSES, NucleiPatchRow
-from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.contracts.lizard.prepare import PrepareLizardJob
 from pathology.encoders.tiny import make_tiny_encoder
 from pathology.metrics.panoptic import relabel
 from pathology.nuclei.counts import central_counts
 from pathology.nuclei.targets import distance_maps
 from pathology.nuclei.watershed import STANDARD
 from pathology.tasks.lizard.dataset import Nuclei, read_prepared
+from prepare_jobs import gather, put, run_prepare
 from scipy import ndimage
 
 if TYPE_CHECKING:
@@ -85,11 +86,12 @@ def write_labels(folder: Path, labels: np.ndarray) -> None:
 
 
 def prepare(root: Path, dataset: Path, **settings) -> Path:
-    """Run PrepareLizard on the four files in ``dataset``, which the job's request says are in :data:`DATASET_URI`; its output."""
-    given = PrepareLizard(**{"published_counts": False, **settings})
-    job = processing_job(root, given, {"dataset": dataset}, ("patches",))
-    prepare_lizard.main(replace(job, input_uris={"dataset": DATASET_URI}))
-    return root / "patches"
+    """Run PrepareLizard on the four files in ``dataset``, at :data:`DATASET_URI`; its tables in one folder."""
+    uris = root / "uris"
+    put(uris, DATASET_URI, dataset)
+    given = {"dataset": DATASET_URI, "published_counts": False, **settings}
+    handed = run_prepare(prepare_lizard.main, root, uris, PrepareLizardJob, {}, **given)
+    return gather(root / "patches", handed, "patches", "staging")
 
 
 class LizardRun:
@@ -148,7 +150,14 @@ class LizardRun:
         from pathology.commands.evaluate_lizard import main
         from pathology.tasks.lizard import serving
 
-        given = {"model": self.archive.parent, "models": self.models, "patches": self.patches, "dataset": self.dataset, **inputs}
+        given = {
+            "model": self.archive.parent,
+            "models": self.models,
+            "encoder": self.models,
+            "patches": self.patches,
+            "dataset": self.dataset,
+            **inputs,
+        }
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patched:
             if seeing:

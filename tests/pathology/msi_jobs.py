@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from packed import pack
-from pathology.contracts.cohort import CohortRow, SlideRow
+from pathology.contracts.cohort import CLASSES, COHORT, CohortRow, SlideRow, classes_json
+from pathology.contracts.cohort_flow import FLOW, LABELLED, CohortFlow, FlowStep, count_sides
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.msi.evaluate import EvaluateMsi, PatientPredictionRow
 from pathology.contracts.msi.train import TrainMsi
@@ -120,6 +121,22 @@ def write_table(folder: Path, name: str, rows: list) -> Path:
     return folder
 
 
+def write_cohort(folder: Path, rows: list[CohortRow]) -> Path:
+    """cohort.csv, and the names of its classes."""
+    write_table(folder, COHORT, rows)
+    (folder / CLASSES).write_bytes(classes_json(("MSS", "MSI-H")))
+    return folder
+
+
+def write_flow(folder: Path, rows: list[CohortRow], **about) -> Path:
+    """cohort.json of rows that nothing is known of but that they are labelled; ``about`` adds to it."""
+    step = FlowStep(name=LABELLED, slides=len(rows), patients=len({row.patient_id for row in rows}))
+    flow = CohortFlow(steps=[step], sides=count_sides(rows)).model_dump(mode="json")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FLOW).write_text(json.dumps({"flow": flow, "warnings": [], **about}))
+    return folder
+
+
 def write_manifest(folder: Path, manifest: EncoderManifest = MANIFEST) -> Path:
     """A models channel that holds the manifest (and a checkpoint that nobody opens here)."""
     (folder / manifest.name).mkdir(parents=True, exist_ok=True)
@@ -183,8 +200,9 @@ class MsiRun:
         channels = {
             "training": self.features,
             "models": self.models,
+            "encoder": self.models,
             "slides": write_table(folder / "tables" / "slides", "slides.csv", self.slides),
-            "splits": write_table(folder / "tables" / "splits", "cohort.csv", self.cohort),
+            "splits": write_cohort(folder / "tables" / "splits", self.cohort),
         }
         return training_job(folder, settings, channels)
 
@@ -219,7 +237,9 @@ class MsiRun:
         inputs = {
             "model": model or self.packed(),
             "slides": write_table(folder / "slides", "slides.csv", slides or self.slides),
-            "cohort": write_table(folder / "cohort", "cohort.csv", cohort or self.cohort),
+            "cohort": write_cohort(folder / "cohort", cohort or self.cohort),
+            "flow": write_flow(folder / "flow", cohort or self.cohort),
+            "encoder": self.models,
         }
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

@@ -21,7 +21,8 @@ COMMANDS = (
 TABLE = """
                                     slides msi mhist lizard all
 job.py                              xx     xxx xxx   xxx    xx
-storage.py                          xx     xxx ...   ...    x.
+storage.py                          xx     xxx x..   x..    x.
+prepared.py                         ..     x.. x..   x..    ..
 artefact.py                         ..     .xx .xx   .xx    ..
 evaluation.py                       ..     ..x ..x   ..x    ..
 learned_from.py                     ..     .xx .xx   .xx    ..
@@ -37,7 +38,8 @@ contracts/uris.py                   xx     xxx xxx   xxx    xx
 contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
 contracts/strict_json.py            xx     xxx xxx   xxx    x.
-contracts/hashes.py                 xx     .xx xxx   xxx    x.
+contracts/hashes.py                 xx     xxx xxx   xxx    x.
+contracts/prepared.py               ..     x.. x..   x..    ..
 contracts/runs.py                   ..     ..x ..x   ..x    ..
 contracts/history.py                ..     .xx .xx   .xx    ..
 contracts/identifiers.py            .x     xxx xxx   .xx    ..
@@ -51,7 +53,7 @@ contracts/intervals/clusters.py     ..     ..x ..x   ..x    ..
 contracts/operating_points.py       ..     .xx .xx   .xx    ..
 contracts/binary.py                 ..     ..x ..x   ...    ..
 contracts/evaluation.py             ..     ..x ..x   ..x    ..
-contracts/encoder.py                xx     .xx .xx   .xx    x.
+contracts/encoder.py                xx     xxx xxx   xxx    x.
 contracts/features.py               xx     ... ...   ...    ..
 contracts/fine_tuning.py            ..     ... .xx   .xx    ..
 contracts/staging.py                .x     ... x..   x..    x.
@@ -60,6 +62,7 @@ contracts/cohort.py                 xx     xxx ...   ...    ..
 contracts/companion.py              x.     x.. ...   ...    ..
 contracts/cohort_flow.py            .x     x.x ...   ...    ..
 contracts/data_check.py             ..     x.. x..   x..    ..
+contracts/extraction/slides.py      xx     x.. ...   ...    ..
 contracts/extraction/tiling.py      xx     ... ...   ...    ..
 contracts/extraction/extract.py     x.     ... ...   ...    ..
 contracts/extraction/collect.py     .x     ... ...   ...    ..
@@ -94,7 +97,8 @@ cohort/tcga.py                      ..     x.. ...   ...    ..
 cohort/split.py                     ..     x.. ...   ...    ..
 cohort/allocation.py                ..     ... x..   x..    ..
 
-encoders/manifest.py                x.     .x. .xx   .xx    ..
+encoders/manifest.py                xx     .xx .xx   .xx    x.
+encoders/job_encoder.py             xx     .xx .xx   .xx    x.
 encoders/encoder.py                 x.     ... .xx   .xx    ..
 encoders/from_bytes.py              x.     ... .xx   .xx    ..
 encoders/adapters.py                ..     ... .xx   .xx    ..

@@ -64,7 +64,7 @@ def test_every_call_of_the_verbs_survives(server, before_send, aws_response, qui
     before_send(outage)
     assert here("upsert", *EXAMPLE).code == 0
     assert here("upsert", *EXAMPLE).out.startswith("pipeline pathology-msi unchanged")
-    assert here("start", *EXAMPLE, "--no-wait", "--param", "Epochs=3", "--param", "DatasetVersion=1").code == 0
+    assert here("start", *EXAMPLE, "--no-wait", "--param", "Epochs=3").code == 0
     listed = here("executions", *EXAMPLE, "--json")
     assert (listed.code, listed.out.count('"Succeeded"')) == (0, 1)
     assert here("delete", *EXAMPLE, "--yes").code == 0

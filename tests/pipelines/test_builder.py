@@ -9,7 +9,8 @@ from pathology.contracts.errors import RequestError
 from pathology.contracts.evaluation import ModelIdentity
 from pathology.contracts.msi.train import TrainMsi
 
-from pipelines.checks.expressions import all_steps
+from pipelines.checks.definition import check
+from pipelines.checks.expressions import all_steps, references
 from pipelines.config import load_task
 from pipelines.tasks import NAMES
 from tests.test_walls import HEAVY
@@ -104,7 +105,7 @@ def test_steps_are_those_of_the_design(compiled):
 
 def test_caching_only_where_the_key_tells_the_truth(compiled):
     cached = {step["Name"] for step in all_steps(compiled.definition) if step.get("CacheConfig", {}).get("Enabled")}
-    assert cached == {"PrepareMsi", "ExtractFeatures", "TrainMsi", "EvaluateMsi"}
+    assert cached == {"ExtractFeatures", "TrainMsi", "EvaluateMsi"}
 
 
 def test_execution_id_stands_in_output_uris_alone(compiled):
@@ -184,9 +185,7 @@ def test_extraction_is_never_started_by_torchrun(example, run_as):
     ("section", "values", "message"),
     [
         ("dataset", {"slides": "efs://fs-11112222/datasets/x"}, "cannot mount EFS"),
-        ("dataset", {"labels": "efs://fs-11112222/datasets/liu.xlsx"}, "PrepareMsi: input 'labels' is efs://.*cannot mount EFS"),
         ("dataset", {"slides": "efs://fs-11112222/datasets/x", "manifest": None}, "a manifest is needed"),
-        ("encoder", {"weights": "efs://fs-11112222/models/x"}, "ExtractFeatures: input 'models'.*cannot mount EFS"),
         ("train", {"models": "s3://bucket/models"}, "both on efs"),
         ("train", {"features": "efs://fs-11112222/elsewhere"}, "one of the file system's folders"),
         ("train", {"features": "efs://fs-11112222/features/mine"}, "give the file system's own folder"),
@@ -198,3 +197,28 @@ def test_placement_that_cannot_work_is_refused(example, section, values, message
     task = changed(load_task("msi", example), section, **values)
     with pytest.raises(RequestError, match=message):
         build("msi", task, example)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "parameter"),
+    [("dataset", {"labels": "efs://fs-1/x"}, "LabelsUri"), ("encoder", {"weights": "efs://fs-1/x"}, "EncoderUri")],
+)
+def test_what_prepare_cannot_read_is_a_problem_of_the_definition(example, section, values, parameter):
+    from pipelines.builder import build
+
+    compiled = build("msi", changed(load_task("msi", example), section, **values), example)
+    said = f"PrepareMsi: prepare_msi: parameter {parameter}: efs://fs-1/x is on EFS, which a Processing job cannot mount"
+    assert said in "\n".join(map(str, check(compiled.name, compiled.definition)))
+
+
+@pytest.mark.parametrize("task", ["msi", "mhist", "lizard"])
+def test_no_parameter_stands_where_a_job_reads(task, example):
+    """S3 takes what stands there for the beginning of a key, and a person's slash or lack of one would decide what arrives."""
+    from pipelines.builder import build
+
+    for step in all_steps(build(task, load_task(task, example), example).definition):
+        arguments = step["Arguments"]
+        read = [*arguments.get("ProcessingInputs", []), *arguments.get("InputDataConfig", [])]
+        assert not [target for target in references(read) if target.startswith("Parameters.")], step["Name"]
+        if step["Name"].startswith("Prepare"):
+            assert [item["InputName"] for item in read] == ["code"] and "CacheConfig" not in step

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.errors import RequestError
 
 from demo.__main__ import make_data
 from pipelines.check_data import check_data
@@ -93,9 +93,9 @@ def test_data_in_s3_are_checked_where_they_lie(server, example, capsys):
     assert "−     6 named nearly as in the table: case01 (the table has cas01)" in capsys.readouterr().out
 
 
-def test_what_cannot_be_checked_is_refused(state):
-    with pytest.raises(DataError, match="s3://local/own/labels/gone.csv: nothing is there"):
-        check_data("msi", param=given("gone.csv"))
+def test_what_cannot_be_checked_is_refused(state, capsys):
+    assert check_data("msi", param=given("gone.csv")) == 1
+    assert "problem: s3://local/own/labels/gone.csv: nothing is there: correct the URI" in capsys.readouterr().out
     with pytest.raises(RequestError, match="no parameter 'Patient'"):
         check_data("msi", param=given("dmmr.csv", Patient="x"))
     with pytest.raises(RequestError, match="'MSS' is positive and negative|'mss' is positive and negative"):

@@ -3,24 +3,19 @@
 import pytest
 from pathology.contracts.errors import RequestError
 from pathology.contracts.lizard.evaluate import EvaluateLizard
-from pathology.contracts.lizard.prepare import PrepareLizard
+from pathology.contracts.lizard.prepare import PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
 from pathology.contracts.log_lines import VALIDATION_PQ, metric_line
 from pathology.contracts.staging import Stage
-from pathology.contracts.storage import FolderStore
-from pathology.contracts.uris import Uri
 
 from pipelines.checks.definition import check
 from pipelines.checks.expressions import all_steps
 from pipelines.checks.graph import edges
 from pipelines.checks.settings import hyperparameters
 from pipelines.config import LOCAL, load_task
-from pipelines.fingerprint import fingerprint
 from pipelines.local.definition import problems
 from pipelines.local.log_metrics import final_metrics
 from pipelines.parameters import check_parameters, parse_parameters
-from pipelines.tasks.lizard import LizardTask
-from pipelines.tasks.parameters import data_parameters
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +60,7 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("PrepareLizard", PrepareLizard()),
+        ("PrepareLizard", PrepareLizardJob(**{name: f"s3://b1x/{name}" for name in ("dataset", "encoder", "prepared")})),
         ("StageLizard", Stage(encoder="s3://b1x/y")),
         ("TrainLizard", TrainLizard()),
         ("EvaluateLizard", EvaluateLizard()),
@@ -83,7 +78,7 @@ def test_training_reads_efs_in_as_many_processes_as_there_are_gpus(steps):
     assert channels["training"]["FileSystemDataSource"]["DirectoryPath"] == "/datasets"
     assert channels["models"]["FileSystemDataSource"]["DirectoryPath"] == "/models"
     assert set(channels) == {"code", "training", "models", "patches", "encoder"}
-    assert request["Environment"] == {"PATHOLOGY_TORCHRUN": "true"}
+    assert request["Environment"]["PATHOLOGY_TORCHRUN"] == "true"
 
 
 def test_training_from_s3_reads_the_dataset_itself(example):
@@ -100,13 +95,12 @@ def test_training_from_s3_reads_the_dataset_itself(example):
         for channel in compiled.definition["Steps"][1]["Arguments"]["InputDataConfig"]
         if channel["ChannelName"] == "training"
     )
-    assert training == {"Get": "Parameters.DatasetUri"}
+    assert training["Std:JsonGet"]["Path"] == "dataset.uri"
 
 
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
-        ("dataset", {"arrays": "efs://fs-11112222/datasets/x"}, "PrepareLizard: input 'dataset'.*cannot mount EFS"),
         ("train", {"models": "s3://bucket/models"}, "both on efs"),
         ("train", {"training": "s3://b1x/x", "models": "s3://b1x/models"}, "train.training: .*the dataset"),
     ],
@@ -116,6 +110,23 @@ def test_placement_that_cannot_work_is_refused(example, section, values, message
 
     with pytest.raises(RequestError, match=message):
         build("lizard", changed(load_task("lizard", example), section, **values), example)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (
+            "dataset",
+            {"arrays": "efs://fs-1/x"},
+            "PrepareLizard: prepare_lizard: parameter DatasetUri: efs://fs-1/x is on EFS, which a Processing job cannot mount: give its copy in S3",
+        ),
+    ],
+)
+def test_data_on_efs_are_a_problem_of_the_definition(example, section, values, message):
+    from pipelines.builder import build
+
+    compiled = build("lizard", changed(load_task("lizard", example), section, **values), example)
+    assert message in "\n".join(map(str, check(compiled.name, compiled.definition)))
 
 
 def test_evaluation_and_the_endpoint_run_on_gpus_and_preparing_does_not(lizard, steps):
@@ -141,16 +152,6 @@ def test_evaluation_and_the_endpoint_run_on_gpus_and_preparing_does_not(lizard, 
 def test_a_wrong_parameter_is_refused(lizard, given, message):
     with pytest.raises(RequestError, match=message):
         check_parameters(lizard.definition, parse_parameters([given]))
-
-
-def test_changed_arrays_are_another_version_of_the_dataset(tmp_path):
-    store = FolderStore(tmp_path)
-    values = {"DatasetUri": "s3://b1x/nuclei"}
-    seen = []
-    for content in (b"x", b"another"):
-        store.write(Uri.parse("s3://b1x/nuclei/labels.npy"), content)
-        seen.append(fingerprint(store, values, data_parameters(LizardTask)))
-    assert None not in seen and len(set(seen)) == 2
 
 
 def test_metric_definitions_find_the_lines(steps, tmp_path):

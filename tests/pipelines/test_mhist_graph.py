@@ -4,26 +4,22 @@ import copy
 import json
 
 import pytest
-from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
 from pathology.contracts.log_lines import VALIDATION_AUROC, metric_line
 from pathology.contracts.mhist.evaluate import EvaluateMhist
-from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.mhist.prepare import PrepareMhistJob
 from pathology.contracts.mhist.train import TrainMhist
-from pathology.contracts.storage import FolderStore
-from pathology.contracts.uris import Uri
 
 from pipelines.checks.definition import check
-from pipelines.checks.expressions import all_steps, references
+from pipelines.checks.expressions import all_steps
 from pipelines.checks.graph import edges
 from pipelines.config import LOCAL, load_task
-from pipelines.fingerprint import fingerprint
-from pipelines.local.client import LocalSageMaker
 from pipelines.local.definition import problems
 from pipelines.local.log_metrics import final_metrics
 from pipelines.parameters import check_parameters, parse_parameters
-from pipelines.tasks.mhist import MhistTask
-from pipelines.tasks.parameters import data_parameters
+
+URIS = {name: f"s3://b1x/{name}" for name in ("annotations", "images", "encoder", "prepared")}
+SAID = "is on EFS, which a Processing job cannot mount: give its copy in S3"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +40,7 @@ def changed(task, section, **values):
 
 def from_s3(example):
     task = load_task("mhist", example)
-    return changed(task, "train", training=f"s3://{example.bucket}/runs", models=task.encoder.weights)
+    return changed(task, "train", training=f"s3://{example.bucket}/prepared/mhist", models=task.encoder.weights)
 
 
 def channels(step):
@@ -84,7 +80,7 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
 
 def test_hyperparameters_are_those_of_the_commands(steps):
     assert set(steps["TrainMhist"]["Arguments"]["HyperParameters"]) == set(TrainMhist().as_strings())
-    for name, settings in (("PrepareMhist", PrepareMhist()), ("EvaluateMhist", EvaluateMhist())):
+    for name, settings in (("PrepareMhist", PrepareMhistJob(**URIS)), ("EvaluateMhist", EvaluateMhist())):
         given = {key for key in steps[name]["Arguments"]["Environment"] if key.startswith("SM_HP_")}
         assert given == {f"SM_HP_{key.replace('-', '_').upper()}" for key in settings.as_strings()}
 
@@ -110,8 +106,10 @@ def _mounts(step):
 
 
 def test_another_encoder_is_another_key_for_training(steps):
-    """EFS does not stand in the cache key: the encoder's manifest in S3 does."""
-    assert "Parameters.EncoderUri" in set(references(steps["TrainMhist"]["Arguments"]["InputDataConfig"]))
+    """EFS does not stand in the cache key: the encoder's manifest in S3, by its content, does."""
+    handed = channels(steps["TrainMhist"])["encoder"]["DataSource"]["S3DataSource"]["S3Uri"]["Std:JsonGet"]
+    assert handed["Path"] == "encoder.uri"
+    assert handed["PropertyFile"] == {"Get": "Steps.PrepareMhist.PropertyFiles.PrepareMhistReport"}
 
 
 def test_training_from_s3_leaves_staging_out(example):
@@ -122,19 +120,19 @@ def test_training_from_s3_leaves_staging_out(example):
     assert names == ["PrepareMhist", "TrainMhist", "EvaluateMhist", "CheckMhist"]
     train = channels(compiled.definition["Steps"][1])
     assert all("S3DataSource" in channel["DataSource"] for channel in train.values())
-    assert train["training"]["DataSource"]["S3DataSource"]["S3Uri"] == {
-        "Get": "Steps.PrepareMhist.ProcessingOutputConfig.Outputs['images'].S3Output.S3Uri"
-    }
-    assert train["models"]["DataSource"]["S3DataSource"]["S3Uri"] == {"Get": "Parameters.EncoderUri"}
+    for name, key in (
+        ("training", "images.uri"),
+        ("models", "models.uri"),
+        ("encoder", "encoder.uri"),
+        ("patches", "patches.uri"),
+    ):
+        assert train[name]["DataSource"]["S3DataSource"]["S3Uri"]["Std:JsonGet"]["Path"] == key
     assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
 
 
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
-        ("dataset", {"images": "efs://fs-11112222/datasets/x"}, "PrepareMhist: input 'images'.*cannot mount EFS"),
-        ("dataset", {"annotations": "efs://fs-11112222/datasets/a.csv"}, "PrepareMhist: input 'annotations'.*cannot mount EFS"),
-        ("encoder", {"weights": "efs://fs-11112222/models/x"}, "cannot mount EFS|has to be mounted"),
         ("train", {"models": "s3://bucket/models"}, "both on efs"),
         ("train", {"training": "s3://b1x/images", "models": "s3://b1x/models"}, "train.training: .*where PrepareMhist writes"),
         ("train", {"training": "efs://fs-11112222/elsewhere"}, "one of the file system's folders"),
@@ -148,6 +146,33 @@ def test_placement_that_cannot_work_is_refused(example, section, values, message
         build("mhist", changed(load_task("mhist", example), section, **values), example)
 
 
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (
+            "dataset",
+            {"images": "efs://fs-1111/datasets/x"},
+            f"PrepareMhist: prepare_mhist: parameter ImagesUri: efs://fs-1111/datasets/x {SAID}",
+        ),
+        (
+            "dataset",
+            {"annotations": "efs://fs-1111/a.csv"},
+            f"PrepareMhist: prepare_mhist: parameter AnnotationsUri: efs://fs-1111/a.csv {SAID}",
+        ),
+        (
+            "encoder",
+            {"weights": "efs://fs-1111/models/x"},
+            f"PrepareMhist: prepare_mhist: parameter EncoderUri: efs://fs-1111/models/x {SAID}",
+        ),
+    ],
+)
+def test_data_on_efs_are_a_problem_of_the_definition(example, section, values, message):
+    from pipelines.builder import build
+
+    compiled = build("mhist", changed(load_task("mhist", example), section, **values), example)
+    assert message in "\n".join(map(str, check(compiled.name, compiled.definition)))
+
+
 def test_staging_that_says_not_where_it_runs_is_refused(example):
     from pipelines.builder import build
 
@@ -158,7 +183,7 @@ def test_staging_that_says_not_where_it_runs_is_refused(example):
 def test_evaluation_reads_the_packaged_model_and_the_encoder_on_a_gpu(mhist, steps):
     read = inputs(steps["EvaluateMhist"])
     assert read["model"] == {"Get": "Steps.TrainMhist.ModelArtifacts.S3ModelArtifacts"}
-    assert read["models"] == {"Get": "Parameters.EncoderUri"}
+    assert read["models"]["Std:JsonGet"]["Path"] == "models.uri"
     assert {"patches", "images"} < set(read)
     defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in mhist.definition["Parameters"]}
     assert defaults["EvaluateInstanceType"].startswith("ml.g")
@@ -175,14 +200,15 @@ def test_a_version_takes_images_and_names_its_encoder(steps):
     assert inference["SupportedContentTypes"] == ["image/png", "image/jpeg"]
     assert inference["SupportedResponseMIMETypes"] == ["application/json"]
     assert "SupportedTransformInstanceTypes" not in inference
-    (source,) = inference["Containers"][0]["AdditionalModelDataSources"]
-    assert source["ChannelName"] == "encoder"
-    assert source["S3DataSource"]["S3Uri"]["Std:Join"]["Values"] == [{"Get": "Parameters.EncoderUri"}, "/"]
+    assert set(inference["Containers"][0]) == {"Image", "ModelDataUrl"}
+    metadata = steps["RegisterMhist"]["Arguments"]["CustomerMetadataProperties"]
+    assert metadata["encoder_uri"] == {"Get": "Parameters.EncoderUri"}
+    assert metadata["encoder_sha256"]["Std:JsonGet"]["Path"] == "pathology.encoder.sha256"
 
 
 def test_caching_and_the_execution_id_as_in_msi(steps):
     cached = {name for name, step in steps.items() if step.get("CacheConfig", {}).get("Enabled")}
-    assert cached == {"PrepareMhist", "TrainMhist", "EvaluateMhist"}
+    assert cached == {"TrainMhist", "EvaluateMhist"}
     for step in steps.values():
         for part in ("AppSpecification", "AlgorithmSpecification", "CheckpointConfig", "Environment", "HyperParameters"):
             assert "Execution." not in json.dumps(step["Arguments"].get(part))
@@ -193,7 +219,7 @@ def test_a_wrong_hyperparameter_beside_what_only_an_execution_knows_is_found(mhi
     definition = copy.deepcopy(mhist.definition)
     stage = next(step for step in definition["Steps"] if step["Name"] == "StageMhist")
     stage["Arguments"]["HyperParameters"]["encoder"] = {
-        "Get": "Steps.PrepareMhist.ProcessingOutputConfig.Outputs['images'].S3Output.S3Uri"
+        "Get": "Steps.PrepareMhist.ProcessingOutputConfig.Outputs['prepared'].S3Output.S3Uri"
     }
     assert list(check(mhist.name, definition)) == []
     stage["Arguments"]["HyperParameters"]["speed"] = "high"
@@ -217,35 +243,6 @@ def test_a_wrong_hyperparameter_beside_what_only_an_execution_knows_is_found(mhi
 def test_a_wrong_parameter_is_refused(mhist, given, message):
     with pytest.raises(RequestError, match=message):
         check_parameters(mhist.definition, parse_parameters([given]))
-
-
-def test_a_changed_patch_table_or_encoder_is_another_version_of_the_dataset(mhist, tmp_path):
-    store = FolderStore(tmp_path)
-    values = {parameter["Name"]: parameter["DefaultValue"] for parameter in mhist.definition["Parameters"]}
-    values |= {"AnnotationsUri": "s3://b1x/a.csv", "ImagesUri": "s3://b1x/images", "EncoderUri": "s3://b1x/encoder"}
-    for uri in (values["AnnotationsUri"], f"{values['ImagesUri']}/images.zip", f"{values['EncoderUri']}/encoder.json"):
-        store.write(Uri.parse(uri), b"x")
-    seen = [fingerprint(store, values, data_parameters(MhistTask))]
-    for uri in (values["AnnotationsUri"], f"{values['ImagesUri']}/images.zip", f"{values['EncoderUri']}/encoder.json"):
-        store.write(Uri.parse(uri), b"another")
-        seen.append(fingerprint(store, values, data_parameters(MhistTask)))
-    assert None not in seen and len(set(seen)) == 4
-
-
-def test_a_version_whose_encoder_is_not_there_is_not_registered(tmp_path):
-    client = LocalSageMaker(tmp_path)
-    client.create_model_package_group(ModelPackageGroupName="pathology-mhist")
-    FolderStore(tmp_path).write(Uri.parse("s3://local/model.tar.gz"), b"x")
-    source = {"S3Uri": "s3://local/encoder/", "S3DataType": "S3Prefix", "CompressionType": "None"}
-    container = {
-        "ModelDataUrl": "s3://local/model.tar.gz",
-        "AdditionalModelDataSources": [{"ChannelName": "encoder", "S3DataSource": source}],
-    }
-    request = {"ModelPackageGroupName": "pathology-mhist", "InferenceSpecification": {"Containers": [container]}}
-    with pytest.raises(ClientError, match="s3://local/encoder/: there is nothing there for the model's encoder"):
-        client.create_model_package(**request)
-    FolderStore(tmp_path).write(Uri.parse("s3://local/encoder/encoder.json"), b"{}")
-    assert client.create_model_package(**request)["ModelPackageArn"].endswith("pathology-mhist/1")
 
 
 def test_metric_definitions_find_the_lines(steps, tmp_path):

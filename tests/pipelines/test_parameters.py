@@ -65,10 +65,10 @@ def test_a_definition_deployed_from_other_code_can_be_started(definition, step):
 
 
 FILES = {
-    "values.yaml": "Epochs: 3\nLearningRate: 1e-4\nDatasetVersion: 0123\nSlidesUri: s3://mine/slides\n",
-    "values.json": '{"Epochs": 3, "LearningRate": "1e-4", "DatasetVersion": "0123", "SlidesUri": "s3://mine/slides"}',
+    "values.yaml": "Epochs: 3\nLearningRate: 1e-4\nExtractionRun: 0123\nSlidesUri: s3://mine/slides\n",
+    "values.json": '{"Epochs": 3, "LearningRate": "1e-4", "ExtractionRun": "0123", "SlidesUri": "s3://mine/slides"}',
     "cli.json": '[{"Name": "Epochs", "Value": "3"}, {"Name": "LearningRate", "Value": "1e-4"}, '
-    '{"Name": "DatasetVersion", "Value": "0123"}, {"Name": "SlidesUri", "Value": "s3://mine/slides"}]',
+    '{"Name": "ExtractionRun", "Value": "0123"}, {"Name": "SlidesUri", "Value": "s3://mine/slides"}]',
 }
 
 
@@ -76,7 +76,7 @@ FILES = {
 def test_a_file_of_parameters_is_read_as_it_is_written(compiled, tmp_path, name):
     (tmp_path / name).write_text(FILES[name])
     values = read_params_file(tmp_path / name)
-    assert values == {"Epochs": "3", "LearningRate": "1e-4", "DatasetVersion": "0123", "SlidesUri": "s3://mine/slides"}
+    assert values == {"Epochs": "3", "LearningRate": "1e-4", "ExtractionRun": "0123", "SlidesUri": "s3://mine/slides"}
     assert check_parameters(compiled.definition, values) == values
 
 

@@ -38,7 +38,8 @@ class StoredSlide:
     """A slide's file: its id, where it lies, its size in bytes (None: absent) and its md5.
 
     ``path`` is where it lies below the slides' folder. ``alone`` says that no other slide's file has this name; ``companion`` is the
-    folder that belongs to it, where its format has one and the place can be listed.
+    folder that belongs to it, where its format has one and the place can be listed; ``mark`` is the store's own of the file (ETag in S3,
+    time in a folder).
     """
 
     slide_id: str
@@ -49,6 +50,7 @@ class StoredSlide:
     path: str = ""
     alone: bool = True
     companion: Companion | None = None
+    mark: str = ""
 
     @cached_property
     def name(self) -> str:
@@ -121,14 +123,14 @@ def find_slides(store: Store, slides: Uri, manifest: Uri | None, beside: frozens
     entries = {uri: entry for uri, entry in listed.items() if uri not in beside}
     companions = _companions(entries)
     paths = {_below(slides, uri): uri for uri in entries if not _inside(uri, companions)}
-    present = {uri: entries[uri].bytes for path, uri in paths.items() if is_slide(file_name(path)) and not container(path)}
+    present = {uri: entries[uri] for path, uri in paths.items() if is_slide(file_name(path)) and not container(path)}
     if manifest is not None:
         rows = _read_manifest(store.read(manifest), str(manifest))
         names = [row["filename"] for row in rows]
         stored = _of_manifest(rows, slides, None if slides.scheme == "efs" else present)
     else:
         names = list(paths)
-        stored = [StoredSlide("", uri, size) for uri, size in present.items()]
+        stored = [StoredSlide("", uri, entry.bytes, mark=entry.mark) for uri, entry in present.items()]
     unread = not_read(names)
     if not stored:
         kinds = ", ".join(SLIDE_SUFFIXES + PICTURE_SUFFIXES)
@@ -190,7 +192,7 @@ def _named(stored: Iterable[StoredSlide], slides: Uri, companions: Mapping[str, 
     return sorted(named, key=lambda slide: slide.slide_id)
 
 
-def _of_manifest(rows: list[dict[str, str]], slides: Uri, present: dict[Uri, int] | None) -> list[StoredSlide]:
+def _of_manifest(rows: list[dict[str, str]], slides: Uri, present: dict[Uri, Entry] | None) -> list[StoredSlide]:
     """The manifest's slides where they lie; ``present`` is None where the place cannot be listed."""
     stored = []
     for row in rows:
@@ -199,8 +201,9 @@ def _of_manifest(rows: list[dict[str, str]], slides: Uri, present: dict[Uri, int
         candidates = [slides / row["id"] / row["filename"], slides / row["filename"]]
         size = int(row["size"])
         uri = candidates[0] if present is None else next((uri for uri in candidates if uri in present), candidates[0])
-        there = size if present is None else present.get(uri)
-        stored.append(StoredSlide("", uri, there, row["md5"], size))
+        entry = (present or {}).get(uri)
+        there = size if present is None else entry.bytes if entry else None
+        stored.append(StoredSlide("", uri, there, row["md5"], size, mark=entry.mark if entry else ""))
     return stored
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 
-from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
-from pathology.contracts.cohort_flow import CohortFlow, read_flow, with_tissue
-from pathology.contracts.encoder import EncoderManifest
+from pathology.contracts.cohort import COHORT, CohortRow, SlideRow, read_cohort
+from pathology.contracts.cohort_flow import FLOW, CohortFlow, read_flow, with_tissue
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.collect import CollectFeaturesJob
+from pathology.contracts.extraction.slides import TABLE, SlideToExtract, read_slides
 from pathology.contracts.features import Sidecar
 from pathology.contracts.staging import StagingRow
 from pathology.contracts.storage import Store, atomic_write
 from pathology.contracts.uris import Uri
+from pathology.encoders.job_encoder import named_encoder
 from pathology.job import Job, run
 from pathology.storage import open_store
 from pathology.wsi.layout import FeatureLayout
@@ -26,7 +27,7 @@ MAX_NAMED = 5
 """Slides named in an error before it only counts."""
 
 
-def collect(rows: list[CohortRow], layout: FeatureLayout, store: Store) -> list[SlideRow]:
+def collect(rows: list[SlideToExtract], layout: FeatureLayout, store: Store) -> list[SlideRow]:
     """One row per slide of the cohort, in its order; the hash of every ``ok`` file is checked.
 
     Raises:
@@ -133,14 +134,11 @@ def slide_warnings(slides: list[SlideRow]) -> list[str]:
 def main(job: Job) -> None:
     """Collect, check, write slides.csv and staging.csv through the store, then collected.json, which names both, to the output."""
     settings = job.hyperparameters(CollectFeaturesJob)
-    path = job.file("cohort", ".csv")
-    cohort = read_cohort(path)
-    store = open_store()
-    uri = Uri.parse(settings.encoder) / "encoder.json"
-    manifest: EncoderManifest = EncoderManifest.from_json(store.read(uri), str(uri))
+    cohort = read_cohort(job.file("cohort", COHORT))
+    store, manifest = open_store(), named_encoder(job)
     layout = FeatureLayout.of(settings.features, settings.hash(manifest.name, manifest.sha256))
-    slides = collect(cohort, layout, store)
-    flow, warnings = read_flow(path, cohort)
+    slides = collect(read_slides(job.file("slides_to_extract", TABLE)), layout, store)
+    flow, warnings = read_flow(job.file("flow", FLOW), cohort)
     flow = with_tissue(flow, cohort, slides)
     print("\n".join(flow.lines()))
     check_usable(cohort, slides, flow, settings.max_left_out_fraction)
@@ -151,8 +149,9 @@ def main(job: Job) -> None:
     store.write(staging_uri, staging)
     counts = {status: sum(slide.status == status for slide in slides) for status in ("ok", "empty", "failed")}
     result = {
-        "slides": {"uri": str(table_uri), "sha256": hashlib.sha256(table).hexdigest(), **counts},
-        "staging": {"uri": str(staging_uri), "sha256": hashlib.sha256(staging).hexdigest()},
+        "slides": {"uri": f"{table_uri.parent}/", "sha256": hashlib.sha256(table).hexdigest(), **counts},
+        "staging": {"uri": f"{staging_uri.parent}/", "sha256": hashlib.sha256(staging).hexdigest()},
+        "features": {"uri": f"{Uri.parse(settings.features)}/"},
         "settings_hash": layout.settings_hash,
         "flow": json.loads(flow.to_json()),
         "warnings": warnings,

@@ -15,6 +15,7 @@ from pathology.contracts.intervals import Interval
 from pathology.contracts.intervals.clusters import Spread
 from pathology.contracts.lizard.evaluate import EvaluateLizard, NucleiScoreRow
 from pathology.contracts.lizard.patches import TABLE, NucleiDataset
+from pathology.encoders.job_encoder import find_encoder
 from pathology.evaluation import check_seen, identity, load_packaged, origin, write_evaluation
 from pathology.job import Job, run
 from pathology.metrics.panoptic import detect
@@ -34,7 +35,7 @@ def main(job: Job) -> None:
     test = sorted((row for row in patches if row.split == "test"), key=lambda row: row.name)
     nuclei = Nuclei(job.input("dataset"), test, dataset)
     model: LizardModel
-    model, learned_from, _ = load_packaged(job, serving, job.input("models"))
+    model, learned_from, _ = load_packaged(job, serving, find_encoder(job)[0])
     check_classes(model.config, dataset)
     seen = check_seen(learned_from, items(nuclei), "patches", settings)
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:

@@ -27,6 +27,7 @@ from pathology.contracts.mhist.evaluate import (
 )
 from pathology.contracts.mhist.patches import ANNOTATORS, LABELS, MHIST
 from pathology.contracts.patches import DATASET, TABLE
+from pathology.encoders.job_encoder import find_encoder
 from pathology.evaluation import (
     all_warnings,
     binary_labels,
@@ -57,7 +58,7 @@ def main(job: Job) -> None:
     settings = job.hyperparameters(EvaluateMhist)
     table, images = job.file("patches", TABLE), job.input("images")
     model: PatchModel[MhistConfig]
-    model, learned_from, fitted = load_packaged(job, serving, job.input("models"))
+    model, learned_from, fitted = load_packaged(job, serving, find_encoder(job)[0])
     dataset = PatchDataset.read(job.file("patches", DATASET))
     if dataset.labels != model.config.labels:
         theirs, ours = (" and ".join(labels) for labels in (model.config.labels, dataset.labels))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
-from pathology.contracts.cohort_flow import CohortFlow, read_flow, with_tissue
+from pathology.contracts.cohort_flow import FLOW, CohortFlow, read_flow, with_tissue
+from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Bounds, EncoderReport, Seen
 from pathology.contracts.hashes import sha256_of
@@ -29,6 +30,7 @@ from pathology.contracts.msi.evaluate import (
     TilesRead,
 )
 from pathology.contracts.registry import registry_text
+from pathology.encoders.job_encoder import named_encoder
 from pathology.evaluation import (
     all_warnings,
     binary_labels,
@@ -56,9 +58,10 @@ def main(job: Job) -> None:
     tables = {"cohort": job.file("cohort", ".csv"), "slides": job.file("slides", ".csv")}
     model: Ensemble
     model, learned_from, fitted = load_packaged(job, serving)
+    check_encoder(model.config, named_encoder(job))
 
     cohort, slides = read_cohort(tables["cohort"]), SlideRow.read(tables["slides"])
-    flow, cohort_warnings = read_flow(tables["cohort"], cohort)
+    flow, cohort_warnings = read_flow(job.file("flow", FLOW), cohort)
     cohort_warnings += read_otherwise(slides)
     flow = with_tissue(flow, cohort, slides)
     test = [row for row in cohort if row.split == "test"]
@@ -89,6 +92,19 @@ def main(job: Job) -> None:
     write_evaluation(job, evaluation, PatientPredictionRow.table(predictions), render(evaluation, predictions))
     print(f"AUROC {intervals['auroc']}, {len(predictions)} patients, {int(scores.truth.sum())} positive")
     print(baseline_line(simple))
+
+
+def check_encoder(config: MsiConfig, manifest: EncoderManifest) -> None:
+    """Refuse a model of another encoder's features.
+
+    Raises:
+        DataError: naming both.
+    """
+    if config.encoder.sha256 != manifest.sha256:
+        raise DataError(
+            f"the model reads features of encoder {config.encoder.name} ({config.encoder.sha256[:12]}…), and the cohort was prepared with "
+            f"{manifest.name} ({manifest.sha256[:12]}…): start again"
+        )
 
 
 def ask(patient: Patient, model: Ensemble) -> tuple[dict[str, Any], np.ndarray]:

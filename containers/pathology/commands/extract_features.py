@@ -1,5 +1,5 @@
-"""cohort.csv → one feature file and sidecar per slide; hosts claim slides, largest first, until none is left. On a host with several
-GPUs it starts itself once a GPU, and each of these workers claims slides as a host does."""
+"""slides_to_extract.csv → one feature file and sidecar per slide; hosts claim slides, largest first, until none is left. On a host with
+several GPUs it starts itself once a GPU, and each of these workers claims slides as a host does."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pathology.contracts.cohort import CohortRow, read_cohort
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
+from pathology.contracts.extraction.slides import SlideToExtract, read_slides
 from pathology.contracts.features import Sidecar
 from pathology.contracts.log_lines import slide_line
 from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
-from pathology.encoders.manifest import find_manifest
+from pathology.encoders.job_encoder import find_encoder
 from pathology.host import cores, gpus, memory
 from pathology.job import Job, run
 from pathology.storage import open_store
@@ -55,10 +55,10 @@ class Extraction:
     """What one host extracts of the cohort, or one ``worker`` of several on a host."""
 
     def __init__(
-        self, job: Job, settings: ExtractFeaturesJob, rows: list[CohortRow], store: Store, worker: Worker | None = None
+        self, job: Job, settings: ExtractFeaturesJob, rows: list[SlideToExtract], store: Store, worker: Worker | None = None
     ) -> None:
         worker = worker or Worker()
-        folder, manifest = find_manifest(job.input("models"))
+        folder, manifest = find_encoder(job)
         if settings.tile_size != manifest.pixels:
             raise RequestError(f"tile-size {settings.tile_size}: encoder {manifest.name} takes {manifest.pixels} px: set it so")
         self.job, self.settings, self.store, self.worker = job, settings, store, worker
@@ -107,7 +107,7 @@ class Extraction:
         )
         return encoder
 
-    def finished(self, row: CohortRow) -> bool:
+    def finished(self, row: SlideToExtract) -> bool:
         """Whether the slide's sidecar and file say that there is nothing to do. A slide that failed is tried again."""
         try:
             sidecar = self.layout.read_sidecar(self.store, row.slide_id)
@@ -117,7 +117,7 @@ class Extraction:
             return False
         return sidecar.status == "empty" or (sidecar.status == "ok" and not self.layout.file_fault(self.store, sidecar))
 
-    def extract(self, row: CohortRow) -> Sidecar:
+    def extract(self, row: SlideToExtract) -> Sidecar:
         """Extract one slide: its payload first, its sidecar last."""
         begun = time.monotonic()
         values = {
@@ -126,6 +126,7 @@ class Extraction:
             "slide_uri": row.slide_uri,
             "bytes": row.bytes,
             "md5": row.md5,
+            "etag": row.etag,
             "companion": row.companion,
             "cohort_mpp": row.mpp,
             "mask_uri": row.mask_uri,
@@ -139,7 +140,7 @@ class Extraction:
         self.store.write(self.layout.sidecar(row.slide_id), sidecar.to_json())
         return sidecar
 
-    def _features(self, row: CohortRow) -> dict[str, object]:
+    def _features(self, row: SlideToExtract) -> dict[str, object]:
         from pathology.wsi.extraction import extract_slide
 
         own_mask = self._own_mask(row)
@@ -183,7 +184,7 @@ class Extraction:
             "tiles_with_ink": extracted.tiles_with_ink,
         }
 
-    def _own_mask(self, row: CohortRow) -> bytes | None:
+    def _own_mask(self, row: SlideToExtract) -> bytes | None:
         """The slide's own mask, the very one that the cohort was prepared with; None where it has none."""
         if not row.mask_uri:
             return None
@@ -246,7 +247,7 @@ def run_claims(work: Extraction) -> None:
 def devices_for_workers(job: Job) -> list[str]:
     """The GPUs that get a worker each: all of the host's, or as many as its memory holds encoders of this size for, which is said."""
     devices = gpus()
-    folder, manifest = find_manifest(job.input("models"))
+    folder, manifest = find_encoder(job)
     checkpoint = folder / manifest.checkpoint
     needed = WORKER_BYTES + LOADING_FACTOR * (checkpoint.stat().st_size if checkpoint.is_file() else 0)
     fitting = max(1, memory() // needed)
@@ -272,7 +273,7 @@ def main(job: Job) -> None:
             print(f"{job.host}: {len(devices)} workers, one a GPU")
             run_workers(devices)
         else:
-            run_claims(Extraction(job, settings, read_cohort(job.file("cohort", ".csv")), open_store(), alone))
+            run_claims(Extraction(job, settings, read_slides(job.file("slides_to_extract", ".csv")), open_store(), alone))
     except SystemExit:
         # Stopped, and cleared up. The interpreter would still wait for an S3 transfer's own threads, to the slide's last part.
         sys.stdout.flush()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathology.contracts.staging import TABLE, Stage, read_staging
 from pathology.contracts.uris import Uri
+from pathology.encoders.job_encoder import named_encoder
 from pathology.job import Job, run
-from pathology.staging import stage_encoder_if_in_s3, stage_files
+from pathology.staging import stage_encoder, stage_files
 from pathology.storage import open_store
 
 
@@ -18,7 +19,7 @@ def main(job: Job) -> None:
     store = open_store()
     rows = read_staging(job.file("staging", TABLE))
     print(f"files: {stage_files(store, rows, job.input('data_destination'))}")
-    print(f"encoder: {stage_encoder_if_in_s3(store, Uri.parse(settings.encoder), job.input('models_destination'))}")
+    print(f"encoder: {stage_encoder(store, Uri.parse(settings.encoder), named_encoder(job), job.input('models_destination'))}")
 
 
 if __name__ == "__main__":

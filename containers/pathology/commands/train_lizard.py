@@ -11,7 +11,7 @@ from pathology.contracts.code import command_code
 from pathology.contracts.lizard.patches import NucleiDataset
 from pathology.contracts.lizard.train import TrainLizard
 from pathology.encoders.encoder import load_encoder
-from pathology.encoders.manifest import find_staged
+from pathology.encoders.job_encoder import find_encoder
 from pathology.job import Job, run
 from pathology.learned_from import LearnedFrom
 from pathology.serving.code import endpoint_code
@@ -35,7 +35,7 @@ def main(job: Job) -> None:
         print(f"{job.host}: nothing joins the hosts' processes here; the first host trains alone")
         return
     rows, dataset = read_prepared(job.input("patches"))
-    encoder, manifest = find_staged(job.input("models"), job.input("encoder") if job.has_input("encoder") else None)
+    encoder, manifest = find_encoder(job)
     first = world.rank % world.local_size == 0  # on its host: the others need not read two gigabytes again
     sides = {
         split: Nuclei(job.input("training"), [row for row in rows if row.split == split], dataset, first and split == "train")

@@ -9,10 +9,11 @@ from pathology.contracts.code import closure
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.mhist.train import TrainMhist
 from pathology.contracts.patches import DATASET, TABLE
+from pathology.encoders.job_encoder import find_encoder
 from pathology.job import Job, run
 from pathology.patches.dataset import PatchDataset
 from pathology.patches.eva import EVA, EvaRun, learn_by_eva
-from pathology.patches.learning import Side, describe_model, find_job_encoder, learn, left_to_the_first
+from pathology.patches.learning import Side, describe_model, learn, left_to_the_first
 from pathology.serving.code import endpoint_code
 from pathology.tasks.mhist import baseline, serving
 from pathology.tasks.mhist.artefact import EvaRunRecord, EvaTraining, MhistConfig
@@ -30,7 +31,7 @@ def main(job: Job) -> None:
     if left_to_the_first(job, settings):
         return
     table, labels = job.file("patches", TABLE), PatchDataset.read(job.file("patches", DATASET)).labels
-    rows, manifest = read_patches(table, labels), find_job_encoder(job)[1]
+    rows, manifest = read_patches(table, labels), find_encoder(job)[1]
 
     def side(number: int, *splits: str) -> Side:
         chosen = [row for row in rows if row.split in splits]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,14 @@ import numpy as np
 
 from pathology.artefact import LEARNED_FROM, EncoderIdentity, library_versions, save_artefact
 from pathology.contracts.code import closure, command_code
-from pathology.contracts.cohort import SlideRow, read_cohort
+from pathology.contracts.cohort import SlideRow, read_classes, read_cohort
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
 from pathology.contracts.intervals import Interval, area_under_roc
 from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.msi.train import TrainMsi
 from pathology.contracts.operating_points import OperatingPoint
-from pathology.encoders.manifest import find_manifest
+from pathology.encoders.job_encoder import find_encoder
 from pathology.job import Job, run
 from pathology.learned_from import LearnedFrom
 from pathology.metrics.operating_points import choose, deciding
@@ -51,7 +50,8 @@ def main(job: Job) -> None:
         raise DataError("no train patient has a slide with features: look at slides.csv for the reasons")
     root = job.input("training")
     first = _first(root, patients)
-    manifest = find_encoder(job.input("models"), first)
+    manifest = find_encoder(job)[1]
+    check_encoder(manifest, first)
     _one_settings_hash(patients)
     if settings.shuffle_labels:
         patients = permuted(patients, settings.seed)
@@ -70,7 +70,7 @@ def main(job: Job) -> None:
     learned_from, learned_from_content = LearnedFrom.of(items(patients), hashes).pack()
     code = closure(serving.__name__)
     config = MsiConfig(
-        labels=class_names(tables["cohort"].with_name("cohort.json")),
+        labels=read_classes(tables["cohort"]),
         threshold=threshold,
         operating_points=points,
         calibration=calibration,
@@ -106,25 +106,18 @@ def _one_settings_hash(patients: Sequence[Patient]) -> None:
         raise DataError(f"slides.csv mixes features of several settings ({', '.join(hashes)}): collect those of one extraction")
 
 
-def find_encoder(folder: Path, features: Features) -> EncoderManifest:
-    """The manifest, at the top of the ``models`` channel or one folder below, of the encoder that made the features.
+def check_encoder(manifest: EncoderManifest, features: Features) -> None:
+    """Refuse features of another encoder.
 
     Raises:
-        DataError: when there is no manifest, or none with the features' checkpoint.
+        DataError: naming both.
     """
     name, sha256 = features.attributes.get("encoder", "unknown"), str(features.attributes.get("checkpoint_sha256", "unknown"))
-    try:
-        return find_manifest(folder, sha256)[1]
-    except DataError as error:
-        raise DataError(f"the features were made by encoder {name} (sha256 {sha256[:12]}…): {error}") from None
-
-
-def class_names(summary: Path) -> tuple[str, str]:
-    """Names of class 0 and class 1 from the cohort's summary, plain words where it is absent."""
-    if not summary.is_file():
-        return ("negative", "positive")
-    negative, positive = json.loads(summary.read_text())["classes"]
-    return (str(negative), str(positive))
+    if sha256 != manifest.sha256:
+        raise DataError(
+            f"the features were made by encoder {name} (sha256 {sha256[:12]}…), and the cohort was prepared with {manifest.name} "
+            f"({manifest.sha256[:12]}…): start again"
+        )
 
 
 def report_out_of_fold(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -81,6 +82,31 @@ class SlideRow(Row):
         if not self.settings_hash.isalnum():
             raise DataError(f"slide {self.slide_id}: {self.settings_hash!r} is not a settings hash: collect the features again")
         return f"{self.settings_hash}/{self.slide_id}.h5"
+
+
+COHORT, CLASSES = "cohort.csv", "classes.json"
+"""What the folder of a prepared cohort holds."""
+
+
+def classes_json(classes: tuple[str, str]) -> bytes:
+    """classes.json: names of class 0 and class 1."""
+    return (json.dumps(list(classes), ensure_ascii=False) + "\n").encode()
+
+
+def read_classes(cohort: Path) -> tuple[str, str]:
+    """Names of class 0 and class 1, from the classes.json beside a cohort.csv.
+
+    Raises:
+        DataError: when it is not there, or is not two names.
+    """
+    path = cohort.with_name(CLASSES)
+    try:
+        negative, positive = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path}: it should be the names of two classes and cannot be read ({error}): prepare the cohort again"
+        ) from None
+    return str(negative), str(positive)
 
 
 def read_cohort(path: Path) -> list[CohortRow]:

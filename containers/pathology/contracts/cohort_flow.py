@@ -14,6 +14,9 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.identifiers import printable
 from pathology.contracts.strict_json import StrictJson
 
+FLOW = "cohort.json"
+"""The file: the flow, with what else is known of the cohort."""
+
 Count = Annotated[int, Field(ge=0)]
 
 FOUND, MATCHED, LABELLED, WITH_TISSUE = "found", "matched", "labelled", "with tissue"
@@ -124,23 +127,21 @@ def count_sides(rows: Iterable[CohortRow]) -> dict[str, SideCount]:
     }
 
 
-def read_flow(cohort: Path, rows: Sequence[CohortRow]) -> tuple[CohortFlow, list[str]]:
-    """The flow up to the labelled slides, and the cohort's warnings, from the cohort.json beside a cohort.csv; what the rows alone
-    say, where that was made before flows were kept.
+def read_flow(path: Path, rows: Sequence[CohortRow]) -> tuple[CohortFlow, list[str]]:
+    """The flow up to the labelled slides, and the cohort's warnings, from the cohort.json of the same preparation.
 
     Raises:
-        DataError: when cohort.json cannot be read.
+        DataError: when it cannot be read, or is of another cohort.
     """
-    path = cohort.with_name("cohort.json")
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    if "flow" in known:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
         flow: CohortFlow = CohortFlow.from_json(json.dumps(known["flow"]).encode(), str(path))
-        if flow.left != len(rows):
-            raise DataError(f"{path} says {flow.left} slides and {cohort.name} has {len(rows)}: prepare the cohort again")
-        return flow, list(known.get("warnings", []))
-    patients = len({row.patient_id for row in rows})
-    step = FlowStep(name=LABELLED, slides=len(rows), patients=patients)
-    return CohortFlow(steps=[step], sides=count_sides(rows)), []
+        warnings = [str(line) for line in known["warnings"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: it cannot be read as a cohort's flow ({error}): prepare the cohort again") from None
+    if flow.left != len(rows):
+        raise DataError(f"{path} says {flow.left} slides and the cohort has {len(rows)}: prepare the cohort again")
+    return flow, warnings
 
 
 def with_tissue(flow: CohortFlow, rows: Sequence[CohortRow], slides: Sequence[SlideRow]) -> CohortFlow:

@@ -10,8 +10,9 @@ from pathology.contracts.strict_json import StrictJson
 class Sidecar(StrictJson):
     """``<slide_id>.json``: a slide is finished when this says so and its file has this hash.
 
-    ``status`` ok has a feature file with ``sha256``; empty found no tissue; failed has a ``reason``. ``bytes``, ``md5`` and
-    ``companion`` are the slide's own, ``cohort_mpp`` the cohort table's, so that a replaced slide or a corrected MPP is extracted again.
+    ``status`` ok has a feature file with ``sha256``; empty found no tissue; failed has a ``reason``. ``bytes``, ``md5``,
+    ``etag`` and ``companion`` are the slide's own (:class:`pathology.contracts.extraction.slides.SlideToExtract`), ``cohort_mpp`` the
+    table's, so that a replaced slide or a corrected MPP is extracted again.
     ``content_sha256`` is the features' without the slide's name (:func:`pathology.wsi.features.content_sha256`), empty in sidecars of
     before there was one. ``warnings`` say what of the slide was left out, or read otherwise than its file says. ``outline_origin`` is
     the level-0 px x, y that the outline, and QuPath, call 0, 0. ``tissue`` says whether the mask was found or is the person's own, whose
@@ -27,6 +28,7 @@ class Sidecar(StrictJson):
     slide_uri: str
     bytes: int
     md5: str = ""
+    etag: str = ""
     companion: str = ""
     cohort_mpp: float | None = None
     mpp: float | None = None

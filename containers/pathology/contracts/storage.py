@@ -44,6 +44,9 @@ class Store(Protocol):
     def download(self, uri: Uri, path: Path) -> None:
         """Copy an object to a file, by a temporary name. Raises DataError when it is not there."""
 
+    def fetch(self, uri: Uri, path: Path) -> None:
+        """A file to read at ``path`` with the object's bytes: a link where objects are files. Raises DataError when it is not there."""
+
     def upload(self, path: Path, uri: Uri) -> None:
         """Copy a file to an object, replacing what was there."""
 
@@ -143,6 +146,13 @@ class FolderStore:
             raise _gone(uri)
         atomic_copy(source, path)
 
+    def fetch(self, uri: Uri, path: Path) -> None:
+        source = self._path(uri)
+        if not source.is_file():
+            raise _gone(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(source.absolute())
+
     def upload(self, path: Path, uri: Uri) -> None:
         atomic_copy(path, self._path(uri))
 
@@ -213,6 +223,9 @@ class S3Store:
             raise
         finally:
             temporary.unlink(missing_ok=True)
+
+    def fetch(self, uri: Uri, path: Path) -> None:
+        self.download(uri, path)
 
     def upload(self, path: Path, uri: Uri) -> None:
         address = self._address(uri)

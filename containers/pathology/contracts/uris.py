@@ -49,6 +49,11 @@ class Uri:
         """The last part of the path."""
         return PurePosixPath(self.path).name
 
+    @property
+    def parent(self) -> Uri:
+        """The folder that it lies in."""
+        return Uri(self.scheme, self.root, self.path.rpartition("/")[0])
+
     def under(self, folder: Path) -> Path:
         """Where this URI lies when buckets and file systems are folders: ``folder/<scheme>/<root>/<path>``."""
         return folder / self.scheme / self.root / self.path
@@ -63,3 +68,13 @@ def _checked(text: str) -> str:
 
 UriText = Annotated[str, AfterValidator(_checked)]
 """A string field that must be a URI; kept as text, without a trailing slash."""
+
+
+def _in_s3(text: str) -> str:
+    if not text.startswith("s3://"):
+        raise ValueError(f"{text} is on EFS, which a Processing job cannot mount: give its copy in S3")
+    return text
+
+
+S3UriText = Annotated[UriText, AfterValidator(_in_s3)]
+"""A :data:`UriText` that a job reads by itself."""

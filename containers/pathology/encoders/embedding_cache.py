@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from pathology.contracts.hashes import sha256_of
 from pathology.contracts.storage import atomic_write
 from pathology.encoders.encoder import Encoder
 
@@ -93,16 +94,18 @@ def embed_all(encoder: Encoder, patches: PatchSource, indices: Sequence[int], ba
 def _write(folder: Path, hashes: Sequence[str], embeddings: np.ndarray) -> None:
     names = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(len(hashes), 32)
     content = save({"sha256": names, "embeddings": np.ascontiguousarray(embeddings)})
-    atomic_write(folder / f"{hashlib.sha256(names.tobytes()).hexdigest()[:16]}.safetensors", content)
+    atomic_write(folder / f"{hashlib.sha256(content).hexdigest()}.safetensors", content)
 
 
 def _read(folder: Path, dimension: int) -> dict[str, np.ndarray]:
     known: dict[str, np.ndarray] = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
+            if sha256_of(path) != path.stem:
+                raise ValueError("its content has another sha256 than its name")
             part = load_file(path)
             names, embeddings = part["sha256"], part["embeddings"]
-        except (SafetensorError, KeyError, OSError) as error:
+        except (SafetensorError, KeyError, OSError, ValueError) as error:
             print(f"embeddings: {path.name} cannot be read ({' '.join(str(error).split())[:100]}) and is recomputed")
             continue
         if names.shape != (len(embeddings), 32) or embeddings.shape[1:] != (dimension,):

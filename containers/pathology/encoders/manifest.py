@@ -32,12 +32,3 @@ def find_manifest(folder: Path, sha256: str | None = None) -> tuple[Path, Encode
         names = ", ".join(path.parent.name for path in paths)
         raise DataError(f"{folder}: several encoders ({names}): name the folder of one")
     return paths[0].parent, EncoderManifest.from_json(paths[0].read_bytes(), f"{paths[0].parent.name}/{MANIFEST}")
-
-
-def find_staged(folder: Path, named: Path | None) -> tuple[Path, EncoderManifest]:
-    """The encoder in ``folder``: where several are staged side by side, the one whose encoder.json lies in ``named``.
-
-    Raises:
-        DataError: as :func:`find_manifest`.
-    """
-    return find_manifest(folder, find_manifest(named)[1].sha256 if named else None)

@@ -19,7 +19,7 @@ from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VA
 from pathology.contracts.operating_points import OperatingPoint, OperatingSettings
 from pathology.encoders.embedding_cache import embed_all, embed_patches
 from pathology.encoders.encoder import load_encoder
-from pathology.encoders.manifest import find_staged
+from pathology.encoders.job_encoder import find_encoder
 from pathology.job import Job
 from pathology.learned_from import LearnedFrom
 from pathology.metrics.operating_points import choose, deciding
@@ -91,11 +91,6 @@ def left_to_the_first(job: Job, settings: PatchSettings) -> bool:
     return False
 
 
-def find_job_encoder(job: Job) -> tuple[Path, EncoderManifest]:
-    """The encoder in the job's ``models``: the one that the input ``encoder`` names, where it has that."""
-    return find_staged(job.input("models"), job.input("encoder") if job.has_input("encoder") else None)
-
-
 def learn(
     job: Job,
     command: str,
@@ -112,7 +107,7 @@ def learn(
         RequestError: for a batch size that cannot be shared, or a precision that the GPU has not.
         DataError: for a patch that cannot be read, or a validation loss that was never a number.
     """
-    folder, manifest = find_job_encoder(job)
+    folder, manifest = find_encoder(job)
     if settings.fine_tuning == "linear":
         learnt = _probe(job, side, validation, settings)
     else:
@@ -133,7 +128,7 @@ def embed_both(job: Job, side: Side, other: Side, settings: PatchSettings) -> tu
         DataError: for a patch that cannot be read.
     """
     precision = "float16" if settings.precision == "auto" else settings.precision
-    encoder = load_encoder(find_job_encoder(job)[0], _device(), precision)
+    encoder = load_encoder(find_encoder(job)[0], _device(), precision)
     first, second = (embed_patches(encoder, each.patches, each.hashes, job.checkpoints) for each in (side, other))
     return first, second
 

@@ -15,12 +15,14 @@ import numpy as np
 from pathology.cohort.allocation import apportion
 from pathology.contracts.errors import DataError
 from pathology.contracts.patches import DATASET, SPLITS, TABLE, PatchRow
+from pathology.contracts.prepared import Handed
 from pathology.contracts.staging import TABLE as STAGING
 from pathology.contracts.staging import StagingRow
-from pathology.contracts.storage import atomic_write
+from pathology.contracts.storage import Store, atomic_write
 from pathology.contracts.uris import Uri
 from pathology.images import decode_image
 from pathology.patches.files import PatchFiles
+from pathology.prepared import publish, publish_files
 
 PNG, JPEG = (b"\x89PNG\r\n\x1a\n", "PNG"), (b"\xff\xd8\xff", "JPEG")
 FORMATS = {".png": PNG, ".jpg": JPEG, ".jpeg": JPEG}
@@ -148,9 +150,18 @@ def describe(rows: Sequence[PatchRow], labels: tuple[str, str]) -> str:
     return "\n".join(lines)
 
 
-def write_prepared(folder: Path, rows: Sequence[PatchRow], dataset: Mapping[str, Any], images: Uri) -> None:
-    """Write dataset.json, staging.csv and patches.csv to ``folder``; the patches' files will lie in the folder ``images`` in S3."""
-    atomic_write(folder / DATASET, (json.dumps(dataset, indent=2, allow_nan=False) + "\n").encode())
-    staged = [StagingRow(uri=str(images / row.image), sha256=row.sha256, target=row.staged) for row in rows]
-    atomic_write(folder / STAGING, StagingRow.table(staged))
-    atomic_write(folder / TABLE, type(rows[0]).table(rows))
+def hand_on_patches(
+    store: Store, root: Uri, images: Path, rows: Sequence[PatchRow], dataset: Mapping[str, Any]
+) -> dict[str, Handed]:
+    """Write the patches' files, checked in the folder ``images``, and dataset.json, patches.csv and staging.csv below ``root``.
+
+    ``patches`` does not depend on where the files lie; ``staging`` says it.
+    """
+    handed = publish_files(store, root, images, {row.image: row.sha256 for row in rows})
+    staged = [StagingRow(uri=f"{handed.uri}{row.image}", sha256=row.sha256, target=row.staged) for row in rows]
+    summary = (json.dumps(dataset, indent=2, allow_nan=False) + "\n").encode()
+    return {
+        "images": handed,
+        "patches": publish(store, root, {DATASET: summary, TABLE: type(rows[0]).table(rows)}),
+        "staging": publish(store, root, {STAGING: StagingRow.table(staged)}),
+    }

@@ -14,7 +14,8 @@ from pathology.metrics.ranking import auroc
 from pathology.patches.batches import LabelledPatches
 from pathology.patches.classifier import PatchClassifier, load_encoder_weights
 from pathology.training.batches import Batch
-from pathology.training.epochs import Best, EpochSettings, EpochTraining, World, fit
+from pathology.training.checkpoints import Best
+from pathology.training.epochs import EpochSettings, EpochTraining, World, fit
 
 
 class PatchTraining(EpochTraining):
@@ -83,9 +84,10 @@ def train(
         DataError: when the validation loss was never a number.
     """
     world = World.current()
-    best = fit(PatchTraining(classifier, data, validation, settings, world, folder, workers))
+    training = PatchTraining(classifier, data, validation, settings, world, folder, workers)
+    best = fit(training)
     if world.rank == 0:
-        encoder, head = best.parts(folder, "encoder", "head")
+        encoder, head = best.parts(training.folder, "encoder", "head")
         load_encoder_weights(classifier, encoder, "the best epoch's checkpoint")
         classifier.start_head(head["weight"], head["bias"])
     return best

@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,22 @@ import lightning.pytorch as lightning
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from safetensors.torch import load_file
+from torch import Tensor
 
 from pathology.contracts.code import command_code
+from pathology.contracts.hashes import sha256_of
+from pathology.contracts.history import LossCurve
 from pathology.contracts.settings import Settings
 from pathology.contracts.storage import temp_sibling
 
 LAST = "last.ckpt"
+JOB_NAME = "TRAINING_JOB_NAME"
+UNREADABLE = (
+    *(zipfile.BadZipFile, pickle.UnpicklingError, OSError, RuntimeError, NotImplementedError),
+    *(EOFError, ValueError, KeyError, TypeError, IndexError),
+)
+"""What reading a damaged or foreign file ends in."""
 
 
 def checkpoint_key(command: str, settings: Settings, inputs: Mapping[str, str], encoder: str, processes: int = 1) -> str:
@@ -35,6 +47,30 @@ def checkpoint_key(command: str, settings: Settings, inputs: Mapping[str, str], 
         "code": command_code(command).hash,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch yet, counted from 1, its validation loss and the sha256 of its file, which is one of two by ``slot``; once
+    trained, the losses of all epochs."""
+
+    epoch: int
+    validation_loss: float
+    sha256: str
+    slot: int
+    curve: LossCurve | None = None
+
+    def file(self, folder: Path) -> Path:
+        """Where its weights lie."""
+        return folder / f"best-{self.slot}.safetensors"
+
+    def parts(self, folder: Path, *names: str) -> list[dict[str, Tensor]]:
+        """Its weights apart: those called ``<name>.…``, without that, for each of ``names``."""
+        weights = load_file(self.file(folder))
+        return [
+            {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+            for name in names
+        ]
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -61,7 +97,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class EpochCheckpoint(Checkpoint):
-    """Keeps the last finished epoch, and of the best epochs' files the one that it names.
+    """Keeps the last finished epoch.
 
     A ``Checkpoint`` to Lightning, so that its turn comes after early stopping has counted the epoch.
     """
@@ -70,12 +106,8 @@ class EpochCheckpoint(Checkpoint):
         self.folder = folder
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Save, then drop what no checkpoint names any more."""
+        """Save. Of the best epochs' files two take turns, so that nothing has to be removed, which the service may not mirror."""
         trainer.save_checkpoint(self.folder / LAST)
-        if trainer.is_global_zero and pl_module.best is not None:
-            for path in self.folder.glob("best-*.safetensors"):
-                if path != pl_module.best.file(self.folder):
-                    path.unlink()
 
 
 class Stopping(EarlyStopping):
@@ -88,17 +120,60 @@ class Stopping(EarlyStopping):
             trainer.should_stop = True
 
 
+def own_folder(folder: Path) -> Path:
+    """Where this job writes below ``folder``, which is named by the key: two jobs of one key must not write the same files.
+
+    A job that starts again after an interruption has its old name. Outside a job it is ``folder`` itself.
+    """
+    return folder / os.environ.get(JOB_NAME, "")
+
+
+def take_up(folder: Path) -> Path | None:
+    """The checkpoint below ``folder`` that a training resumes from: this job's, else that of another job with the same key that
+    got furthest. None where none holds; what does not is said on the log, and left there."""
+    own = own_folder(folder) / LAST
+    if own.is_file() and (checked := usable(own)):
+        return checked
+    others = [path for path in (folder / LAST, *sorted(folder.glob(f"*/{LAST}"))) if path != own and path.is_file()]
+    for path in sorted(others, key=_epoch, reverse=True):
+        if usable(path):
+            print(f"it is from {path.parent.name}, of the same key")
+            return path
+    if others or own.is_file():
+        print("training starts from the first epoch")
+    return None
+
+
+def _epoch(path: Path) -> int:
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"])
+    except UNREADABLE:
+        return -1  # said by usable, which looks at all of it
+
+
 def usable(path: Path) -> Path | None:
-    """``path`` when a training can resume from it; otherwise None, after a word about why. It says so on the log."""
+    """``path`` when a training can resume from it; otherwise None, after a word about why. It says so on the log.
+
+    Every record in it must have its checksum, and the best epoch's file the sha256 that it names: they may be of two moments,
+    since each is uploaded by itself.
+    """
     if not path.is_file():
         return None
     try:
+        with zipfile.ZipFile(path) as records:
+            if damaged := records.testzip():
+                raise ValueError(f"{damaged} in it has another checksum")
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        best = content["best"]
-        if best is not None and not (path.parent / f"best-{best[0]}.safetensors").is_file():
-            raise ValueError(f"the best epoch's file, {best[0]}, is gone")
+        if content["best"] is not None:
+            best = Best(*content["best"])
+            if not best.file(path.parent).is_file():
+                raise ValueError(f"the best epoch's file, {best.file(path.parent).name}, is gone")
+            if sha256_of(best.file(path.parent)) != best.sha256:
+                raise ValueError(f"{best.file(path.parent).name} is not the best epoch's that it names")
         print(f"resuming from epoch {content['epoch'] + 1}, finished before the restart")
-    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
-        print(f"the checkpoint cannot be read ({' '.join(str(error).split())[:200]}): training starts from the first epoch")
+    except UNREADABLE as error:
+        print(
+            f"the checkpoint cannot be read ({' '.join(str(error).split())[:200]}): {path.parent.name}/{path.name} is left alone"
+        )
         return None
     return path

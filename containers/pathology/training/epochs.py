@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import time
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from typing import Any, Literal, Protocol
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.strategies import DDPStrategy
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -24,10 +24,10 @@ from pathology.artefact import pack_tensors
 from pathology.contracts.errors import DataError
 from pathology.contracts.history import LossCurve
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_LOSS, metric_line
-from pathology.contracts.storage import atomic_write
+from pathology.contracts.storage import atomic_copy, atomic_write
 from pathology.host import cores
 from pathology.training.batches import Batch, BatchSettings, Examples, MicroBatch, TrainingBatches, ValidationBatches, loader
-from pathology.training.checkpoints import LAST, AtomicCheckpointIO, EpochCheckpoint, Stopping, usable
+from pathology.training.checkpoints import AtomicCheckpointIO, Best, EpochCheckpoint, Stopping, own_folder, take_up
 from pathology.training.lightning_logs import silence_lightning
 from pathology.training.precision import training_precision
 
@@ -97,29 +97,8 @@ class World:
         return min(8, max(1, cores() // self.local_size)) if device.type == "cuda" else 0
 
 
-@dataclass(frozen=True)
-class Best:
-    """The best epoch yet, counted from 1, and its validation loss; once trained, the losses of all epochs."""
-
-    epoch: int
-    validation_loss: float
-    curve: LossCurve | None = None
-
-    def file(self, folder: Path) -> Path:
-        """Where its weights lie."""
-        return folder / f"best-{self.epoch}.safetensors"
-
-    def parts(self, folder: Path, *names: str) -> list[dict[str, Tensor]]:
-        """Its weights apart: those called ``<name>.…``, without that, for each of ``names``."""
-        weights = load_file(self.file(folder))
-        return [
-            {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
-            for name in names
-        ]
-
-
 class EpochTraining(lightning.LightningModule):
-    """Trains on ``train`` and watches ``validation``; the best epoch's trained weights lie in ``folder``.
+    """Trains on ``train`` and watches ``validation``; the best epoch's trained weights lie in this job's part of ``folder``.
 
     A task says what is trained and how it is scored: :meth:`parts`, :meth:`trained`, ``training_step`` (which returns
     :meth:`weighted_loss`), ``validation_step`` and ``on_validation_epoch_end`` (which ends in :meth:`end_validation`).
@@ -131,7 +110,9 @@ class EpochTraining(lightning.LightningModule):
         super().__init__()
         self.strict_loading = False  # checkpoints hold what is trained, not the encoder around it
         self.train_data, self.validation_data = train, validation
-        self.settings, self.world, self.folder, self.workers = settings, world, folder, workers
+        self.settings, self.world, self.workers = settings, world, workers
+        self.shared, self.folder = folder, own_folder(folder)
+        self.taken_up: Path | None = None
         self.micro_batch = MicroBatch.of(settings, world.rank, world.size)
         self.best: Best | None = None
         self.history: list[tuple[float, float]] = []
@@ -159,10 +140,12 @@ class EpochTraining(lightning.LightningModule):
         if self.world.size == 1:
             return
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        epochs = self._everyone(torch.tensor(float(self.current_epoch), device=self.device)).tolist()
-        if len(set(epochs)) > 1:
+        whose = zlib.crc32(self.taken_up.parent.name.encode()) % 2**24 if self.taken_up else 0  # float32 holds it exactly
+        starts = self._everyone(torch.tensor([float(self.current_epoch), float(whose)], device=self.device)).tolist()
+        if any(start != starts[0] for start in starts):
+            epochs = [start[0] for start in starts]
             raise DataError(
-                f"processes start after epochs {epochs}: their checkpoints are not the same; remove {self.folder.name}"
+                f"processes start after epochs {epochs}: their checkpoints are not the same; remove {self.shared.name}, or start again"
             )
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -209,9 +192,10 @@ class EpochTraining(lightning.LightningModule):
         self._validation_loss = loss
         self._lines = [metric_line(VALIDATION_LOSS, loss), *lines]
         if math.isfinite(loss) and (self.best is None or loss < self.best.validation_loss):
-            self.best = Best(self.current_epoch + 1, loss)
+            sha256, content = pack_tensors(self.trained()) if self.world.rank == 0 else ("", b"")
+            self.best = Best(self.current_epoch + 1, loss, sha256, 1 - self.best.slot if self.best else 0)
             if self.world.rank == 0:
-                atomic_write(self.best.file(self.folder), pack_tensors(self.trained())[1])
+                atomic_write(self.best.file(self.folder), content)
 
     def _everyone(self, value: Tensor) -> Tensor:
         """``value`` of every process, (world, …)."""
@@ -231,7 +215,9 @@ class EpochTraining(lightning.LightningModule):
         """Leave the frozen encoder out."""
         names = {name for name, value in self.named_parameters() if value.requires_grad}
         checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if name in names}
-        checkpoint["best"] = None if self.best is None else (self.best.epoch, self.best.validation_loss)
+        checkpoint["best"] = (
+            None if self.best is None else (self.best.epoch, self.best.validation_loss, self.best.sha256, self.best.slot)
+        )
         checkpoint["history"] = list(self.history)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -259,8 +245,12 @@ def fit(training: EpochTraining) -> Best:
     trainer = _trainer(training.settings, training.world, training.folder)
     if training.world.rank == 0:
         training.folder.mkdir(parents=True, exist_ok=True)
+    training.taken_up = take_up(training.shared)
+    if training.world.rank == 0 and training.taken_up and training.taken_up.parent != training.folder:
+        for path in training.taken_up.parent.glob("best-*.safetensors"):
+            atomic_copy(path, training.folder / path.name)
     with training.world.together():
-        trainer.fit(training, ckpt_path=usable(training.folder / LAST))
+        trainer.fit(training, ckpt_path=training.taken_up)
     if training.best is None:
         raise DataError("the validation loss was never a number: lower the learning rates")
     return replace(training.best, curve=LossCurve.of("", training.best.epoch, training.history))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
-from pathology.contracts.cohort import CohortRow
 from pathology.contracts.errors import DataError
+from pathology.contracts.extraction.slides import SlideToExtract
 from pathology.contracts.storage import Entry
 from pathology.contracts.uris import Uri
 
@@ -41,7 +41,7 @@ class ClaimStore(Protocol):
         """Objects below ``uri``."""
 
 
-def largest_first(row: CohortRow) -> tuple[int, str]:
+def largest_first(row: SlideToExtract) -> tuple[int, str]:
     """Sorts a cohort as it is claimed: by bytes, the largest first, then by slide_id."""
     return -row.bytes, row.slide_id
 
@@ -57,8 +57,8 @@ class WorkQueue:
         self,
         store: ClaimStore,
         claims: Uri,
-        rows: Iterable[CohortRow],
-        finished: Callable[[CohortRow], bool],
+        rows: Iterable[SlideToExtract],
+        finished: Callable[[SlideToExtract], bool],
         *,
         host: str = "algo-1",
         rank: int = 0,
@@ -73,8 +73,8 @@ class WorkQueue:
         """Slides that this host was done with before a restart; known once it has taken one, and not looked at again."""
         # Not known to be claimed, in the order to claim them; keyed by the path of the claim, as the listing gives it.
         self._unclaimed = {f"{claims.path}/{row.slide_id}": row for row in sorted(rows, key=largest_first)}
-        self._unfinished: list[CohortRow] | None = None
-        self._last: CohortRow | None = None
+        self._unfinished: list[SlideToExtract] | None = None
+        self._last: SlideToExtract | None = None
         # All hosts of a job start at once and see no claims: each begins at the slide of its own rank.
         self._width = hosts
 
@@ -83,7 +83,7 @@ class WorkQueue:
         """Bytes of the largest slide that is not known to be claimed: the next has no more. 0: there is none, or nobody knows."""
         return next((row.bytes for row in self._unclaimed.values()), 0)
 
-    def take(self) -> CohortRow | None:
+    def take(self) -> SlideToExtract | None:
         """Claim the next slide to extract; this host's own unfinished claims, from before a restart, come first.
 
         It may be claimed while the one before is in progress: one, never more. No other host can take it then: be late.
@@ -102,7 +102,7 @@ class WorkQueue:
             self.skipped += 1
         return None
 
-    def _next(self) -> CohortRow | None:
+    def _next(self) -> SlideToExtract | None:
         if self._unfinished:
             return self._unfinished.pop(0)
         self._refresh()
@@ -123,7 +123,7 @@ class WorkQueue:
         for entry in self.store.list(self.claims):
             self._unclaimed.pop(entry.uri.path, None)
 
-    def _claim(self, row: CohortRow) -> bool:
+    def _claim(self, row: SlideToExtract) -> bool:
         # Noted before it is claimed: a host killed in between reads a name that is not its own, never a claim without a name.
         in_progress = [claimed.slide_id for claimed in (self._last, row) if claimed is not None]
         done = self.done_before_restart + self.skipped + max(0, self.taken - 1)
@@ -143,7 +143,7 @@ class WorkQueue:
         except DataError:
             return None  # S3 refuses both of two creates that conflict: to be tried again
 
-    def _interrupted(self) -> list[CohortRow]:
+    def _interrupted(self) -> list[SlideToExtract]:
         """The slides that this host had in progress when it was interrupted: at most two, named by its note."""
         try:
             note = json.loads(self.store.read(self.note))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from pathology.contracts.cohort import CohortRow
+from pathology.contracts.extraction.slides import SlideToExtract
 from pathology.contracts.features import Sidecar
 from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
@@ -66,14 +66,17 @@ class FeatureLayout:
         sidecar: Sidecar = Sidecar.from_json(store.read(uri), str(uri))
         return sidecar
 
-    def matches(self, sidecar: Sidecar, row: CohortRow) -> bool:
+    def matches(self, sidecar: Sidecar, row: SlideToExtract) -> bool:
         """Whether the sidecar is of these settings, this very slide, this scale and this mask."""
         return sidecar.settings_hash == self.settings_hash and (
             (
-                *(sidecar.slide_id, sidecar.slide_uri, sidecar.bytes, sidecar.md5, sidecar.companion),
+                *(sidecar.slide_id, sidecar.slide_uri, sidecar.bytes, sidecar.md5, sidecar.etag, sidecar.companion),
                 *(sidecar.cohort_mpp, sidecar.mask_sha256),
             )
-            == (row.slide_id, row.slide_uri, row.bytes, row.md5, row.companion, row.mpp, row.mask_sha256)
+            == (
+                *(row.slide_id, row.slide_uri, row.bytes, row.md5, row.etag, row.companion),
+                *(row.mpp, row.mask_sha256),
+            )
         )  # fmt: skip
 
     def file_fault(self, store: Store, sidecar: Sidecar) -> str:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from pathology.contracts.cohort import CohortRow
 from pathology.contracts.companion import COMPANION_SUFFIX, Companion, below, companion_folder
 from pathology.contracts.errors import DataError
+from pathology.contracts.extraction.slides import SlideToExtract
 from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
 from pathology.wsi.claims import WorkQueue
@@ -34,10 +34,10 @@ MAX_JOIN_SECONDS = 1.0
 class Fetch:
     """One slide on its way: claimed, then fetched, by a daemon thread that nothing waits for at the end."""
 
-    def __init__(self, take: Callable[[], CohortRow | None], fetch: Callable[[CohortRow], Path]) -> None:
+    def __init__(self, take: Callable[[], SlideToExtract | None], fetch: Callable[[SlideToExtract], Path]) -> None:
         self._take, self._fetch = take, fetch
         self._claimed, self._fetched = threading.Event(), threading.Event()
-        self._row: CohortRow | None = None
+        self._row: SlideToExtract | None = None
         self._path: Path | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
@@ -54,7 +54,7 @@ class Fetch:
             self._claimed.set()
             self._fetched.set()
 
-    def row(self) -> CohortRow | None:
+    def row(self) -> SlideToExtract | None:
         """The slide's row once it is claimed, None when there is none. Raises what claiming raised."""
         self._claimed.wait()
         if self._row is None and self._error is not None:
@@ -117,7 +117,7 @@ class SlidePrefetcher:
             self._current.join(MAX_JOIN_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def __iter__(self) -> Iterator[CohortRow]:
+    def __iter__(self) -> Iterator[SlideToExtract]:
         while True:
             self._current, self._next = self._next or self._start_fetch(), None
             row = self._stalled(self._current.row)
@@ -161,7 +161,7 @@ class SlidePrefetcher:
     def _start_fetch(self) -> Fetch:
         return Fetch(self.queue.take, self._fetch)
 
-    def _fetch(self, row: CohortRow) -> Path:
+    def _fetch(self, row: SlideToExtract) -> Path:
         uri = Uri.parse(row.slide_uri)
         mount = self.mount if uri.scheme == "efs" else None
         if mount is None and shutil.disk_usage(self.folder).free < self.sharing * (row.bytes + MIN_FREE_BYTES):
@@ -173,7 +173,7 @@ class SlidePrefetcher:
         self._seconds_per_byte = (time.monotonic() - since) / max(1, slide_bytes(path))
         return path
 
-    def _download(self, uri: Uri, row: CohortRow) -> Path:
+    def _download(self, uri: Uri, row: SlideToExtract) -> Path:
         # OpenSlide knows formats by suffixes in lower case.
         path = self.folder / f"{row.slide_id}{PurePosixPath(uri.path).suffix.lower()}"
         try:
@@ -185,7 +185,7 @@ class SlidePrefetcher:
             raise
         return path
 
-    def _download_companion(self, uri: Uri, path: Path, row: CohortRow) -> None:
+    def _download_companion(self, uri: Uri, path: Path, row: SlideToExtract) -> None:
         """The folder that belongs to the file, where one does, as it was when the cohort was made."""
         source = companion_folder(uri)
         if source is None:
@@ -203,7 +203,7 @@ class SlidePrefetcher:
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)
 
 
-def _mounted(mount: Path, uri: Uri, row: CohortRow) -> Path:
+def _mounted(mount: Path, uri: Uri, row: SlideToExtract) -> Path:
     # The channel mounts the first folder of the file system: efs://id/datasets/x.svs is <slides>/x.svs.
     path = mount.joinpath(*PurePosixPath(uri.path).parts[1:])
     check_slide(path, row)
@@ -217,7 +217,7 @@ def slide_bytes(path: Path) -> int:
     return path.stat().st_size + sum(other.stat().st_size for other in others if other.is_file())
 
 
-def check_slide(path: Path, row: CohortRow) -> None:
+def check_slide(path: Path, row: SlideToExtract) -> None:
     """Hold a slide's file against the cohort's size and, where it has one, md5.
 
     Raises:

@@ -33,6 +33,7 @@ def test_one_file_under_two_patients(tmp_path, store, copy, message, capsys):
     number = next(n for n in range(1, 24) if (place[f"P{n:02d}"] == place["P00"], rows[f"P{n:02d}"].label == 1) == copy)
     md5s[number] = md5s[0]
     shutil.rmtree(tmp_path / "ml")
+    shutil.rmtree(store / "prepared")
     given = {"manifest": manifest(store, names, md5s)}
     if message:
         refusal = refused(tmp_path, table, **given)

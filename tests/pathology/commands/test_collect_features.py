@@ -27,7 +27,7 @@ def finish_slide(jobs, row, *, status="ok", reason="", warnings=()):
     digest = write_features(target, np.ones((3, 48)), np.zeros((3, 2)), np.ones(3)) if status == "ok" else ""
     sidecar = Sidecar(
         slide_id=row.slide_id, status=status, reason=reason, settings_hash=jobs.features.name, slide_uri=row.slide_uri,
-        bytes=row.bytes, md5=row.md5, cohort_mpp=row.mpp, mpp=0.5, mpp_source="vendor", sha256=digest, reader="openslide",
+        bytes=row.bytes, md5=row.md5, etag=jobs.mark(row), cohort_mpp=row.mpp, mpp=0.5, mpp_source="vendor", sha256=digest, reader="openslide",
         content_sha256=content_of(row.slide_id) if status == "ok" else "",
         tiles=3 if status == "ok" else 0, failed_tiles=0, seconds=1.5, warnings=warnings,
     )  # fmt: skip
@@ -56,10 +56,10 @@ def test_the_table_lies_where_its_content_says_and_collected_json_names_it(jobs)
     slides = collected["slides"]
     assert (slides["ok"], slides["empty"], slides["failed"]) == (11, 0, 1)
     assert collected["settings_hash"] == jobs.features.name
-    table = Uri.parse(slides["uri"]).under(jobs.uris)
+    table = Uri.parse(slides["uri"]).under(jobs.uris) / "slides.csv"
     digest = hashlib.sha256(table.read_bytes()).hexdigest()
     assert slides["sha256"] == digest
-    assert slides["uri"] == f"{FEATURES}/{jobs.features.name}/cohorts/{digest[:16]}/slides.csv"
+    assert slides["uri"] == f"{FEATURES}/{jobs.features.name}/cohorts/{digest[:16]}/"
     rows = SlideRow.read(table)
     assert [row.slide_id for row in rows] == [row.slide_id for row in jobs.cohort]
     assert rows[0].features == f"{FEATURES}/{jobs.features.name}/s00.h5"
@@ -81,9 +81,9 @@ def test_what_training_reads_is_listed_for_staging_in_the_cohorts_order(jobs):
     code, _, errors = jobs.collect(max_left_out_fraction=0.2)
     assert code == 0, errors
     staging = json.loads((jobs.root("collect-1") / "processing/output/slides/collected.json").read_text())["staging"]
-    path = Uri.parse(staging["uri"]).under(jobs.uris)
+    path = Uri.parse(staging["uri"]).under(jobs.uris) / "staging.csv"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert staging == {"uri": f"{FEATURES}/{jobs.features.name}/cohorts/{digest[:16]}/staging.csv", "sha256": digest}
+    assert staging == {"uri": f"{FEATURES}/{jobs.features.name}/cohorts/{digest[:16]}/", "sha256": digest}
     files = {f"s{number:02}": jobs.features / f"s{number:02}.h5" for number in reversed(range(12)) if number not in {0, 5}}
     assert read_staging(path) == [
         StagingRow(
@@ -182,7 +182,7 @@ def test_what_was_noticed_of_slides_is_said_on_screen_in_the_table_and_handed_on
     assert code == 0 and "warning: slide s00: 97.0% of it is tissue" in output
     collected = json.loads(next(jobs.top.rglob("collected.json")).read_text())
     assert len(collected["warnings"]) == 6 and collected["warnings"][-1] == "2 more slides have warnings: slides.csv has them"
-    rows = SlideRow.read(Uri.parse(collected["slides"]["uri"]).under(jobs.uris))
+    rows = SlideRow.read(Uri.parse(collected["slides"]["uri"]).under(jobs.uris) / "slides.csv")
     assert [bool(row.warnings) for row in rows] == [True] * 7 + [False] * 5
 
 

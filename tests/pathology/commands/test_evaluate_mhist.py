@@ -132,6 +132,7 @@ class MhistRun:
         inputs = {
             "model": model or self.archive.parent,
             "models": self.root / "models",
+            "encoder": self.root / "models" / "tiny",
             "patches": (table or self.table).parent,
             "images": self.images,
         }

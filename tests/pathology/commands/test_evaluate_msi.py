@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_table
+from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_cohort, write_flow, write_table
 from packed import without_baseline, without_list
 from pages import Page, check_in_browser
 from pathology.contracts.code import command_code
@@ -328,7 +328,9 @@ def test_the_execution_is_named_where_the_output_lies_in_its_folder(msi_run, tmp
     inputs = {
         "model": msi_run.packed(),
         "slides": write_table(tmp_path / "slides", "slides.csv", msi_run.slides),
-        "cohort": write_table(tmp_path / "cohort", "cohort.csv", msi_run.cohort),
+        "cohort": write_cohort(tmp_path / "cohort", msi_run.cohort),
+        "flow": write_flow(tmp_path / "flow", msi_run.cohort),
+        "encoder": msi_run.models,
     }
     job = processing_job(tmp_path, EvaluateMsi(resamples=100), inputs, ("evaluation",))
     uri = "s3://bucket/runs/pathology-msi/k3j9x2m4q8zt/EvaluateMsi/evaluation"

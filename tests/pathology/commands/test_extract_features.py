@@ -49,7 +49,7 @@ def work(jobs, monkeypatch):
         monkeypatch.setenv("PATHOLOGY_ROOT", str(jobs.layout(name, hosts=["algo-1"])))
         monkeypatch.setattr(extract_features.Extraction, "_load", lambda *_: ColourEncoder())
         settings = ExtractFeaturesJob(features=FEATURES)
-        return extract_features.Extraction(Job.current(), settings, jobs.cohort, FolderStore(jobs.uris))
+        return extract_features.Extraction(Job.current(), settings, jobs.to_extract(), FolderStore(jobs.uris))
 
     return make
 
@@ -190,7 +190,7 @@ def test_a_tile_size_that_the_encoder_does_not_take_is_refused_at_once(jobs, sli
     settings = ExtractFeaturesJob(features=FEATURES, tile_size=256)
     monkeypatch.setenv("PATHOLOGY_ROOT", str(jobs.layout("wrong", settings)))
     with pytest.raises(RequestError, match="tile-size 256: encoder colours takes 224 px"):
-        extract_features.Extraction(Job.current(), settings, jobs.cohort, FolderStore(jobs.uris))
+        extract_features.Extraction(Job.current(), settings, jobs.to_extract(), FolderStore(jobs.uris))
 
 
 def test_a_real_slide_through_the_job(jobs, shared_data):
@@ -300,15 +300,14 @@ def test_a_mask_of_the_persons_own_is_fetched_proven_and_part_of_what_is_finishe
     jobs.add(slides / "s0.svs", "s0", mask_uri=uri, mask_sha256=first)
     extraction = work("own")
     extract_features.run_claims(extraction)
-    row = jobs.cohort[0]
+    row, (own,) = jobs.cohort[0], jobs.to_extract()
     sidecar = extraction.layout.read_sidecar(extraction.store, "s0")
     assert (sidecar.status, sidecar.tiles, sidecar.tissue, sidecar.mask_uri) == ("ok", 4, "own mask", uri)
-    assert extraction.finished(row)
+    assert extraction.finished(own)
     path.write_bytes(masks[1])
     changed = row.model_copy(update={"mask_sha256": second})
-    assert not extraction.finished(changed) and not extraction.finished(
-        row.model_copy(update={"mask_sha256": "", "mask_uri": ""})
-    )
+    for mask in ({"mask_sha256": second}, {"mask_sha256": "", "mask_uri": ""}):
+        assert not extraction.finished(own.model_copy(update=mask))
     jobs.cohort[:] = [row.model_copy(update={"mask_sha256": "0" * 64})]
     stale = work("stale")
     extract_features.run_claims(stale)

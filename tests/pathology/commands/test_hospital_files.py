@@ -72,15 +72,11 @@ def jobs(tmp_path, store, request, monkeypatch):
             for command in ("prepare_msi", "extract_features", "collect_features"):
                 monkeypatch.setattr(f"pathology.commands.{command}.open_store", lambda: on_s3)
             made.store = on_s3
-        else:
-            from pathology.storage import open_store
-
-            made.store = open_store()
         yield made
 
 
 def test_every_file_has_its_features_under_its_id(tmp_path, jobs):
-    folder = prepare(tmp_path / "prepare", TABLE, **SPLIT)
+    folder = prepare(tmp_path / "prepare", TABLE, jobs.store, **SPLIT)
     jobs.cohort = rows = read_cohort(folder / "cohort.csv")
     assert {row.slide_uri: row.patient_id for row in rows} == {
         f"s3://bucket/slides/{name}": f"Q{n}" for n, name in enumerate(NAMES)
@@ -92,7 +88,7 @@ def test_every_file_has_its_features_under_its_id(tmp_path, jobs):
     assert code == 0, output + errors
 
     collected = json.loads((jobs.root("collect-1") / "processing/output/slides/collected.json").read_text())
-    (tmp_path / "slides.csv").write_bytes(jobs.store.read(Uri.parse(collected["slides"]["uri"])))
+    (tmp_path / "slides.csv").write_bytes(jobs.store.read(Uri.parse(collected["slides"]["uri"]) / "slides.csv"))
     slides = {slide.slide_id: slide for slide in SlideRow.read(tmp_path / "slides.csv")}
     assert set(slides) == {row.slide_id for row in rows}
     made = {entry.uri.name for entry in jobs.store.list(Uri.parse(FEATURES))}
@@ -106,7 +102,7 @@ def test_every_file_has_its_features_under_its_id(tmp_path, jobs):
     assert (readers["mrxs"], readers["png"], readers["tif"]) == ("openslide", "flat", "flat")
 
     # The same ids again, and nothing left to do.
-    again = read_cohort(prepare(tmp_path / "again", TABLE, **SPLIT) / "cohort.csv")
+    again = read_cohort(prepare(tmp_path / "again", TABLE, jobs.store, **SPLIT) / "cohort.csv")
     assert again == rows
     code, output, errors = jobs.extract("extract-2", hosts=("algo-1",))
     assert code == 0 and "0 slides extracted (0 failed), 8 finished before" in output, output + errors
@@ -115,7 +111,9 @@ def test_every_file_has_its_features_under_its_id(tmp_path, jobs):
 @pytest.mark.parametrize("jobs", ["folder"], indirect=True)
 @pytest.mark.parametrize("change", ["more", "less", "other"])
 def test_a_folder_of_an_mrxs_that_changed_is_another_slide(tmp_path, store, jobs, change):
-    jobs.cohort = [row for row in read_cohort(prepare(tmp_path / "prepare", TABLE, **SPLIT) / "cohort.csv") if row.companion]
+    jobs.cohort = [
+        row for row in read_cohort(prepare(tmp_path / "prepare", TABLE, jobs.store, **SPLIT) / "cohort.csv") if row.companion
+    ]
     data = store / "slides" / "P 05" / "Data0000.dat"
     if change == "more":
         (data.parent / "Data0001.dat").write_bytes(b"")
@@ -129,5 +127,7 @@ def test_a_folder_of_an_mrxs_that_changed_is_another_slide(tmp_path, store, jobs
     left = list((jobs.root("extract-1")).rglob("*.mrxs")) + list(jobs.root("extract-1").rglob("Slidedat.ini"))
     assert not left
     if change == "other":
-        jobs.cohort = [row for row in read_cohort(prepare(tmp_path / "b", TABLE, **SPLIT) / "cohort.csv") if row.companion]
+        jobs.cohort = [
+            row for row in read_cohort(prepare(tmp_path / "b", TABLE, jobs.store, **SPLIT) / "cohort.csv") if row.companion
+        ]
         assert "1 slides extracted (0 failed)" in jobs.extract("extract-2", hosts=("algo-1",))[1]

@@ -7,13 +7,15 @@ import zipfile
 
 import numpy as np
 import pytest
-from msi_jobs import MANIFEST, processing_job, strict_json, training_job
+from msi_jobs import MANIFEST, strict_json, training_job
 from pathology.commands.prepare_mhist import main
-from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.errors import DataError
+from pathology.contracts.hashes import sha256_of
+from pathology.contracts.mhist.prepare import PrepareMhistJob
 from pathology.contracts.staging import Stage, StagingRow
 from pathology.patches.dataset import Patches
 from pathology.tasks.mhist.dataset import read_patches
+from prepare_jobs import ENCODER, gather, handed_on, run_prepare
 
 from demo.patches import make_patches
 
@@ -30,14 +32,9 @@ def made(tmp_path_factory):
 
 
 def prepare(root, made, **settings):
-    job = processing_job(
-        root,
-        PrepareMhist(**{"published_counts": False, **settings}),
-        {"annotations": made / "annotations", "images": made / "images"},
-        ("patches", "images"),
-    )
-    main(job)
-    return root / "patches", root / "images"
+    data = {"annotations": made / "annotations", "images": made / "images"}
+    handed = run_prepare(main, root, root / "uris", PrepareMhistJob, data, **{"published_counts": False, **settings})
+    return gather(root / "patches", handed, "patches", "staging"), gather(root / "images", handed, "images")
 
 
 def test_a_table_and_a_zip_become_patches(tmp_path, made, capsys):
@@ -67,16 +64,18 @@ def test_staging_csv_names_each_file_where_it_will_lie_and_staging_reads_it(tmp_
             archive.writestr(name, content)
     patches, images = prepare(tmp_path / "ml", doubled)
     rows = read_patches(patches / "patches.csv")
+    where = handed_on(tmp_path / "ml")["images"]["uri"]
     assert StagingRow.read(patches / "staging.csv") == [
-        StagingRow(uri=f"s3://bucket/images/{row.image}", sha256=row.sha256, target=f"{row.sha256[:2]}/{row.sha256}.png")
-        for row in rows
+        StagingRow(uri=f"{where}{row.image}", sha256=row.sha256, target=f"{row.sha256[:2]}/{row.sha256}.png") for row in rows
     ]
 
-    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(tmp_path / "uris"))
-    shutil.copytree(images, tmp_path / "uris" / "s3" / "bucket" / "images")  # as the service uploads the output
-    staged = tmp_path / "efs"
-    channels = {"staging": patches, "data_destination": staged, "models_destination": tmp_path / "models"}
-    stage.main(training_job(tmp_path / "stage", Stage(encoder=f"efs://fs-1/{MANIFEST.name}"), channels))
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(tmp_path / "ml" / "uris"))
+    staged, encoder = tmp_path / "efs", tmp_path / "ml" / "uris" / "s3" / "bucket" / "encoder"
+    (encoder / "encoder.json").write_bytes(
+        MANIFEST.model_copy(update={"sha256": sha256_of(encoder / "checkpoint.pth")}).to_json()
+    )
+    channels = {"staging": patches, "encoder": encoder, "data_destination": staged, "models_destination": tmp_path / "models"}
+    stage.main(training_job(tmp_path / "stage", Stage(encoder=ENCODER), channels))
     assert f"files: {COUNT - 1} copied" in capsys.readouterr().out
     from_output, from_efs = (Patches(root, rows, 224) for root in (images, staged))
     assert all(np.array_equal(from_output[index], from_efs[index]) for index in range(COUNT))
@@ -111,7 +110,7 @@ def test_two_tables_or_none(tmp_path, made):
     bad = tmp_path / "in"
     shutil.copytree(made, bad)
     shutil.copy(bad / "annotations" / "annotations.csv", bad / "annotations" / "copy.csv")
-    with pytest.raises(RequestError, match=r"input 'annotations' should hold one \.csv and holds 2"):
+    with pytest.raises(DataError, match=r"s3://bucket/annotations should be one \.csv and holds 2: give the URI of one"):
         prepare(tmp_path / "ml", bad)
 
 

@@ -33,9 +33,21 @@ class Staging:
             (self.bucket / name).parent.mkdir(parents=True, exist_ok=True)
             (self.bucket / name).write_bytes(content)
         self.data, self.models = self.efs / "data", self.efs / "models"
-        channels = {"staging": root / "staging", "data_destination": self.data, "models_destination": self.models}
+        channels = {
+            "staging": root / "staging",
+            "data_destination": self.data,
+            "models_destination": self.models,
+            "encoder": self.prepared(manifest),
+        }
         self.job = training_job(root / "ml", Stage(encoder=encoder), channels)
         self.table([row(name) for name in FILES])
+
+    def prepared(self, manifest):
+        """The manifest that was prepared with."""
+        folder = self.root / "encoder"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "encoder.json").write_bytes(manifest.to_json())
+        return folder
 
     def table(self, rows):
         """Write staging.csv, beside what else preparing and collecting leave in its folder."""
@@ -121,17 +133,19 @@ def test_a_target_outside_the_destination_is_refused(staging, target):
     assert not staging.efs.exists()
 
 
-def test_an_encoder_on_efs_stays_where_it_is(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(tmp_path / "uris"))
-    staging = Staging(tmp_path, encoder="efs://fs-1/models/tiny")
+def test_an_encoder_that_changed_since_the_run_began_is_refused(staging):
     staging.run()
-    assert "encoder: efs://fs-1/models/tiny is on EFS already" in capsys.readouterr().out
-    assert not staging.models.exists()
+    before = (staging.models / "tiny" / "encoder.json").read_bytes()
+    (staging.bucket / "encoder" / "encoder.json").write_bytes(MANIFEST.to_json())
+    with pytest.raises(DataError, match=r"s3://bucket/encoder/encoder\.json is not what it was when the run began: start again"):
+        staging.run()
+    assert (staging.models / "tiny" / "encoder.json").read_bytes() == before
 
 
 def test_a_checkpoint_that_is_not_the_manifests_leaves_no_manifest(staging):
     staging.run()
     (staging.bucket / "encoder" / "encoder.json").write_bytes(MANIFEST.to_json())  # another sha256, the same checkpoint
+    staging.prepared(MANIFEST)
     with pytest.raises(DataError, match="encoder tiny: s3://bucket/encoder/checkpoint.pth has the sha256"):
         staging.run()
     assert not (staging.models / "tiny" / "encoder.json").exists()

@@ -41,7 +41,10 @@ class LizardRun:
         self.rows = read_patches(root / "patches" / "patches.csv")
 
     def job(self, folder, **settings):
-        channels = {name: self.root / name for name in ("models", "patches")} | {"training": self.root / "dataset"}
+        channels = {name: self.root / name for name in ("models", "patches")} | {
+            "training": self.root / "dataset",
+            "encoder": self.root / "models" / "tiny",
+        }
         return training_job(folder, QUICK.model_copy(update=settings), channels)
 
     def patch(self, split="test"):

@@ -44,6 +44,7 @@ class MhistRun:
         channels = {
             "training": self.root / "images",
             "models": self.root / "models",
+            "encoder": self.root / "models" / "tiny",
             "patches": write_patch_table(folder / "tables", self.rows),
         }
         return training_job(folder, QUICK.model_copy(update=settings), channels)
@@ -176,7 +177,11 @@ def test_by_evas_protocol_the_test_has_a_say_and_the_evaluation_asks_before_it_s
     assert [run.seed for run in config.eva.runs] == [4, 5, 6] and config.validation.patches == COUNTS["test"]
     assert config.baseline.items == COUNTS["train"]  # whose choices are made on validation all the same
 
-    inputs = {"model": pack(job.output("model"), tmp_path / "packed"), "models": mhist.root / "models"}
+    inputs = {
+        "model": pack(job.output("model"), tmp_path / "packed"),
+        "models": mhist.root / "models",
+        "encoder": mhist.root / "models" / "tiny",
+    }
     inputs |= {"patches": job.input("patches"), "images": mhist.root / "images"}
     settings = EvaluateMhist(resamples=100)
     with pytest.raises(DataError, match=r"learnt from 32 of the 32 test patches .* 'allow-seen' to true"):

@@ -16,7 +16,7 @@ from pipelines.config import LOCAL, load_task
 from pipelines.local.client import LocalSageMaker
 from tests.waiting import until
 
-CHANNELS = ("training", "models", "patches")
+CHANNELS = {"training": "training/", "models": "models/", "encoder": "models/tiny/", "patches": "patches/"}
 ENDED = ("Succeeded", "Failed", "Stopped")
 
 
@@ -37,8 +37,8 @@ class Laptop:
         step = next(step for step in built.definition["Steps"] if step["Name"] == "TrainMhist")
         code = [item for item in step["Arguments"]["InputDataConfig"] if item["ChannelName"] == "code"]
         step["Arguments"]["InputDataConfig"] = code + [
-            {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://local/{name}"}}}
-            for name in CHANNELS
+            {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://local/{key}"}}}
+            for name, key in CHANNELS.items()
         ]
         step.pop("DependsOn", None)
         step.pop("CacheConfig")  # how many hosts there are is not part of the key
@@ -89,7 +89,7 @@ def train_here(laptop, folder, settings):
     """The model's folder of the same training by this process alone."""
     from pathology.commands.train_mhist import main
 
-    job = training_job(folder, settings, {name: laptop.path(f"s3://local/{name}") for name in CHANNELS})
+    job = training_job(folder, settings, {name: laptop.path(f"s3://local/{key}") for name, key in CHANNELS.items()})
     main(job)
     return job.output("model")
 

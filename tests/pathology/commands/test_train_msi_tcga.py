@@ -80,7 +80,7 @@ def test_the_cohorts_class_names_travel(small):
     from pathology.tasks.msi.artefact import load_ensemble
 
     job = small.training(settings=TINY)
-    (job.input("splits") / "cohort.json").write_text(json.dumps({"classes": ["MSI-L or MSS", "MSI-H"]}))
+    (job.input("splits") / "classes.json").write_text(json.dumps(["MSI-L or MSS", "MSI-H"]))
     main(job)
     assert load_ensemble(job.output("model")).config.labels == ("MSI-L or MSS", "MSI-H")
 
@@ -180,11 +180,12 @@ def test_another_encoder_is_refused_in_words(small, tmp_path):
     other = MANIFEST.model_copy(update={"name": "other", "sha256": "b" * 64})
     small.models = write_manifest(tmp_path / "other", other)
     with pytest.raises(
-        DataError, match=r"made by encoder tiny \(sha256 a{12}…\): .* holds other and no encoder with a checkpoint"
+        DataError, match=r"made by encoder tiny \(sha256 a{12}…\), and the cohort was prepared with other \(b{12}…\): start again"
     ):
         main(small.training(settings=TINY))
-    small.models = write_manifest(small.models)  # several encoders on EFS: the features' own is taken
-    main(small.training(settings=TINY))
+    job = small.training(settings=TINY)
+    several = write_manifest(small.models)  # on EFS: the one that was prepared with is taken
+    main(replace(job, inputs={**job.inputs, "models": several, "encoder": several / "tiny"}))
     assert load_ensemble(small.root / "ml" / "model").config.encoder.name == "tiny"
 
 

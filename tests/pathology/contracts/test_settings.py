@@ -5,9 +5,11 @@ from pathology.contracts.extraction.tiling import Tiling
 from pathology.contracts.msi.prepare import PrepareMsiJob
 from pathology.contracts.msi.train import TrainMsi
 
+URIS = {name: f"s3://bucket/{name}" for name in ("slides", "labels", "encoder", "prepared")}
+
 
 def test_strings_as_a_job_gets_them_are_read_back():
-    settings = PrepareMsiJob(slides="s3://bucket/slides", positive=("MSI-H", "dMMR"), manifest=None)
+    settings = PrepareMsiJob(**URIS, positive=("MSI-H", "dMMR"), manifest=None)
     strings = settings.as_strings()
     assert strings["positive"] == "MSI-H,dMMR"
     assert strings["manifest"] == "none"
@@ -32,7 +34,7 @@ def test_wrong_values_are_named(values, said):
 
 def test_slides_must_be_a_uri():
     with pytest.raises(RequestError, match=r"slides: '/data/slides' is not a valid URI"):
-        PrepareMsiJob.parse({"slides": "/data/slides"}, "prepare")
+        PrepareMsiJob.parse({**URIS, "slides": "/data/slides"}, "prepare")
 
 
 def test_settings_hash_follows_what_changes_bytes_and_nothing_else():

@@ -90,7 +90,8 @@ def test_a_checkpoint_holds_only_what_is_trained(finished):
     import torch
     from pathology.training.checkpoints import LAST
 
-    assert {path.name for path in finished.folder.iterdir()} == {LAST, f"best-{finished.best.epoch}.safetensors"}
+    names = {path.name for path in finished.folder.iterdir()}
+    assert {LAST, finished.best.file(finished.folder).name} <= names <= {LAST, "best-0.safetensors", "best-1.safetensors"}
     content = torch.load(finished.folder / LAST, weights_only=True)
     names = set(content["state_dict"])
     assert names == {f"classifier.encoder.{name}" for name in finished.tensors if "lora_" in name} | {
@@ -103,6 +104,21 @@ def test_a_finished_training_is_not_done_again(encoder, finished, tmp_path, caps
     assert digest(again) == digest(finished.tensors) and same == finished.best
     printed = capsys.readouterr().out
     assert "resuming from epoch 3" in printed and "Training Loss" not in printed
+
+
+def test_a_later_job_goes_on_where_another_of_its_key_ended_and_leaves_that_alone(
+    encoder, finished, tmp_path, capsys, monkeypatch
+):
+    key = tmp_path / "key"
+    shutil.copytree(finished.folder, key / "first")
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (key / "first").iterdir()}
+    monkeypatch.setenv("TRAINING_JOB_NAME", "second")
+    again, same = weights(encoder, key)
+    assert digest(again) == digest(finished.tensors) and same == finished.best
+    printed = capsys.readouterr().out
+    assert "resuming from epoch 3" in printed and "it is from first" in printed and "Training Loss" not in printed
+    assert same.file(key / "second").is_file()
+    assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (key / "first").iterdir()} == before
 
 
 def test_patience_ends_it_and_a_restart_does_not_undo_that(encoder, tmp_path, capsys):
@@ -159,7 +175,7 @@ def test_two_processes_give_one_process_weights(trainings, encoder, tmp_path, fi
 
     done = trainings.run(encoder, tmp_path / "two", together=True)
     assert done.status == 0, done.printed[-2000:]
-    together = load_file(tmp_path / "two" / f"best-{finished.best.epoch}.safetensors")
+    together = load_file(finished.best.file(tmp_path / "two"))
     assert done.printed.count("Training Loss") == QUICK.epochs
     for name, value in finished.tensors.items():
         other = together[f"head.{name}" if name in ("weight", "bias") else f"encoder.{name}"]

@@ -28,7 +28,55 @@ def set_in(name, *path, value):
 
 TRAIN = ("TrainMsi", "Arguments")
 PREPARE = ("PrepareMsi", "Arguments")
+
+
+def condition(steps):
+    return steps["CheckMsi"]["Arguments"]["Conditions"][0]
+
+
 FAULTS = {
+    "metric's regex": (
+        lambda _, s: s["TrainMsi"]["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"][0].update(Regex="(unclosed"),
+        "its Regex '(unclosed' is none",
+    ),
+    "property file without a path": (
+        lambda _, s: s["EvaluateMsi"]["PropertyFiles"][0].pop("FilePath"),
+        "EvaluateMsi: a property file has no FilePath",
+    ),
+    "kind of condition": (
+        lambda _, s: condition(s).update(Type="AtLeast"),
+        "CheckMsi: a condition of type 'AtLeast' is not one of",
+    ),
+    "half a condition": (lambda _, s: condition(s).pop("LeftValue"), "GreaterThanOrEqualTo has no LeftValue"),
+    "no message": (lambda _, s: s["MsiBelowThreshold"]["Arguments"].clear(), "MsiBelowThreshold: ErrorMessage should be text"),
+    "version": (lambda d, _: d.update(Version="2021-01-01"), "the definition's Version is '2021-01-01'"),
+    "JsonGet of nothing": (
+        lambda _, s: condition(s)["LeftValue"]["Std:JsonGet"].pop("PropertyFile"),
+        "CheckMsi: a Std:JsonGet names no PropertyFile",
+    ),
+    "parameter without a type": (
+        lambda d, _: d["Parameters"][0].pop("Type"),
+        "parameter SlidesUri: Type should be text, not None",
+    ),
+    "choices as text": (
+        lambda d, _: d["Parameters"][0].update(EnumValues="a"),
+        "SlidesUri: EnumValues should be a list, not 'a'",
+    ),
+    "channel with two sources": (
+        lambda _, s: s["TrainMsi"]["Arguments"]["InputDataConfig"][1]["DataSource"].update(
+            S3DataSource={"S3Uri": "s3://b1x/y", "S3DataType": "S3Prefix"}
+        ),
+        "training should have S3DataSource or FileSystemDataSource, and has S3DataSource and FileSystemDataSource",
+    ),
+    "input of nowhere": (
+        lambda _, s: s["PrepareMsi"]["Arguments"]["ProcessingInputs"][0].pop("S3Input"),
+        "code should have S3Input or DatasetDefinition, and has neither",
+    ),
+    "output to nowhere": (
+        lambda _, s: s["PrepareMsi"]["Arguments"]["ProcessingOutputConfig"]["Outputs"][0].pop("S3Output"),
+        "cohort should have S3Output or FeatureStoreOutput, and has neither",
+    ),
+    "no name": (lambda d, _: d["Steps"][0].pop("Name"), "a step without a name: Name is missing"),
     "unknown member": (set_in(*TRAIN, "Chanels", value=[]), "TrainMsi: Unknown parameter"),
     "missing member": (lambda _, s: s["TrainMsi"]["Arguments"].pop("RoleArn"), "TrainMsi: Missing required parameter"),
     "wrong type": (set_in(*TRAIN, "ResourceConfig", "VolumeSizeInGB", value="30"), "TrainMsi: Invalid type for parameter"),
@@ -52,8 +100,8 @@ FAULTS = {
         "TrainMsi: a channel on a file system needs VpcConfig",
     ),
     "efs in processing": (
-        lambda _, s: s["PrepareMsi"]["Arguments"]["ProcessingInputs"][1]["S3Input"].update(S3Uri="efs://fs-11112222/x"),
-        "PrepareMsi: input labels is efs://fs-11112222/x",
+        lambda _, s: s["CollectFeatures"]["Arguments"]["ProcessingInputs"][1]["S3Input"].update(S3Uri="efs://fs-11112222/x"),
+        "CollectFeatures: input cohort is efs://fs-11112222/x",
     ),
     "tag": (
         set_in(*PREPARE, "AppSpecification", "ImageUri", value="repo:latest"),
@@ -120,7 +168,7 @@ FAULTS = {
     ),
     "too many inputs": (
         lambda _, s: s["PrepareMsi"]["Arguments"]["ProcessingInputs"].extend(
-            [s["PrepareMsi"]["Arguments"]["ProcessingInputs"][0]] * 9
+            [s["PrepareMsi"]["Arguments"]["ProcessingInputs"][0]] * 10
         ),
         "PrepareMsi: 11 inputs, over the service's 10",
     ),

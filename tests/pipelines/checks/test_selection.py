@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.checks.selection import parameters_of, selection_problems, sources, with_branches
+from pipelines.checks.selection import selection_problems, sources, with_branches
 
 WHOLE = ["PrepareMsi", "ExtractFeatures", "CollectFeatures", "StageFeatures", "TrainMsi", "EvaluateMsi"]
 
@@ -55,6 +55,3 @@ def test_a_gate_brings_both_its_branches(definition):
 def test_what_a_selection_builds_on(definition):
     assert sources(definition, ["TrainMsi"]) == {"PrepareMsi", "CollectFeatures", "StageFeatures"}
     assert sources(definition, ["PrepareMsi"]) == set()
-    assert "DatasetVersion" in parameters_of(definition, ["PrepareMsi"])
-    assert "Epochs" in parameters_of(definition, ["TrainMsi"])
-    assert "DatasetVersion" not in parameters_of(definition, ["TrainMsi", "EvaluateMsi"])

@@ -33,15 +33,14 @@ def test_a_job_takes_settings_of_two_steps_and_what_the_graph_supplies(run, task
         task.extract.hyperparameters,
         task.collect.hyperparameters,
         features="s3://b1x/f",
-        encoder="s3://b1x/e",
     )
     assert values["max-tiles"] is run["TilesPerSlide"] and values["max-left-out-fraction"] is run["MaxLeftOutFraction"]
-    assert (values["features"], values["encoder"], values["mpp"]) == ("s3://b1x/f", "s3://b1x/e", 0.5)
+    assert (values["features"], values["mpp"]) == ("s3://b1x/f", 0.5)
     assert "batch-size" not in values  # extraction's alone
 
 
 def test_what_is_forgotten_or_not_taken_is_named(run, task):
-    with pytest.raises(TypeError, match="PrepareMsiJob needs slides, which nothing gives"):
+    with pytest.raises(TypeError, match="PrepareMsiJob needs encoder, which nothing gives"):
         run.hyperparameters(PrepareMsiJob, task.prepare.hyperparameters)
     with pytest.raises(TypeError, match="TrainMsi takes no slides"):
         run.hyperparameters(TrainMsi, task.train.hyperparameters, slides="s3://b1x/x")

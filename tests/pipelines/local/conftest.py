@@ -10,7 +10,10 @@ from pathology.contracts.code import Code
 from pathology.contracts.uris import Uri
 
 from pipelines.local.client import LocalSageMaker
+from tests.pipelines.local.damages import built, fresh
 from tests.waiting import MAX_WAIT_SECONDS, until
+
+assert built and fresh  # fixtures
 
 CODE_URI = "s3://local/code/test.tar.gz"
 COMMON = (
@@ -59,6 +62,8 @@ COMMANDS = {
     "(ROOT / 'output' / 'message').write_text(said)\nsys.exit(1)\n",
     "fail_silently": "print('last line of the log', file=sys.stderr)\nsys.exit(3)\n",
     "die": "import signal\nprint('dying', flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n",
+    "save_and_die": "import signal\nsaved = ROOT / 'checkpoints' / 'saved'\n"
+    "saved.write_text((saved.read_text() if saved.exists() else '') + '1')\nos.kill(os.getpid(), signal.SIGKILL)\n",
     "clog": "count = Path(os.environ['PATHOLOGY_URI_ROOT']) / 'clogged'\n"
     "seen = int(count.read_text()) if count.exists() else 0\ncount.write_text(str(seen + 1))\n"
     "(OUTPUT / 'out' / 'value.json').write_text('{}')\n"

@@ -53,6 +53,7 @@ def test_training_gets_channels_file_system_and_checkpoints(account, make):
     _, steps = account.run(Word="mine")
     assert (Uri.parse("efs://fs-00000000/features/from-job").under(account.root)).read_text() == "mine"
     assert account.read("s3://local/checkpoints/Train/last") == b"1"
+    assert not any(account.root.rglob("algo-1/checkpoints"))  # the job's own copy
     name = steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]
     model = account.client.describe_training_job(TrainingJobName=name)["ModelArtifacts"]["S3ModelArtifacts"]
     with tarfile.open(fileobj=BytesIO(account.read(model))) as tar:

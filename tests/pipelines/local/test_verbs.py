@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from pathology.contracts.uris import Uri
 
-from pipelines.tasks import task_spec
-from pipelines.tasks.parameters import data_parameters
 from tests.waiting import MAX_WAIT_SECONDS, until
 
 TASK = ("--task", "msi")
@@ -183,8 +181,7 @@ def test_another_start_takes_over_what_an_execution_had(account, make, here):
 
     def deploy(*words, score=0.5):
         (account.root / "pipelines" / f"{PIPELINE}.json").unlink(missing_ok=True)
-        data = [(name, "s3://local/none") for name in data_parameters(task_spec("msi").pipeline().model)]
-        parameters = [{"Name": name, "Type": "String", "DefaultValue": value} for name, value in (*words, *data)]
+        parameters = [{"Name": name, "Type": "String", "DefaultValue": value} for name, value in words]
         account.pipeline(
             make.processing("First", "write"),
             name=PIPELINE,
@@ -196,15 +193,15 @@ def test_another_start_takes_over_what_an_execution_had(account, make, here):
         answer = here("show", *TASK, "--json")
         assert answer.code == 0, answer.err
         shown = json.loads(answer.out)
-        return {item["name"]: item["value"] for item in shown["parameters"] if item["value"] != "s3://local/none"}, done
+        return {item["name"]: item["value"] for item in shown["parameters"]}, done
 
-    deploy(("Word", "a"), ("Gone", "g"), ("DatasetVersion", "1"))
-    first = here("start", *TASK, "--param=Score=0.25", "--param=DatasetVersion=7", "--param=Gone=x").out.split()[1]
-    deploy(("Word", "b"), ("DatasetVersion", "1"), ("New", "n"), score=0.75)
-    assert started()[0] == {"Word": "b", "DatasetVersion": "1", "New": "n", "Score": "0.75"}
+    deploy(("Word", "a"), ("Gone", "g"))
+    first = here("start", *TASK, "--param=Score=0.25", "--param=Gone=x").out.split()[1]
+    deploy(("Word", "b"), ("New", "n"), score=0.75)
+    assert started()[0] == {"Word": "b", "New": "n", "Score": "0.75"}
     for named in (first, first.rpartition("/")[2]):
         values, done = started("--like", named)
-        assert values == {"Word": "a", "DatasetVersion": "1", "New": "n", "Score": "0.25"}
+        assert values == {"Word": "a", "New": "n", "Score": "0.25"}
         assert f"execution {first.rpartition('/')[2]} had Gone=x, which the pipeline has no more" in done.err
     assert started("--like", "latest", "--param", "Word=c")[0] == {**values, "Word": "c"}
     assert started("--like", "latest")[0]["Word"] == "c"
@@ -314,3 +311,27 @@ def test_an_execution_without_an_evaluation_says_so(account, make, here):
     here("start", *TASK)
     none = here("metrics", *TASK)
     assert (none.code, "has no evaluation" in none.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "name", ["start", pytest.param("watch", marks=pytest.mark.slow), pytest.param("logs", marks=pytest.mark.slow)]
+)
+def test_ctrl_c_says_what_goes_on_and_how_to_watch_and_end_it(account, make, here, name):
+    account.pipeline(make.processing("Sleeps", "sleep_once"), name=PIPELINE)
+    if name != "start":
+        account.start(PIPELINE)
+        account.asleep()
+    following = verb(name, *(("Sleeps", "--follow") if name == "logs" else ()), *TASK)
+    following.stdout.readline()  # it follows
+    account.asleep()
+    following.send_signal(signal.SIGINT)
+    _, err = following.communicate(timeout=MAX_WAIT_SECONDS)
+    (execution,) = json.loads(here("executions", *TASK, "--json").out)
+    arn = execution["arn"]
+    assert (following.returncode, execution["status"]) == (130, "Executing")
+    assert err.splitlines()[1:] == [
+        f"interrupted; execution {execution['id']} goes on on this machine: "
+        f"watch it with python -m pipelines.watch {arn}, end it with python -m pipelines.stop {arn}"
+    ]
+    assert here("stop", arn).code == 0
+    assert not account.processes()

@@ -1,10 +1,14 @@
 """Every bad answer as one line that says what to do."""
 
+import errno
+from pathlib import Path
+
 import pytest
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
-from pipelines.service.errors import explain, is_passing, missing_permission, own_words
+from pipelines.local.errors import refused
+from pipelines.service.errors import explain, explain_disk, is_passing, missing_permission, own_words
 
 ME = "arn:aws:sts::111122223333:assumed-role/developer/me"
 PASS_ROLE = (
@@ -104,3 +108,28 @@ def test_what_a_later_try_may_fix(error, passing):
 )
 def test_a_jobs_mistake_is_in_its_own_words(reason, said):
     assert own_words(reason) == said
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            OSError(errno.EROFS, "x", "/state/executions/a/.execution.json.12-0123abcd.tmp"),
+            "/state/executions/a/execution.json: read-only file system: make that disk writable, "
+            "or set PATHOLOGY_STATE to a folder that is, then run this again",
+        ),
+        (OSError(errno.ENOSPC, "x"), "/state: no space left on device: make room on that disk, then run this again"),
+        (
+            NotADirectoryError(errno.ENOTDIR, "x", b"/state/jobs"),
+            "/state/jobs: not a directory: move away what stands there, then run this again",
+        ),
+    ],
+)
+def test_what_a_disk_will_not_do_names_the_file_that_people_know(error, line):
+    assert explain_disk(error, Path("/state")) == line
+
+
+def test_a_refusal_of_this_machine_says_so():
+    assert explain(refused("StopPipelineExecution", "It has ended.")) == (
+        "this machine refused StopPipelineExecution: It has ended."
+    )

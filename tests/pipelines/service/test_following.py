@@ -2,11 +2,14 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
 from pipelines.service.executions import ExecutionState, StepState
 from pipelines.service.following import _live, ending
+from pipelines.service.interruption import FollowingInterruptedError, goes_on
 
 THEN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 JOB = "arn:aws:sagemaker:us-east-1:111122223333:training-job/x"
@@ -56,3 +59,15 @@ def test_the_end_says_each_failure_whole_and_the_execution_once():
     unexplained = state("Failed", step("TrainMsi", "Succeeded"), reason="The pipeline was out of its depth.")
     assert list(ending(unexplained)) == ["execution Failed: The pipeline was out of its depth."]
     assert (failed.exit_code, state("Stopped").exit_code, state("CompletedWithFailures").exit_code) == (1, 3, 1)
+
+
+@pytest.mark.parametrize(("given", "option"), [(None, ""), ("my envs/dev.yaml", " --environment 'my envs/dev.yaml'")])
+def test_ctrl_c_names_the_commands_for_the_same_account(given, option):
+    session = SimpleNamespace(environment=SimpleNamespace(local=False), given=given)
+    with pytest.raises(FollowingInterruptedError) as ended, goes_on(session, "arn:x/execution/abc"):
+        raise KeyboardInterrupt
+    assert ended.value.exit_code == 130
+    assert str(ended.value) == (
+        f"interrupted; execution abc goes on on AWS: watch it with python -m pipelines.watch arn:x/execution/abc{option}, "
+        f"end it with python -m pipelines.stop arn:x/execution/abc{option}"
+    )

@@ -21,4 +21,3 @@ class CollectFeaturesJob(Tiling, CollectFeatures):
     """What the job gets besides from the graph: the tiling, so that it looks where extraction wrote."""
 
     features: UriText = setting(..., "Where extraction wrote the features.")
-    encoder: UriText = setting(..., "The folder with the encoder's manifest.")

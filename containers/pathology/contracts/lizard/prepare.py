@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathology.contracts.lizard.patches import LIZARD_CLASSES, Classes
+from pathology.contracts.prepared import HandsOn
 from pathology.contracts.settings import Seed, Settings, setting
+from pathology.contracts.uris import S3UriText
 
 
 class PrepareLizard(Settings):
@@ -16,3 +18,9 @@ class PrepareLizard(Settings):
     )
     validation_fraction: float = setting(0.1, "Fraction of the train side's source images that is set apart.", gt=0, lt=0.5)
     split_seed: Seed = setting(0, "Seed of the choice of validation images.", parameter=True)
+
+
+class PrepareLizardJob(PrepareLizard, HandsOn):
+    """What the job gets besides from the graph."""
+
+    dataset: S3UriText = setting(..., "A folder with images.npy, labels.npy, counts.csv and patch_info.csv.")

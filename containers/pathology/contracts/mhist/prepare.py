@@ -7,7 +7,9 @@ from typing import Self
 from pydantic import model_validator
 
 from pathology.contracts.mhist.patches import SIDE
+from pathology.contracts.prepared import HandsOn
 from pathology.contracts.settings import Names, OptionalName, Seed, Settings, setting
+from pathology.contracts.uris import S3UriText
 
 
 class PrepareMhist(Settings):
@@ -50,3 +52,10 @@ class PrepareMhist(Settings):
     def labels(self) -> tuple[str, str]:
         """What class 0 and class 1 are called."""
         return "+".join(self.negative), "+".join(self.positive)
+
+
+class PrepareMhistJob(PrepareMhist, HandsOn):
+    """What the job gets besides from the graph."""
+
+    annotations: S3UriText = setting(..., "The table of images and labels.")
+    images: S3UriText = setting(..., "A folder with images.zip, or with the PNGs or JPEGs.")

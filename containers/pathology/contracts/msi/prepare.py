@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from pathology.contracts.prepared import HandsOn
 from pathology.contracts.settings import Fraction, Names, OptionalName, OptionalUri, Seed, Settings, setting, split_names
-from pathology.contracts.uris import UriText
+from pathology.contracts.uris import S3UriText, UriText
 
 SlideKind = Literal["diagnostic", "frozen", "primary", "recurrent", "metastasis", "normal", "other"]
 SlideKinds = Annotated[tuple[SlideKind, ...], BeforeValidator(split_names), Field(min_length=1)]
@@ -64,9 +65,10 @@ class PrepareMsi(Settings):
         return self
 
 
-class PrepareMsiJob(PrepareMsi):
+class PrepareMsiJob(PrepareMsi, HandsOn):
     """What the job gets besides from the graph."""
 
+    labels: S3UriText = setting(..., "The table of labels.")
     slides: UriText = setting(..., "A folder of slides, or the root that a GDC manifest was downloaded to.")
     manifest: OptionalUri = setting(None, "The GDC manifest.")
     earlier_cohort: OptionalUri = setting(None, "An earlier cohort.csv whose patients keep their places, with split given.")

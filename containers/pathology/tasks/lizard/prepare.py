@@ -39,7 +39,7 @@ def prepare(folder: Path, settings: PrepareLizard) -> tuple[list[NucleiPatchRow]
         labels_sha256=sha256_of(folder / LABELS),
         patches_sha256=hashlib.sha256(NucleiPatchRow.table(rows)).hexdigest(),
         fold=settings.fold,
-        settings=settings.model_dump(mode="json"),
+        settings=settings.model_dump(mode="json", include=set(PrepareLizard.model_fields)),
         pooled=tuple(pooled for pooled in strata(sources_of(conic.names)).values() if len(pooled) > 1),
         splits=figures,
         identical=conic.identical,

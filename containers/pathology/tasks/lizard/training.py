@@ -17,7 +17,8 @@ from pathology.tasks.lizard.batches import NuclearPatches, targets_of
 from pathology.tasks.lizard.losses import losses
 from pathology.tasks.lizard.model import Maps, NuclearUnet
 from pathology.training.batches import Batch, ValidationBatches, loader
-from pathology.training.epochs import VALIDATION_BATCH, Best, EpochTraining, World, fit
+from pathology.training.checkpoints import Best
+from pathology.training.epochs import VALIDATION_BATCH, EpochTraining, World, fit
 
 MAX_SCORED = 64
 """Validation patches whose nuclei are found and matched after every epoch, evenly spread: more cost time and hardly tell more."""
@@ -126,9 +127,10 @@ def train(
         DataError: when the validation loss was never a number.
     """
     world = World.current()
-    best = fit(NuclearTraining(net, data, validation, settings, world, folder, workers))
+    training = NuclearTraining(net, data, validation, settings, world, folder, workers)
+    best = fit(training)
     if world.rank == 0:
-        restore(net, *best.parts(folder, "decoder", "encoder"))
+        restore(net, *best.parts(training.folder, "decoder", "encoder"))
     return best
 
 

@@ -22,9 +22,10 @@ _ALWAYS_SHOWN = frozenset({"published_counts", "validation_fraction", "split_see
 """Settings that stand in every dataset.json; the others where they are not at their defaults."""
 
 
-def prepare(
-    annotations: Path, images: Path, out_images: Path, settings: PrepareMhist
-) -> tuple[list[MhistPatchRow], dict[str, Any]]:
+Prepared = tuple[list[MhistPatchRow], dict[str, Any]]
+
+
+def prepare(annotations: Path, images: Path, out_images: Path, settings: PrepareMhist) -> Prepared:
     """Check table and files and copy the files, bytes unchanged, flat to ``out_images``; rows sorted by image, and what dataset.json
     says of a table that is not MHIST's.
 
@@ -57,7 +58,7 @@ def prepare(
 def summarise(rows: Sequence[MhistPatchRow], settings: PrepareMhist, about: Mapping[str, Any]) -> dict[str, Any]:
     """What dataset.json says: votes where there are any, and what else is known ``about`` a table that is not MHIST's."""
     defaults = PrepareMhist().model_dump(mode="json")
-    values = settings.model_dump(mode="json").items()
+    values = settings.model_dump(mode="json", include=set(defaults)).items()
     shown = {name: value for name, value in values if name in _ALWAYS_SHOWN or value != defaults[name]}
     figures = summary(MHIST, rows, settings.labels, shown)
     for split, counts in figures["splits"].items():

@@ -6,6 +6,7 @@ A choice by each fold's own patients would flatter their scores and set the mode
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pathology.contracts.errors import DataError
+from pathology.contracts.hashes import sha256_of
 from pathology.contracts.history import LossCurve
 from pathology.contracts.storage import atomic_write
 
@@ -84,24 +86,27 @@ def common_epoch(runs: Sequence[FoldRun]) -> int:
     return int(finite.argmin()) + 1
 
 
-def write_checkpoint(path: Path, run: FoldRun) -> None:
-    """Keep a finished fold, whole or not at all."""
+def write_checkpoint(folder: Path, run: FoldRun) -> None:
+    """Keep a finished fold in ``folder``, whole or not at all, in a file named by its sha256: two jobs of one key may write there."""
     tensors = {**run.weights, LOGITS: run.logits, LOSSES: run.losses, TRAINING_LOSSES: run.training_losses}
-    atomic_write(path, save({name: value.contiguous() for name, value in tensors.items()}))
+    content = save({name: value.contiguous() for name, value in tensors.items()})
+    atomic_write(folder / f"fold-{run.fold}-{hashlib.sha256(content).hexdigest()}.safetensors", content)
 
 
-def read_checkpoint(path: Path, fold: int) -> FoldRun | None:
-    """A finished fold, or None when there is none that can be read."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        logits, losses, training_losses = (tensors.pop(name) for name in (LOGITS, LOSSES, TRAINING_LOSSES))
-        run = FoldRun(fold, tensors, logits, losses, training_losses)
-        run.model(run.epochs)
-    except (SafetensorError, KeyError, ValueError, IndexError, ValidationError) as error:
-        print(f"fold {fold}: its checkpoint cannot be read ({error}) and is recomputed")
-        return None
-    print(f"fold {fold}: finished before the restart")
-    return run
+def read_checkpoint(folder: Path, fold: int) -> FoldRun | None:
+    """A finished fold in ``folder``, or None when there is none that can be read; what cannot be is said and left there."""
+    for path in sorted(folder.glob(f"fold-{fold}-*.safetensors")):
+        try:
+            if sha256_of(path) != path.stem.rpartition("-")[2]:
+                raise ValueError("its content has another sha256 than its name")
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            logits, losses, training_losses = (tensors.pop(name) for name in (LOGITS, LOSSES, TRAINING_LOSSES))
+            run = FoldRun(fold, tensors, logits, losses, training_losses)
+            run.model(run.epochs)
+        except (SafetensorError, OSError, KeyError, ValueError, IndexError, ValidationError) as error:
+            print(f"fold {fold}: its checkpoint {path.name} cannot be read ({error}) and is recomputed")
+            continue
+        print(f"fold {fold}: finished before the restart")
+        return run
+    return None

@@ -170,11 +170,10 @@ def cross_validate(bags: Bags, settings: TrainMsi, checkpoints: Path, scratch: P
     for fold in numbers:
         train, validation = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         print(f"fold {fold}: {len(train)} patients train ({bags.labels[train].sum()} positive), {len(validation)} validate")
-        path = checkpoints / f"fold-{fold}.safetensors"
-        run = read_checkpoint(path, fold)
+        run = read_checkpoint(checkpoints, fold)
         if run is None:
             run = train_fold(bags, train, validation, fold, settings, scratch)
-            write_checkpoint(path, run)
+            write_checkpoint(checkpoints, run)
         runs.append(run)
     models = tuple(run.model(common_epoch(runs)) for run in runs)
     for model, run in zip(models, runs, strict=True):

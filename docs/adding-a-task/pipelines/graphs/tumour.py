@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.media import IMAGES
-from pathology.contracts.runs import RUNS
+from pathology.contracts.prepared import FILE, PREPARED
 from pathology.contracts.tumour.evaluate import EvaluateTumour
-from pathology.contracts.tumour.prepare import PrepareTumour
+from pathology.contracts.tumour.prepare import PrepareTumourJob
 from pathology.contracts.tumour.train import TrainTumour
 
 from pipelines.graphs.parameters import RunParameters
@@ -14,10 +14,10 @@ from pipelines.graphs.staging import stage
 from pipelines.tasks.tumour import TumourTask
 from steps.environment import Environment
 from steps.gate import quality_gate
-from steps.jobs import processing, training
+from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
-from steps.sdk import Join, Parameter, Step
+from steps.sdk import Parameter, Step
 
 AUROC = "binary_classification_metrics.auc.value"
 
@@ -32,21 +32,30 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         "prepare_tumour",
         task.prepare.resources,
         instance_type=run["PrepareInstanceType"],
-        inputs={"table": run["TableUri"], "images": run["ImagesUri"]},
-        outputs=["patches", "images"],
-        hyperparameters=run.hyperparameters(PrepareTumour, task.prepare.hyperparameters),
-        environment={"DATASET_VERSION": run["DatasetVersion"]},
-        cached=True,
+        inputs={},
+        outputs=[PREPARED],
+        report=(PREPARED, FILE),
+        hyperparameters=run.hyperparameters(
+            PrepareTumourJob,
+            task.prepare.hyperparameters,
+            table=run["TableUri"],
+            images=run["ImagesUri"],
+            encoder=run["EncoderUri"],
+            prepared=prepared_root(env, "tumour"),
+        ),
+        cached=False,
         description="Checks the table and every patch; sets a validation split apart from train; writes patches.csv.",
     )
+    handed = {name: prepared.value(f"{name}.uri") for name in ("images", "patches", "staging", "encoder", "models")}
     staged = stage(
         "StageTumour",
         task,
         env,
         run,
-        prepared["patches"],
+        handed["staging"],
+        handed["encoder"],
         {"training": task.train.training, "models": task.train.models},
-        in_s3=(f"s3://{env.bucket}/{RUNS}", "where PrepareTumour writes"),
+        in_s3=(prepared_root(env, "tumour"), "where PrepareTumour writes"),
         copies="the patches that patches.csv names",
     )
     model = training(
@@ -57,10 +66,10 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         instance_type=run["TrainInstanceType"],
         instance_count=run["TrainInstanceCount"],
         channels={
-            "training": Mount(task.train.training) if staged else prepared["images"],
-            "models": Mount(task.train.models) if staged else run["EncoderUri"],
-            "patches": prepared["patches"],
-            **({"encoder": Join(on="/", values=[run["EncoderUri"], "encoder.json"])} if staged else {}),
+            "training": Mount(task.train.training) if staged else handed["images"],
+            "models": Mount(task.train.models) if staged else handed["models"],
+            "patches": handed["patches"],
+            "encoder": handed["encoder"],
         },
         hyperparameters=run.hyperparameters(TrainTumour, task.train.hyperparameters),
         metrics=CLASSIFIER_METRICS,
@@ -77,9 +86,10 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         instance_type=run["EvaluateInstanceType"],
         inputs={
             "model": model.artefact,
-            "models": run["EncoderUri"],
-            "patches": prepared["patches"],
-            "images": prepared["images"],
+            "models": handed["models"],
+            "encoder": handed["encoder"],
+            "patches": handed["patches"],
+            "images": handed["images"],
         },
         outputs=["evaluation"],
         report=("evaluation", "evaluation.json"),
@@ -98,7 +108,6 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         task.description,
         encoder=run["EncoderUri"],
         accepts=IMAGES,
-        sources={"encoder": run["EncoderUri"]},
     )
     gate = quality_gate("CheckTumour", "AUROC", scores, AUROC, run["MinAuroc"], then=version, below="TumourBelowThreshold")
 

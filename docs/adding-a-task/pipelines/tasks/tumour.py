@@ -7,11 +7,11 @@ from typing import Annotated
 from pathology.contracts.settings import Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 from pathology.contracts.tumour.evaluate import EvaluateTumour
-from pathology.contracts.tumour.prepare import PrepareTumour
+from pathology.contracts.tumour.prepare import PrepareTumour, PrepareTumourJob
 from pathology.contracts.tumour.train import TrainTumour
 
 from pipelines.tasks import TRAIN
-from pipelines.tasks.sections import AurocGate, Data, InstanceParameters, PatchTraining, Processing, Task, dataset_version
+from pipelines.tasks.sections import AurocGate, Data, InstanceParameters, PatchTraining, Processing, Task
 from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 
 
@@ -20,7 +20,6 @@ class Dataset(Settings):
 
     table: Data = setting(..., "The table with image, label and split.", parameter="TableUri")
     images: Data = setting(..., "A folder with a zip of PNGs, or with the PNGs.", parameter="ImagesUri")
-    version: str = dataset_version()
 
 
 class TumourTask(Task):
@@ -40,7 +39,7 @@ TASK = TaskSpec(
             graph="pipelines.graphs.tumour:tumour",
             model=TumourTask,
             commands={
-                "prepare_tumour": PrepareTumour,
+                "prepare_tumour": PrepareTumourJob,
                 "stage": StageJob,
                 "train_tumour": TrainTumour,
                 "evaluate_tumour": EvaluateTumour,

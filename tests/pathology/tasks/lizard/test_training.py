@@ -69,10 +69,11 @@ def test_what_a_checkpoint_holds_and_that_a_finished_training_is_not_done_again(
     from safetensors.torch import load_file
 
     first, best = weights(encoder, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {LAST, f"best-{best.epoch}.safetensors"}
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {LAST, best.file(tmp_path).name} <= names <= {LAST, "best-0.safetensors", "best-1.safetensors"}
     content = torch.load(tmp_path / LAST, weights_only=True)
     assert set(content["state_dict"]) == {f"net.{name}" for name in first}
-    assert digest(load_file(tmp_path / f"best-{best.epoch}.safetensors")) == digest(first)
+    assert digest(load_file(best.file(tmp_path))) == digest(first)
     capsys.readouterr()
     again, same = weights(encoder, tmp_path)
     assert digest(again) == digest(first) and same == best
@@ -104,7 +105,7 @@ def test_two_processes_give_one_process_weights(trainings, encoder, tmp_path):
     alone, best = weights(encoder, tmp_path / "alone", QUICK.model_copy(update={"accumulation": 4}))
     done = trainings.run(encoder, tmp_path / "two", together=True)
     assert done.status == 0, done.printed[-2000:]
-    together = load_file(tmp_path / "two" / f"best-{best.epoch}.safetensors")
+    together = load_file(best.file(tmp_path / "two"))
     for line in ("Training Loss", "Validation Loss", "Mean_IOU", "Mean_DICE", "Mean_PQ"):
         assert done.printed.count(line) == QUICK.epochs
     assert set(together) == set(alone)

@@ -53,7 +53,12 @@ def score(root, fine_tuning):
     from pathology.commands import train_mhist
     from pathology.tasks.mhist.serving import input_fn, model_fn, predict_fn
 
-    channels = {"training": root / "images", "models": root / "models", "patches": root / "patches"}
+    channels = {
+        "training": root / "images",
+        "models": root / "models",
+        "encoder": root / "models" / "tiny",
+        "patches": root / "patches",
+    }
     job = training_job(root / fine_tuning, SHORT.model_copy(update={"fine_tuning": fine_tuning}), channels)
     train_mhist.main(job)
     model = model_fn(job.output("model"), root / "models")

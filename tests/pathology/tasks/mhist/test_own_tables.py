@@ -4,14 +4,14 @@ import io
 import json
 
 import pytest
-from msi_jobs import processing_job
 from pathology.commands.prepare_mhist import main
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.mhist.prepare import PrepareMhist, PrepareMhistJob
 from pathology.tasks.mhist.dataset import read_patches
 from pathology.tasks.mhist.split import choose_sides
 from pathology.tasks.mhist.table import HEADER, read_annotations
 from PIL import Image
+from prepare_jobs import run_prepare
 
 PATIENTS, EACH = 20, 4
 OWN = {"positive": ["adenoma"], "negative": ["polyp"]}
@@ -51,14 +51,14 @@ def test_a_table_of_images_and_labels_is_split_and_copied_unchanged(tmp_path, ca
     contents = {row[0]: picture(number, kind) for number, row in enumerate(rows(suffix))}
     for name, content in contents.items():
         (tmp_path / "in" / "images" / name).write_bytes(content)
-    inputs = {"annotations": tmp_path / "in" / "table", "images": tmp_path / "in" / "images"}
-    main(processing_job(tmp_path / "ml", PrepareMhist(**OWN, patch_side=64), inputs, ("patches", "images")))
-    read = read_patches(tmp_path / "ml" / "patches" / "patches.csv")
-    assert {row.image: (tmp_path / "ml" / "images" / row.image).read_bytes() for row in read} == contents
+    data = {"annotations": tmp_path / "in" / "table", "images": tmp_path / "in" / "images"}
+    handed = run_prepare(main, tmp_path / "ml", tmp_path / "uris", PrepareMhistJob, data, **OWN, patch_side=64)
+    read = read_patches(handed["patches"] / "patches.csv")
+    assert {row.image: (handed["images"] / row.image).read_bytes() for row in read} == contents
     assert {row.votes for row in read} == {None}
     tested = [row.label for row in read if row.split == "test"]
     assert (len(tested), sum(tested)) in {(16, 6), (16, 5), (17, 6), (15, 5)}, "a fifth of 80, 28 of them adenoma"
-    facts = json.loads((tmp_path / "ml" / "patches" / "dataset.json").read_text())
+    facts = json.loads((handed["patches"] / "dataset.json").read_text())
     assert (facts["dataset"], facts["labels"]) == ("patches", ["polyp", "adenoma"])
     assert facts["columns"] == {"image": "image", "label": "label"}
     assert facts["settings"]["patch_side"] == 64

@@ -41,9 +41,25 @@ def test_a_checkpoint_is_the_run(tmp_path, capsys):
     from pathology.tasks.msi.folds import read_checkpoint, write_checkpoint
 
     written = run(4, [[1.0, 2.0], [0.5, 1.5]], [[0.1, 0.2], [0.3, 0.4]])
-    write_checkpoint(tmp_path / "fold", written)
-    read = read_checkpoint(tmp_path / "fold", 4)
+    write_checkpoint(tmp_path, written)
+    read = read_checkpoint(tmp_path, 4)
     assert (read.logits == written.logits).all() and (read.losses == written.losses).all()
     assert read.model(2).curve == written.model(2).curve
-    (tmp_path / "fold").write_bytes((tmp_path / "fold").read_bytes()[:40])
-    assert read_checkpoint(tmp_path / "fold", 4) is None and "is recomputed" in capsys.readouterr().out
+    assert read_checkpoint(tmp_path, 3) is None
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:40], lambda content: content[:-1] + bytes([content[-1] ^ 1])])
+def test_a_damaged_fold_is_said_and_left_beside_the_whole_one(tmp_path, capsys, damage):
+    """One bit of a weight is no other format: only its hash shows it."""
+    from pathology.tasks.msi.folds import read_checkpoint, write_checkpoint
+
+    written = run(4, [[1.0, 2.0], [0.5, 1.5]], [[0.1, 0.2], [0.3, 0.4]])
+    write_checkpoint(tmp_path, written)
+    (path,) = tmp_path.iterdir()
+    spoilt = path.with_name(f"fold-4-{'0' * 64}.safetensors")
+    spoilt.write_bytes(damage(path.read_bytes()))
+    assert (read_checkpoint(tmp_path, 4).logits == written.logits).all()
+    assert f"{spoilt.name} cannot be read" in capsys.readouterr().out
+    path.write_bytes(spoilt.read_bytes())
+    assert read_checkpoint(tmp_path, 4) is None and "is recomputed" in capsys.readouterr().out
+    assert len(list(tmp_path.iterdir())) == 2

@@ -42,7 +42,7 @@ def test_one_patient(msi_run, served):
     logits = [np.log(chance / (1 - chance)) for chance in answer["fold_probabilities"]]
     assert answer["probability"] == pytest.approx(1 / (1 + np.exp(-np.mean(logits))))
     assert len(answer["fold_probabilities"]) == 3
-    assert answer["label"] == ("positive" if answer["probability"] >= answer["threshold"] else "negative")
+    assert answer["label"] == ("MSI-H" if answer["probability"] >= answer["threshold"] else "MSS")
     assert answer["encoder"]["name"] == "tiny" and (answer["encoder"]["placeholder"], answer["encoder"]["verified"]) == (
         True,
         False,

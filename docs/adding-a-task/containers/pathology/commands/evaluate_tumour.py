@@ -7,6 +7,7 @@ from pathology.contracts.hashes import sha256_of
 from pathology.contracts.patches import TABLE, PatchPredictionRow, PatchRow
 from pathology.contracts.tumour.evaluate import EvaluateTumour, TumourBlock, TumourEvaluation, TumourModelIdentity
 from pathology.contracts.tumour.patches import LABELS
+from pathology.encoders.job_encoder import find_encoder
 from pathology.evaluation import (
     all_warnings,
     binary_labels,
@@ -32,7 +33,7 @@ def main(job: Job) -> None:
     """Predict every test patch, score them, write evaluation.json, predictions.csv and report.html."""
     settings, table = job.hyperparameters(EvaluateTumour), job.file("patches", TABLE)
     model: PatchModel[TumourConfig]
-    model, learned_from, _ = load_packaged(job, serving, job.input("models"))
+    model, learned_from, _ = load_packaged(job, serving, find_encoder(job)[0])
     test = sorted((row for row in read_patches(table, PatchRow, LABELS) if row.split == "test"), key=lambda row: row.image)
     seen = check_seen(learned_from, items(test), "patches", settings)
     predictions = [PatchPredictionRow(**prediction) for prediction in predict(test, job.input("images"), model, serving)]

@@ -10,9 +10,10 @@ from pathology.contracts.hashes import sha256_of
 from pathology.contracts.patches import TABLE, PatchRow
 from pathology.contracts.tumour.patches import LABELS
 from pathology.contracts.tumour.train import TrainTumour
+from pathology.encoders.job_encoder import find_encoder
 from pathology.job import Job, run
 from pathology.patches.dataset import Patches, read_patches
-from pathology.patches.learning import Side, describe_model, find_job_encoder, learn, left_to_the_first
+from pathology.patches.learning import Side, describe_model, learn, left_to_the_first
 from pathology.serving.code import endpoint_code
 from pathology.tasks.tumour import serving
 from pathology.tasks.tumour.artefact import TumourConfig
@@ -25,7 +26,7 @@ def main(job: Job) -> None:
     if left_to_the_first(job, settings):
         return
     table = job.file("patches", TABLE)
-    rows, manifest = read_patches(table, PatchRow, LABELS), find_job_encoder(job)[1]
+    rows, manifest = read_patches(table, PatchRow, LABELS), find_encoder(job)[1]
     sides = {}
     for split in ("train", "validation"):
         patches = Patches(job.input("training"), [row for row in rows if row.split == split], manifest.pixels)

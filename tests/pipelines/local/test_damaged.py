@@ -1,0 +1,180 @@
+"""Every verb on a local account that a disk, a crash or another version damaged: one line, the right exit code, no other execution
+touched. Disks that are full or read-only are simulated where files are opened, linked and removed: root writes where it may not."""
+
+import hashlib
+import json
+import random
+import shutil
+
+import pytest
+
+from pipelines.__main__ import VERBS
+from pipelines.local.damage import CACHED, EXECUTION, GROUP, PIPELINE, STEP, VERSION, job_members
+from tests.pipelines.local.damages import TASK, disk, identity
+
+ARGUMENTS = {
+    "executions": (*TASK, "--json"),
+    "show": ("{arn}",),
+    "metrics": ("{arn}",),
+    "logs": ("First", "--execution", "{arn}"),
+    "watch": (*TASK, "{id}"),
+    "check_data": TASK,
+    "doctor": TASK,
+    "validate": TASK,
+    "graph": TASK,
+    "render": ("--check", *TASK),
+    "stop": ("{arn}", "--no-wait"),
+    "retry": ("{arn}", "--no-wait"),
+    "start": (*TASK, "--no-wait", "--token", "again", "--param", "Word=b"),
+    "upsert": TASK,
+    "delete": (*TASK, "--yes"),
+}
+"""Every verb, those that change something last."""
+ELSEWHERE = {"environment"}
+"""Verbs that know nothing of this machine's account."""
+QUICK = ("executions", "show", "metrics", "logs", "watch", "stop", "retry", "start", "delete")
+"""Verbs that build no pipeline, which takes the SDK."""
+MEMBERS = {
+    "execution.json": EXECUTION,
+    "definition.json": ("Version", "Parameters", "Steps"),
+    "steps": STEP,
+    "processing": job_members("ProcessingJob"),
+    "training": job_members("TrainingJob"),
+    "pipelines": PIPELINE,
+    "cache": CACHED,
+    "group.json": GROUP,
+    "versions": VERSION,
+    "tokens": (),
+    "defaults": (),
+    "evaluation": (),
+}
+REFUSE = {
+    "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry"},
+    "definition.json": {"show", "logs"},
+    "steps": {"show", "metrics", "logs", "watch", "retry"},
+    "processing": {"show", "metrics", "watch"},
+    "training": {"show"},
+    "pipelines": {"executions", "start", "upsert", "delete"},
+    "cache": set(),
+    "group.json": {"upsert"},
+    "versions": {"show", "watch"},
+    "tokens": set(),
+    "defaults": set(ARGUMENTS) - {"render"},
+    "evaluation": {"show", "metrics", "watch"},
+}
+"""The verbs that cannot do their work when such a file is cut or empty; the others do all of it."""
+DAMAGES = ("cut", "empty", "older layout", "missing", "read-only", "full", "a file")
+
+
+def test_no_verb_is_forgotten():
+    assert set(ARGUMENTS) | ELSEWHERE == set(VERBS)
+
+
+def target(root, arn, kind):
+    """The file of a kind that belongs to the execution, or to all."""
+    patterns = {
+        "execution.json": f"executions/{identity(arn)}/execution.json",
+        "definition.json": f"executions/{identity(arn)}/definition.json",
+        "steps": f"executions/{identity(arn)}/steps/*.json",
+        "processing": f"jobs/pipelines-{identity(arn)}-Eval*.json",
+        "training": f"jobs/pipelines-{identity(arn)}-Train*.json",
+        "pipelines": "pipelines/*.json",
+        "cache": "cache/*.json",
+        "group.json": "model-packages/*/group.json",
+        "versions": "model-packages/*/2.json",
+        "tokens": "pipelines/*.tokens/*.json",
+        "defaults": "defaults/*.json",
+        "evaluation": f"s3/local/runs/{identity(arn)}/Evaluate/evaluation/evaluation.json",
+    }
+    return sorted(root.glob(patterns[kind]))
+
+
+def spoil(path, damage, members, draw):
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[: draw.randrange(1, len(content))])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "missing":
+        path.unlink()
+    else:
+        record = json.loads(content)
+        del record[draw.choice(sorted(members))]
+        path.write_text(json.dumps(record))
+
+
+def tree(root, arn):
+    """What lies there of an execution, by path: a hash of each file."""
+    folder = root / "executions" / identity(arn)
+    paths = [*folder.rglob("*"), *(root / "jobs").glob(f"*{identity(arn)}*")]
+    ours = [path for path in paths if path.is_file() and path.suffix != ".lock"]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in ours}
+
+
+def call(here, verb, arn):
+    filled = [word.format(arn=arn, id=identity(arn)) for word in ARGUMENTS[verb]]
+    return here(verb, *filled)
+
+
+def check(done, usual, expected, where, refuses=None):
+    """The exit code of the account before it was damaged, or 2 (of data 1) and a line that names the file; ``refuses`` says which,
+    where that is known."""
+    assert "Traceback" not in done.err + done.out, where
+    if refuses is not None:
+        said = bool(done.err) and done.err.splitlines()[-1].startswith("error: ") and expected[0] in done.err
+        assert said == refuses, (*where, done.code, done.err)
+    if done.code == usual:
+        return
+    last = done.err.splitlines()[-1]
+    assert done.code in (1, 2), (*where, done.err)
+    assert last.startswith("error: "), where
+    assert "AWS" not in last, (*where, last)
+    assert any(text in last for text in expected), (*where, last)
+
+
+def survives(fresh, here, monkeypatch, verbs, states, seed):
+    """The number of states that were looked at."""
+    root, other, arn = fresh("whole")
+    usual = {verb: call(here, verb, arn).code for verb in verbs}
+    assert set(usual.values()) <= {0, 1, 2}
+    draw = random.Random(seed)
+    for number in range(states):
+        kind = sorted(MEMBERS)[number % len(MEMBERS)]
+        damage = DAMAGES[(number // len(MEMBERS) + number) % len(DAMAGES)]
+        if damage == "older layout" and not MEMBERS[kind]:
+            damage = "cut"
+        root, other, arn = fresh(f"state{number}")
+        path = draw.choice(target(root, arn, kind))
+        before = tree(root, other)
+        where = (number, damage, str(path.relative_to(root)))
+        with monkeypatch.context() as patch:
+            if damage == "a file":
+                shutil.rmtree(root)
+                root.write_text("x")
+                expected = [f"{root}: is a file"]
+            elif damage in ("read-only", "full"):
+                disk(patch, root, damage)
+                expected = [str(root)]
+            else:
+                spoil(path, damage, MEMBERS[kind], draw)
+                gone = ("run python -m", "not exist", "not found", "has no ", "no such", "is gone")
+                expected = [str(path), *(gone if damage == "missing" else ())]
+            for verb in verbs:
+                refuses = verb in REFUSE[kind] if damage in ("cut", "empty") else None
+                check(call(here, verb, arn), usual[verb], expected, (verb, *where), refuses)
+            if damage != "a file":
+                assert tree(root, other) == before, where
+                if kind != "defaults" or damage in ("missing", "read-only", "full"):
+                    assert here("show", other, "--json").code == 0, where
+        if damage != "a file":
+            shutil.rmtree(root)
+    return states
+
+
+def test_verbs_survive_a_few_damaged_states(fresh, here, monkeypatch):
+    assert survives(fresh, here, monkeypatch, QUICK, 8, seed=1) == 8
+
+
+@pytest.mark.slow
+def test_every_verb_survives_sixty_damaged_states(fresh, here, monkeypatch):
+    assert survives(fresh, here, monkeypatch, tuple(ARGUMENTS), 60, seed=0) == 60

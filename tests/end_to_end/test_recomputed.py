@@ -130,7 +130,7 @@ def test_msi_a_label_corrected_within_its_class_recomputes_the_evaluation(msi):
         ({"TilesPerSlide": "3"}, {EXTRACT, TRAIN, EVALUATE}),
         ({"ExtractInstanceType": "ml.g5.xlarge", "TrainInstanceType": "ml.g5.2xlarge"}, set()),
     ],
-    ids=lambda value: ",".join(value),
+    ids=",".join,
 )
 def test_msi_a_parameter_recomputes_what_it_decides(msi, given, recomputed):
     assert msi.recomputed(**given) == recomputed

@@ -27,12 +27,13 @@ ARGUMENTS = {
     "retry": ("{arn}", "--no-wait"),
     "start": (*TASK, "--no-wait", "--token", "again", "--param", "Word=b"),
     "upsert": TASK,
+    "clean": (*TASK, "--older-than", "90d", "--yes"),
     "delete": (*TASK, "--yes"),
 }
 """Every verb, those that change something last."""
 ELSEWHERE = {"environment"}
 """Verbs that know nothing of this machine's account."""
-QUICK = ("executions", "show", "metrics", "logs", "watch", "stop", "retry", "start", "delete")
+QUICK = ("executions", "show", "metrics", "logs", "watch", "stop", "retry", "start", "clean", "delete")
 """Verbs that build no pipeline, which takes the SDK."""
 MEMBERS = {
     "execution.json": EXECUTION,
@@ -49,15 +50,15 @@ MEMBERS = {
     "evaluation": (),
 }
 REFUSE = {
-    "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry"},
+    "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},
-    "steps": {"show", "metrics", "logs", "watch", "retry"},
+    "steps": {"show", "metrics", "logs", "watch", "retry", "clean"},
     "processing": {"show", "metrics", "watch"},
     "training": {"show"},
-    "pipelines": {"executions", "start", "upsert", "delete"},
+    "pipelines": {"executions", "start", "upsert", "clean", "delete"},
     "cache": set(),
-    "group.json": {"upsert"},
-    "versions": {"show", "watch"},
+    "group.json": {"upsert", "clean"},
+    "versions": {"show", "watch", "clean"},
     "tokens": set(),
     "defaults": set(ARGUMENTS) - {"render"},
     "evaluation": {"show", "metrics", "watch"},

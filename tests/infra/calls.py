@@ -20,6 +20,8 @@ S3 = {
     "UploadPart": ("s3:PutObject", "kms:GenerateDataKey", "kms:Decrypt"),
     "CompleteMultipartUpload": ("s3:PutObject", "kms:Decrypt"),
     "AbortMultipartUpload": ("s3:AbortMultipartUpload",),
+    "DeleteObject": ("s3:DeleteObject",),
+    "DeleteObjects": ("s3:DeleteObject",),
 }
 """What IAM calls an operation on the bucket (S3 user guide, "Required permissions for Amazon S3 API operations"), and what it takes
 of the key that encrypts the bucket (the same guide, "Using server-side encryption with AWS KMS keys", multipart uploads too)."""
@@ -40,9 +42,11 @@ class Call:
 def of_s3(env, operation, given):
     assert given["Bucket"] == env.bucket
     bucket = f"arn:aws:s3:::{env.bucket}"
+    keys = [one["Key"] for one in given["Delete"]["Objects"]] if operation == "DeleteObjects" else [given.get("Key")]
     for action in S3[operation]:
-        on = env.kms_key if action.startswith("kms:") else bucket if action == "s3:ListBucket" else f"{bucket}/{given['Key']}"
-        yield Call(action, on)
+        for key in keys:
+            on = env.kms_key if action.startswith("kms:") else bucket if action == "s3:ListBucket" else f"{bucket}/{key}"
+            yield Call(action, on)
 
 
 def of_logs(operation, given):
@@ -54,6 +58,7 @@ def of_logs(operation, given):
 NAMED = {
     "PipelineExecutionArn": "",
     "ModelPackageName": "",
+    "ModelPackageArn": "",
     "ResourceArn": "",
     "PipelineName": "pipeline/",
     "ModelPackageGroupName": "model-package-group/",
@@ -68,7 +73,16 @@ def of_sagemaker(operation, given):
     on = given[name] if given[name].startswith("arn:") else f"{ARN}:{NAMED[name]}{given[name]}"
     on = on.replace(MOTO_ACCOUNT, "111122223333")  # moto answers with an account of its own
     network = given.get("VpcConfig") or given.get("NetworkConfig", {}).get("VpcConfig") or {}
-    context = {"sagemaker:VpcSubnets": network.get("Subnets"), "sagemaker:VpcSecurityGroupIds": network.get("SecurityGroupIds")}
+    stage = given.get("ModelLifeCycle", {})
+    context = {
+        "sagemaker:VpcSubnets": network.get("Subnets"),
+        "sagemaker:VpcSecurityGroupIds": network.get("SecurityGroupIds"),
+        "sagemaker:ModelApprovalStatus": given.get("ModelApprovalStatus"),
+        "sagemaker:ModelLifeCycle:stage": stage.get("Stage"),
+        "sagemaker:ModelLifeCycle:stageStatus": stage.get("StageStatus"),
+    }
+    if operation == "ListModelPackages":  # the reference names versions; the call names their group
+        yield Call(f"sagemaker:{operation}", on.replace(":model-package-group/", ":model-package/") + "/1")
     yield Call(f"sagemaker:{operation}", on, {key: value for key, value in context.items() if value})
     if given.get("Tags"):
         yield Call("sagemaker:AddTags", on)

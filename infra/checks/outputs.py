@@ -123,7 +123,7 @@ def check_meaning(stack: Stack) -> Findings:
 
 
 def check_exports(stack: Stack, exporting: Stack) -> Findings:
-    """What a stack imports is what the infrastructure's stack exports."""
+    """What a stack imports is what the platform's stack exports."""
     offered = {name.removeprefix(f"{PSEUDO['AWS::StackName']}-") for name in exporting.exports.values()}
     for wanted in sorted(set(re.findall(r"<import <InfraStack>-(\w+)>", _text(stack)))):
         if wanted not in offered:
@@ -131,9 +131,12 @@ def check_exports(stack: Stack, exporting: Stack) -> Findings:
 
 
 def check_exported(stack: Stack) -> Findings:
-    """The infrastructure exports whatever the other templates import."""
+    """The platform exports whatever the other templates import, with any of their switches."""
     for other in _OTHERS:
-        yield from check_exports(Stack(_parsed(other)), stack)
+        template = _parsed(other)
+        for name, item in {"": {}, **template["Parameters"]}.items():
+            given = {name: "yes"} if "yes" in item.get("AllowedValues", ()) else {}
+            yield from check_exports(Stack(template, given), stack)
 
 
 def _text(stack: Stack) -> str:

@@ -57,10 +57,13 @@ def switches(template: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def check_switches(template: dict[str, Any]) -> Findings:
-    """Each switch changes something."""
+    """Each switch changes something, and leaves nothing that refers to what it takes away."""
     now = Stack(template).resources
     for name, (_, other) in switches(template).items():
-        if Stack(template, {name: other}).resources == now:
+        turned = Stack(template, {name: other})
+        for where, gone in turned.dangling:
+            yield Finding(where, f"refers to {gone}, which is not there when {name} is {other}")
+        if turned.resources == now:
             yield Finding(f"parameter {name}", "changes nothing: use it in a condition, or take it away")
 
 

@@ -213,6 +213,11 @@ def test_an_import_that_nobody_exports_is_caught(template, platform):
     assert expected[0] in map(str, findings(template))
 
 
+def test_an_import_behind_a_switch_that_nobody_exports_is_caught(template):
+    del template["Outputs"]["ApproverPolicyArn"]["Export"]
+    assert "import ApproverPolicyArn: is not a valid export of platform-stack.yml" in map(str, findings(template))
+
+
 # ---- the network and the platform, two templates ----
 def test_the_platform_takes_its_network_by_parameters_alone(network, platform):
     """So that a network of one's own is given in the very same way."""
@@ -308,6 +313,11 @@ ALONE = {
     ),
     "no NFS": (lambda r: r.pop("EfsFromJobs"), "MountTargetA: cannot be reached from the group JobSecurityGroupId on port 2049"),
     "wide endpoints": (lambda r: r["EndpointsFromJobs"]["Properties"].update(ToPort=444), "which nothing needs"),
+    "no group to open": (lambda r: r["EndpointsFromJobs"].pop("Condition"), "EndpointsFromJobs: has no GroupId"),
+    "no log to write": (
+        lambda r: r["FlowLog"].pop("Condition"),
+        "FlowLog: refers to FlowLogGroup, which is not there when MakeFlowLog is no",
+    ),
     "approving jobs": (lambda r: r["JobRole"]["Properties"]["ManagedPolicyArns"].pop(), "JobRole: may approve model versions"),
 }
 
@@ -324,14 +334,9 @@ def test_the_platform_alone_has_no_finding(platform):
 
 
 def test_a_file_is_looked_at_with_its_other_half(tmp_path, capsys):
-    """A network of which jobs reach no endpoint, and a platform that lets nobody in: both are the other's fault as well."""
-    text = TEMPLATES["network-stack"].read_text()
     mine = tmp_path / "mine.yml"
-    mine.write_text(
-        text.replace("PrivateSubnetIds", "").replace(
-            "SubnetIds: [!Ref PrivateSubnetA, !Ref PrivateSubnetB]", "SubnetIds: [!Ref PrivateSubnetA]"
-        )
-    )
+    text = TEMPLATES["network-stack"].read_text()
+    mine.write_text(text.replace("SubnetIds: [!Ref PrivateSubnetA, !Ref PrivateSubnetB]", "SubnetIds: [!Ref PrivateSubnetA]"))
     assert command.main([str(mine)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "mine.yml: StsEndpoint: is not in all private subnets and in these alone" in lines

@@ -115,10 +115,7 @@ def has_local_storage(instance_type: str) -> bool:
 
 
 class Registration(Settings):
-    """The group that versions go into, their first status, and where they may be deployed."""
+    """The group that versions go into, and where they may be deployed."""
 
     group: str = setting(..., "Model package group, which upsert makes.", pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")
-    approval: Literal["PendingManualApproval", "Approved", "Rejected"] = setting(
-        "PendingManualApproval", "First status of a model version.", parameter="ModelApprovalStatus"
-    )
     instance_types: tuple[str, ...] = setting(..., "Instance types that a version may be deployed on.", min_length=1)

@@ -13,6 +13,9 @@ from steps.request import RequestStep
 from steps.sdk import Join, StepTypeEnum
 from steps.shapes import Request, Value
 
+WAITING = "PendingManualApproval"
+"""Every version's first status."""
+
 
 def register(
     name: str,
@@ -20,7 +23,6 @@ def register(
     registration: Registration,
     model: Job,
     scores: Job,
-    approval: Any,
     metadata: Mapping[str, Any],
     description: str,
     *,
@@ -34,7 +36,7 @@ def register(
     Its metadata are the run's: ``metadata``, literals and parameters; ``facts``, by name, and the encoder's name, hash and origin out
     of evaluation.json; and ``encoder``, the URI that the run was given. ``accepts`` and ``answers`` are the content types that the
     endpoint takes and gives. The encoder's folder is not among the model's data, since Pipelines takes no AdditionalModelDataSources
-    (``pipelines.checks.refused``): who makes a model of the version puts it there, from ``encoder_uri``.
+    (``pipelines.checks.refused``): who makes a model of the version puts it there, from ``encoder_uri``. A person approves it, later.
     """
     statistics = {
         "ContentType": JSON,
@@ -43,7 +45,7 @@ def register(
     request: Request = {
         "ModelPackageGroupName": registration.group,
         "ModelPackageDescription": description,
-        "ModelApprovalStatus": approval,
+        "ModelApprovalStatus": WAITING,
         "InferenceSpecification": {
             "Containers": [{"Image": env.images.training, "ModelDataUrl": model.artefact}],
             "SupportedContentTypes": list(accepts),

@@ -103,7 +103,6 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         task.register_as,
         model,
         scores,
-        run["ModelApprovalStatus"],
         {"task": "lizard", "fine-tuning": run["FineTuning"]},
         task.description,
         encoder=run["EncoderUri"],

@@ -104,7 +104,6 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         task.register_as,
         model,
         scores,
-        run["ModelApprovalStatus"],
         {"task": "mhist", "fine-tuning": run["FineTuning"]},
         task.description,
         encoder=run["EncoderUri"],

@@ -130,7 +130,6 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
             task.register_as,
             model,
             scores,
-            run["ModelApprovalStatus"],
             {"task": "msi"},
             task.description,
             encoder=run["EncoderUri"],

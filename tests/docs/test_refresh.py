@@ -124,7 +124,7 @@ def test_rows_are_as_the_settings_and_the_yaml_have_them(written):
             "Least bPQ on the test patches that registers a model.",
         ]
     ]
-    assert [row[0] for row in written["mhist"]["register"]] == ["`group`", "`approval`", "`instance-types`"]
+    assert [row[0] for row in written["mhist"]["register"]] == ["`group`", "`instance-types`"]
 
 
 def test_groups_come_in_the_order_of_the_yaml(written):

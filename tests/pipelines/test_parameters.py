@@ -45,7 +45,6 @@ def test_a_folder_is_named_without_the_slash_at_its_end(compiled):
         ("Precision=float8", "choose one of float32, float16, bfloat16"),
         ("SlidesUri=/data", "is not a valid URI"),
         ("SlidesUri=efs://fs-11112222/datasets/x", "a Processing job cannot mount EFS"),
-        ("ModelApprovalStatus=Maybe", "choose one of"),
     ],
 )
 def test_values_that_do_not_are_refused_in_one_line(compiled, given, message):

@@ -17,7 +17,6 @@ FORM = {
         *("TilesPerSlide", "Precision", "DefaultMpp", "ExtractionRun", "MaxLeftOutFraction"),
         *("Sensitivity", "SensitivityConfidence", "DecideBy"),
         *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "AllowSeen", "Prevalences", "MinAuroc"),
-        "ModelApprovalStatus",
     ),
     "mhist": (
         *("AnnotationsUri", "ImagesUri", "PublishedCounts", "ValidationFraction", "SplitSeed"),
@@ -26,13 +25,13 @@ FORM = {
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("Sensitivity", "SensitivityConfidence", "DecideBy"),
         *("FineTuning", "Protocol", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
-        *("AllowSeen", "Prevalences", "MinAuroc", "ModelApprovalStatus"),
+        *("AllowSeen", "Prevalences", "MinAuroc"),
     ),
     "lizard": (
         *("DatasetUri", "Classes", "Fold", "PublishedCounts", "SplitSeed", "EncoderUri"),
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "Width", "Balance", "Seed"),
-        *("AllowSeen", "MinBpq", "ModelApprovalStatus"),
+        *("AllowSeen", "MinBpq"),
     ),
 }
 """What is read, what it runs on, how it is learnt and evaluated; last the gate and the status."""

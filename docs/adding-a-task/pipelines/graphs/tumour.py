@@ -103,7 +103,6 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         task.register_as,
         model,
         scores,
-        run["ModelApprovalStatus"],
         {"task": "tumour", "fine-tuning": run["FineTuning"]},
         task.description,
         encoder=run["EncoderUri"],

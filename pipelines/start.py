@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, Kind, Task, enter, run
+from pipelines.cli import Debug, EnvironmentName, Kind, Parallelism, Task, enter, run
 from pipelines.tasks import TRAIN
 
 
@@ -29,9 +29,7 @@ def start(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What Studio shows it as.", show_default=False)] = None,
-    parallelism: Annotated[
-        int | None, typer.Option("--parallelism", help="Steps that may run at once, at most.", min=1, show_default=False)
-    ] = None,
+    parallelism: Parallelism = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="STEP[,STEP…]", help="Run these steps alone, on the results of --source."),

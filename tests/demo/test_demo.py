@@ -165,11 +165,11 @@ def test_what_is_said_of_ones_own_data_stays_with_them(tmp_path, monkeypatch, ca
         demo(
             "mhist",
             data=own,
-            param=["Positive=adenoma", "Negative=polyp", "Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.large"],
+            param=["Positive=adenoma", "Negative=polyp", "Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.xlarge"],
         )
         == 0
     )
-    assert ran == [["Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.large"]]
+    assert ran == [["Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.xlarge"]]
 
     def by_default():
         return {spec.name: str(spec.default) for spec in parameters(load_task("mhist", load_environment("local")))}

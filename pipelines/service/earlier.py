@@ -75,10 +75,11 @@ class Earlier:
         except RequestError:
             return text
 
-    def deciding(self, step: str) -> dict[str, Any] | None:
-        """What decided a step there; None for one that it has not."""
+    def deciding(self, step: str, *, as_written: bool = False) -> dict[str, Any] | None:
+        """What decided a step there, by values or by the texts that were given; None for a step that it has not."""
         found = next((one for one in all_steps(self.definition) if one["Name"] == step), None)
-        return deciding(found, self.parameters) if found and found["Type"] in KEY_ATTRIBUTES else None
+        values = {**defaults(self.definition), **self.given} if as_written else self.parameters
+        return deciding(found, values) if found and found["Type"] in KEY_ATTRIBUTES else None
 
     def ran(self, step: str) -> bool:
         """Whether the step succeeded there on this execution's own terms, by a job or from the cache."""
@@ -103,11 +104,16 @@ class History:
         return self._read()
 
     def executions(self) -> Iterator[Earlier]:
-        """The newest first."""
-        yield from list(self.read)
-        for execution in self._source:
-            self.read.append(execution)
-            yield execution
+        """The newest first; those that are read meanwhile by another caller too."""
+        number = 0
+        while True:
+            if number == len(self.read):
+                more = next(self._source, None)
+                if more is None:
+                    return
+                self.read.append(more)
+            yield self.read[number]
+            number += 1
 
     def _read(self) -> Iterator[Earlier]:
         for item in self._tried(self._listed, "what the cache will answer is not known") or []:

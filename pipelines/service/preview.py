@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from pathology.contracts.errors import RequestError
@@ -17,6 +18,7 @@ from pathology.contracts.settings import hyperparameters_in
 from pipelines.checks.caching import KEY_ATTRIBUTES, duration
 from pipelines.checks.expressions import UnknownValueError, all_steps, known, references, split_step
 from pipelines.checks.selection import behind
+from pipelines.checks.settings import defaults
 from pipelines.checks.values import read_values
 from pipelines.service.deployment import DeployedPipeline
 from pipelines.service.earlier import Earlier, History, deciding, short
@@ -109,7 +111,7 @@ def preview(session: Session, pipeline: DeployedPipeline, request: Request, *, o
     selection: Selection | None = request.get("SelectiveExecutionConfig")
     given = {item["Name"]: item["Value"] for item in request["PipelineParameters"]}
     source = (selection or {}).get("SourcePipelineExecutionArn")
-    forecaster = _Forecaster(pipeline["Definition"], read_values(pipeline["Definition"], given), history, source)
+    forecaster = _Forecaster(pipeline["Definition"], given, history, source)
     chosen = {item["StepName"] for item in selection["SelectedSteps"]} if selection else None
     names = [step["Name"] for step in all_steps(pipeline["Definition"]) if chosen is None or step["Name"] in chosen]
     forecaster.chosen = frozenset(names)
@@ -124,12 +126,17 @@ class _Forecaster:
     """The forecasts of one start, each made once."""
 
     definition: Definition
-    parameters: ParameterValues
+    given: dict[str, str]
     history: History
     source: str | None
     chosen: frozenset[str] = frozenset()
     _made: dict[str, Forecast] = field(default_factory=dict)
     _jobs: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def parameters(self) -> ParameterValues:
+        """Every value, in its type."""
+        return read_values(self.definition, self.given)
 
     def of(self, name: str) -> Forecast:
         """A step's forecast, those of the steps that it reads from first."""
@@ -193,8 +200,11 @@ class _Forecaster:
         name = step["Name"]
         if execution.deciding(name) != decides:
             labels = list(_differences(decides, execution.deciding(name) or {}))
-            more = ", …" if len(labels) > _SHOWN else ""
-            return None, f"{', '.join(labels[:_SHOWN])}{more} not as in {short(execution.arn)}"
+            return None, f"{_listed(labels)} not as in {short(execution.arn)}"
+        texts, before = deciding(step, {**defaults(self.definition), **self.given}), execution.deciding(name, as_written=True)
+        if texts != before:  # nobody has said whether the service compares 0.50 and 0.5 as numbers
+            self.history.complete = False
+            return None, f"{_listed(list(_differences(texts, before or {})))} is written otherwise in {short(execution.arn)}"
         job = self.history.job_of(execution.arn, name)
         if job is None:
             self.history.complete = False
@@ -221,6 +231,10 @@ class _Forecaster:
             return job[0] if job else None
         self.of(name)
         return self._jobs.get(name)
+
+
+def _listed(labels: list[str]) -> str:
+    return ", ".join(labels[:_SHOWN]) + (", …" if len(labels) > _SHOWN else "")
 
 
 def _too_old(step: StepDefinition, ended: datetime | None) -> str:

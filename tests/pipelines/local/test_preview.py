@@ -15,6 +15,7 @@ PIPELINE = "pathology-msi"
 PARAMETERS = [
     {"Name": "Score", "Type": "Float", "DefaultValue": 0.5},
     {"Name": "Epochs", "Type": "Integer", "DefaultValue": 3},
+    {"Name": "Rate", "Type": "Float", "DefaultValue": 0.001},
     {"Name": "Hosts", "Type": "Integer", "DefaultValue": 1},
 ]
 
@@ -30,7 +31,7 @@ def graph(make, **changed):
         "Train",
         "train",
         channels={"features": make.get("Extract")},
-        hyperparameters={"epochs": value_of("Epochs")},
+        hyperparameters={"epochs": value_of("Epochs"), "rate": value_of("Rate")},
         arguments=spot,
         **make.cached,
     )
@@ -151,6 +152,14 @@ def test_a_changed_parameter_is_named_and_runs_with_what_follows(again, told):
     assert steps["Train"]["reason"] == f"epochs not as in {again.first}"
     assert steps["Evaluate"]["reason"] == "it reads what Train makes"
     assert steps["Extract"]["instance_count"] == 2
+
+
+def test_a_number_that_is_written_otherwise_leaves_it_open(again, told):
+    """Whether the service compares numbers or texts is not documented."""
+    steps, _ = told("--param", "Rate=1e-3")
+    assert (steps["Train"]["state"], steps["Train"]["reason"]) == ("unknown", f"rate is written otherwise in {again.first}")
+    assert (steps["Evaluate"]["state"], steps["Evaluate"]["reason"]) == ("unknown", "as Train")
+    assert states(told("--param", "Rate=0.001")[0])["Train"] == "cached-if"
 
 
 def test_of_several_executions_the_newest_that_is_like_it_answers(again, told):

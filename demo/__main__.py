@@ -137,10 +137,12 @@ def refuse_values(task: str, defaults: Mapping[str, str], given: Mapping[str, st
     Raises:
         RequestError: for a value that cannot be.
     """
-    from pipelines.builder import build
-
     env = LOCAL.model_copy(update={"defaults": {task: dict(defaults)}})
-    check_parameters(build(task, load_task(task, env), env).definition, dict(given))
+    settings = load_task(task, env)
+    if given:
+        from pipelines.builder import build
+
+        check_parameters(build(task, settings, env).definition, dict(given))
 
 
 def keep_defaults(state: Path, task: str, values: Mapping[str, str]) -> None:

@@ -71,8 +71,11 @@ class Forecast:
             return f"if {self.behind} decides so" if self.behind and not self.reason else said
         if self.state == "unknown":
             return f"not known: {self.reason}"
-        hangs = [f"{', '.join(steps)} as in {execution}" for execution, steps in self._by_execution().items()]
-        return f"cached from {self.execution}" if not hangs else f"cached if the same is found: {'; '.join(hangs)}"
+        hangs = [
+            f"{' and '.join(steps)} {'find' if len(steps) > 1 else 'finds'} the same as in {execution}"
+            for execution, steps in self._by_execution().items()
+        ]
+        return f"cached if {', and '.join(hangs)}" if hangs else f"cached from {self.execution}"
 
     def _by_execution(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

@@ -258,7 +258,7 @@ def test_a_start_says_it_beside_its_output(again, here, unmanned):
     table = done.err.splitlines()[1:]
     assert max(map(len, table[:9])) <= 80
     assert table[0].split() == ["Step", "Instances", "Will"]
-    assert "Extract" in done.err and f"cached if the same is found: Prepare as in {again.first}" in " ".join(done.err.split())
+    assert "Extract" in done.err and f"cached if Prepare finds the same as in {again.first}" in " ".join(done.err.split())
     assert "1 × ml.m5.large spot" in done.err
     assert "note: a --token that has started an execution before starts no other" in done.err
     plan, started = [json.loads(line) for line in here("start", *TASK, "--json", "--no-wait").out.splitlines()]

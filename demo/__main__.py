@@ -21,7 +21,7 @@ from pipelines.cli import Debug, Task, run
 from pipelines.config import LOCAL, load_task
 from pipelines.local.defaults import defaults_path, write_defaults
 from pipelines.local.own import link, with_own_paths
-from pipelines.parameters import parse_parameters
+from pipelines.parameters import check_parameters, parse_parameters
 from pipelines.service.session import state_folder
 from pipelines.tasks import NAMES, task_spec
 from pipelines.tasks.parameters import keys_of
@@ -131,6 +131,20 @@ def of_the_data(task: str, given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in given.items() if name in told}
 
 
+def refuse_values(task: str, defaults: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Hold what was given against the pipeline that these defaults make, before anything is made, forgotten or kept.
+
+    Raises:
+        RequestError: for a value that cannot be.
+    """
+    env = LOCAL.model_copy(update={"defaults": {task: dict(defaults)}})
+    settings = load_task(task, env)
+    if given:
+        from pipelines.builder import build
+
+        check_parameters(build(task, settings, env).definition, dict(given))
+
+
 def keep_defaults(state: Path, task: str, values: Mapping[str, str]) -> None:
     """Let the local environment's pipeline of the task have these values by default, and say so.
 
@@ -166,14 +180,15 @@ def demo(
 
     spec = task_spec(task).demo
     given, encoder = own_data(task, spec, data or [])
+    changed = {name: value.format(bucket=BUCKET) for name, value in spec.values(made=not given, tiny=encoder is None).items()}
+    chosen = parse_parameters(param or [])
+    stay = of_the_data(task, chosen) if given else {}
+    refuse_values(task, {**changed, **stay}, {name: value for name, value in chosen.items() if name not in stay})
     state = state_folder()
     if fresh:
         forget(state)
     encoder_uri = link_encoder(state, encoder) if encoder else make_encoder(state)
     places = link_data(state, spec, given) if given else make_data(state, task)
-    changed = {name: value.format(bucket=BUCKET) for name, value in spec.values(made=not given, tiny=encoder is None).items()}
-    chosen = parse_parameters(param or [])
-    stay = of_the_data(task, chosen) if given else {}
     keep_defaults(state, task, {**places, "EncoderUri": encoder_uri, **changed, **stay})
     once = [f"{name}={value}" for name, value in chosen.items() if name not in stay]
     if once:

@@ -33,6 +33,23 @@ OptionalTask = Annotated[
 ExecutionName = Annotated[
     str, typer.Argument(metavar="[EXECUTION]", help="An execution's id or ARN; the latest when left out.", show_default=False)
 ]
+
+
+def _count(text: str) -> int:
+    """A whole number from 1, read as strictly as parameters' values are."""
+    from pipelines.checks.values import is_number, shown
+
+    if not is_number(text, whole=True) or int(text) < 1:
+        raise typer.BadParameter(f"should be a whole number from 1, such as 4, not {shown(text)}")
+    return int(text)
+
+
+Parallelism = Annotated[
+    int | None,
+    typer.Option(
+        "--parallelism", parser=_count, metavar="NUMBER", help="Steps that may run at once, at most.", show_default=False
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
 

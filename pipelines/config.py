@@ -11,12 +11,14 @@ from typing import Any
 import yaml
 from pathology.contracts.errors import RequestError
 
+from pipelines.checks.values import read_value
 from pipelines.local.defaults import FOLDER, read_defaults
 from pipelines.service.session import state_folder
 from pipelines.tasks import TRAIN, task_spec
 from pipelines.tasks.parameters import keys_of, parameters, with_values
 from pipelines.tasks.sections import Task
 from steps.environment import Environment, Images, Network
+from steps.shapes import ParameterDeclaration
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFINITIONS = REPOSITORY / "pipeline_definitions"
@@ -111,8 +113,20 @@ def _parse_task(task: str, folder: Path, kind: str, defaults: Mapping[str, str] 
     parsed, where = model.parse(content, path.name), path.name
     if defaults:
         where = f"{FOLDER}/{task}.json of the local environment over {path.name}"
+        _read_strictly(parsed, defaults, where)
         parsed = model.parse(with_values(content, model, defaults), where)
     return parsed, where
+
+
+def _read_strictly(task: Task, defaults: Mapping[str, str], where: str) -> None:
+    """The YAML's model would take more than the pipeline does, such as 1_000."""
+    for spec in parameters(task):
+        if spec.name in defaults:
+            declared: ParameterDeclaration = {"Name": spec.name, "Type": spec.type, "EnumValues": list(spec.choices)}
+            try:
+                read_value(declared, defaults[spec.name])
+            except RequestError as error:
+                raise RequestError(f"{where}: {error}") from None
 
 
 def _say_what_is_gone(task: str, kind: str, defaults: Mapping[str, str]) -> None:

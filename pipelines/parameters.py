@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,18 @@ from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import NOT_GIVEN
 from pathology.contracts.uris import Uri
 
-from pipelines.checks.settings import defaults, setting_problems
+from pipelines.checks.settings import setting_problems
 from pipelines.checks.shapes import request_problems
+from pipelines.checks.values import read_values, refuse_faults, shown
 from pipelines.checks.volumes import volume_problems
 from pipelines.config import read_yaml
-from steps.shapes import Definition, ParameterDeclaration, ParameterValues
+from steps.shapes import Definition, ParameterValues
 
-_MAX_LENGTH = 1024
+MAX_INSTANCES = 100
+"""Of a job: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingClusterConfig.html."""
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def parse_parameters(given: Sequence[str]) -> dict[str, str]:
@@ -59,15 +65,21 @@ def check_parameters(definition: Definition, values: dict[str, str]) -> dict[str
     """``values`` checked against the definition, a folder's URI without the slash at its end: a graph may join one to it.
 
     Raises:
-        RequestError: for an unknown name, a value of the wrong type, out of its range, or placed where the graph cannot read.
+        RequestError: for an unknown name, a value of the wrong type, out of its range, placed where the graph cannot read, or one that
+            the service would refuse in a step's request.
     """
     declared = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
     for name, value in values.items():
         if name not in declared:
             close = get_close_matches(name, declared, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(declared)}"
-            raise RequestError(f"--param {name}={value}: the pipeline has no parameter {name!r}; {hint}")
-    _ranges(definition, {**defaults(definition), **{name: _typed(declared[name], value) for name, value in values.items()}})
+            raise RequestError(f"parameter {name}={shown(value)}: the pipeline has no parameter {shown(name)}; {hint}")
+    typed = read_values(definition, values)
+    for name, value in values.items():
+        fault = _place_fault(value, str(declared[name].get("DefaultValue", ""))) or _range_fault(name, typed[name])
+        if fault:
+            raise RequestError(f"parameter {name}={shown(value)}: {fault}")
+    refuse_faults(definition, typed, values, _problems)
     return {name: _plain(value, str(declared[name].get("DefaultValue", ""))) for name, value in values.items()}
 
 
@@ -75,54 +87,39 @@ def _plain(value: str, default: str) -> str:
     return value.rstrip("/") if "://" in default else value
 
 
-def _typed(parameter: ParameterDeclaration, value: str) -> Any:
-    name, kind = parameter["Name"], parameter["Type"]
-    if len(value) > _MAX_LENGTH:
-        raise RequestError(f"--param {name}: the value has {len(value)} characters, over the service's {_MAX_LENGTH}")
+def _place_fault(value: str, default: str) -> str | None:
+    """What is wrong with a URI as a place. It stays on the kind of storage that the graph was built for: EFS is mounted by a channel,
+    S3 is read by a job; and it names a folder or an object, not all that a bucket holds."""
+    if value == NOT_GIVEN or not ("://" in default or _SCHEME.match(value)):
+        return None
     try:
-        match kind:
-            case "Integer":
-                return int(value)
-            case "Float":
-                return float(value)
-    except ValueError:
-        raise RequestError(f"--param {name}={value}: should be {'a whole number' if kind == 'Integer' else 'a number'}") from None
-    choices = parameter.get("EnumValues")
-    if choices and value not in choices:
-        raise RequestError(f"--param {name}={value}: choose one of {', '.join(choices)}")
-    _check_scheme(name, value, str(parameter.get("DefaultValue", "")))
-    return value
-
-
-def _check_scheme(name: str, value: str, default: str) -> None:
-    """A URI stays on the kind of storage that the graph was built for: EFS is mounted by a channel, S3 is read by a job."""
-    if "://" not in default or value == NOT_GIVEN:
-        return
-    scheme, built_for = Uri.parse(value).scheme, Uri.parse(default).scheme
-    if scheme != built_for:
-        raise RequestError(
-            f"--param {name}={value}: this pipeline was built to read {built_for}:// there"
-            + ("; a Processing job cannot mount EFS" if scheme == "efs" else "")
-            + "; change the YAML and upsert"
+        uri = Uri.parse(value)
+    except RequestError as error:
+        return str(error)
+    if uri.scheme == "s3" and not _BUCKET.fullmatch(uri.root):
+        return f"{uri.root!r} is not a valid bucket: one has 3 to 63 small letters, digits, hyphens and dots"
+    if not uri.path:
+        return (
+            f"is a whole {'bucket' if uri.scheme == 's3' else 'file system'}: name a folder or an object in it, as {uri}/folder"
         )
+    if "://" not in default:
+        return None
+    built_for = Uri.parse(default).scheme
+    if uri.scheme != built_for:
+        cannot = "; a Processing job cannot mount EFS" if uri.scheme == "efs" else ""
+        return f"this pipeline was built to read {built_for}:// there{cannot}; change the YAML and upsert"
+    return None
 
 
-def _problems(definition: Definition, values: ParameterValues) -> list[tuple[str, str]]:
-    return [
-        *setting_problems(definition, values),
-        *volume_problems(definition, values),
-        *request_problems(definition, values),
-    ]
+def _range_fault(name: str, value: Any) -> str | None:
+    if name.endswith("InstanceCount") and not 1 <= value <= MAX_INSTANCES:
+        return f"should be 1 to {MAX_INSTANCES}"
+    if name.startswith("Min") and isinstance(value, float | int) and not 0 <= value <= 1:
+        return "should be 0 to 1"
+    return None
 
 
-def _ranges(definition: Definition, values: ParameterValues) -> None:
-    for name, value in values.items():
-        if name.endswith("InstanceCount") and not 1 <= value <= 100:
-            raise RequestError(f"--param {name}={value}: should be 1 to 100")
-        if name.startswith("Min") and isinstance(value, float | int) and not 0 <= value <= 1:
-            raise RequestError(f"--param {name}={value}: should be 0 to 1")
-    # What is wrong without them too is not a fault of the values: the pipeline may have been deployed from other code than this.
-    before = set(_problems(definition, defaults(definition)))
-    for step, fault in _problems(definition, values):
-        if (step, fault) not in before:
-            raise RequestError(f"{step}: {fault}")
+def _problems(definition: Definition, values: ParameterValues) -> Iterator[tuple[str, str]]:
+    yield from setting_problems(definition, values)
+    yield from volume_problems(definition, values)
+    yield from request_problems(definition, values)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, ExecutionName, Kind, OptionalTask, enter, run
+from pipelines.cli import Debug, EnvironmentName, ExecutionName, Kind, OptionalTask, Parallelism, enter, run
 from pipelines.tasks import TRAIN
 
 
@@ -15,9 +15,7 @@ def retry(
     task: OptionalTask = None,
     kind: Kind = TRAIN,
     environment: EnvironmentName = None,
-    parallelism: Annotated[
-        int | None, typer.Option("--parallelism", help="Steps that may run at once, at most.", min=1, show_default=False)
-    ] = None,
+    parallelism: Parallelism = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the execution to its end.")] = True,
     debug: Debug = False,
 ) -> int:

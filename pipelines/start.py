@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli import Debug, EnvironmentName, Kind, Task, enter, run
+from pipelines.cli import Debug, EnvironmentName, Json, Kind, Parallelism, Task, enter, run
 from pipelines.tasks import TRAIN
+
+if TYPE_CHECKING:
+    from pipelines.service.preview import Preview
 
 
 def start(
@@ -29,9 +33,7 @@ def start(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What Studio shows it as.", show_default=False)] = None,
-    parallelism: Annotated[
-        int | None, typer.Option("--parallelism", help="Steps that may run at once, at most.", min=1, show_default=False)
-    ] = None,
+    parallelism: Parallelism = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="STEP[,STEP…]", help="Run these steps alone, on the results of --source."),
@@ -44,6 +46,10 @@ def start(
         str | None, typer.Option("--token", help="Any word: the same word starts one execution, once.", show_default=False)
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the execution to its end.")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and what the cache would answer; no more.")
+    ] = False,
+    json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Start an execution of a task's pipeline and follow it. Exit 0: succeeded, 1: failed, 2: refused, 3: stopped."""
@@ -51,7 +57,9 @@ def start(
     from pipelines.parameters import parse_parameters, read_params_file
     from pipelines.service.deployment import require
     from pipelines.service.following import follow_to_the_end
+    from pipelines.service.preview import preview
     from pipelines.service.starting import StartRequest, request
+    from pipelines.tables import print_json
 
     session = enter(environment)
     pipeline = require(session, pipeline_name(task, kind=kind), task)
@@ -60,9 +68,29 @@ def start(
     start_request = StartRequest(
         task=task, values=given, like=like, name=name, parallelism=parallelism, only=steps, source=source, token=token
     )
-    arn = session.sagemaker.start_pipeline_execution(**request(session, pipeline, start_request))["PipelineExecutionArn"]
-    print(f"execution {arn}", flush=True)
-    return follow_to_the_end(session, arn) if wait else 0
+    arguments = request(session, pipeline, start_request)
+    expected = preview(session, pipeline, arguments, once=token is not None)
+    if json:
+        print_json(expected.as_json(), indent=2 if dry_run else None)
+    else:
+        _show(expected, stderr=not dry_run)
+    if dry_run:
+        return 0
+    arn = session.sagemaker.start_pipeline_execution(**arguments)["PipelineExecutionArn"]
+    if json:
+        print_json({"execution": arn}, indent=None)
+    else:
+        print(f"execution {arn}", flush=True)
+    return follow_to_the_end(session, arn, as_json=json) if wait else 0
+
+
+def _show(expected: Preview, *, stderr: bool) -> None:
+    """Beside what is started it goes to standard error, so that the first line of output still is the execution."""
+    from pipelines.tables import preview_table, print_table
+
+    print_table(preview_table(expected.steps), stderr=stderr)
+    for note in expected.lines():
+        print(note, file=sys.stderr if stderr else sys.stdout, flush=True)
 
 
 if __name__ == "__main__":

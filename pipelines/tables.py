@@ -14,6 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from pipelines.service.executions import StepState
+    from pipelines.service.preview import Forecast
 
 _COLOURS = {
     "Succeeded": "green",
@@ -65,9 +66,15 @@ def shortened(reason: str | None) -> str:
     return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
 
 
-def print_table(view: Table) -> None:
+def print_table(view: Table, *, stderr: bool = False) -> None:
     """Show a table, at most as wide as the terminal, or 80 columns where there is none."""
-    Console(highlight=False).print(view)
+    Console(highlight=False, stderr=stderr).print(view)
+
+
+def preview_table(steps: Iterable[Forecast], title: str = "") -> Table:
+    """Step, what it would run on, and what will become of it."""
+    rows = [(step.step, step.instances, step.words) for step in steps]
+    return table(("Step", "Instances", "Will"), rows, title=title)
 
 
 def steps_table(steps: Iterable[StepState], title: str = "") -> Table:

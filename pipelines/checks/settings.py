@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pathology.contracts.errors import RequestError
-from pathology.contracts.settings import Settings, hyperparameters_in
+from pathology.contracts.settings import NOT_GIVEN, Settings, hyperparameters_in, split_names
 
 from pipelines.checks.expressions import UnknownValueError, all_steps, known, references
+from pipelines.checks.values import is_number
 from pipelines.tasks import NAMES, task_spec
 from steps.shapes import Definition, ParameterValues, StepDefinition, Value
 
@@ -56,10 +59,41 @@ def setting_problems(definition: Definition, parameters: ParameterValues) -> Ite
             except UnknownValueError:
                 if _needed(commands[command], key):
                     values[key] = _OUTPUT
-        try:
-            commands[command].parse(values, command)
-        except RequestError as error:
-            yield step["Name"], _named(str(error), expressions)
+        loose = [f"{command}: {fault}" for fault in _loose_numbers(commands[command], values)]
+        for fault in loose or _parse_faults(commands[command], values, command):
+            yield step["Name"], _named(fault, expressions)
+
+
+def _parse_faults(settings: type[Settings], values: dict[str, Any], command: str) -> Iterator[str]:
+    try:
+        settings.parse(values, command)
+    except RequestError as error:
+        yield str(error)
+
+
+def _loose_numbers(settings: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
+    """Texts that a setting would read as a number and that are not written as one, such as ``1_0`` for an optional scale."""
+    for field in settings.model_fields.values():
+        text, kinds = values.get(str(field.alias)), set(_kinds(field.annotation))
+        numbers = kinds & {int, float}
+        if not isinstance(text, str) or text == NOT_GIVEN or not numbers or kinds - {int, float, tuple, list, type(None)}:
+            continue
+        for item in split_names(text) if kinds & {tuple, list} else [text]:
+            if not is_number(item, whole=numbers == {int}):
+                yield f"{field.alias}: should be a number in plain digits, such as {10 if numbers == {int} else 0.5}, not {item!r}"
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Every type that an annotation is made of."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _kinds(inner[0])
+    elif origin is None:
+        yield annotation
+    else:
+        yield from (origin,) if origin not in (Union, UnionType) else ()
+        for one in inner:
+            yield from _kinds(one) if one is not ... else ()
 
 
 def _needed(settings: type[Settings], key: str) -> bool:

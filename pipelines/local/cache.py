@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypedDict
 
-from pathology.contracts.errors import RequestError
 from pathology.contracts.storage import Entry
 from pathology.contracts.uris import Uri
 
+from pipelines.checks.caching import KEY_ATTRIBUTES, duration
 from pipelines.local.damage import CACHED, DamagedError
 from pipelines.local.job_records import described_job
 from pipelines.local.state import State, now, read_json, write_json
 from steps.shapes import Answer, Caching, Request
-
-KEY_ATTRIBUTES = {
-    "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
-    "Training": ("AlgorithmSpecification", "CheckpointConfig", "Environment", "HyperParameters", "InputDataConfig"),
-}
-_DURATION = re.compile(
-    r"P?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?(?:T?(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
-    re.IGNORECASE,
-)
 
 
 class Hit(TypedDict):
@@ -32,18 +22,6 @@ class Hit(TypedDict):
 
     execution: str
     job: Answer
-
-
-def duration(text: str) -> timedelta:
-    """An ISO 8601 duration, such as ``P30D``, ``30d`` or ``PT12H``.
-
-    Raises:
-        RequestError: when it is not a valid one.
-    """
-    match = _DURATION.fullmatch(text)
-    if not match or not any(match.groups()):
-        raise RequestError(f"ExpireAfter {text!r} is not a valid duration: write P30D or PT12H")
-    return timedelta(**{unit: int(value) for unit, value in match.groupdict().items() if value})
 
 
 def cache_key(pipeline: str, step: str, kind: str, request: Request) -> str:

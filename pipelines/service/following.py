@@ -70,9 +70,11 @@ def _print_changes(states: Iterator[ExecutionState]) -> ExecutionState:
     return state
 
 
-def follow_to_the_end(session: Session, arn: str) -> int:
+def follow_to_the_end(session: Session, arn: str, *, as_json: bool = False) -> int:
     """Follow, then say what it came to and how it ended; the exit code for that."""
-    state = follow(session, arn)
+    state = follow(session, arn, as_json=as_json)
+    if as_json:
+        return state.exit_code
     for line in (*summary(session, state), *ending(state)):
         print(line)
     return state.exit_code

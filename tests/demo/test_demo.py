@@ -119,6 +119,7 @@ def test_what_the_demo_ran_on_is_what_the_pipeline_has_by_default_from_then_on(t
         "demo.__main__.make_data", lambda state, task: {name: f"s3://local/{name}" for name in task_spec(task).demo.data}
     )
     monkeypatch.setattr("demo.__main__.make_encoder", lambda state: "s3://local/tiny")
+    monkeypatch.setattr("demo.__main__.refuse_values", lambda *_: None)  # builds the pipeline, for which the test below is enough
     gate = "MinBpq" if task == "lizard" else "MinAuroc"
 
     def by_default():
@@ -165,17 +166,27 @@ def test_what_is_said_of_ones_own_data_stays_with_them(tmp_path, monkeypatch, ca
         demo(
             "mhist",
             data=own,
-            param=["Positive=adenoma", "Negative=polyp", "Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.large"],
+            param=["Positive=adenoma", "Negative=polyp", "Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.xlarge"],
         )
         == 0
     )
-    assert ran == [["Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.large"]]
+    assert ran == [["Epochs=3", "Seed=4", "PrepareInstanceType=ml.c5.xlarge"]]
 
     def by_default():
         return {spec.name: str(spec.default) for spec in parameters(load_task("mhist", load_environment("local")))}
 
     assert [by_default()[name] for name in ("Positive", "Negative", "Epochs")] == ["adenoma", "polyp", "20"]
     assert "Positive=adenoma" in capsys.readouterr().out
-    with pytest.raises(RequestError, match="patch-side"):
-        demo("mhist", data=own, param=["PatchSide=wide"])
-    assert by_default()["PatchSide"] == "224", "a value that cannot be is not kept"
+    (tmp_path / "executions" / "one").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    for given, message in (
+        ("PatchSide=wide", "parameter PatchSide='wide': should be a whole number"),
+        ("PatchSide=2_24", "parameter PatchSide='2_24': should be a whole number"),
+        ("Positive=", "parameter Positive='': is empty"),
+        ("Epochs= 5", "parameter Epochs=' 5': should be a whole number"),
+        ("TrainInstanceType=ml.x", "parameter TrainInstanceType='ml.x': TrainMhist: "),
+    ):
+        with pytest.raises(RequestError, match=message):
+            demo("mhist", data=own, fresh=True, param=[given])
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is forgotten for a value that cannot be"
+    assert (by_default()["PatchSide"], by_default()["Epochs"]) == ("224", "20"), "nor is it kept"

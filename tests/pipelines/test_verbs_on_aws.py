@@ -163,3 +163,55 @@ def test_an_execution_that_is_not_there_is_one_line(server, here, verb):
 def test_an_id_needs_its_task(server, here):
     done = here("watch", "abc123def456", *ON_AWS)
     assert (done.code, "say --task too" in done.err) == (2, True)
+
+
+@pytest.fixture
+def deployed(server, compiled):
+    """The msi pipeline in moto."""
+    boto3.client("sagemaker", region_name="us-east-1").create_pipeline(
+        PipelineName=compiled.name, PipelineDefinition=compiled.text, RoleArn="arn:aws:iam::111122223333:role/pathology-pipeline"
+    )
+
+
+def test_a_dry_run_says_what_would_run_and_starts_nothing(deployed, here):
+    done = here("start", "--task", "msi", *ON_AWS, "--dry-run", "--param", "ExtractInstanceCount=2")
+    assert done.code == 0, done.err
+    lines = [line.rstrip() for line in done.out.splitlines()]
+    assert lines[0].split() == ["Step", "Instances", "Will"]
+    assert "ExtractFeatures    2 × ml.g5.2xlarge      runs: it has not succeeded yet" in lines
+    assert "TrainMsi           1 × ml.g5.xlarge spot  runs: it has not succeeded yet" in lines
+    assert "RegisterMsi                               if CheckMsi decides so" in lines
+    assert max(map(len, lines)) <= 80
+    assert json.loads(here("executions", "--task", "msi", *ON_AWS, "--json").out) == []
+
+
+def test_a_start_without_the_right_to_list_says_so_and_starts(deployed, before_send, aws_response, quick, here):
+    words = (
+        "User: arn:aws:sts::111122223333:assumed-role/author/me is not authorized to perform: sagemaker:ListPipelineExecutions "
+        f"on resource: {PIPELINE}"
+    )
+    denied = {"__type": "AccessDeniedException", "message": words}
+
+    def refuse(request, **_):
+        return aws_response(400, denied) if b"ListPipelineExecutions" in request.headers.get("X-Amz-Target", b"") else None
+
+    before_send(refuse)
+    done = here("start", "--task", "msi", *ON_AWS, "--no-wait")
+    assert (done.code, done.out.startswith("execution arn:aws:sagemaker:")) == (0, True), done.err
+    assert "note: what the cache will answer is not known: arn:aws:sts::111122223333:assumed-role/author/me lacks" in done.err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("Epochs=1_000", "parameter Epochs='1_000': should be a whole number in plain digits"),
+        ("TrainInstanceType=ml.g5.9xlarge", "parameter TrainInstanceType='ml.g5.9xlarge': TrainMsi: ResourceConfig.InstanceType"),
+        (f"LabelsUri=s3://mine/{'x' * 250}", "SM_HP_LABELS]: 260 characters is over the service's 256"),
+        ("SlidesUri=s3://mine", "parameter SlidesUri='s3://mine': is a whole bucket"),
+    ],
+)
+def test_a_value_that_the_service_would_refuse_starts_nothing(deployed, here, given, message):
+    done = here("start", "--task", "msi", *ON_AWS, "--param", given)
+    (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert (done.code, done.out, message in line) == (2, "", True), line
+    assert json.loads(here("executions", "--task", "msi", *ON_AWS, "--json").out) == []

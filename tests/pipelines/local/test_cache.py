@@ -6,7 +6,7 @@ import pytest
 from pathology.contracts.errors import RequestError
 from pathology.contracts.uris import Uri
 
-from pipelines.local.cache import duration
+from pipelines.checks.caching import duration
 
 
 def hits(steps):

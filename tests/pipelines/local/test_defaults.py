@@ -1,5 +1,7 @@
 """The local environment's own defaults: what a task's parameters are there, and nowhere else."""
 
+import re
+
 import pytest
 from pathology.contracts.errors import RequestError
 
@@ -65,11 +67,20 @@ def test_they_are_the_local_environments_alone(state):
     assert defaults_of("mhist")["Epochs"] == 20
 
 
-def test_a_value_that_cannot_be_is_named_with_its_file(state):
-    write_defaults(state, "msi", {"Epochs": "many"})
-    with pytest.raises(
-        RequestError, match=r"defaults/msi\.json of the local environment over msi\.yaml: train\.hyperparameters\.epochs"
-    ):
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        *(
+            (text, rf"parameter Epochs={re.escape(ascii(text))}: should be a whole number")
+            for text in ("many", "1_000", " 5 ", "１０")
+        ),
+        ("", "parameter Epochs='': is empty"),
+        ("0", r"train\.hyperparameters\.epochs"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_its_file(state, value, message):
+    write_defaults(state, "msi", {"Epochs": value})
+    with pytest.raises(RequestError, match=rf"defaults/msi\.json of the local environment over msi\.yaml: {message}"):
         defaults_of("msi")
 
 

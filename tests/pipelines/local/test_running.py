@@ -12,6 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from pathology.contracts.uris import Uri
 
+from tests.pipelines.checks.texts import NO_NUMBERS, NO_WHOLE_NUMBERS
+
 
 def test_outputs_flow_to_inputs_and_into_arguments(account, make):
     account.pipeline(
@@ -165,14 +167,27 @@ def test_two_executions_at_once_do_not_meet(account, make):
     assert len(set(arns)) == 3
 
 
+def join(word, parameter):
+    return {"Std:Join": {"On": "-", "Values": [word, {"Get": f"Parameters.{parameter}"}]}}
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"Other": "1"}, "not defined"),
-        ({"Count": "many"}, "not of type Integer"),
-        ({"Kind": "c"}, "not one of a, b"),
-        ({"Flag": "yes"}, "not of type Boolean"),
-        ({"Rate": "nan"}, "not of type Float"),
+        *(({"Count": text}, r"parameter Count='.*': should be a whole number") for text in NO_WHOLE_NUMBERS[::4]),
+        *(({"Rate": text}, r"parameter Rate='.*': should be a number") for text in NO_NUMBERS[::4]),
+        ({"Count": ""}, "parameter Count='': is empty"),
+        ({"Count": True}, "parameter Count=True: a value is given as text"),
+        ({"Kind": "c"}, "parameter Kind='c': choose one of a, b"),
+        ({"Flag": "True"}, "parameter Flag='True': should be true or false"),
+        ({"Kind": "a" * 1025}, "has 1025 characters, over the service's 1024"),
+        (
+            {"Size": "ml.m9.large"},
+            r"parameter Size='ml.m9.large': First: .*InstanceType: 'ml.m9.large' is not one of the service's",
+        ),
+        ({"Hosts": "101"}, r"parameter Hosts='101': First: .*InstanceCount: 101 is over the service's 100"),
+        ({"Word": "w" * 252}, r"parameter Word='w+…': First: Environment\[JOINED\]: 257 characters is over the service's 256"),
     ],
 )
 def test_parameters_are_refused_as_the_service_does(account, make, given, message):
@@ -181,8 +196,13 @@ def test_parameters_are_refused_as_the_service_does(account, make, given, messag
         {"Name": "Kind", "Type": "String", "DefaultValue": "a", "EnumValues": ["a", "b"]},
         {"Name": "Flag", "Type": "Boolean", "DefaultValue": True},
         {"Name": "Rate", "Type": "Float", "DefaultValue": 0.1},
+        {"Name": "Size", "Type": "String", "DefaultValue": "ml.m5.large"},
+        {"Name": "Hosts", "Type": "Integer", "DefaultValue": 1},
+        {"Name": "Word", "Type": "String", "DefaultValue": "w"},
     ]
-    account.pipeline(make.processing("First", "write"), parameters=parameters)
+    first = make.processing("First", "write", environment={"JOINED": join("word", "Word")}, hosts={"Get": "Parameters.Hosts"})
+    first["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceType"] = {"Get": "Parameters.Size"}
+    account.pipeline(first, parameters=parameters)
     with pytest.raises(ClientError, match=message):
         account.start(**given)
     assert account.client.list_pipeline_executions(PipelineName="test")["PipelineExecutionSummaries"] == []

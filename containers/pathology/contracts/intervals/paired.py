@@ -134,31 +134,30 @@ def _welch(variances: list[np.ndarray], sizes: tuple[int, int]) -> np.ndarray:
     return np.maximum(np.where(known, whole**2 / np.where(known, parts, 1.0), min(sizes) - 1), 1.0)
 
 
-def proportion_difference(first: np.ndarray, second: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Of the fraction of ``first`` (n,) less that of ``second`` (n,), both bool and of the same units: sensitivities of two models, say.
+def proportion_difference(both: int, only_first: int, only_second: int, neither: int, confidence: float = 0.95) -> Interval:
+    """Of the fraction of units that are right by a first model less that by a second, of so many units that ``both`` have right, one of
+    them alone, and ``neither``: sensitivities of two models on the same positives, say.
 
     Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions based on paired data", method 10.
 
     Raises:
         ValueError: without units.
     """
-    n = len(first)
-    ours, theirs = proportion(int(first.sum()), n, confidence), proportion(int(second.sum()), n, confidence)
-    r = _correlation(first, second)
-    value = (int(first.sum()) - int(second.sum())) / n
+    n = both + only_first + only_second + neither
+    ours, theirs = proportion(both + only_first, n, confidence), proportion(both + only_second, n, confidence)
+    r = _correlation(both, only_first, only_second, neither)
+    value = (only_first - only_second) / n
     down = _joined(ours.value - ours.low, theirs.high - theirs.value, r)
     up = _joined(ours.high - ours.value, theirs.value - theirs.low, r)
     return closed(value, max(value - down, -1.0), min(value + up, 1.0), confidence, OF_PROPORTIONS)
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
     """Newcombe's φ with his correction for continuity; 0 where one fraction is 0 or 1."""
-    both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
     excess = float(both * neither - only_first * only_second)
     if excess > 0:
-        excess = max(excess - len(first) / 2, 0.0)
+        excess = max(excess - (both + only_first + only_second + neither) / 2, 0.0)
     return excess / float(np.sqrt(margins)) if margins else 0.0
 
 

@@ -27,7 +27,7 @@ from concurrent.futures import ProcessPoolExecutor  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from functools import cache  # noqa: E402
 from itertools import product  # noqa: E402
-from typing import Annotated, get_args  # noqa: E402
+from typing import Annotated, Any, get_args  # noqa: E402
 
 import numpy as np  # noqa: E402
 import typer  # noqa: E402
@@ -152,7 +152,7 @@ def nuclear(outlying: float, worse: float, correlation: float, test_sets: int, r
         held: list[list[bool]] = [[] for _ in names]
         for seed in range(test_sets):
             sums = nuclear_pair(generator, sources, outlying, worse, correlation)
-            draws = {"resamples": resamples, "seed": seed}
+            draws: dict[str, Any] = {"resamples": resamples, "seed": seed}
             found: list[PairedScore] = [*paired_measures(*sums, **draws), *paired_images(*sums, **draws).values()]
             for each, score, value in zip(held, found, true, strict=True):
                 if score.bounds is not None:

@@ -142,9 +142,9 @@ class _Pair:
         values = self._values("auroc")
         if min(self.truth.sum(), (1 - self.truth).sum()) < MIN_OF_CLASS:
             return PairedScore.without_interval(*values, FEW)
-        return PairedScore.of(*values, area_difference(self.truth, *self.probability, confidence))
+        return PairedScore.of(*values, area_difference(self.truth, self.probability[0], self.probability[1], confidence))
 
-    def _values(self, name: str) -> list[float]:
+    def _values(self, name: str) -> tuple[float, float]:
         """Of both models."""
         found = {
             "sensitivity": self.right[:, self.truth == 1].mean(axis=1),
@@ -152,8 +152,10 @@ class _Pair:
         }
         found["balanced_accuracy"] = (found["sensitivity"] + found["specificity"]) / 2
         if name == "auroc":
-            return [float(placements(self.truth, row)[0].mean()) for row in self.probability]
-        return [float(value) for value in found[name]]
+            first, second = (placements(self.truth, row)[0].mean() for row in self.probability)
+        else:
+            first, second = found[name]
+        return float(first), float(second)
 
     def agreement(self) -> Agreement:
         """Of calls with the truth."""

@@ -71,7 +71,7 @@ class Matched:
 
     def comparison(self, *, positives: int | None, confidence: float, reason: str = "", **found: Any) -> PairedComparison:
         """What was ``found`` on these items, or that they are not comparable for a ``reason``."""
-        nothing = {"scores": {}, "agreement": None, "different": [], "different_of": 0, "groups": []}
+        nothing: dict[str, Any] = {"scores": {}, "agreement": None, "different": [], "different_of": 0, "groups": []}
         return PairedComparison(
             first=self.sides[0].name,
             second=self.sides[1].name,

@@ -24,8 +24,8 @@ LEAST_SPREAD = 0.7
 """Of the scores' variance to the model's, the smallest that is believed of one model in a pair: chosen by simulation, as is"""
 ONE_MORE = 0.25
 """the variance that is always added, in units of what one positive adds that changes places with √negatives in one model alone."""
-STEPS = 50
-"""Halvings of the range of a bound; they leave less than 1e-15."""
+STEPS = 40
+"""Halvings of the range of a bound; they leave less than 1e-11."""
 
 
 @dataclass(frozen=True)

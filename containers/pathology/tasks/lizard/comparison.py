@@ -10,6 +10,7 @@ import numpy as np
 
 from pathology.contracts.comparison.items import Mark, Matched, Side
 from pathology.contracts.comparison.result import DifferentItem, GroupRow, PairedComparison, PairedScore
+from pathology.contracts.errors import DataError
 from pathology.contracts.intervals import Interval
 from pathology.contracts.intervals.clusters import MIN_CLUSTERS, Spread, cluster_differences
 from pathology.contracts.lizard.evaluate import NucleiScoreRow
@@ -62,26 +63,27 @@ def compare_nuclei(
     """Compare on the patches that both answered; both tell the same ``classes`` apart.
 
     Raises:
-        DataError: when a patch's rows are not each class and ``all`` once, or name two source images.
+        DataError: when a patch's rows are not each class and ``all`` once, or name two source images, or the models name another.
     """
     matched = Matched.of(first.side(), second.side(), UNIT)
     reason = matched.refusal(None)
     if reason:
         return matched.comparison(positives=None, confidence=confidence, reason=reason)
     chosen = frozenset(matched.items)
-    (ours, sources, patches), (theirs, _, _) = (model.table(chosen, classes) for model in (first, second))
+    (ours, sources, patches), (theirs, others, _) = (model.table(chosen, classes) for model in (first, second))
+    _check_sources(patches, sources, others, second.name)
     reason = _refusal(ours, sources)
     if reason:
         return matched.comparison(positives=None, confidence=confidence, reason=reason)
     sums = by_source(ours, sources), by_source(theirs, sources)
-    draws = {"resamples": resamples, "confidence": confidence, "seed": seed}
-    found = paired_measures(*sums, **draws)
+    draws: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    found = paired_measures(sums[0], sums[1], **draws)
     of_class = found[len(OVERALL) :]
     different = _different(ours, theirs, sources, patches)
     return matched.comparison(
         positives=None,
         confidence=confidence,
-        scores=dict(zip(OVERALL, found, strict=False)) | paired_images(*sums, **draws),
+        scores=dict(zip(OVERALL, found, strict=False)) | paired_images(sums[0], sums[1], **draws),
         different=different[:LISTED],
         different_of=len(different),
         groups=[
@@ -94,6 +96,12 @@ def compare_nuclei(
             for k, name in enumerate(classes)
         ],
     )
+
+
+def _check_sources(patches: Sequence[str], ours: Sequence[str], theirs: Sequence[str], name: str) -> None:
+    moved = [patch for patch, one, other in zip(patches, ours, theirs, strict=True) if one != other]
+    if moved:
+        raise DataError(f"{name}: {len(moved)} patches come from another source image in its predictions.csv, {moved[0]} first")
 
 
 def _refusal(table: np.ndarray, sources: Sequence[str]) -> str:
@@ -151,7 +159,9 @@ def _score(first: float, second: float, difference: Interval | Spread | None) ->
 def _different(first: np.ndarray, second: np.ndarray, sources: Sequence[str], patches: Sequence[str]) -> list[DifferentItem]:
     """Patches on which the panoptic quality of nuclei of any class differs, most first."""
     ours, theirs = (table[:, -1, FIELDS.index("pq")] for table in (first, second))
-    chosen = sorted(np.flatnonzero(ours != theirs), key=lambda index: (-abs(ours[index] - theirs[index]), patches[index]))
+    chosen = sorted(
+        np.flatnonzero(ours != theirs).tolist(), key=lambda index: (-abs(ours[index] - theirs[index]), patches[index])
+    )
     return [
         DifferentItem(
             item=patches[index],

@@ -75,7 +75,7 @@ def test_values_are_those_of_the_single_models():
 scores = st.lists(st.integers(-4, 4), min_size=12, max_size=12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(first=scores, second=scores, positives=st.integers(1, 11), order=st.permutations(range(12)))
 def test_what_holds_of_any_two_models(first, second, positives, order):
     """The other way round it is the negative; neither the order of items nor scales matter; within −1 and 1, never of width zero."""

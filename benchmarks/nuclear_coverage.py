@@ -54,10 +54,25 @@ class Process:
 
 
 PROCESS = Process()
+SKILL = 0.6
+"""How much source images differ in how well they are done, as a standard deviation on the logit scale."""
 
 
-def source_images(generator: np.random.Generator, sources: int, outlying: float, process: Process = PROCESS) -> np.ndarray:
-    """Sums (sources, K + 1, fields) of so many source images, as rows of predictions.csv would give them."""
+@dataclass(frozen=True)
+class TrueNuclei:
+    """The truth of a test set: how many patches each source image has, and the nuclei (patches, K) of each."""
+
+    size: np.ndarray
+    nuclei: np.ndarray
+
+    @property
+    def own(self) -> np.ndarray:
+        """(patches,) number of the source image."""
+        return np.repeat(np.arange(len(self.size)), self.size)
+
+
+def drawn_truth(generator: np.random.Generator, sources: int, process: Process = PROCESS) -> TrueNuclei:
+    """Of so many source images."""
     kinds, frequencies = len(process.frequencies), np.array(process.frequencies)
     size = generator.lognormal(np.log(process.patches) - process.patches_spread**2 / 2, process.patches_spread, sources)
     size = np.maximum(size.round().astype(int), 1)
@@ -65,8 +80,20 @@ def source_images(generator: np.random.Generator, sources: int, outlying: float,
     composition = np.array(process.composition)
     mix = frequencies * generator.lognormal(-(composition**2) / 2, composition, (sources, kinds))
     crowd = generator.lognormal(np.log(process.nuclei) - 0.08, 0.4, sources)[own] * generator.lognormal(-0.125, 0.5, patches)
-    nuclei = generator.poisson(crowd[:, None] * mix[own])
-    skill = generator.normal(0, 0.6, sources) + process.far_worse * (generator.random(sources) < outlying)
+    return TrueNuclei(size, generator.poisson(crowd[:, None] * mix[own]))
+
+
+def source_images(generator: np.random.Generator, sources: int, outlying: float, process: Process = PROCESS) -> np.ndarray:
+    """Sums (sources, K + 1, fields) of so many source images, as rows of predictions.csv would give them."""
+    truth = drawn_truth(generator, sources, process)
+    skill = generator.normal(0, SKILL, sources) + process.far_worse * (generator.random(sources) < outlying)
+    return answered(generator, truth, skill, process)
+
+
+def answered(generator: np.random.Generator, truth: TrueNuclei, skill: np.ndarray, process: Process = PROCESS) -> np.ndarray:
+    """Sums (sources, K + 1, fields) of a model that has such a ``skill`` (sources,) on each source image of a test set."""
+    own, nuclei, sources = truth.own, truth.nuclei, len(truth.size)
+    (patches, kinds), frequencies = nuclei.shape, np.array(process.frequencies)
     here = skill[own] + generator.normal(0, 0.4, patches)
     found = generator.binomial(nuclei, expit(np.array(process.found) + here[:, None]))
     told = expit(np.array(process.right) + generator.normal(0, 0.6, (sources, kinds)) + skill[:, None] / 2)
@@ -85,7 +112,7 @@ def source_images(generator: np.random.Generator, sources: int, outlying: float,
         "fn": np.c_[nuclei - right, (nuclei - found).sum(axis=1)],
     }
     table = _table(generator, counts, np.clip(iou, 0.52, 0.99), overlap)
-    return np.asarray(np.add.reduceat(table, np.concatenate([[0], np.cumsum(size)[:-1]]), axis=0))
+    return np.asarray(np.add.reduceat(table, np.concatenate([[0], np.cumsum(truth.size)[:-1]]), axis=0))
 
 
 def _table(generator: np.random.Generator, counts: dict[str, np.ndarray], iou: np.ndarray, overlap: np.ndarray) -> np.ndarray:

@@ -50,6 +50,7 @@ contracts/log_lines.py              x.     .x. .x.   .x.    ..
 contracts/intervals/interval.py     ..     .xx ..x   ..x    ..
 contracts/intervals/binary.py       ..     .xx ..x   ..x    ..
 contracts/intervals/clusters.py     ..     ..x ..x   ..x    ..
+contracts/intervals/paired.py       ..     ... ...   ...    ..
 contracts/operating_points.py       ..     .xx .xx   .xx    ..
 contracts/binary.py                 ..     ..x ..x   ...    ..
 contracts/evaluation.py             ..     ..x ..x   ..x    ..
@@ -62,6 +63,11 @@ contracts/cohort.py                 xx     xxx ...   ...    ..
 contracts/companion.py              x.     x.. ...   ...    ..
 contracts/cohort_flow.py            .x     x.x ...   ...    ..
 contracts/data_check.py             ..     x.. x..   x..    ..
+contracts/comparison/result.py      ..     ... ...   ...    ..
+contracts/comparison/items.py       ..     ... ...   ...    ..
+contracts/comparison/binary.py      ..     ... ...   ...    ..
+contracts/comparison/gate.py        ..     ... ...   ...    ..
+contracts/comparison/planning.py    ..     ... ...   ...    ..
 contracts/extraction/slides.py      xx     x.. ...   ...    ..
 contracts/extraction/tiling.py      xx     ... ...   ...    ..
 contracts/extraction/extract.py     x.     ... ...   ...    ..
@@ -232,6 +238,7 @@ tasks/lizard/rows.py                ..     ... ...   ..x    ..
 tasks/lizard/sums.py                ..     ... ...   ..x    ..
 tasks/lizard/images.py              ..     ... ...   ..x    ..
 tasks/lizard/typed.py               ..     ... ...   ..x    ..
+tasks/lizard/comparison.py          ..     ... ...   ...    ..
 tasks/lizard/baseline.py            ..     ... ...   ..x    ..
 tasks/lizard/evaluation.py          ..     ... ...   ..x    ..
 tasks/lizard/warnings.py            ..     ... ...   ..x    ..

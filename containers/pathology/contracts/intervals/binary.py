@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from scipy.optimize import brentq
@@ -26,6 +27,8 @@ from pathology.contracts.intervals.interval import (
     z_of,
 )
 
+Areas = TypeVar("Areas", float, np.ndarray)
+
 LEAST_SPREAD = 0.9
 """Of the scores' variance to the model's, the smallest that is believed: chosen by simulation, docs/statistics.md."""
 
@@ -40,21 +43,34 @@ def area_under_roc(truth: np.ndarray, score: np.ndarray, confidence: float = 0.9
     Raises:
         ValueError: when a class is absent.
     """
-    positive, negative = np.sort(score[truth == 1]), np.sort(score[truth == 0])
-    if not len(positive) or not len(negative):
-        raise ValueError("an AUROC needs at least one unit of each class")
-    above = (np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")) / (2 * len(negative))
-    below = 1 - (np.searchsorted(positive, negative, "left") + np.searchsorted(positive, negative, "right")) / (2 * len(positive))
+    above, below = placements(truth, score)
+    above, below = np.sort(above), np.sort(below)[::-1]  # the same bits in whatever order the units come
     area = float(above.mean())
     seen = sum(float(placed.var(ddof=1)) / len(placed) for placed in (above, below) if len(placed) > 1)
-    modelled = _variance(area, len(positive), len(negative))
+    modelled = hanley_mcneil(area, len(above), len(below))
     spread = max(seen / modelled, LEAST_SPREAD) if 0 < area < 1 else 1.0  # scores that are apart say nothing of their spread
-    return mann_whitney(area, len(positive), len(negative), confidence, spread)
+    return mann_whitney(area, len(above), len(below), confidence, spread)
+
+
+def placements(truth: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The fraction of negatives that score below each positive (positives,), and of positives above each negative (negatives,), in the
+    order of ``score`` (n,), ties counted half (DeLong, DeLong & Clarke-Pearson 1988); ``truth`` (n,) is 0 or 1.
+
+    Raises:
+        ValueError: when a class is absent.
+    """
+    positives, negatives = score[truth == 1], score[truth == 0]
+    if not len(positives) or not len(negatives):
+        raise ValueError("an AUROC needs at least one unit of each class")
+    positive, negative = np.sort(positives), np.sort(negatives)
+    above = (np.searchsorted(negative, positives, "left") + np.searchsorted(negative, positives, "right")) / (2 * len(negative))
+    below = (np.searchsorted(positive, negatives, "left") + np.searchsorted(positive, negatives, "right")) / (2 * len(positive))
+    return above, 1 - below
 
 
 def mann_whitney(value: float, positives: int, negatives: int, confidence: float = 0.95, spread: float = 1.0) -> Interval:
     """Of an AUROC (Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann–Whitney statistic. Part 2",
-    method 5): the areas from which ``value`` is not farther than z standard deviations, by :func:`_variance` times ``spread``. Never of
+    method 5): the areas from which ``value`` is not farther than z standard deviations, by :func:`hanley_mcneil` times ``spread``. Never of
     width zero, at an area of 1 neither.
 
     Raises:
@@ -65,14 +81,14 @@ def mann_whitney(value: float, positives: int, negatives: int, confidence: float
     z = z_of(confidence)
 
     def excess(area: float) -> float:
-        return float((area - value) ** 2 - z * z * spread * _variance(area, positives, negatives))
+        return float((area - value) ** 2 - z * z * spread * hanley_mcneil(area, positives, negatives))
 
     low = brentq(excess, 0.0, value, xtol=1e-12) if value > 0 and excess(value) < 0 else _edge(excess, value, 0.0)
     high = brentq(excess, value, 1.0, xtol=1e-12) if value < 1 and excess(value) < 0 else _edge(excess, value, 1.0)
     return closed(value, low, high, confidence, MANN_WHITNEY)
 
 
-def _variance(area: float, positives: int, negatives: int) -> float:
+def hanley_mcneil(area: Areas, positives: int, negatives: int) -> Areas:
     """Hanley and McNeil's (1982) of an AUROC, with both sample sizes of their formula replaced by the mean of the two."""
     mean = (positives + negatives) / 2 - 1
     return area * (1 - area) / (positives * negatives) * (1 + mean * (1 - area) / (2 - area) + mean * area / (1 + area))

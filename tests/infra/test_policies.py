@@ -26,6 +26,8 @@ from tests.infra.calls import ARN, PASSED, Call, needed, of_sagemaker, refused, 
 
 OF_WHO_DEPLOYS = {"environment", "doctor"}
 """Verbs for whoever deploys the stack. They read what an administrator reads, IAM and quotas too, of which AuthorPolicy has nothing."""
+OF_WHO_APPROVES = {"approve", "reject"}
+"""Verbs that set a version's status, which is nothing that an author may do."""
 AUTHOR, PIPELINE, JOB = "NotebookRole", "PipelineRole", "JobRole"
 FOLLOWED = {
     "CreateProcessingJob": ("DescribeProcessingJob", "StopProcessingJob"),
@@ -147,6 +149,14 @@ def person(here, played, env, folder, monkeypatch):
     run("stop", EXECUTION, *ON_AWS)
     played("retried")
     run("retry", EXECUTION, *ON_AWS)
+    summary = {
+        "ModelPackageArn": f"{ARN}:model-package/pathology-msi/7",
+        "CreationTime": 1794000000.0,
+        "ModelPackageStatus": "Completed",
+    }
+    played("succeeded", ListModelPackages=[{"ModelPackageSummaryList": [summary]}])
+    for arguments in (("versions",), ("version",), ("version", "7")):
+        run(*arguments, "--task", "msi", *ON_AWS)
     run("delete", "--task", "msi", *ON_AWS, "--yes")
     return done
 
@@ -157,7 +167,7 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
     put_results(example)
     recording.clear()
     done = person(here, played, example, tmp_path, monkeypatch)
-    assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS
+    assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS - OF_WHO_APPROVES
     crashed = {verb: [one.err for one in runs if "Traceback" in one.err or one.code == 2] for verb, runs in done.items()}
     assert {verb: errors for verb, errors in crashed.items() if errors} == {}
     assert len(recording) > 50
@@ -235,6 +245,8 @@ def use_store(store, folder, bucket):
     (folder / "big").write_bytes(b"x" * (TransferConfig().multipart_threshold + 1))
     store.write(uri, b"small")
     assert store.read(uri) == b"small"
+    with store.open(uri) as opened:
+        assert opened.read(2) == b"sm"
     assert store.create(uri, b"again") is False
     assert store.entry(uri).bytes == 5
     store.upload(folder / "big", uri / "big")
@@ -261,7 +273,9 @@ def break_off_an_upload(env, folder):
 def used(server, recording, example, tmp_path):
     """A job's calls."""
     methods = {name for name in vars(Store) if not name.startswith("_")}
-    assert methods == {"read", "write", "create", "entry", "list", "download", "fetch", "upload"}, "a new method: use it above"
+    assert methods == {"read", "open", "write", "create", "entry", "list", "download", "fetch", "upload"}, (
+        "a new method: use it above"
+    )
     use_store(S3Store(boto3.client("s3")), tmp_path, example.bucket)
     break_off_an_upload(example, tmp_path)
     return recording

@@ -18,11 +18,15 @@ ARGUMENTS = {
     "metrics": ("{arn}",),
     "logs": ("First", "--execution", "{arn}"),
     "watch": (*TASK, "{id}"),
+    "versions": TASK,
+    "version": (*TASK, "2"),
     "check_data": TASK,
     "doctor": TASK,
     "validate": TASK,
     "graph": TASK,
     "render": ("--check", *TASK),
+    "approve": (*TASK, "2", "--note", "x", "--accept-warning", "no-evaluation"),
+    "reject": (*TASK, "2", "--note", "x"),
     "stop": ("{arn}", "--no-wait"),
     "retry": ("{arn}", "--no-wait"),
     "start": (*TASK, "--no-wait", "--token", "again", "--param", "Word=b"),
@@ -32,7 +36,10 @@ ARGUMENTS = {
 """Every verb, those that change something last."""
 ELSEWHERE = {"environment"}
 """Verbs that know nothing of this machine's account."""
-QUICK = ("executions", "show", "metrics", "logs", "watch", "stop", "retry", "start", "delete")
+QUICK = (
+    *("executions", "show", "metrics", "logs", "watch", "versions", "version", "approve", "reject"),
+    *("stop", "retry", "start", "delete"),
+)
 """Verbs that build no pipeline, which takes the SDK."""
 MEMBERS = {
     "execution.json": EXECUTION,
@@ -48,6 +55,7 @@ MEMBERS = {
     "defaults": (),
     "evaluation": (),
 }
+REGISTRY = {"versions", "version", "approve", "reject"}
 REFUSE = {
     "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry"},
     "definition.json": {"show", "logs"},
@@ -56,8 +64,8 @@ REFUSE = {
     "training": {"show"},
     "pipelines": {"executions", "start", "upsert", "delete"},
     "cache": set(),
-    "group.json": {"upsert"},
-    "versions": {"show", "watch"},
+    "group.json": {"upsert", *REGISTRY},
+    "versions": {"show", "watch", *REGISTRY},
     "tokens": set(),
     "defaults": set(ARGUMENTS) - {"render"},
     "evaluation": {"show", "metrics", "watch"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
 from typing import Literal
 
@@ -57,7 +58,8 @@ class HostStore:
             self.bucket.refused += 1
             return False
         self.bucket.objects[uri.path] = content
-        self.bucket.claims.append((self.clock, Entry(uri, len(content), "")))
+        made = datetime.fromtimestamp(self.clock, UTC)
+        self.bucket.claims.append((self.clock, Entry(uri, len(content), "", made)))
         return True
 
     def list(self, uri: Uri) -> Iterator[Entry]:

@@ -38,6 +38,10 @@ class Network(Settings):
     security_groups: Annotated[tuple[str, ...], Field(min_length=1, max_length=5)]
 
 
+MAX_TAGS = 48
+"""The service takes 50 on a resource; an upsert adds two of its own, the task and the commit."""
+
+
 class Environment(Settings):
     """One place to run in. ``local`` marks the one that is folders and processes on this machine.
 
@@ -56,7 +60,7 @@ class Environment(Settings):
     network: Network
     images: Images
     kms_key: str | None = None
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: Annotated[dict[str, str], Field(max_length=MAX_TAGS)] = Field(default_factory=dict)
     defaults: dict[str, dict[str, str]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -12,8 +12,8 @@ from steps.shapes import Definition, ParameterValues
 QUOTA_GB = {"Processing": 1024, "Training": 16_384}
 """Processing: the quota that an account begins with, "Size of EBS volume for a processing job instance"
 (https://github.com/aws/sagemaker-python-sdk/issues/4939). Training: the largest volume that EBS has of the service's type, gp2."""
-_SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge", "24xlarge", "48xlarge")
-_OWN_DISKS: dict[str, tuple[int, ...]] = {
+SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge", "24xlarge", "48xlarge")
+OWN_DISKS: dict[str, tuple[int, ...]] = {
     "g4dn": (125, 225, 225, 900, 900, 900),
     "g5": (250, 450, 600, 900, 3800, 1900, 3800, 7600),
     "g6": (250, 450, 600, 900, 3760, 1880, 3760, 7520),
@@ -47,7 +47,7 @@ def volume_problems(definition: Definition, parameters: ParameterValues) -> Iter
 def own_disk_gb(instance_type: str) -> int | None:
     """What an instance has of its own disks, None where that is not known or it has none."""
     family, _, size = instance_type.removeprefix("ml.").partition(".")
-    return dict(zip(_SIZES, _OWN_DISKS.get(family, ()), strict=False)).get(size)
+    return dict(zip(SIZES, OWN_DISKS.get(family, ()), strict=False)).get(size)
 
 
 def _size(step_type: str, kind: str, size: Any) -> Iterator[str]:

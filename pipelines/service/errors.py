@@ -34,6 +34,7 @@ _PERMISSIONS = {
     **dict.fromkeys(("GetObject", "HeadObject"), "s3:GetObject"),
     **dict.fromkeys(("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "s3:PutObject"),
     **dict.fromkeys(("ListObjectsV2", "HeadBucket"), "s3:ListBucket"),
+    "DeleteObjects": "s3:DeleteObject",
     "GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "GetBucketVersioning": "s3:GetBucketVersioning",
     "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",

@@ -151,7 +151,7 @@ def test_nothing_changed_is_cached_and_a_changed_label_is_not(laptop):
     assert again.returncode == 0, again.stdout
     steps = laptop.steps()
     assert {name for name in SETTLED if "CacheHitResult" in steps[name]} == set(SETTLED)
-    write_labels(laptop, laptop.labels.replace("P00,MSS", "P00,MSI-L"))
+    write_labels(laptop, laptop.labels.replace("P00,MSS", "P00,MSI-L"))  # named in the flow alone: still negative
     try:
         assert laptop.start().returncode == 0
         steps = laptop.steps()
@@ -313,7 +313,9 @@ def test_extraction_as_training_reads_slides_from_the_file_system(laptop):
         if step["StepName"] == "ExtractFeatures"
     )
     job = client.describe_training_job(TrainingJobName=extraction["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2])
-    assert {channel["ChannelName"] for channel in job["InputDataConfig"]} == {"code", "cohort", "models", "slides"}
+    assert {channel["ChannelName"] for channel in job["InputDataConfig"]} == {
+        *("code", "encoder", "models", "slides", "slides_to_extract")
+    }
     assert len(list(laptop.state.glob("s3/local/features-efs/*/*.h5"))) > 0
 
 

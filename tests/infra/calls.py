@@ -20,6 +20,7 @@ S3 = {
     "UploadPart": ("s3:PutObject", "kms:GenerateDataKey", "kms:Decrypt"),
     "CompleteMultipartUpload": ("s3:PutObject", "kms:Decrypt"),
     "AbortMultipartUpload": ("s3:AbortMultipartUpload",),
+    "DeleteObjects": ("s3:DeleteObject",),
 }
 """What IAM calls an operation on the bucket (S3 user guide, "Required permissions for Amazon S3 API operations"), and what it takes
 of the key that encrypts the bucket (the same guide, "Using server-side encryption with AWS KMS keys", multipart uploads too)."""
@@ -40,9 +41,16 @@ class Call:
 def of_s3(env, operation, given):
     assert given["Bucket"] == env.bucket
     bucket = f"arn:aws:s3:::{env.bucket}"
+    keys = [item["Key"] for item in given["Delete"]["Objects"]] if operation == "DeleteObjects" else [given.get("Key")]
     for action in S3[operation]:
-        on = env.kms_key if action.startswith("kms:") else bucket if action == "s3:ListBucket" else f"{bucket}/{given['Key']}"
-        yield Call(action, on)
+        on = (
+            [env.kms_key]
+            if action.startswith("kms:")
+            else [bucket]
+            if action == "s3:ListBucket"
+            else [f"{bucket}/{key}" for key in keys]
+        )
+        yield from (Call(action, resource) for resource in on)
 
 
 def of_logs(operation, given):
@@ -66,6 +74,8 @@ NAMED = {
 def of_sagemaker(operation, given):
     name = next(name for name in NAMED if name in given)
     on = given[name] if given[name].startswith("arn:") else f"{ARN}:{NAMED[name]}{given[name]}"
+    if operation == "ListModelPackages":  # IAM asks about the versions, not about their group
+        on = f"{on.replace(':model-package-group/', ':model-package/')}/*"
     on = on.replace(MOTO_ACCOUNT, "111122223333")  # moto answers with an account of its own
     network = given.get("VpcConfig") or given.get("NetworkConfig", {}).get("VpcConfig") or {}
     context = {"sagemaker:VpcSubnets": network.get("Subnets"), "sagemaker:VpcSecurityGroupIds": network.get("SecurityGroupIds")}

@@ -7,6 +7,7 @@ definition's steps; a job's are those of its store. What the service does beside
 
 import hashlib
 import json
+from datetime import datetime
 
 import boto3
 import pytest
@@ -23,6 +24,7 @@ from pipelines.checks.shapes import OPERATIONS
 from pipelines.config import load_environment, load_task
 from pipelines.tasks import NAMES
 from tests.infra.calls import ARN, PASSED, Call, needed, of_sagemaker, refused, surplus
+from tests.infra.deploying import ACCOUNT as MOTO_ACCOUNT
 
 OF_WHO_DEPLOYS = {"environment", "doctor"}
 """Verbs for whoever deploys the stack. They read what an administrator reads, IAM and quotas too, of which AuthorPolicy has nothing."""
@@ -157,6 +159,8 @@ def person(here, played, env, folder, monkeypatch):
     played("succeeded", ListModelPackages=[{"ModelPackageSummaryList": [summary]}])
     for arguments in (("versions",), ("version",), ("version", "7")):
         run(*arguments, "--task", "msi", *ON_AWS)
+    played("failed", **trained())
+    run("clean", "--task", "msi", *ON_AWS, "--older-than", "90d", "--yes")
     run("delete", "--task", "msi", *ON_AWS, "--yes")
     return done
 
@@ -179,11 +183,16 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
 
 
 def put_results(env):
-    """What an execution leaves behind, and a log."""
+    """What an execution leaves behind, and a log; and what an older one left."""
+    from moto.s3.models import s3_backends
+
     interval = {"value": 0.9, "low": 0.8, "high": 1.0}
     evaluation = {"pathology": {"intervals": {"auroc": interval}, "confidence": 0.95, "cautions": []}}
     key = "runs/pathology-msi/abc123def456/EvaluateMsi/evaluation/evaluation.json"
     boto3.client("s3").put_object(Bucket=env.bucket, Key=key, Body=json.dumps(evaluation).encode())
+    for key in (f"runs/pathology-msi/{'a' * 12}/x", f"prepared/msi/{'a' * 32}/COMPLETE"):
+        boto3.client("s3").put_object(Bucket=env.bucket, Key=key, Body=b"x")
+        s3_backends[MOTO_ACCOUNT]["aws"].buckets[env.bucket].keys[key].last_modified = datetime(2020, 1, 1)
     for kind, step in (("Processing", "PrepareMsi"), ("Training", "TrainMsi")):
         logs, group = boto3.client("logs"), f"/aws/sagemaker/{kind}Jobs"
         logs.create_log_group(logGroupName=group)

@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -16,11 +17,12 @@ from pathology.contracts.uris import Uri
 
 @dataclass(frozen=True)
 class Entry:
-    """An object: its URI, its size in bytes, and a mark that changes when it does (ETag in S3, time in a folder)."""
+    """An object: its URI, its size in bytes, a mark that changes when it does (ETag in S3, time in a folder), and when it last did."""
 
     uri: Uri
     bytes: int
     mark: str
+    modified: datetime
 
 
 class Store(Protocol):
@@ -140,7 +142,7 @@ class FolderStore:
     @staticmethod
     def _entry(uri: Uri, path: Path) -> Entry:
         status = path.stat()
-        return Entry(uri, status.st_size, str(status.st_mtime_ns))
+        return Entry(uri, status.st_size, str(status.st_mtime_ns), datetime.fromtimestamp(status.st_mtime, UTC))
 
     def list(self, uri: Uri) -> Iterator[Entry]:
         top = self._path(uri)
@@ -210,7 +212,7 @@ class S3Store:
     def entry(self, uri: Uri) -> Entry | None:
         try:
             head = self.client.head_object(**self._address(uri))
-            return Entry(uri, head["ContentLength"], head["ETag"])
+            return Entry(uri, head["ContentLength"], head["ETag"], head["LastModified"])
         except self.client.exceptions.ClientError as error:
             if self._code(error) in {"NoSuchKey", "NoSuchBucket", "404"}:
                 return None
@@ -222,7 +224,7 @@ class S3Store:
         for page in pages:
             for item in page.get("Contents", []):
                 if not item["Key"].endswith("/"):
-                    yield Entry(Uri("s3", uri.root, item["Key"]), item["Size"], item["ETag"])
+                    yield Entry(Uri("s3", uri.root, item["Key"]), item["Size"], item["ETag"], item["LastModified"])
 
     def download(self, uri: Uri, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Folders and tables as people have them: what falls out of a cohort, what is refused, and what is said."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,7 @@ class Listing:
         self.names = names
 
     def list(self, uri: Uri) -> list[Entry]:
-        return [Entry(uri / name, 10, "") for name in self.names]
+        return [Entry(uri / name, 10, "", datetime(2026, 1, 1, tzinfo=UTC)) for name in self.names]
 
 
 def test_hidden_files_in_s3_are_counted():

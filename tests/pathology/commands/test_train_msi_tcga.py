@@ -153,7 +153,7 @@ def test_a_restart_repeats_only_the_fold_in_hand(small, tmp_path, monkeypatch, c
     trained.clear()
     main(small.training(tmp_path / "ml", TINY.model_copy(update={"epochs": 1})))
     assert trained == [0, 1]
-    for path in job.checkpoints.rglob("fold-0.safetensors"):
+    for path in job.checkpoints.rglob("fold-0-*.safetensors"):
         path.write_bytes(path.read_bytes()[:50])
     trained.clear()
     main(job)

@@ -74,7 +74,7 @@ FAULTS = {
     ),
     "output to nowhere": (
         lambda _, s: s["PrepareMsi"]["Arguments"]["ProcessingOutputConfig"]["Outputs"][0].pop("S3Output"),
-        "cohort should have S3Output or FeatureStoreOutput, and has neither",
+        "prepared should have S3Output or FeatureStoreOutput, and has neither",
     ),
     "no name": (lambda d, _: d["Steps"][0].pop("Name"), "a step without a name: Name is missing"),
     "unknown member": (set_in(*TRAIN, "Chanels", value=[]), "TrainMsi: Unknown parameter"),

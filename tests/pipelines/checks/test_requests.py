@@ -11,7 +11,7 @@ from pipelines.checks.properties import property_problem
 from pipelines.checks.refused import REFUSED
 from pipelines.checks.settings import defaults
 from pipelines.checks.shapes import request_problems
-from pipelines.checks.volumes import own_disk_gb
+from pipelines.checks.volumes import OWN_DISKS, SIZES, own_disk_gb
 from pipelines.config import load_task
 from pipelines.parameters import check_parameters
 
@@ -167,13 +167,14 @@ def test_a_volume_beyond_the_instances_or_the_quota(compiled, kind, size, messag
     assert message in fault
 
 
-def test_own_disks():
-    assert [own_disk_gb(f"ml.{kind}") for kind in ("g4dn.xlarge", "g5.48xlarge", "m5.xlarge", "g6e.12xlarge")] == [
-        125,
-        7600,
-        None,
-        3800,
-    ]
+def test_own_disks_are_as_ec2_answers_of_its_types():
+    from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+    kinds = {f"{family}.{size}": own_disk_gb(f"ml.{family}.{size}") for family in OWN_DISKS for size in SIZES}
+    assert len([disk for disk in kinds.values() if disk]) >= 30
+    for kind, disk in kinds.items():
+        assert disk == INSTANCE_TYPES.get(kind, {}).get("InstanceStorageInfo", {}).get("TotalSizeInGB"), kind
+    assert own_disk_gb("ml.m5.xlarge") is None
 
 
 @pytest.mark.parametrize("text", ["P30D", "30d", "T16m", "30dT5h", "PT12H", "p1y"])

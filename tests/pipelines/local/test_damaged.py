@@ -31,6 +31,7 @@ ARGUMENTS = {
     "retry": ("{arn}", "--no-wait"),
     "start": (*TASK, "--no-wait", "--token", "again", "--param", "Word=b"),
     "upsert": TASK,
+    "clean": (*TASK, "--older-than", "90d", "--yes"),
     "delete": (*TASK, "--yes"),
 }
 """Every verb, those that change something last."""
@@ -38,7 +39,7 @@ ELSEWHERE = {"environment"}
 """Verbs that know nothing of this machine's account."""
 QUICK = (
     *("executions", "show", "metrics", "logs", "watch", "versions", "version", "approve", "reject"),
-    *("stop", "retry", "start", "delete"),
+    *("stop", "retry", "start", "clean", "delete"),
 )
 """Verbs that build no pipeline, which takes the SDK."""
 MEMBERS = {
@@ -57,15 +58,15 @@ MEMBERS = {
 }
 REGISTRY = {"versions", "version", "approve", "reject"}
 REFUSE = {
-    "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry"},
+    "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},
-    "steps": {"show", "metrics", "logs", "watch", "retry"},
+    "steps": {"show", "metrics", "logs", "watch", "retry", "clean"},
     "processing": {"show", "metrics", "watch"},
     "training": {"show"},
-    "pipelines": {"executions", "start", "upsert", "delete"},
+    "pipelines": {"executions", "start", "upsert", "clean", "delete"},
     "cache": set(),
-    "group.json": {"upsert", *REGISTRY},
-    "versions": {"show", "watch", *REGISTRY},
+    "group.json": {"upsert", "clean", *REGISTRY},
+    "versions": {"show", "watch", "clean", *REGISTRY},
     "tokens": set(),
     "defaults": set(ARGUMENTS) - {"render"},
     "evaluation": {"show", "metrics", "watch"},

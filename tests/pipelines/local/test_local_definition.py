@@ -19,7 +19,7 @@ FAULTS = {
         S3Uri={"Get": "Steps.B.ModelArtifacts.S3ModelArtifacts"}
     ),
     "Std:Sum is not known here": lambda step, whole: step["Arguments"]["Environment"].update(A={"Std:Sum": [1, 2]}),
-    "Std:JsonGet with S3Uri": lambda step, whole: step["Arguments"]["Environment"].update(
+    "a Std:JsonGet names no PropertyFile": lambda step, whole: step["Arguments"]["Environment"].update(
         A={"Std:JsonGet": {"S3Uri": "x", "Path": "a"}}
     ),
     "Execution.MlflowRunName is not known": lambda step, whole: step["Arguments"]["Environment"].update(

@@ -12,7 +12,7 @@ from pipelines.cli import Debug, run
 
 
 def environment(
-    stack: Annotated[str, typer.Option("--stack", help="The stack of infra/infra-stack.yml, by name or ARN.")],
+    stack: Annotated[str, typer.Option("--stack", help="The stack of infra/platform-stack.yml, by name or ARN.")],
     region: Annotated[
         str | None,
         typer.Option("--region", help="Where it is. Default: AWS_REGION, else that of your profile.", show_default=False),

@@ -64,7 +64,7 @@ def test_one_list_names_the_tasks():
 def test_no_other_file_lists_them():
     """A shell script, a template or the Makefile names at most one task outside its comments."""
     files = [path for path in tracked() if (REPOSITORY / path).suffix in PLAIN_TEXT or path == "Makefile"]
-    assert "Makefile" in files and "infra/infra-stack.yml" in files
+    assert "Makefile" in files and "infra/platform-stack.yml" in files
     for path in files:
         lines = [line.partition("#")[0] for line in (REPOSITORY / path).read_text().splitlines()]
         assert len(named("\n".join(lines))) < 2, path

@@ -43,7 +43,7 @@ def routes(stack: Stack, table: Resource) -> list[tuple[Resource, str]]:
 
 
 def check_vpc(stack: Stack) -> Findings:
-    """One network, with names and with a record of its traffic."""
+    """One network, with names."""
     networks = stack.of("EC2::VPC")
     if len(networks) != 1:
         yield Finding("network", f"{len(networks)} VPCs where one is wanted")
@@ -51,6 +51,11 @@ def check_vpc(stack: Stack) -> Findings:
         for key in ("EnableDnsSupport", "EnableDnsHostnames"):
             if vpc[key] is not True:
                 yield Finding(vpc.name, f"{key} is not on: names of EFS and of endpoints do not resolve")
+
+
+def check_flow_log(stack: Stack) -> Findings:
+    """A record of the network's traffic."""
+    for vpc in stack.of("EC2::VPC"):
         logs = [log for log in stack.of("EC2::FlowLog") if log["ResourceId"] == vpc.ref and log["ResourceType"] == "VPC"]
         if not logs:
             yield Finding(vpc.name, "no flow log records its traffic")

@@ -24,19 +24,25 @@ _STRANGERS = (
     re.compile(r"\b(?:subnet|sg|vpc|fs|fsmt|eni|ami|i|vpce|pl|rtb|igw|nat)-[0-9a-f]{8,17}\b"),
     re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b"),
 )
-_TYPES = {
+_OF_THE_NETWORK = {
     "VpcId": ("EC2::VPC", ""),
     "PublicSubnetId": ("EC2::Subnet", ""),
+    "PrivateSubnetAId": ("EC2::Subnet", ""),
+    "PrivateSubnetBId": ("EC2::Subnet", ""),
+    "EndpointSecurityGroupId": ("EC2::SecurityGroup", ""),
+}
+_TYPES = {
+    "VpcId": ("EC2::VPC", ""),
     "EFSFileSystemId": ("EFS::FileSystem", ""),
     "SageMakerNotebookInstanceName": ("SageMaker::NotebookInstance", ".NotebookInstanceName"),
     "JobSecurityGroupId": ("EC2::SecurityGroup", ""),
     "NotebookSecurityGroupId": ("EC2::SecurityGroup", ""),
     "EfsSecurityGroupId": ("EC2::SecurityGroup", ""),
-    "EndpointSecurityGroupId": ("EC2::SecurityGroup", ""),
     "PipelineRoleArn": ("IAM::Role", ".Arn"),
     "JobRoleArn": ("IAM::Role", ".Arn"),
     "NotebookRoleArn": ("IAM::Role", ".Arn"),
     "AuthorPolicyArn": ("IAM::ManagedPolicy", ""),
+    "ApproverPolicyArn": ("IAM::ManagedPolicy", ""),
     "InTheVpcPolicyArn": ("IAM::ManagedPolicy", ""),
     "BucketName": ("S3::Bucket", ""),
     "KmsKeyArn": ("KMS::Key", ".Arn"),
@@ -52,18 +58,34 @@ _TEXTS = {
 
 
 def check_outputs(stack: Stack) -> Findings:
-    """Every output is there and is of its kind."""
-    for name in (*_TYPES, *_TEXTS, "PrivateSubnetIds"):
+    """Every output of the platform is there and is of its kind."""
+    for name in (*_TEXTS, "PrivateSubnetIds"):
         if name not in stack.outputs:
             yield Finding(f"output {name}", "is missing")
-    for name, (kind, attribute) in _TYPES.items():
-        value = stack.outputs.get(name)
-        resource = stack.named(value, kind)
-        if name in stack.outputs and (resource is None or value != f"<{resource.name}{attribute}>"):
-            yield Finding(f"output {name}", f"is {value}; {kind}{attribute} is meant")
+    yield from _check_types(stack, _TYPES)
     for name, text in _TEXTS.items():
         if stack.outputs.get(name, text) != text:
             yield Finding(f"output {name}", f"is {stack.outputs[name]}; {text} is meant")
+
+
+def check_network_outputs(stack: Stack) -> Findings:
+    """Every output of the network is there, is of its kind, and is what the platform has."""
+    yield from _check_types(stack, _OF_THE_NETWORK)
+    subnets = [str(stack.outputs.get(f"PrivateSubnet{letter}Id")) for letter in "AB"]
+    if str(stack.outputs.get("PrivateSubnetIds")).split(",") != subnets:
+        yield Finding(
+            "output PrivateSubnetIds", f"is {stack.outputs.get('PrivateSubnetIds')}; the network has {', '.join(subnets)}"
+        )
+
+
+def _check_types(stack: Stack, types: dict[str, tuple[str, str]]) -> Findings:
+    for name, (kind, attribute) in types.items():
+        value = stack.outputs.get(name)
+        resource = stack.named(value, kind)
+        if name not in stack.outputs:
+            yield Finding(f"output {name}", "is missing")
+        elif resource is None or value != f"<{resource.name}{attribute}>":
+            yield Finding(f"output {name}", f"is {value}; {kind}{attribute} is meant")
 
 
 def check_meaning(stack: Stack) -> Findings:
@@ -79,7 +101,7 @@ def check_meaning(stack: Stack) -> Findings:
         "NotebookRoleArn": [item["RoleArn"] for item in stack.of("SageMaker::NotebookInstance")],
     }
     for name, values in used.items():
-        if {stack.outputs.get(name)} != set(values):
+        if {stack.outputs.get(name)} - {None} != set(values):
             yield Finding(f"output {name}", f"is {stack.outputs.get(name)}; in use is {', '.join(sorted(set(values)))}")
     bucket = f"{str(stack.outputs.get('BucketName')).rstrip('>')}.Arn>/runs/x"
     job, pipeline = role_of(stack, stack.outputs.get("JobRoleArn")), role_of(stack, stack.outputs.get("PipelineRoleArn"))
@@ -101,17 +123,20 @@ def check_meaning(stack: Stack) -> Findings:
 
 
 def check_exports(stack: Stack, exporting: Stack) -> Findings:
-    """What a stack imports is what the infrastructure's stack exports."""
+    """What a stack imports is what the platform's stack exports."""
     offered = {name.removeprefix(f"{PSEUDO['AWS::StackName']}-") for name in exporting.exports.values()}
     for wanted in sorted(set(re.findall(r"<import <InfraStack>-(\w+)>", _text(stack)))):
         if wanted not in offered:
-            yield Finding(f"import {wanted}", "is not a valid export of infra-stack.yml")
+            yield Finding(f"import {wanted}", "is not a valid export of platform-stack.yml")
 
 
 def check_exported(stack: Stack) -> Findings:
-    """The infrastructure exports whatever the other templates import."""
+    """The platform exports whatever the other templates import, with any of their switches."""
     for other in _OTHERS:
-        yield from check_exports(Stack(_parsed(other)), stack)
+        template = _parsed(other)
+        for name, item in {"": {}, **template["Parameters"]}.items():
+            given = {name: "yes"} if "yes" in item.get("AllowedValues", ()) else {}
+            yield from check_exports(Stack(template, given), stack)
 
 
 def _text(stack: Stack) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from infra.checks.iam import allowed, parse_statements, role_of
 from infra.checks.template import PSEUDO, Finding, Findings, Resource, Stack, as_list
 
 KEPT = (
@@ -13,6 +14,12 @@ KEPT = (
 )
 CHECKPOINTS = "checkpoints/"
 """Where steps/jobs.py has spot trainings keep theirs."""
+CLEANED = ("prepared/", "runs/")
+"""What pipelines leave, and python -m pipelines.clean deletes where no model version names it."""
+LEDGER = "ledger/"
+"""Where jobs count the looks at a test set."""
+KEPT_DAYS = 30
+"""For so long at least what was overwritten or deleted can be had back."""
 REPOSITORIES = ("pathology-cucim-tiler", "pathology-training")
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 _ROOT = f"arn:aws:iam::{PSEUDO['AWS::AccountId']}:root"
@@ -63,6 +70,7 @@ def check_buckets(stack: Stack) -> Findings:
             if not any(rule.get(key) for rule in rules if not rule.get("Prefix")):
                 yield Finding(bucket.name, f"its lifecycle has no {key}: what nobody can see is paid for ever")
         if not _takes_logs(stack, bucket):
+            yield from _check_expiry(bucket, rules)
             clearing = [rule for rule in rules if rule.get("Prefix") == CHECKPOINTS and rule.get("ExpirationInDays")]
             if not any(rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays", 99) <= 7 for rule in clearing):
                 yield Finding(bucket.name, f"nothing clears {CHECKPOINTS}: every spot training leaves gigabytes there")
@@ -76,6 +84,56 @@ def check_buckets(stack: Stack) -> Findings:
             for item in statements
             if item["Effect"] == "Allow" and "*" in _principals(item)
         )
+
+
+def _check_expiry(bucket: Resource, rules: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Outside of checkpoints nothing current expires, since no rule knows what a version names, and what was deleted can be had back."""
+    for rule in rules:
+        name, elsewhere = rule.get("Id"), not str(rule.get("Prefix", "")).startswith(CHECKPOINTS)
+        if elsewhere and (rule.get("ExpirationInDays") or rule.get("ExpirationDate")):
+            yield Finding(bucket.name, f"its rule {name} lets current objects expire, and model versions may name them")
+        days = rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays", KEPT_DAYS)
+        if elsewhere and days < KEPT_DAYS:
+            yield Finding(bucket.name, f"its rule {name} keeps what was overwritten or deleted for {days} days, not {KEPT_DAYS}")
+    if not any(rule.get("ExpiredObjectDeleteMarker") is True for rule in rules if not rule.get("Prefix")):
+        yield Finding(bucket.name, "its lifecycle leaves delete markers behind: ExpiredObjectDeleteMarker is not on")
+
+
+def check_ledger(stack: Stack) -> Findings:
+    """What is in the ledger stays as it is: it is written by conditional puts alone (S3 user guide, "Enforce conditional writes")."""
+    bucket = stack.named(stack.outputs.get("BucketName"), "S3::Bucket")
+    if bucket is None:
+        return
+    documents = [policy["PolicyDocument"] for policy in stack.of("S3::BucketPolicy") if policy["Bucket"] == bucket.ref]
+    denials = [
+        one
+        for document in documents
+        for item, one in zip(document["Statement"], parse_statements(bucket.name, document), strict=True)
+        if not one.allows and "*" in _principals(item)
+    ]
+    entry, plain = f"<{bucket.name}.Arn>/{LEDGER}x", {"aws:SecureTransport": "true"}
+    conditional = {**plain, "s3:if-none-match": "*"}
+    if not any(one.applies("s3:PutObject", entry, plain) for one in denials):
+        yield Finding(bucket.name, f"lets {LEDGER} be overwritten: no Deny refuses a put without If-None-Match")
+    for key, context in ((entry, conditional), (f"<{bucket.name}.Arn>/runs/x", plain)):
+        if any(one.applies("s3:PutObject", key, context) for one in denials):
+            yield Finding(bucket.name, f"its policy refuses a put of {key.partition('/')[2]}")
+
+
+def check_deletion(stack: Stack) -> Findings:
+    """People clean what pipelines left; nobody deletes anything else, and nobody a version of an object."""
+    bucket = stack.named(stack.outputs.get("BucketName"), "S3::Bucket")
+    people = role_of(stack, stack.outputs.get("NotebookRoleArn"))
+    if bucket is None:
+        return
+    for role in stack.of("IAM::Role"):
+        for prefix in (*CLEANED, LEDGER, "models/", "datasets/", "features/", "code/", ""):
+            key = f"<{bucket.name}.Arn>/{prefix}x"
+            may = allowed(stack, role.name, "s3:DeleteObject", key)
+            if may != (role is people and prefix in CLEANED):
+                yield Finding(role.name, f"{'may' if may else 'may not'} delete {prefix}x of the bucket")
+            if allowed(stack, role.name, "s3:DeleteObjectVersion", key):
+                yield Finding(role.name, f"may delete versions of {prefix}x: what was deleted by mistake is gone")
 
 
 def _check_encryption(stack: Stack, bucket: Resource) -> Iterator[Finding]:

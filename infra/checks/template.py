@@ -105,13 +105,14 @@ class Stack:
         declared = self.template.get("Parameters", {})
         self._given = {name: self.parameters.get(name, item.get("Default", f"<{name}>")) for name, item in declared.items()}
         self._conditions = self.template.get("Conditions", {})
+        self._names, self._here = set(self.template["Resources"]), "Conditions"
         present = {name: item for name, item in self.template["Resources"].items() if self._wanted(item)}
         self._names = set(present)
         for name, item in present.items():
             self._here = name
             needs = item.get("DependsOn", [])
             needs = [needs] if isinstance(needs, str) else needs
-            self.dangling += [(name, need) for need in needs if need not in present]
+            self.dangling += [(name, need) for need in needs if need not in self.template["Resources"]]
             keeps = (item.get("DeletionPolicy"), item.get("UpdateReplacePolicy"))
             properties = self.resolve(item.get("Properties", {}))
             self.resources[name] = Resource(name, item["Type"], properties, keeps, tuple(needs))

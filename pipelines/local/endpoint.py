@@ -34,8 +34,7 @@ ALLOWED = frozenset(
     }
 )
 """What a job may ask: of model versions and of its own execution. No job starts anything, makes or deletes a version."""
-FOR_PEOPLE = "ModelApprovalStatus"
-"""The member of UpdateModelPackage by which a person approves: no job may send it."""
+_STATUS, _DECIDED = "ModelApprovalStatus", ("Approved", "Rejected")
 _HOST = "127.0.0.1"
 _PREFIX = "SageMaker"
 _MAX_BYTES = 2**20
@@ -125,10 +124,18 @@ class Endpoint:
         faults = request_faults(operation, request)
         if faults:
             raise refused(operation, "; ".join(faults))
-        if FOR_PEOPLE in request and operation == "UpdateModelPackage":
-            raise self._denied(operation, f" with {FOR_PEOPLE}")
+        if operation == "UpdateModelPackage" and (member := _for_people(request)):
+            raise self._denied(operation, f" with {member}")
         answer = getattr(self.client, xform_name(operation))(**request)
         return write_answer(answer, model.output_shape)
+
+
+def _for_people(request: Request) -> str:
+    """The member of UpdateModelPackage by which a person approves or rejects; "" where there is none. No job may send it."""
+    if _STATUS in request:
+        return _STATUS
+    decided = request.get("ModelLifeCycle", {}).get("StageStatus") in _DECIDED
+    return "ModelLifeCycle.StageStatus" if decided else ""
 
 
 def _error(code: str, message: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What infra/infra-stack.yml made, read from CloudFormation and ECR, as an environment. Changes nothing."""
+"""What infra/platform-stack.yml made, read from CloudFormation and ECR, as an environment. Changes nothing."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def read_stack(cloudformation: Any, name: str) -> StackFacts:
             raise
         region = cloudformation.meta.region_name
         raise RequestError(
-            f"there is no stack {name} in {region}: deploy infra/infra-stack.yml (docs/deploy.md), or say --stack and --region"
+            f"there is no stack {name} in {region}: deploy infra/platform-stack.yml (docs/deploy.md), or say --stack and --region"
         ) from None
     status = stack["StackStatus"]
     if status not in USABLE:
@@ -108,7 +108,7 @@ def latest_image(ecr: Callable[[str], Any], repository: str) -> PushedImage | No
     match = _REPOSITORY.match(repository)
     if match is None:
         raise RequestError(
-            f"{repository} is not a valid ECR repository: the stack's outputs are not those of infra/infra-stack.yml"
+            f"{repository} is not a valid ECR repository: the stack's outputs are not those of infra/platform-stack.yml"
         )
     asked = {"registryId": match["account"], "repositoryName": match["name"], "filter": {"tagStatus": "TAGGED"}}
     try:
@@ -137,7 +137,7 @@ def environment_text(facts: StackFacts, name: str, ecr: Callable[[str], Any]) ->
     lacking = sorted(output for output in OUTPUTS.values() if not facts.outputs.get(output))
     if lacking:
         raise RequestError(
-            f"stack {facts.name} has no output {', '.join(lacking)}: give the stack of infra/infra-stack.yml, deployed as it is now"
+            f"stack {facts.name} has no output {', '.join(lacking)}: give the stack of infra/platform-stack.yml, deployed as it is now"
         )
     value = {key: facts.outputs[output] for key, output in OUTPUTS.items()}
     images = {key: latest_image(ecr, value[key]) for key in ("cucim_tiler", "training")}

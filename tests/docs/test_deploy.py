@@ -38,10 +38,11 @@ def test_parameters_and_stacks_are_the_templates(templates):
     wrong = []
     for text in deployments:
         template = templates[re.search(r"--template-file (\S+)", text)[1]]
-        given = re.findall(r"(\w+)=", (re.search(r"--parameter-overrides ((?:\w+=\S+ ?)+)", text) or ["", ""])[1])
+        given = re.findall(r"(\w+)=", (re.search(r'--parameter-overrides ((?:\w+=(?:"[^"]*"|\S+) ?)+)', text) or ["", ""])[1])
         wrong += [name for name in given if name not in template["Parameters"]]
         needed = {name for name, item in template["Parameters"].items() if "Default" not in item}
-        assert "CAPABILITY_IAM" in text
+        roles = any(item["Type"].startswith("AWS::IAM::") for item in template["Resources"].values())
+        assert ("CAPABILITY_IAM" in text) is roles
         assert "--no-execute-changeset" in text or needed <= set(given)
     assert wrong == []
 
@@ -59,13 +60,16 @@ def test_outputs_are_the_templates(templates):
 
 def test_every_parameter_is_explained_with_its_default(templates):
     text = GUIDE.read_text(encoding="utf-8")
-    template = templates["infra/infra-stack.yml"]
-    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]*) \|", text[text.index("### Its parameters") :], re.MULTILINE)
-    explained = {name: default for names, default in rows for name in re.findall(r"`(\w+)`", names)}
-    assert template["Parameters"].keys() == explained.keys() & template["Parameters"].keys()
-    for name, item in template["Parameters"].items():
-        if item["Default"] and not name.endswith("Cidr"):
-            assert str(item["Default"]) in explained[name], name
+    text = text[text.index("### Their parameters") :]
+    for half, name in zip(text.split("The platform's:\n", 1), ("network-stack", "platform-stack"), strict=True):
+        parameters = templates[f"infra/{name}.yml"]["Parameters"]
+        rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]*) \|", half, re.MULTILINE)
+        explained = {name: default for names, default in rows for name in re.findall(r"`(\w+)`", names)}
+        assert parameters.keys() == explained.keys() & parameters.keys()
+        for parameter, item in parameters.items():
+            default = item.get("Default", "none")
+            if default and not parameter.endswith("Cidr"):
+                assert str(default) in explained[parameter], parameter
 
 
 def test_what_is_kept_is_what_the_templates_keep(templates):
@@ -135,7 +139,7 @@ def test_sums_are_right():
 
 def test_endpoints_are_counted_as_the_template_has_them(templates):
     def cost(**parameters):
-        resources = Stack(templates["infra/infra-stack.yml"], parameters).resources.values()
+        resources = Stack(templates["infra/network-stack.yml"], parameters).resources.values()
         return [
             len(one["SubnetIds"])
             for one in resources

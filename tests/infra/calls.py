@@ -20,6 +20,7 @@ S3 = {
     "UploadPart": ("s3:PutObject", "kms:GenerateDataKey", "kms:Decrypt"),
     "CompleteMultipartUpload": ("s3:PutObject", "kms:Decrypt"),
     "AbortMultipartUpload": ("s3:AbortMultipartUpload",),
+    "DeleteObject": ("s3:DeleteObject",),
     "DeleteObjects": ("s3:DeleteObject",),
 }
 """What IAM calls an operation on the bucket (S3 user guide, "Required permissions for Amazon S3 API operations"), and what it takes
@@ -41,16 +42,11 @@ class Call:
 def of_s3(env, operation, given):
     assert given["Bucket"] == env.bucket
     bucket = f"arn:aws:s3:::{env.bucket}"
-    keys = [item["Key"] for item in given["Delete"]["Objects"]] if operation == "DeleteObjects" else [given.get("Key")]
+    keys = [one["Key"] for one in given["Delete"]["Objects"]] if operation == "DeleteObjects" else [given.get("Key")]
     for action in S3[operation]:
-        on = (
-            [env.kms_key]
-            if action.startswith("kms:")
-            else [bucket]
-            if action == "s3:ListBucket"
-            else [f"{bucket}/{key}" for key in keys]
-        )
-        yield from (Call(action, resource) for resource in on)
+        for key in keys:
+            on = env.kms_key if action.startswith("kms:") else bucket if action == "s3:ListBucket" else f"{bucket}/{key}"
+            yield Call(action, on)
 
 
 def of_logs(operation, given):
@@ -62,6 +58,7 @@ def of_logs(operation, given):
 NAMED = {
     "PipelineExecutionArn": "",
     "ModelPackageName": "",
+    "ModelPackageArn": "",
     "ResourceArn": "",
     "PipelineName": "pipeline/",
     "ModelPackageGroupName": "model-package-group/",
@@ -74,11 +71,18 @@ NAMED = {
 def of_sagemaker(operation, given):
     name = next(name for name in NAMED if name in given)
     on = given[name] if given[name].startswith("arn:") else f"{ARN}:{NAMED[name]}{given[name]}"
-    if operation == "ListModelPackages":  # IAM asks about the versions, not about their group
-        on = f"{on.replace(':model-package-group/', ':model-package/')}/*"
     on = on.replace(MOTO_ACCOUNT, "111122223333")  # moto answers with an account of its own
     network = given.get("VpcConfig") or given.get("NetworkConfig", {}).get("VpcConfig") or {}
-    context = {"sagemaker:VpcSubnets": network.get("Subnets"), "sagemaker:VpcSecurityGroupIds": network.get("SecurityGroupIds")}
+    stage = given.get("ModelLifeCycle", {})
+    context = {
+        "sagemaker:VpcSubnets": network.get("Subnets"),
+        "sagemaker:VpcSecurityGroupIds": network.get("SecurityGroupIds"),
+        "sagemaker:ModelApprovalStatus": given.get("ModelApprovalStatus"),
+        "sagemaker:ModelLifeCycle:stage": stage.get("Stage"),
+        "sagemaker:ModelLifeCycle:stageStatus": stage.get("StageStatus"),
+    }
+    if operation == "ListModelPackages":  # the reference names versions; the call names their group
+        yield Call(f"sagemaker:{operation}", on.replace(":model-package-group/", ":model-package/") + "/1")
     yield Call(f"sagemaker:{operation}", on, {key: value for key, value in context.items() if value})
     if given.get("Tags"):
         yield Call("sagemaker:AddTags", on)
@@ -95,6 +99,9 @@ def needed(env, service, operation, given):
             return of_logs(operation, given)
         case "sagemaker":
             return of_sagemaker(operation, given)
+        case "sts":
+            assert operation == "GetCallerIdentity"
+            return ()  # asks for no permission (AWS STS API reference)
     raise AssertionError(f"nobody has said what {service}:{operation} needs")
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.checks.joining import joined
 from infra.checks.suite import TEMPLATES
 from infra.checks.template import Stack, parse
 from tests.pipelines.on_aws import (
@@ -32,18 +33,30 @@ def mocked():
 
 
 @pytest.fixture(scope="session")
-def parsed():
-    """infra-stack.yml as data; nobody changes it."""
-    return parse(TEMPLATES["infra-stack"])
+def network():
+    """network-stack.yml as data; nobody changes it."""
+    return parse(TEMPLATES["network-stack"])
+
+
+@pytest.fixture(scope="session")
+def platform():
+    """platform-stack.yml as data; nobody changes it."""
+    return parse(TEMPLATES["platform-stack"])
+
+
+@pytest.fixture(scope="session")
+def parsed(network, platform):
+    """The network and the platform in it, as one template; nobody changes it."""
+    return joined(network, platform)
 
 
 @pytest.fixture
 def template(parsed):
-    """infra-stack.yml as data that a test may change."""
+    """The network and the platform in it, as one template that a test may change."""
     return copy.deepcopy(parsed)
 
 
 @pytest.fixture(scope="session")
 def stack(parsed):
-    """infra-stack.yml resolved for its defaults."""
+    """The network and the platform in it, resolved for their defaults."""
     return Stack(parsed)

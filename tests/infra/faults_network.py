@@ -84,9 +84,11 @@ without("EfsSecurityGroup", "SecurityGroupEgress", "EfsSecurityGroup", "CloudFor
 set_to("JobSecurityGroup", "SecurityGroupEgress.1.CidrIp", "10.42.0.0/16", "output JobSecurityGroupId", "S3")
 set_to("JobSecurityGroup", "SecurityGroupEgress.1.IpProtocol", "-1", problem="out to 0.0.0.0/0")
 set_to("NotebookSecurityGroup", "SecurityGroupEgress.1.ToPort", 65535, problem="out to 0.0.0.0/0")
-without("EndpointSecurityGroup", "SecurityGroupIngress.0", "StsEndpoint", "JobSecurityGroupId")
-set_to("EndpointSecurityGroup", "SecurityGroupIngress.1.ToPort", 80, "LogsEndpoint", "NotebookSecurityGroupId")
-set_to("EndpointSecurityGroup", "SecurityGroupIngress.0.FromPort", 0, problem="which nothing needs")
+without("EndpointSecurityGroup", "SecurityGroupEgress", problem="CloudFormation then allows all")
+gone("EndpointsFromJobs", "StsEndpoint", "JobSecurityGroupId")
+set_to("EndpointsFromJobs", "GroupId", ref("EfsSecurityGroup"), "StsEndpoint", "JobSecurityGroupId")
+set_to("EndpointsFromNotebook", "ToPort", 80, "LogsEndpoint", "NotebookSecurityGroupId")
+set_to("EndpointsFromJobs", "FromPort", 0, problem="which nothing needs")
 gone("JobsFromEachOther", "output JobSecurityGroupId", "hosts of one job")
 set_to(
     "JobsToEachOther", "DestinationSecurityGroupId", ref("NotebookSecurityGroup"), "output JobSecurityGroupId", "hosts of one job"

@@ -111,6 +111,42 @@ without("JobRole", "ManagedPolicyArns.1", problem="a network interface in the VP
 set_to("FlowLogRole", "Policies.0.PolicyDocument.Statement.0.Action", ["logs:CreateLogStream"], problem="PutLogEvents")
 
 
+# ---- who approves ----
+_changed("approver_of_any_group", "ApproverPolicy", "ReviewVersions", "ApproverPolicy", "any group",
+         Resource={"Fn::Sub": "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:model-package/*"})  # fmt: skip
+_changed("approver_does_not", "ApproverPolicy", "ReviewVersions", "ApproverPolicy", "does not let", Effect="Deny")
+_changed("approver_deletes", "ApproverPolicy", "ReviewVersions", "ApproverPolicy", "no approval",
+         Action=["sagemaker:UpdateModelPackage", "sagemaker:DeleteModelPackage"])  # fmt: skip
+_changed("approver_only_rejects", "ApproverPolicy", "ReviewVersions", "ApproverPolicy", "does not let",
+         Condition={"StringEquals": {"sagemaker:ModelApprovalStatus": "Rejected"}})  # fmt: skip
+_changed("person_approves", "AuthorPolicy", "ReadVersions", "NotebookRole", "may approve", Action="sagemaker:UpdateModelPackage")
+for name in ("NotebookRole", "PipelineRole", "JobRole"):
+    set_to(name, "ManagedPolicyArns.0", ref("ApproverPolicy"), name, "which is for people")
+gone("NoApprovalPolicy", "JobRole", "no Deny refuses sagemaker:UpdateModelPackage (ModelApprovalStatus Approved)")
+without("JobRole", "ManagedPolicyArns.2", problem="may approve")
+without("PipelineRole", "ManagedPolicyArns.1", problem="may approve")
+STATUS, STAGE = "sagemaker:ModelApprovalStatus", "sagemaker:ModelLifeCycle:stageStatus"
+SET = ("NoApprovalPolicy", "NoStatusIsSet", "JobRole")
+_changed("status_for_everybody", *SET, "which decides nothing", Condition=None)
+_changed("status_the_wrong_way_round", *SET, "may approve", Condition={"Null": {STATUS: "true"}})
+_changed("status_of_another_key", *SET, "may approve", Condition={"Null": {STAGE: "false"}})
+_changed("status_approved_alone", *SET, "ModelApprovalStatus Rejected", Condition={"StringEquals": {STATUS: "Approved"}})
+_changed("status_other_than_approved", *SET, "may approve", Condition={"StringNotEquals": {STATUS: "Approved"}})
+_changed("status_allowed", *SET, "may approve", Effect="Allow")
+_changed("status_of_a_call_that_sets_none", *SET, "may approve", Action="sagemaker:DeleteModelPackage")
+_changed("status_of_one_version", *SET, "may approve", Resource="arn:aws:sagemaker:*:*:model-package/x/1")
+BORN = ("NoApprovalPolicy", "NoVersionStartsApproved", "PipelineRole")
+_changed("born_approved", *BORN, "may approve", Condition={"StringEquals": {STATUS: "Rejected"}})
+_changed("never_born", *BORN, "which decides nothing", Condition=None)
+_changed("born_the_wrong_way_round", *BORN, "may approve", Condition={"StringNotEquals": {STATUS: "Approved"}})
+STAGED = ("NoApprovalPolicy", "NoStageIsApproved", "JobRole")
+_changed("stage_approved", *STAGED, "may approve", Condition={"StringEquals": {STAGE: "Rejected"}})
+_changed("stage_rejected", *STAGED, "stageStatus Rejected", Condition={"StringEquals": {STAGE: "Approved"}})
+_changed("no_stage", *STAGED, "which decides nothing", Condition={"Null": {STAGE: "false"}})
+_changed("stage_of_updates_alone", *STAGED[:2], "PipelineRole", "stageStatus Approved", Action="sagemaker:UpdateModelPackage")
+_changed("job_does_not_describe", "JobRole", "DescribeVersions", "JobRole", "may not describe", Effect="Deny")
+
+
 @fault("JobRole", "pipelines alone start jobs")
 def a_job_starts_jobs(template):
     document = template["Resources"]["JobRole"]["Properties"]["Policies"][0]["PolicyDocument"]
@@ -149,7 +185,9 @@ for output in (
         "JobSecurityGroupId",
         "PipelineRoleArn",
         "JobRoleArn",
+        "ApproverPolicyArn",
     ),
+    *("PublicSubnetId", "PrivateSubnetAId", "PrivateSubnetBId", "EndpointSecurityGroupId"),
     *("BucketName", "CucimTilerRepositoryUri", "TrainingRepositoryUri", "KmsKeyArn", "Region", "AccountId", "VpcId"),
 ):
     _no_output(output)
@@ -169,6 +207,11 @@ _output("BucketName", attribute("Bucket", "Arn"), "S3::Bucket")
 _output("AuthorPolicyArn", ref("InTheVpcPolicy"), "nobody starts a pipeline")
 _output("TrainingRepositoryUri", {"Fn::Sub": "${AWS::AccountId}.dkr.ecr.${AWS::Region}.amazonaws.com/pathology-cucim-tiler"})
 _output("KmsKeyArn", ref("Key"), "KMS::Key.Arn")
+
+
+@fault("AuthorPolicy", "no approval")
+def whoever_runs_is_the_approver(template):
+    template["Outputs"]["ApproverPolicyArn"]["Value"] = ref("AuthorPolicy")
 
 
 @fault("PrivateSubnetA", "is the public subnet and a private one")

@@ -53,7 +53,21 @@ def access_logs_of_any_account(template):
 
 
 without("Bucket", "LoggingConfiguration", problem="record of who reads")
+without("Bucket", "LifecycleConfiguration.Rules.0", problem="AbortIncompleteMultipartUpload")
 without("Bucket", "LifecycleConfiguration.Rules.1", problem="NoncurrentVersionExpiration")
+without("Bucket", "LifecycleConfiguration.Rules.1.ExpiredObjectDeleteMarker", problem="delete markers")
+set_to("Bucket", "LifecycleConfiguration.Rules.1.ExpirationInDays", 365, problem="current objects expire")
+set_to("Bucket", "LifecycleConfiguration.Rules.1.NoncurrentVersionExpiration.NoncurrentDays", 1, problem="for 1 days, not 30")
+without("Bucket", "LifecycleConfiguration.Rules.2.Prefix", problem="current objects expire")
+set_to("Bucket", "LifecycleConfiguration.Rules.2.Prefix", "runs/", problem="current objects expire")
+
+
+@fault("Bucket", "current objects expire")
+def prepared_data_expire(template):
+    rules = template["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    rules.append({"Id": "old", "Status": "Enabled", "Prefix": "prepared/", "ExpirationInDays": 90})
+
+
 without("Bucket", "LifecycleConfiguration.Rules.2", problem="nothing clears checkpoints/")
 without("Bucket", "LifecycleConfiguration.Rules.2.ExpirationInDays", problem="nothing clears checkpoints/")
 set_to("Bucket", "LifecycleConfiguration.Rules.2.Prefix", "checkpoint/", problem="nothing clears checkpoints/")
@@ -64,6 +78,39 @@ set_to(
     problem="nothing clears checkpoints/",
 )
 set_to("Bucket", "LifecycleConfiguration.Rules.0.Status", "Disabled", problem="AbortIncompleteMultipartUpload")
+
+
+# ---- the ledger, and what people may delete ----
+def _changed(name, owner, sid, where, problem, **changes):
+    def plant(template):
+        one = statement(template, owner, sid)
+        one.update(changes)
+        for key in [key for key, value in changes.items() if value is None]:
+            del one[key]
+
+    plant.__name__ = name
+    fault(where, problem)(plant)
+
+
+def _under(prefix):
+    return {"Fn::Sub": f"${{Bucket.Arn}}/{prefix}"}
+
+
+LEDGER = ("BucketPolicy", "LedgerIsAddedToAlone", "Bucket")
+IF_NONE_MATCH = "s3:if-none-match"
+_changed("ledger_allowed", *LEDGER, "ledger/ be overwritten", Effect="Allow")
+_changed("ledger_elsewhere", *LEDGER, "ledger/ be overwritten", Resource=_under("ledgers/*"))
+_changed("ledger_of_one_principal", *LEDGER, "ledger/ be overwritten", Principal={"AWS": f"arn:aws:iam::{STRANGER}:root"})
+_changed("ledger_the_wrong_way_round", *LEDGER, "refuses a put of ledger/x", Condition={"Null": {IF_NONE_MATCH: "false"}})
+_changed("ledger_without_condition", *LEDGER, "refuses a put of ledger/x", Condition=None)
+_changed("ledger_everywhere", *LEDGER, "refuses a put of runs/x", Resource=_under("*"))
+_changed("ledger_deletions", *LEDGER, "ledger/ be overwritten", Action="s3:DeleteObject")
+CLEAN = ("AuthorPolicy", "Clean", "NotebookRole")
+_changed("clean_everything", *CLEAN, "may delete models/x", Resource=_under("*"))
+_changed("clean_the_ledger", *CLEAN, "may delete ledger/x", Resource=[_under("prepared/*"), _under("runs/*"), _under("ledger/*")])
+_changed("clean_runs_alone", *CLEAN, "may not delete prepared/x", Resource=_under("runs/*"))
+_changed("clean_for_ever", *CLEAN, "may delete versions of runs/x", Action=["s3:DeleteObject", "s3:DeleteObjectVersion"])
+_changed("jobs_delete", "JobRole", "ReadAndWriteTheBucket", "JobRole", "may delete runs/x", Action=["s3:DeleteObject"])
 
 # ---- key ----
 set_to("Key", "EnableKeyRotation", False, problem="rotated")

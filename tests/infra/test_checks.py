@@ -9,10 +9,11 @@ from pathology.contracts.errors import RequestError
 
 from infra.checks import __main__ as command
 from infra.checks import notebook
+from infra.checks.joining import joined
 from infra.checks.notebook import write_script
 from infra.checks.outputs import MAX_BYTES, check_exports, check_text
 from infra.checks.reach import reaches
-from infra.checks.suite import TEMPLATES, findings, findings_of, variants
+from infra.checks.suite import TEMPLATES, findings, findings_alone, findings_of, findings_together, variants
 from infra.checks.template import Stack, parse
 
 
@@ -134,6 +135,9 @@ def planted(name, change):
     return [str(one) for one in findings(template)]
 
 
+ANY_VERSION = {"Fn::Sub": "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:model-package/pathology-*"}
+
+
 def domain(resources):
     return resources["Domain"]["Properties"]
 
@@ -152,6 +156,22 @@ STUDIO = {
     "no domain": (lambda r: r.pop("Domain"), "studio: there is no Domain"),
     "no NFS": (lambda r: r["EfsFromStudio"]["Properties"].update(ToPort=2048), "do not reach EfsSecurityGroupId on port 2049"),
     "no endpoints": (lambda r: r.pop("EndpointsFromStudio"), "do not reach EndpointSecurityGroupId on port 443"),
+    "approval for all": (
+        lambda r: r["StudioRole"]["Properties"]["ManagedPolicyArns"].append(
+            {"Fn::ImportValue": {"Fn::Sub": "${InfraStack}-ApproverPolicyArn"}}
+        ),
+        "StudioRole: has ApproverPolicy, and PeopleApprove is no",
+    ),
+    "approval for nobody": (
+        lambda r: r["StudioRole"]["Properties"]["ManagedPolicyArns"].pop(),
+        "StudioRole: lacks ApproverPolicy, and PeopleApprove is yes",
+    ),
+    "approval besides": (
+        lambda r: r["StudioRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"].append(
+            {"Sid": "More", "Effect": "Allow", "Action": "sagemaker:UpdateModelPackage", "Resource": ANY_VERSION}
+        ),
+        "StudioRole: may approve model versions by a statement of its own",
+    ),
     "open": (
         lambda r: r["StudioFromItself"]["Properties"].update(CidrIp="0.0.0.0/0"),
         "StudioFromItself: lets addresses in (0.0.0.0/0)",
@@ -184,13 +204,151 @@ def test_a_fault_of_the_builds_is_caught(change, message):
     assert any(message in one for one in planted("codebuild", change))
 
 
-def test_an_import_that_nobody_exports_is_caught(template, parsed):
+def test_an_import_that_nobody_exports_is_caught(template, platform):
     for name in ("studio-stack", "codebuild"):
-        assert list(check_exports(Stack(parse(TEMPLATES[name])), Stack(parsed))) == []
+        assert list(check_exports(Stack(parse(TEMPLATES[name])), Stack(platform))) == []
     del template["Outputs"]["EFSFileSystemId"]["Export"]
-    expected = ["import EFSFileSystemId: is not a valid export of infra-stack.yml"]
+    expected = ["import EFSFileSystemId: is not a valid export of platform-stack.yml"]
     assert [str(one) for one in check_exports(Stack(parse(TEMPLATES["studio-stack"])), Stack(template))] == expected
     assert expected[0] in map(str, findings(template))
+
+
+def test_an_import_behind_a_switch_that_nobody_exports_is_caught(template):
+    del template["Outputs"]["ApproverPolicyArn"]["Export"]
+    assert "import ApproverPolicyArn: is not a valid export of platform-stack.yml" in map(str, findings(template))
+
+
+# ---- the network and the platform, two templates ----
+def test_the_platform_takes_its_network_by_parameters_alone(network, platform):
+    """So that a network of one's own is given in the very same way."""
+    assert "ImportValue" not in str(platform)
+    taken = network["Outputs"].keys() & platform["Parameters"].keys()
+    assert taken == {"VpcId", "PrivateSubnetAId", "PrivateSubnetBId", "EndpointSecurityGroupId"}
+    assert {name for name, item in platform["Parameters"].items() if "Default" not in item} == taken - {"EndpointSecurityGroupId"}
+
+
+def test_joining_puts_outputs_in_place_of_parameters(network, platform, parsed):
+    before = copy.deepcopy((network, platform))
+    assert joined(network, platform) == parsed
+    assert (network, platform) == before
+    assert parsed["Resources"].keys() == network["Resources"].keys() | platform["Resources"].keys()
+    assert not parsed["Parameters"].keys() & {"VpcId", "PrivateSubnetAId"}
+    assert parsed["Resources"]["MountTargetA"]["Properties"]["SubnetId"] == {"Ref": "PrivateSubnetA"}
+    assert "subnet/${PrivateSubnetB}" in str(parsed["Resources"]["NetworkInterfacesPolicy"])
+
+
+def pair(**sections):
+    """A network with the output Id, and a platform that uses it."""
+    network = {"Resources": {"Net": {"Type": "AWS::EC2::VPC"}}, "Outputs": {"Id": {"Value": sections.pop("value")}}}
+    return network, {"Parameters": {"Id": {"Type": "String"}}, **sections}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [({"Ref": "Net"}, "a-${Net}"), ({"Fn::GetAtt": ["Net", "CidrBlock"]}, "a-${Net.CidrBlock}")]
+)
+def test_joining_reaches_into_texts(value, text):
+    thing = {
+        "Type": "AWS::X::Y",
+        "Properties": {"A": {"Fn::Sub": "a-${Id}"}, "B": {"Fn::Sub": ["a-${Id}", {"C": {"Ref": "Id"}}]}},
+    }
+    properties = joined(*pair(value=value, Resources={"Thing": thing}))["Resources"]["Thing"]["Properties"]
+    assert properties == {"A": {"Fn::Sub": text}, "B": {"Fn::Sub": [text, {"C": value}]}}
+
+
+@pytest.mark.parametrize(
+    ("value", "resources", "message"),
+    [
+        ({"Ref": "Net"}, {"Net": {"Type": "AWS::EC2::VPC"}}, "Resources of both templates are named Net"),
+        ({"Fn::Join": ["", []]}, {"Thing": {"P": {"Fn::Sub": "${Id}"}}}, "output Id is .*, which is no reference"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(value, resources, message):
+    with pytest.raises(RequestError, match=message):
+        joined(*pair(value=value, Resources=resources))
+
+
+def output(name, reference):
+    return lambda network: network["Outputs"][name].update(Value={"Ref": reference})
+
+
+WIRES = {
+    "public for private": (
+        output("PrivateSubnetBId", "PublicSubnet"),
+        "from the private subnet PublicSubnet to <InternetGateway>",
+    ),
+    "one for two": (output("PrivateSubnetBId", "PrivateSubnetA"), "jobs want two"),
+    "subnet for network": (output("VpcId", "PrivateSubnetA"), "output VpcId: is <PrivateSubnetA>; EC2::VPC is meant"),
+    "no group": (
+        output("EndpointSecurityGroupId", "Vpc"),
+        "output EndpointSecurityGroupId: is <Vpc>; EC2::SecurityGroup is meant",
+    ),
+    "no network": (lambda network: network["Outputs"].pop("VpcId"), "parameter VpcId: is no output of the network's template"),
+    "no endpoints": (
+        lambda network: network["Outputs"].pop("EndpointSecurityGroupId"),
+        "output EndpointSecurityGroupId: is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), WIRES.values(), ids=WIRES)
+def test_a_fault_between_the_two_is_caught(network, platform, change, message):
+    changed = copy.deepcopy(network)
+    change(changed)
+    assert any(message in str(one) for one in findings_together(changed, platform))
+
+
+ALONE = {
+    "another network": (
+        lambda r: r["MountTargetB"]["Properties"].update(SubnetId="subnet-x"),
+        "PrivateSubnetB: has 0 mount targets of FileSystem where one is wanted",
+    ),
+    "one subnet": (
+        lambda r: r["MountTargetB"]["Properties"].update(SubnetId={"Ref": "PrivateSubnetAId"}),
+        "PrivateSubnetA: has 2 mount targets",
+    ),
+    "no flow log": (lambda r: r.pop("FlowLog"), "Vpc: no flow log records its traffic"),
+    "jobs elsewhere": (
+        lambda r: r["PipelineRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0].pop("Condition"),
+        "PipelineRole: may sagemaker:CreateTrainingJob in a strange subnet",
+    ),
+    "no NFS": (lambda r: r.pop("EfsFromJobs"), "MountTargetA: cannot be reached from the group JobSecurityGroupId on port 2049"),
+    "wide endpoints": (lambda r: r["EndpointsFromJobs"]["Properties"].update(ToPort=444), "which nothing needs"),
+    "no group to open": (lambda r: r["EndpointsFromJobs"].pop("Condition"), "EndpointsFromJobs: has no GroupId"),
+    "no log to write": (
+        lambda r: r["FlowLog"].pop("Condition"),
+        "FlowLog: refers to FlowLogGroup, which is not there when MakeFlowLog is no",
+    ),
+    "approving jobs": (lambda r: r["JobRole"]["Properties"]["ManagedPolicyArns"].pop(), "JobRole: may approve model versions"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), ALONE.values(), ids=ALONE)
+def test_a_fault_of_the_platform_in_a_vpc_of_ones_own_is_caught(platform, change, message):
+    changed = copy.deepcopy(platform)
+    change(changed["Resources"])
+    assert any(message in str(one) for one in findings_alone(changed))
+
+
+def test_the_platform_alone_has_no_finding(platform):
+    assert findings_alone(platform) == []
+
+
+def test_a_file_is_looked_at_with_its_other_half(tmp_path, capsys):
+    mine = tmp_path / "mine.yml"
+    text = TEMPLATES["network-stack"].read_text()
+    mine.write_text(text.replace("SubnetIds: [!Ref PrivateSubnetA, !Ref PrivateSubnetB]", "SubnetIds: [!Ref PrivateSubnetA]"))
+    assert command.main([str(mine)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "mine.yml: StsEndpoint: is not in all private subnets and in these alone" in lines
+    assert len(lines) == len(set(lines)) == 8
+
+
+def test_a_finding_of_both_is_printed_once_under_the_file_that_has_it(tmp_path, monkeypatch, capsys):
+    broken = tmp_path / "platform-stack.yml"
+    broken.write_text(TEMPLATES["platform-stack"].read_text().replace("RootAccess: Disabled", "RootAccess: Enabled"))
+    monkeypatch.setitem(TEMPLATES, "platform-stack", broken)
+    assert command.main([]) == 1
+    assert capsys.readouterr().out == "platform-stack.yml: Notebook: RootAccess is not Disabled\n"
 
 
 # ---- the text ----
@@ -232,7 +390,7 @@ def test_no_finding_is_exit_0(capsys):
 
 def test_findings_are_lines_and_exit_1(tmp_path):
     path = tmp_path / "mine.yml"
-    path.write_text(TEMPLATES["infra-stack"].read_text().replace("RootAccess: Disabled", "RootAccess: Enabled"))
+    path.write_text(TEMPLATES["platform-stack"].read_text().replace("RootAccess: Disabled", "RootAccess: Enabled"))
     done = subprocess.run([sys.executable, "-m", "infra.checks", path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "mine.yml: Notebook: RootAccess is not Disabled\n", "1 findings\n")
 
@@ -249,9 +407,9 @@ def test_no_template_is_one_line_and_exit_2(tmp_path, capsys):
 @pytest.fixture
 def script_and_template(tmp_path, monkeypatch):
     """A copy of the template, a script that was changed, and both known to the checks."""
-    script, template = tmp_path / "on-start.sh", tmp_path / "infra-stack.yml"
+    script, template = tmp_path / "on-start.sh", tmp_path / "platform-stack.yml"
     script.write_text("#!/bin/bash\n\nif true; then\n    echo 'ä: ${!x} \\n'\nfi\n")
-    template.write_text(TEMPLATES["infra-stack"].read_text())
+    template.write_text(TEMPLATES["platform-stack"].read_text())
     monkeypatch.setattr(notebook, "SCRIPT", script)
     return script, template
 
@@ -259,12 +417,12 @@ def script_and_template(tmp_path, monkeypatch):
 def test_a_script_is_put_in_as_it_is_and_only_once(script_and_template):
     script, template = script_and_template
     before = copy.deepcopy(parse(template))
-    assert [str(one) for one in findings(before)] == [
+    assert [str(one) for one in findings_alone(before)] == [
         "NotebookLifecycle: its script is not on-start.sh: run python -m infra.checks --write"
     ]
     assert write_script(template)
     after = parse(template)
-    assert findings(after) == []
+    assert findings_alone(after) == []
     content = after["Resources"]["NotebookLifecycle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Join"][1]
     assert content[1] == script.read_text()
     content[1] = before["Resources"]["NotebookLifecycle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Join"][1][1]
@@ -274,7 +432,7 @@ def test_a_script_is_put_in_as_it_is_and_only_once(script_and_template):
 
 
 def test_the_real_script_is_in_the_real_template():
-    assert not write_script(TEMPLATES["infra-stack"])
+    assert not write_script(TEMPLATES["platform-stack"])
 
 
 def test_a_template_without_a_place_for_the_script_is_refused(script_and_template):
@@ -286,7 +444,7 @@ def test_a_template_without_a_place_for_the_script_is_refused(script_and_templat
 
 def test_write_says_what_it_did(script_and_template, monkeypatch, capsys):
     _, template = script_and_template
-    monkeypatch.setitem(TEMPLATES, "infra-stack", template)
+    monkeypatch.setitem(TEMPLATES, "platform-stack", template)
     assert command.main(["--write"]) == 0
-    assert capsys.readouterr().out == "infra-stack.yml: the notebook's script was put in\n"
+    assert capsys.readouterr().out == "platform-stack.yml: the notebook's script was put in\n"
     assert findings_of(template) == []

@@ -154,7 +154,8 @@ def test_references_may_be_real_names(parsed):
     for name in ("JobRole", "NotebookRole"):
         assert allowed(stack, name, "s3:PutObject", f"{BUCKET}/runs/x")
         assert allowed(stack, name, "s3:ListBucket", BUCKET)
-        assert not allowed(stack, name, "s3:DeleteObject", f"{BUCKET}/runs/x")
+        assert allowed(stack, name, "s3:DeleteObject", f"{BUCKET}/runs/x") is (name == "NotebookRole")
+        assert not allowed(stack, name, "s3:DeleteObject", f"{BUCKET}/models/x")
         assert not allowed(stack, name, "s3:GetObject", f"{BUCKET}-of-others/x")
         assert allowed(stack, name, "kms:GenerateDataKey", KEY)
     assert allowed(stack, "PipelineRole", "s3:GetObject", f"{BUCKET}/runs/x")

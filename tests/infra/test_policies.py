@@ -28,8 +28,8 @@ from tests.infra.deploying import ACCOUNT as MOTO_ACCOUNT
 
 OF_WHO_DEPLOYS = {"environment", "doctor"}
 """Verbs for whoever deploys the stack. They read what an administrator reads, IAM and quotas too, of which AuthorPolicy has nothing."""
-OF_WHO_APPROVES = {"approve", "reject"}
-"""Verbs that set a version's status, which is nothing that an author may do."""
+OF_WHO_REVIEWS = {"approve", "reject"}
+"""Verbs for whoever has ApproverPolicy besides."""
 AUTHOR, PIPELINE, JOB = "NotebookRole", "PipelineRole", "JobRole"
 FOLLOWED = {
     "CreateProcessingJob": ("DescribeProcessingJob", "StopProcessingJob"),
@@ -39,9 +39,33 @@ FOLLOWED = {
 """How the service goes on with what a step made (SageMaker developer guide, "IAM access management" of pipelines)."""
 
 
+GROUP, VERSION = "pathology-msi", f"{ARN}:model-package/pathology-msi/1"
+WAITS = {"ModelLifeCycle": {"Stage": "Development", "StageStatus": "PendingApproval"}}
+AWAITED_VERBS = {
+    "clean": [("s3", "DeleteObject", {"Key": f"{prefix}/msi/x"}) for prefix in ("prepared", "runs")],
+    "versions": [("sagemaker", "ListModelPackages", {"ModelPackageGroupName": GROUP})],
+}
+AWAITED_STEPS = {
+    "Compare": [
+        ("sagemaker", "ListModelPackages", {"ModelPackageGroupName": GROUP}),
+        ("sagemaker", "DescribeModelPackage", {"ModelPackageName": VERSION}),
+    ],
+    "Describe": [("sagemaker", "UpdateModelPackage", {"ModelPackageArn": VERSION, "ModelCard": {}, **WAITS})],
+}
+"""Calls of verbs and of steps' jobs for which the rights are there already. Each counts until its verb or step is there, and from
+then on what that really calls."""
+
+
+def awaited(env, calls, there):
+    """The calls of those that are not there yet."""
+    for name, expected in calls.items():
+        for service, operation, given in expected if name not in there else ():
+            yield from needed(env, service, operation, {"Bucket": env.bucket, **given} if service == "s3" else given)
+
+
 @pytest.fixture
 def stack(parsed):
-    """The template, its references being those of environments/example.yaml."""
+    """The templates, their references being those of environments/example.yaml."""
     env = load_environment("example")
     values = {
         "Bucket.Arn": f"arn:aws:s3:::{env.bucket}",
@@ -171,13 +195,14 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
     put_results(example)
     recording.clear()
     done = person(here, played, example, tmp_path, monkeypatch)
-    assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS - OF_WHO_APPROVES
+    assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS - OF_WHO_REVIEWS
     crashed = {verb: [one.err for one in runs if "Traceback" in one.err or one.code == 2] for verb, runs in done.items()}
     assert {verb: errors for verb, errors in crashed.items() if errors} == {}
     assert len(recording) > 50
     break_off_an_upload(example, tmp_path)
     # check_data runs Prepare in a process of its own, which lists the slides.
     assert not list(S3Store(boto3.client("s3")).list(Uri("s3", example.bucket, "datasets/none")))
+    recording.extend(awaited(example, AWAITED_VERBS, VERBS))
     assert refused(stack, AUTHOR, recording) == []
     assert surplus(stack, AUTHOR, recording) == []
 
@@ -290,8 +315,16 @@ def used(server, recording, example, tmp_path):
     return recording
 
 
-def test_a_job_may_do_what_its_store_does_and_nothing_else(stack, used):
+def kinds_of_steps():
+    """``Prepare``, ``Train`` and so on: the names of all tasks' steps without the task's."""
+    definitions = {task: json.loads((config.DEFINITIONS / f"{task}.json").read_text()) for task in NAMES}
+    return {step["Name"].removesuffix(task.title()) for task in NAMES for step in all_steps(definitions[task])}
+
+
+def test_a_job_may_do_what_its_store_does_and_nothing_else(stack, used, example):
     assert {call.action for call in used} >= {"s3:AbortMultipartUpload", "kms:GenerateDataKey", "s3:ListBucket"}
+    assert kinds_of_steps() >= {"Prepare", "Train", "Evaluate", "Register"}
+    used.extend(awaited(example, AWAITED_STEPS, kinds_of_steps()))
     assert refused(stack, JOB, used) == []
     assert surplus(stack, JOB, used) == []
 
@@ -305,8 +338,41 @@ def test_a_job_may_not_delete_start_or_touch_another_bucket(stack, example):
         Call("sagemaker:CreateTrainingJob", f"{ARN}:training-job/pipelines-x"),
         Call("iam:PassRole", example.job_role, PASSED),
         Call("kms:ScheduleKeyDeletion", example.kms_key),
+        Call("sagemaker:DeleteModelPackage", VERSION),
+        Call("sagemaker:UpdateModelPackage", f"{ARN}:model-package/mine/1"),
     ):
         assert refused(stack, JOB, [call]) == [str(call)]
+
+
+# ---- Who approves ----
+APPROVING = (
+    ("UpdateModelPackage", {"ModelPackageArn": VERSION, "ModelApprovalStatus": "Approved", "ApprovalDescription": "read"}),
+    ("UpdateModelPackage", {"ModelPackageArn": VERSION, "ModelApprovalStatus": "Rejected"}),
+    ("UpdateModelPackage", {"ModelPackageArn": VERSION, "ModelLifeCycle": {"Stage": "Production", "StageStatus": "Approved"}}),
+)
+
+
+@pytest.mark.parametrize(("operation", "given"), APPROVING)
+def test_a_reviewer_approves_and_nobody_else_does(template, stack, operation, given):
+    calls = list(of_sagemaker(operation, given))
+    for role in (AUTHOR, PIPELINE, JOB):
+        assert refused(stack, role, calls) == [str(call) for call in calls]
+    template["Resources"][AUTHOR]["Properties"]["ManagedPolicyArns"].append({"Ref": "ApproverPolicy"})
+    assert refused(Stack(template, values=stack.values), AUTHOR, calls) == []
+    for role in (PIPELINE, JOB):  # whatever is attached later
+        template["Resources"][role]["Properties"]["ManagedPolicyArns"].append({"Ref": "ApproverPolicy"})
+        assert refused(Stack(template, values=stack.values), role, calls) == [str(call) for call in calls]
+
+
+def test_a_pipeline_registers_no_version_that_is_approved(stack):
+    def registering(status):
+        given = {"ModelPackageGroupName": GROUP, "ModelApprovalStatus": status}
+        return list(of_sagemaker("CreateModelPackage", given))
+
+    assert refused(stack, PIPELINE, registering("PendingManualApproval")) == []
+    assert refused(stack, PIPELINE, registering("Approved")) == [
+        f"sagemaker:CreateModelPackage on {ARN}:model-package-group/{GROUP}"
+    ]
 
 
 # ---- The test itself ----

@@ -21,6 +21,7 @@ SHAPES = {
     "VpcId": r"vpc-[0-9a-f]+",
     "PublicSubnetId": r"subnet-[0-9a-f]+",
     "PrivateSubnetIds": r"subnet-[0-9a-f]+,subnet-[0-9a-f]+",
+    **{f"PrivateSubnet{letter}Id": r"subnet-[0-9a-f]+" for letter in "AB"},
     "EFSFileSystemId": r"fs-[0-9a-f]{8,17}",
     "SageMakerNotebookInstanceName": r"[A-Za-z0-9-]{1,63}",
     "BucketName": r"[a-z0-9.-]{3,63}",
@@ -29,7 +30,7 @@ SHAPES = {
     "TrainingRepositoryUri": rf"{ACCOUNT}\.dkr\.ecr\.{REGION}\.amazonaws\.com/pathology-training",
     **{f"{name}SecurityGroupId": r"sg-[0-9a-f]+" for name in ("Job", "Notebook", "Efs", "Endpoint")},
     **{f"{name}RoleArn": rf"arn:aws:iam::{ACCOUNT}:role/\S+" for name in ("Pipeline", "Job", "Notebook")},
-    **{f"{name}PolicyArn": rf"arn:aws:iam::{ACCOUNT}:policy/\S+" for name in ("Author", "InTheVpc")},
+    **{f"{name}PolicyArn": rf"arn:aws:iam::{ACCOUNT}:policy/\S+" for name in ("Author", "Approver", "InTheVpc")},
 }
 
 

@@ -1,4 +1,4 @@
-"""An account in moto as infra/infra-stack.yml leaves it, made call by call so that a test can break one thing of it."""
+"""An account in moto as infra/platform-stack.yml leaves it, made call by call so that a test can break one thing of it."""
 
 import hashlib
 import json

@@ -8,6 +8,7 @@ import yaml
 
 from pipelines.config import load_environment
 from pipelines.service.stack import OUTPUTS
+from tests.infra.deploying import deploy as deploy_stacks
 from tests.pipelines import account as world
 
 VALUES = {
@@ -142,7 +143,7 @@ def test_another_template_s_stack_is_refused(pushed, here):
 def test_no_such_stack(account, here):
     done = here("environment", "--stack", "nowhere", "--region", "eu-central-1")
     assert (done.code, done.out) == (2, "")
-    assert "error: there is no stack nowhere in eu-central-1: deploy infra/infra-stack.yml" in done.err
+    assert "error: there is no stack nowhere in eu-central-1: deploy infra/platform-stack.yml" in done.err
 
 
 @pytest.mark.parametrize(
@@ -196,14 +197,10 @@ def test_only_what_is_asked_reaches_standard_output_when_access_is_denied(deploy
     assert "lacks the permission ecr:DescribeImages" in done.err
 
 
-def test_the_real_template_s_outputs_are_an_environment(other_account, here, quick, repository, tmp_path):
+def test_the_real_templates_outputs_are_an_environment(other_account, here, quick, tmp_path):
     other_account(world.OTHERS[2])
     pushed = {name: world.push(name) for name in ("pathology-cucim-tiler", "pathology-training")}
-    text = (repository / "infra" / "infra-stack.yml").read_text()
-    parameters = [{"ParameterKey": "MakeRegistries", "ParameterValue": "no"}]
-    boto3.client("cloudformation").create_stack(
-        StackName="dev", TemplateBody=text, Capabilities=["CAPABILITY_IAM"], Parameters=parameters
-    )
+    deploy_stacks("dev", MakeRegistries="no")
     done = here("environment", "--stack", "dev")
     assert done.code == 0, done.err
     (tmp_path / "dev.yaml").write_text(done.out)
@@ -224,7 +221,7 @@ HEALTHY = {
     *("subnets", "security groups", "file system", "mount targets", "NFS"),
     *(f"endpoint {service}" for service in world.INTERFACES),
 }
-"""What the doctor finds well on the real template; moto drops versions, public access blocks, DNS and routes' associations."""
+"""What the doctor finds well on the real templates; moto drops versions, public access blocks, DNS and routes' associations."""
 
 
 def seen_by_the_doctor(here, path):

@@ -144,7 +144,7 @@ def _wrong_endpoint(
     subject: Subject, network: Network, closed: list[str], service: str, matching: list[dict[str, Any]]
 ) -> list[str]:
     if not matching:
-        return [f"there is none, and {', '.join(closed)} have no internet: make it, as infra/infra-stack.yml does"]
+        return [f"there is none, and {', '.join(closed)} have no internet: make it, as infra/network-stack.yml does"]
     (endpoint, *_) = sorted(matching, key=lambda item: str(item["State"]).lower() != "available")
     name = endpoint["VpcEndpointId"]
     if str(endpoint["State"]).lower() != "available":

@@ -128,6 +128,13 @@ def test_what_a_job_writes_is_added_to_what_was_there(account, asking, versions)
         ("start_pipeline_execution", {"PipelineName": "pathology-msi", "ClientRequestToken": "x" * 32}),
         ("delete_pipeline", {"PipelineName": "pathology-msi", "ClientRequestToken": "x" * 32}),
         ("stop_pipeline_execution", {"PipelineExecutionArn": "a" * 20, "ClientRequestToken": "x" * 32}),
+        (
+            "update_model_package",
+            {
+                "ModelPackageArn": "arn:aws:sagemaker:us-east-1:000000000000:model-package/models/1",
+                "ModelLifeCycle": {"Stage": "Review", "StageStatus": "Approved"},
+            },
+        ),
         ("create_endpoint", {"EndpointName": "x", "EndpointConfigName": "x"}),
     ],
 )

@@ -33,6 +33,10 @@ OptionalTask = Annotated[
 ExecutionName = Annotated[
     str, typer.Argument(metavar="[EXECUTION]", help="An execution's id or ARN; the latest when left out.", show_default=False)
 ]
+VersionName = Annotated[
+    str, typer.Argument(metavar="VERSION", help="A model version's number or ARN, or latest.", show_default=False)
+]
+Note = Annotated[str, typer.Option("--note", help="Why, in one line; it stays with the version.", show_default=False)]
 
 
 def _count(text: str) -> int:

@@ -145,6 +145,15 @@ def pipeline_name(task: str, folder: Path = DEFINITIONS, kind: str = TRAIN) -> s
     return _parse_task(task, folder, kind)[0].pipeline
 
 
+def group_name(task: str, folder: Path = DEFINITIONS, kind: str = TRAIN) -> str:
+    """The name of the model package group that a task's pipeline of a kind registers in.
+
+    Raises:
+        RequestError: for an unknown task or kind, or a YAML that is wrong.
+    """
+    return _parse_task(task, folder, kind)[0].register_as.group
+
+
 def load_task(task: str, env: Environment, folder: Path = DEFINITIONS, kind: str = TRAIN) -> Task:
     """The YAML of a task's pipeline, filled in for an environment, every hyperparameter checked; where the environment has
     defaults of its own, with these.

@@ -9,6 +9,11 @@ from steps.request import RequestStep
 from steps.sdk import ConditionGreaterThanOrEqualTo, ConditionStep, FailStep, Join
 
 
+def gate_passed(metric: str, threshold: Any) -> Join:
+    """What a version that passed says of its gate: ``AUROC at least 0.8``, the threshold being the run's."""
+    return Join(on="", values=[f"{metric} at least ", threshold])
+
+
 def quality_gate(
     name: str, metric: str, scores: Job, path: str, threshold: Any, *, then: RequestStep, below: str
 ) -> ConditionStep:

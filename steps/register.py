@@ -10,7 +10,7 @@ from pathology.contracts.media import JSON
 from steps.environment import Environment, Registration
 from steps.jobs import Job
 from steps.request import RequestStep
-from steps.sdk import Join, StepTypeEnum
+from steps.sdk import ExecutionVariables, Join, StepTypeEnum
 from steps.shapes import Request, Value
 
 WAITING = "PendingManualApproval"
@@ -26,6 +26,7 @@ def register(
     metadata: Mapping[str, Any],
     description: str,
     *,
+    gate: Value,
     encoder: Value,
     facts: Sequence[str] = ("labels",),
     accepts: Sequence[str] = (JSON,),
@@ -34,7 +35,8 @@ def register(
     """A model version in the group: the artefact, the image that serves it, evaluation.json as its metrics.
 
     Its metadata are the run's: ``metadata``, literals and parameters; ``facts``, by name, and the encoder's name, hash and origin out
-    of evaluation.json; and ``encoder``, the URI that the run was given. ``accepts`` and ``answers`` are the content types that the
+    of evaluation.json; ``encoder``, the URI that the run was given; ``gate``, what it had to reach; and the execution that registers it,
+    which other executions may have trained or evaluated for. ``accepts`` and ``answers`` are the content types that the
     endpoint takes and gives. The encoder's folder is not among the model's data, since Pipelines takes no AdditionalModelDataSources
     (``pipelines.checks.refused``): who makes a model of the version puts it there, from ``encoder_uri``. A person approves it, later.
     """
@@ -63,6 +65,8 @@ def register(
             "encoder_uri": encoder,
             # What an endpoint of this version answers as model_version.
             "model_version": scores.value("pathology.model.version"),
+            "gate": gate,
+            "execution": ExecutionVariables.PIPELINE_EXECUTION_ID,
         },
     }
     return RequestStep(name, StepTypeEnum.REGISTER_MODEL, request, description=description)

@@ -31,7 +31,6 @@ from pathology.job import OPT_ML, ROOT_VARIABLE
 FORMAT_VERSION = 2
 """1 had other names in config.json and, for msi, in the weights."""
 CONFIG = "config.json"
-LEARNED_FROM = "learned-from.json"
 ENCODER_VARIABLE = "PATHOLOGY_ENCODER"
 ADDITIONAL_MODEL = "additional-model-data-sources/encoder"
 """Below /opt/ml: where an endpoint finds the encoder that the model version names."""

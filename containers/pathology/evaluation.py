@@ -13,11 +13,12 @@ from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import EvaluationBlock, EvaluationSettings, Resampling, Seen, TrainingReport
 from pathology.contracts.hashes import sha256_of
+from pathology.contracts.learned_from import Item, LearnedFrom
 from pathology.contracts.registry import registry_text
 from pathology.contracts.runs import RunOutput
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job
-from pathology.learned_from import Item, LearnedFrom, read_learned_from
+from pathology.learned_from import read_learned_from
 from pathology.report.warnings import named, other_code, permuted_labels, placeholder_encoder, seen_items, unverified_encoder
 from pathology.training.baseline import FittedBaseline, read_baseline
 

@@ -9,7 +9,7 @@ from typing import Any
 import regex
 
 from pipelines.checks.expressions import UnknownValueError, all_steps, is_expression, known, references
-from steps.shapes import Definition, ParameterValues, StepDefinition
+from steps.shapes import Definition, ParameterValues, Request, StepDefinition
 
 OPERATIONS = {
     "Processing": ("CreateProcessingJob", {"ProcessingJobName": "job"}),
@@ -29,14 +29,23 @@ def service_model() -> Any:
     return botocore.session.get_session().get_service_model("sagemaker")
 
 
+def request_faults(operation: str, request: Request) -> list[str]:
+    """What the service would have against a request: members, types, lengths, enums, maxima, patterns."""
+    shape = service_model().operation_model(operation).input_shape
+    return [*_structure(request, shape), *_values(request, shape, "")]
+
+
 def structure_problems(step: StepDefinition, parameters: ParameterValues) -> Iterator[str]:
     """What botocore's own validator has against the arguments: members missing or unknown, wrong types, too little."""
+    request = _request(step, parameters)
+    if request is not None:
+        yield from _structure(*request)
+
+
+def _structure(request: Request, shape: Any) -> Iterator[str]:
     from botocore.validate import ParamValidator
 
-    request = _request(step, parameters)
-    if request is None:
-        return
-    report = ParamValidator().validate(*request)
+    report = ParamValidator().validate(request, shape)
     if report.has_errors():
         for line in report.generate_report().splitlines():
             yield line.strip()

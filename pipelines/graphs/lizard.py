@@ -13,7 +13,7 @@ from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.lizard import LizardTask
 from steps.environment import Environment
-from steps.gate import quality_gate
+from steps.gate import gate_passed, quality_gate
 from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
@@ -105,6 +105,7 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         scores,
         {"task": "lizard", "fine-tuning": run["FineTuning"]},
         task.description,
+        gate=gate_passed("bPQ", run["MinBpq"]),
         encoder=run["EncoderUri"],
         accepts=IMAGES,
         answers=NUCLEI,

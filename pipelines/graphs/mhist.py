@@ -13,7 +13,7 @@ from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.mhist import MhistTask
 from steps.environment import Environment
-from steps.gate import quality_gate
+from steps.gate import gate_passed, quality_gate
 from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
@@ -106,6 +106,7 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         scores,
         {"task": "mhist", "fine-tuning": run["FineTuning"]},
         task.description,
+        gate=gate_passed("AUROC", run["MinAuroc"]),
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )

@@ -18,7 +18,7 @@ from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.msi import MsiTask
 from steps.environment import Environment
-from steps.gate import quality_gate
+from steps.gate import gate_passed, quality_gate
 from steps.jobs import Job, prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
@@ -132,6 +132,7 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
             scores,
             {"task": "msi"},
             task.description,
+            gate=gate_passed("AUROC", run["MinAuroc"]),
             encoder=run["EncoderUri"],
             facts=("labels", "tile", "features", "aggregation"),
         ),

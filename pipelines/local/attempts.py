@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipelines.local.containers import CONTAINERS
@@ -27,6 +27,7 @@ class Attempts:
     step: StepDefinition
     stopping: Callable[[], bool]
     cores: int
+    environment: Mapping[str, str]
 
     def run(self, request: Request, started: Callable[[str, int], None]) -> Answer:
         """Run until an attempt succeeds; its Describe answer. ``started`` hears of every attempt's ARN and number, from 1.
@@ -41,8 +42,7 @@ class Attempts:
             name = job_name(self.execution.identity, self.step["Name"], secrets.token_hex(5))
             started(CONTAINERS[self.step["Type"]](name, request, self.state.store).arn, attempt)
             try:
-                folder = self.execution.folder / "jobs" / name
-                return LocalJob(name, folder, self.stopping, self.cores).run(self.step["Type"], request, self.state)
+                return self._job(name).run(self.step["Type"], request, self.state)
             except JobError as error:
                 policy = self._policy(error.kind, used, time.monotonic() - begun)
                 if policy is None:
@@ -50,6 +50,9 @@ class Attempts:
                 self._pause(self.step["RetryPolicies"][policy], used.get(policy, 0))
                 used[policy] = used.get(policy, 0) + 1
                 attempt += 1
+
+    def _job(self, name: str) -> LocalJob:
+        return LocalJob(name, self.execution.folder / "jobs" / name, self.stopping, self.cores, self.environment)
 
     def _policy(self, kind: str, used: dict[int, int], seconds: float) -> int | None:
         """The first policy that covers this kind of failure and has not run out, of retries or of time."""

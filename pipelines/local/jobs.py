@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,8 @@ _INHERITED = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE"),
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
 )
-"""All that a job sees of the environment that started the run: no credentials, no settings of another project."""
+"""All that a job sees of the environment that started the run: no credentials, no settings of another project. Those that it has are
+the run's own, for calls of SageMaker that stay on this machine (:mod:`pipelines.local.endpoint`)."""
 _MAX_SECONDS = 24 * 3600
 """MaxRuntimeInSeconds where the request has none, as in the service."""
 _SCRATCH_FOLDERS = ("code", "scratch", "shims")
@@ -51,12 +52,14 @@ class StoppedError(DataError):
 
 @dataclass(frozen=True)
 class LocalJob:
-    """One attempt of a step: its name, its folder, whether somebody wants it to stop, and the cores it may use."""
+    """One attempt of a step: its name, its folder, whether somebody wants it to stop, the cores it may use, and what the run adds to
+    its environment."""
 
     name: str
     folder: Path
     stopping: Callable[[], bool]
     cores: int
+    environment: Mapping[str, str]
 
     def run(self, kind: str, request: Request, state: State) -> Answer:
         """Run to the end; what Describe answers, which is also kept in the state from the start on.
@@ -115,6 +118,7 @@ class LocalJob:
             "OMP_NUM_THREADS": str(max(1, self.cores // len(container.hosts))),
             "PYTHONUNBUFFERED": "1",
             "AWS_EC2_METADATA_DISABLED": "true",
+            **self.environment,
             **container.environment,
         }
 

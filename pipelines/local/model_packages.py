@@ -30,8 +30,10 @@ def register(state: State, request: Request) -> str:
         uri = container.get("ModelDataUrl")
         if uri and state.store.entry(Uri.parse(uri)) is None:
             raise DataError(f"{uri}: there is no such model artefact")
-    # By the files' names: a version that cannot be read keeps its number, and is no reason to make none.
-    number = max((int(path.stem) for path in state.group(group).glob("[0-9]*.json")), default=0)
+    # By the files' names: a version that cannot be read keeps its number, and is no reason to make none. Of one that was deleted
+    # its lock file is left, so that its number comes to mean no other.
+    files = [path for suffix in ("json", "lock") for path in state.group(group).glob(f"[0-9]*.{suffix}")]
+    number = max((int(path.stem) for path in files), default=0)
     while True:
         number += 1
         version = {

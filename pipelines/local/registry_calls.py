@@ -1,97 +1,60 @@
-"""The model registry's calls."""
+"""The model registry's calls: versions, beside the groups that they are of."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pathology.contracts.errors import DataError
 
+from pipelines.checks.shapes import request_faults
 from pipelines.local.damage import VERSION
 from pipelines.local.errors import check_name, known, missing, refused
-from pipelines.local.model_packages import create_group, group_record, groups, register, versions
+from pipelines.local.group_calls import GroupCalls, without
+from pipelines.local.model_packages import register, versions
 from pipelines.local.paging import in_order, page
-from pipelines.local.pipeline_calls import LocalCalls, Tags
 from pipelines.local.records import Record
-from pipelines.local.state import arn, locked, now, read_json, with_times, write_json
+from pipelines.local.state import locked_now, now, read_json, with_times, write_json
 from steps.shapes import Answer, Request
 
-_CREATOR: dict[str, str] = {}
 _APPROVED = ("PendingManualApproval", "Approved", "Rejected")
 _SUMMARY = (
     *("ModelPackageArn", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageDescription"),
-    *("CreationTime", "ModelPackageStatus", "ModelApprovalStatus"),
+    *("CreationTime", "ModelPackageStatus", "ModelApprovalStatus", "ModelLifeCycle"),
 )
-_UPDATES = {"ModelApprovalStatus", "ApprovalDescription", "CustomerMetadataProperties", "CustomerMetadataPropertiesToRemove"}
+_UPDATES = {
+    *("ModelApprovalStatus", "ApprovalDescription", "CustomerMetadataProperties", "CustomerMetadataPropertiesToRemove"),
+    *("ModelLifeCycle", "ModelCard", "SourceUri", "ClientToken"),
+}
+_MAX_METADATA = 50
 
 
-def _without(record: Record, *keys: str) -> Answer:
-    return dict(with_times({key: value for key, value in record.items() if key not in keys}))
+def _check(operation: str, request: Request) -> None:
+    """Hold a request against the service's model of it.
+
+    Raises:
+        ClientError: naming what does not fit.
+    """
+    faults = request_faults(operation, request)
+    if faults:
+        raise refused(operation, "; ".join(faults))
 
 
-class RegistryCalls(LocalCalls):
+class RegistryCalls(GroupCalls):
     """Calls on model package groups and their versions."""
-
-    def create_model_package_group(
-        self, *, ModelPackageGroupName: str, ModelPackageGroupDescription: str = "", Tags: Tags = ()
-    ) -> Answer:
-        """CreateModelPackageGroup."""
-        check_name("CreateModelPackageGroup", ModelPackageGroupName, 63)
-        record = {
-            "ModelPackageGroupName": ModelPackageGroupName,
-            "ModelPackageGroupArn": arn(f"model-package-group/{ModelPackageGroupName}"),
-            "ModelPackageGroupDescription": ModelPackageGroupDescription,
-            "CreationTime": now(),
-            "CreatedBy": _CREATOR,
-            "ModelPackageGroupStatus": "Completed",
-            "Tags": list(Tags),
-        }
-        if not create_group(self.state, record):
-            message = f"Model Package Group already exists: {record['ModelPackageGroupArn']}"
-            raise refused("CreateModelPackageGroup", message)
-        return {"ModelPackageGroupArn": record["ModelPackageGroupArn"]}
-
-    def _group(self, name: str, operation: str) -> Record:
-        plain = name.rpartition("/")[2]
-        check_name(operation, plain, 63)
-        record = group_record(self.state, plain)
-        if record is None:
-            raise missing(operation, f"ModelPackageGroup {name} does not exist.")
-        return record
-
-    def describe_model_package_group(self, *, ModelPackageGroupName: str) -> Answer:
-        """DescribeModelPackageGroup."""
-        return _without(self._group(ModelPackageGroupName, "DescribeModelPackageGroup"), "Tags")
-
-    def list_model_package_groups(
-        self,
-        *,
-        NameContains: str = "",
-        SortBy: str = "CreationTime",
-        SortOrder: str = "Descending",
-        NextToken: str | None = None,
-        MaxResults: int | None = None,
-    ) -> Answer:
-        """ListModelPackageGroups."""
-        summaries = [_without(group, "CreatedBy", "Tags") for group in groups(self.state)]
-        named = [group for group in summaries if NameContains.lower() in group["ModelPackageGroupName"].lower()]
-        ordered = in_order(named, {"Name": "ModelPackageGroupName"}.get(SortBy, SortBy), SortOrder)
-        return page("ListModelPackageGroups", "ModelPackageGroupSummaryList", ordered, NextToken, MaxResults)
 
     def create_model_package(self, *, ModelPackageGroupName: str, **request: Any) -> Answer:
         """CreateModelPackage: the group's next version."""
         check_name("CreateModelPackage", ModelPackageGroupName, 63)
-        self._approval(request, "CreateModelPackage")
+        status = request.get("ModelApprovalStatus", _APPROVED[0])
+        if status not in _APPROVED:
+            raise refused("CreateModelPackage", f"ModelApprovalStatus {status!r} is not one of {', '.join(_APPROVED)}.")
         try:
             return {"ModelPackageArn": register(self.state, {"ModelPackageGroupName": ModelPackageGroupName, **request})}
         except DataError as error:
             raise refused("CreateModelPackage", str(error)) from None
-
-    @staticmethod
-    def _approval(request: Request, operation: str) -> None:
-        status = request.get("ModelApprovalStatus", _APPROVED[0])
-        if status not in _APPROVED:
-            raise refused(operation, f"ModelApprovalStatus {status!r} is not one of {', '.join(_APPROVED)}.")
 
     def _version(self, name: str, operation: str) -> tuple[Path, Record]:
         group, _, number = name.partition("model-package/")[2 if name.startswith("arn:") else 0].rpartition("/")
@@ -101,38 +64,57 @@ class RegistryCalls(LocalCalls):
             raise missing(operation, f"ModelPackage {name} does not exist.")
         return path, dict(record)
 
+    @contextmanager
+    def _changing(self, name: str, operation: str) -> Iterator[tuple[Path, Record]]:
+        """A version that nobody else changes meanwhile; as it stands then, so that one deleted a moment ago is not there."""
+        path, _ = self._version(name, operation)
+        with locked_now(path.with_suffix(".lock")) as mine:
+            if not mine:
+                raise refused(operation, f"Somebody else is changing ModelPackage {name} just now.", "ConflictException")
+            yield self._version(name, operation)
+
     def describe_model_package(self, *, ModelPackageName: str) -> Answer:
         """DescribeModelPackage, by ARN or ``group/version``."""
-        return _without(self._version(ModelPackageName, "DescribeModelPackage")[1], "Tags")
+        return without(self._version(ModelPackageName, "DescribeModelPackage")[1], "Tags")
 
     def list_model_packages(
         self,
         *,
         ModelPackageGroupName: str,
         ModelApprovalStatus: str | None = None,
-        SortOrder: str = "Descending",
+        SortBy: str = "CreationTime",
+        SortOrder: str = "Ascending",
         NextToken: str | None = None,
         MaxResults: int | None = None,
+        **optional: Any,
     ) -> Answer:
-        """ListModelPackages, newest first unless asked otherwise."""
+        """ListModelPackages of a group, oldest first unless asked otherwise; by name is by version."""
+        known("ListModelPackages", optional, ())
         group = self._group(ModelPackageGroupName, "ListModelPackages")["ModelPackageGroupName"]
         summaries = [
             with_times({key: record[key] for key in _SUMMARY if key in record}) for record in versions(self.state, group)
         ]
         asked = [version for version in summaries if ModelApprovalStatus in (None, version["ModelApprovalStatus"])]
-        ordered = in_order(asked, "ModelPackageVersion", SortOrder)
-        return page("ListModelPackages", "ModelPackageSummaryList", ordered, NextToken, MaxResults)
+        by = {"Name": "ModelPackageVersion"}.get(SortBy, SortBy)
+        return page("ListModelPackages", "ModelPackageSummaryList", in_order(asked, by, SortOrder), NextToken, MaxResults)
 
     def update_model_package(self, *, ModelPackageArn: str, **changes: Any) -> Answer:
-        """UpdateModelPackage: approval and metadata."""
+        """UpdateModelPackage: what is given takes the place of what was there; metadata are added to those that were there."""
         known("UpdateModelPackage", changes, _UPDATES)
-        self._approval(changes, "UpdateModelPackage")
-        path, _ = self._version(ModelPackageArn, "UpdateModelPackage")
-        with locked(path.with_suffix(".lock")):
-            _, record = self._version(ModelPackageArn, "UpdateModelPackage")
+        _check("UpdateModelPackage", {"ModelPackageArn": ModelPackageArn, **changes})
+        changes = {key: value for key, value in changes.items() if key != "ClientToken"}
+        with self._changing(ModelPackageArn, "UpdateModelPackage") as (path, record):
             metadata = {**record.get("CustomerMetadataProperties", {}), **changes.pop("CustomerMetadataProperties", {})}
             for key in changes.pop("CustomerMetadataPropertiesToRemove", []):
                 metadata.pop(key, None)
+            if len(metadata) > _MAX_METADATA:
+                raise refused("UpdateModelPackage", f"CustomerMetadataProperties: {len(metadata)} entries, over {_MAX_METADATA}.")
             changed = {**record, **changes, "CustomerMetadataProperties": metadata, "LastModifiedTime": now()}
             write_json(path, changed)
-        return {"ModelPackageArn": ModelPackageArn}
+        return {"ModelPackageArn": record["ModelPackageArn"]}
+
+    def delete_model_package(self, *, ModelPackageName: str) -> Answer:
+        """DeleteModelPackage; its number is given to no other."""
+        with self._changing(ModelPackageName, "DeleteModelPackage") as (path, _):
+            path.unlink()
+        return {}

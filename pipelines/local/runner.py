@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from pipelines.checks.expressions import all_steps
 from pipelines.checks.graph import edges
 from pipelines.local.attempts import Attempts
 from pipelines.local.cache import cache_key, find_cached, remember
+from pipelines.local.client import LocalSageMaker
+from pipelines.local.endpoint import Endpoint
 from pipelines.local.expressions import Scope, holds
 from pipelines.local.jobs import JobError, StoppedError
 from pipelines.local.model_packages import register
@@ -27,10 +30,14 @@ _POLL_SECONDS = 0.1
 
 
 class Runner:
-    """One execution, from its first step to its last; or, of an execution that is retried, from what has not succeeded."""
+    """One execution, from its first step to its last; or, of an execution that is retried, from what has not succeeded.
 
-    def __init__(self, state: State, identity: str) -> None:
+    ``environment`` is what every job sees, beside what its request gives it.
+    """
+
+    def __init__(self, state: State, identity: str, environment: Mapping[str, str]) -> None:
         self.state = state
+        self.environment = environment
         self.execution = state.execution(identity)
         self.record = self.execution.record
         definition = self.execution.definition
@@ -191,7 +198,8 @@ class Runner:
             record.update({"AttemptCount": attempt, "Metadata": {f"{kind}Job": {"Arn": arn}}})
             self._keep(record)
 
-        attempts = Attempts(self.state, self.execution, step, self.stopping, max(1, self.cores // self.abreast))
+        cores = max(1, self.cores // self.abreast)
+        attempts = Attempts(self.state, self.execution, step, self.stopping, cores, self.environment)
         job = attempts.run(request, started)
         remember(self.state, key, self.record["PipelineExecutionArn"], job, self.pipeline, name)
         self._known(name, job)
@@ -202,7 +210,8 @@ def main(root: str, identity: str) -> None:
     state = State(Path(root))
     execution = state.execution(identity)
     try:
-        Runner(state, identity).run()
+        with Endpoint(LocalSageMaker(state.root), identity) as endpoint:
+            Runner(state, identity, endpoint.environment).run()
     except Exception as error:
         traceback.print_exc()
         what = str(error) if isinstance(error, PathologyError) else f"{type(error).__name__}: {error}"

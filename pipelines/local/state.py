@@ -108,6 +108,19 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def locked_now(path: Path) -> Iterator[bool]:
+    """Hold a lock file as :func:`locked` does, without waiting for it; whether this call holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def _execution_of(job: str) -> str:
     """The id of the execution that a job belongs to, from its name: ``pipelines-<id>-<step>-…``."""
     return job.removeprefix("pipelines-").partition("-")[0]

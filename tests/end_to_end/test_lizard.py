@@ -67,6 +67,8 @@ def test_the_version_says_what_it_takes_gives_and_needs(laptop):
         "encoder_origin": "placeholder with seeded weights",
         "encoder_uri": "s3://local/tiny",
         "model_version": json.loads(laptop.report().with_name("evaluation.json").read_text())["pathology"]["model"]["version"],
+        "gate": f"bPQ at least {float(laptop.values['MinBpq'])}",
+        "execution": laptop.report().parents[2].name,
     }
 
 

@@ -59,6 +59,8 @@ def test_the_version_names_the_encoder_and_how_it_was_fine_tuned(laptop):
         "encoder_origin": "placeholder with seeded weights",
         "encoder_uri": "s3://local/tiny",
         "model_version": evaluated(laptop)["model"]["version"],
+        "gate": f"AUROC at least {float(laptop.values['MinAuroc'])}",
+        "execution": laptop.report().parents[2].name,
     }
 
 

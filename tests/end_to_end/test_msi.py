@@ -122,6 +122,8 @@ def test_the_version_says_what_the_run_used(laptop):
         "encoder_sha256": laptop.encoder.sha256,
         "encoder_origin": "placeholder with seeded weights",
         "encoder_uri": "s3://local/tiny",
+        "gate": f"AUROC at least {float(laptop.values['MinAuroc'])}",
+        "execution": laptop.report().parents[2].name,
     }
     assert "optimus" not in str(version).lower()
 

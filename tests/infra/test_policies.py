@@ -175,6 +175,14 @@ def person(here, played, env, folder, monkeypatch):
     run("stop", EXECUTION, *ON_AWS)
     played("retried")
     run("retry", EXECUTION, *ON_AWS)
+    summary = {
+        "ModelPackageArn": f"{ARN}:model-package/pathology-msi/7",
+        "CreationTime": 1794000000.0,
+        "ModelPackageStatus": "Completed",
+    }
+    played("succeeded", ListModelPackages=[{"ModelPackageSummaryList": [summary]}])
+    for arguments in (("versions",), ("version",), ("version", "7")):
+        run(*arguments, "--task", "msi", *ON_AWS)
     played("failed", **trained())
     run("clean", "--task", "msi", *ON_AWS, "--older-than", "90d", "--yes")
     run("delete", "--task", "msi", *ON_AWS, "--yes")
@@ -271,6 +279,8 @@ def use_store(store, folder, bucket):
     (folder / "big").write_bytes(b"x" * (TransferConfig().multipart_threshold + 1))
     store.write(uri, b"small")
     assert store.read(uri) == b"small"
+    with store.open(uri) as opened:
+        assert opened.read(2) == b"sm"
     assert store.create(uri, b"again") is False
     assert store.entry(uri).bytes == 5
     store.upload(folder / "big", uri / "big")
@@ -297,7 +307,9 @@ def break_off_an_upload(env, folder):
 def used(server, recording, example, tmp_path):
     """A job's calls."""
     methods = {name for name in vars(Store) if not name.startswith("_")}
-    assert methods == {"read", "write", "create", "entry", "list", "download", "fetch", "upload"}, "a new method: use it above"
+    assert methods == {"read", "open", "write", "create", "entry", "list", "download", "fetch", "upload"}, (
+        "a new method: use it above"
+    )
     use_store(S3Store(boto3.client("s3")), tmp_path, example.bucket)
     break_off_an_upload(example, tmp_path)
     return recording

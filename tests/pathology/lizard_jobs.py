@@ -123,7 +123,7 @@ class LizardRun:
     def pack(self, **changes) -> None:
         """Save and pack random weights as training does."""
         from nuclear_models import network, save
-        from pathology.learned_from import LearnedFrom
+        from pathology.contracts.learned_from import LearnedFrom
         from pathology.tasks.lizard import serving
         from pathology.tasks.lizard.learned_from import items
 

@@ -39,7 +39,7 @@ def network(encoder: Path, fine_tuning: Literal["frozen", "lora"] = "frozen", se
 
 def save(folder: Path, net: NuclearUnet, code: Code | None = None, **changes: Any) -> Path:
     """Save a network as its artefact; the artefact's folder."""
-    from pathology.learned_from import LearnedFrom
+    from pathology.contracts.learned_from import LearnedFrom
     from pathology.tasks.lizard.artefact import Validation, save_lizard
 
     settings = TrainLizard(fine_tuning=net.fine_tuning, rank=RANK, width=WIDTH)

@@ -25,7 +25,7 @@ storage.py                          xx     xxx x..   x..    x.
 prepared.py                         ..     x.. x..   x..    ..
 artefact.py                         ..     .xx .xx   .xx    ..
 evaluation.py                       ..     ..x ..x   ..x    ..
-learned_from.py                     ..     .xx .xx   .xx    ..
+learned_from.py                     ..     ..x ..x   ..x    ..
 staging.py                          ..     ... ...   ...    x.
 host.py                             x.     .xx .x.   .x.    .x
 workers.py                          x.     ... ...   ...    ..
@@ -39,6 +39,7 @@ contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
 contracts/strict_json.py            xx     xxx xxx   xxx    x.
 contracts/hashes.py                 xx     xxx xxx   xxx    x.
+contracts/learned_from.py           ..     .xx .xx   .xx    ..
 contracts/prepared.py               ..     x.. x..   x..    ..
 contracts/runs.py                   ..     ..x ..x   ..x    ..
 contracts/history.py                ..     .xx .xx   .xx    ..

@@ -11,13 +11,13 @@ INPUTS = {"cohort": "a" * 64, "slides": "b" * 64}
 
 
 def patient(name, *hashes):
-    from pathology.learned_from import Item
+    from pathology.contracts.learned_from import Item
 
     return Item(name, ids={"patients": (name,)}, contents={"features": hashes})
 
 
 def learnt(*items, inputs=INPUTS):
-    from pathology.learned_from import LearnedFrom
+    from pathology.contracts.learned_from import LearnedFrom
 
     return LearnedFrom.of(items, inputs)
 
@@ -31,7 +31,7 @@ def test_ids_are_compared_in_a_normal_form(other):
 
 
 def test_an_item_is_known_again_by_any_of_its_marks():
-    from pathology.learned_from import Item
+    from pathology.contracts.learned_from import Item
 
     made = learnt(patient("p1", "1" * 64, "2" * 64), Item("s", names={"source images": ("crag_1",)}))
     asked = [
@@ -47,7 +47,7 @@ def test_an_item_is_known_again_by_any_of_its_marks():
 
 
 def test_pseudonyms_do_not_hold_the_ids_and_differ_between_kinds_and_data_sets():
-    from pathology.learned_from import Item
+    from pathology.contracts.learned_from import Item
 
     names = [f"TCGA-AA-{number:04d}" for number in range(50)]
     content = learnt(*map(patient, names)).pack()[1].lower()
@@ -65,8 +65,8 @@ def test_the_same_items_in_any_order_are_the_same_bytes():
 
 
 def test_a_group_is_a_pseudonym_where_one_is_given():
+    from pathology.contracts.learned_from import LearnedFrom, pseudonym
     from pathology.contracts.patches import PatchRow
-    from pathology.learned_from import LearnedFrom, pseudonym
     from pathology.patches.learned_from import items
 
     def row(image: str, sha256: str, split: str, group: str = "") -> PatchRow:
@@ -103,7 +103,7 @@ def test_a_list_that_is_gone_or_changed_is_named(tmp_path, change, message):
 
 
 def test_a_list_of_another_version_is_refused():
-    from pathology.learned_from import LearnedFrom
+    from pathology.contracts.learned_from import LearnedFrom
 
     content = json.loads(learnt(patient("p1")).pack()[1]) | {"version": 2}
     with pytest.raises(DataError, match="version"):

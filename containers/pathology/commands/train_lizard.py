@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from pathology.contracts.code import command_code
+from pathology.contracts.learned_from import LearnedFrom
 from pathology.contracts.lizard.patches import NucleiDataset
 from pathology.contracts.lizard.train import TrainLizard
 from pathology.encoders.encoder import load_encoder
 from pathology.encoders.job_encoder import find_encoder
 from pathology.job import Job, run
-from pathology.learned_from import LearnedFrom
 from pathology.serving.code import endpoint_code
 from pathology.tasks.lizard import serving
 from pathology.tasks.lizard.artefact import save_lizard

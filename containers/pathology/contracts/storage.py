@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.uris import Uri
@@ -30,6 +30,9 @@ class Store(Protocol):
 
     def read(self, uri: Uri) -> bytes:
         """The object's bytes. Raises DataError when it is not there."""
+
+    def open(self, uri: Uri) -> BinaryIO:
+        """The object to be read once, from its beginning on; whoever opens it closes it. Raises DataError when it is not there."""
 
     def write(self, uri: Uri, content: bytes) -> None:
         """Put an object, replacing what was there."""
@@ -110,6 +113,12 @@ class FolderStore:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise _gone(uri) from None
 
+    def open(self, uri: Uri) -> BinaryIO:
+        try:
+            return self._path(uri).open("rb")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise _gone(uri) from None
+
     def write(self, uri: Uri, content: bytes) -> None:
         atomic_write(self._path(uri), content)
 
@@ -176,8 +185,13 @@ class S3Store:
         return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
 
     def read(self, uri: Uri) -> bytes:
+        with self.open(uri) as body:
+            return bytes(body.read())
+
+    def open(self, uri: Uri) -> BinaryIO:
         try:
-            return bytes(self.client.get_object(**self._address(uri))["Body"].read())
+            body: BinaryIO = self.client.get_object(**self._address(uri))["Body"]
+            return body
         except self.client.exceptions.ClientError as error:
             if self._code(error) in {"NoSuchKey", "NoSuchBucket", "404"}:
                 raise _gone(uri) from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pathology.contracts.learned_from import Item
 from pathology.contracts.patches import PatchRow
-from pathology.learned_from import Item
 
 
 def items(rows: Iterable[PatchRow]) -> Iterator[Item]:

@@ -10,18 +10,18 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 
-from pathology.artefact import LEARNED_FROM, EncoderIdentity, library_versions
+from pathology.artefact import EncoderIdentity, library_versions
 from pathology.contracts.code import command_code
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.history import LossCurve
+from pathology.contracts.learned_from import LEARNED_FROM, LearnedFrom
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.operating_points import OperatingPoint, OperatingSettings
 from pathology.encoders.embedding_cache import embed_all, embed_patches
 from pathology.encoders.encoder import load_encoder
 from pathology.encoders.job_encoder import find_encoder
 from pathology.job import Job
-from pathology.learned_from import LearnedFrom
 from pathology.metrics.operating_points import choose, deciding
 from pathology.metrics.ranking import auroc
 from pathology.patches.artefact import PatchConfig, Validation, pack_weights

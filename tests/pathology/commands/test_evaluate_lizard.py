@@ -336,7 +336,7 @@ def test_the_patches_that_were_learnt_from_are_refused_as_a_test(lizard, tmp_pat
 
 def test_pixels_are_known_under_another_name_and_images_by_theirs_with_other_pixels(lizard, tmp_path):
     from lizard_jobs import write_conic
-    from pathology.learned_from import LearnedFrom
+    from pathology.contracts.learned_from import LearnedFrom
     from pathology.tasks.lizard.dataset import Nuclei
     from pathology.tasks.lizard.learned_from import items
 

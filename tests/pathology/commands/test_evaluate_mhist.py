@@ -88,7 +88,7 @@ class MhistRun:
     def pack(self, **changed) -> None:
         """Pack the probe as the service packs a model."""
         from pathology.artefact import LEARNED_FROM, EncoderIdentity, save_artefact
-        from pathology.learned_from import LearnedFrom
+        from pathology.contracts.learned_from import LearnedFrom
         from pathology.patches.artefact import Validation, pack_weights
         from pathology.patches.learned_from import items
         from pathology.tasks.mhist import serving

@@ -50,6 +50,13 @@ def test_nothing_else_is_the_yamls(registered):
     assert "labels" in paths_of(metadata)
 
 
+def test_the_gate_and_the_execution_are_the_runs(registered):
+    name, _, request = registered
+    metadata, least = request["CustomerMetadataProperties"], {"lizard": ("bPQ", "MinBpq")}.get(name, ("AUROC", "MinAuroc"))
+    assert metadata["gate"] == {"Std:Join": {"On": "", "Values": [f"{least[0]} at least ", {"Get": f"Parameters.{least[1]}"}]}}
+    assert metadata["execution"] == {"Get": "Execution.PipelineExecutionId"}
+
+
 def test_every_path_leads_to_text_in_the_tasks_evaluation(registered):
     name, _, request = registered
     for path in paths_of(request["CustomerMetadataProperties"]).values():

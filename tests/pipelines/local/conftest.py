@@ -107,6 +107,17 @@ COMMANDS = {
     "block = {'n': 7, 'positives': 3, 'confidence': 0.95, 'intervals': dict.fromkeys(names, interval), 'task': 'msi', 'warnings': ['few patients']}\n"
     "studio = {'auc': {'value': 0.9, 'standard_deviation': 0.05}}\nprint('scored')\n"
     "(OUTPUT / 'evaluation' / 'evaluation.json').write_text(json.dumps({'binary_classification_metrics': studio, 'pathology': block}))\n",
+    "ask": "import boto3\nsagemaker = boto3.client('sagemaker', region_name=os.environ['AWS_REGION'])\n"
+    "listed = sagemaker.list_model_packages(ModelPackageGroupName='models', ModelApprovalStatus='Approved', SortOrder='Descending')\n"
+    "latest = listed['ModelPackageSummaryList'][0]\nname = latest['ModelPackageArn']\n"
+    "sagemaker.update_model_package(ModelPackageArn=name, CustomerMetadataProperties={'looked': '1'})\n"
+    "described = sagemaker.describe_model_package(ModelPackageName=name)\n"
+    "try:\n    sagemaker.update_model_package(ModelPackageArn=name, ModelApprovalStatus='Rejected')\n"
+    "except sagemaker.exceptions.ClientError as error:\n    denied = error.response['Error']\n"
+    "said = {'same': described['CreationTime'] == latest['CreationTime'], 'denied': denied,\n"
+    "        'metadata': described['CustomerMetadataProperties'], 'url': sagemaker.meta.endpoint_url,\n"
+    "        'token': os.environ['AWS_SESSION_TOKEN']}\n"
+    "(OUTPUT / 'out' / 'said.json').write_text(json.dumps(said))\n",
     "sleep": "(ROOT / 'started').touch()\nprint('sleeping', flush=True)\nsleep()\n",
 }
 

@@ -18,11 +18,15 @@ ARGUMENTS = {
     "metrics": ("{arn}",),
     "logs": ("First", "--execution", "{arn}"),
     "watch": (*TASK, "{id}"),
+    "versions": TASK,
+    "version": (*TASK, "2"),
     "check_data": TASK,
     "doctor": TASK,
     "validate": TASK,
     "graph": TASK,
     "render": ("--check", *TASK),
+    "approve": (*TASK, "2", "--note", "x", "--accept-warning", "no-evaluation"),
+    "reject": (*TASK, "2", "--note", "x"),
     "stop": ("{arn}", "--no-wait"),
     "retry": ("{arn}", "--no-wait"),
     "start": (*TASK, "--no-wait", "--token", "again", "--param", "Word=b"),
@@ -33,7 +37,10 @@ ARGUMENTS = {
 """Every verb, those that change something last."""
 ELSEWHERE = {"environment"}
 """Verbs that know nothing of this machine's account."""
-QUICK = ("executions", "show", "metrics", "logs", "watch", "stop", "retry", "start", "clean", "delete")
+QUICK = (
+    *("executions", "show", "metrics", "logs", "watch", "versions", "version", "approve", "reject"),
+    *("stop", "retry", "start", "clean", "delete"),
+)
 """Verbs that build no pipeline, which takes the SDK."""
 MEMBERS = {
     "execution.json": EXECUTION,
@@ -49,6 +56,7 @@ MEMBERS = {
     "defaults": (),
     "evaluation": (),
 }
+REGISTRY = {"versions", "version", "approve", "reject"}
 REFUSE = {
     "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},
@@ -57,8 +65,8 @@ REFUSE = {
     "training": {"show"},
     "pipelines": {"executions", "start", "upsert", "clean", "delete"},
     "cache": set(),
-    "group.json": {"upsert", "clean"},
-    "versions": {"show", "watch", "clean"},
+    "group.json": {"upsert", "clean", *REGISTRY},
+    "versions": {"show", "watch", "clean", *REGISTRY},
     "tokens": set(),
     "defaults": set(ARGUMENTS) - {"render"},
     "evaluation": {"show", "metrics", "watch"},

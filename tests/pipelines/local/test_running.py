@@ -235,7 +235,11 @@ def test_a_job_sees_a_clean_environment_and_the_contract_files(account, make, mo
     job = account.job(steps["Look"])
     seen = json.loads(account.read(job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] + "/seen.json"))
     assert seen["environment"]["OWN"] == "mine"
-    assert not [name for name in seen["environment"] if name.startswith("AWS_") and name != "AWS_EC2_METADATA_DISABLED"]
+    assert "secret" not in seen["environment"].values()
+    assert {name for name in seen["environment"] if name.startswith("AWS_")} == {
+        *("AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL_SAGEMAKER", "AWS_REGION", "AWS_CONFIG_FILE"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SHARED_CREDENTIALS_FILE"),
+    }, "the run's own"
     assert int(seen["environment"]["OMP_NUM_THREADS"]) == os.cpu_count()
     assert seen["config"]["ProcessingJobArn"] == job["ProcessingJobArn"]
     assert seen["resources"]["hosts"] == ["algo-1"]

@@ -101,6 +101,7 @@ def test_every_answer_has_the_services_shape(account, make):
     client.update_model_package(ModelPackageArn=version, ModelApprovalStatus="Approved")
     assert client.describe_model_package(ModelPackageName=version)["ModelApprovalStatus"] == "Approved"
     assert len(client.list_model_packages(ModelPackageGroupName="models")["ModelPackageSummaryList"]) == 3
+    client.delete_model_package(ModelPackageName=version)
     page = client.list_pipeline_execution_steps(PipelineExecutionArn=arn, MaxResults=2)
     assert len(page["PipelineExecutionSteps"]) == 2
     rest = client.list_pipeline_execution_steps(PipelineExecutionArn=arn, MaxResults=2, NextToken=page["NextToken"])

@@ -12,7 +12,6 @@ import torch
 from pydantic import Field, model_validator
 
 from pathology.artefact import (
-    LEARNED_FROM,
     EncoderIdentity,
     LoadedModel,
     ModelConfig,
@@ -29,6 +28,7 @@ from pathology.artefact import (
 from pathology.contracts.code import Code, closure
 from pathology.contracts.errors import RequestError
 from pathology.contracts.history import LossCurve
+from pathology.contracts.learned_from import LEARNED_FROM
 from pathology.contracts.lizard.patches import Classes
 from pathology.encoders.encoder import load_encoder
 from pathology.nuclei.watershed import STANDARD, WatershedParams

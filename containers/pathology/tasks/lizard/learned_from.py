@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from pathology.learned_from import Item
+from pathology.contracts.learned_from import Item
 from pathology.tasks.lizard.dataset import Nuclei
 
 

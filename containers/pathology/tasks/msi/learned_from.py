@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pathology.learned_from import Item
+from pathology.contracts.learned_from import Item
 from pathology.tasks.msi.dataset import Patient
 
 

@@ -13,7 +13,7 @@ from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.tumour import TumourTask
 from steps.environment import Environment
-from steps.gate import quality_gate
+from steps.gate import gate_passed, quality_gate
 from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
@@ -105,6 +105,7 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         scores,
         {"task": "tumour", "fine-tuning": run["FineTuning"]},
         task.description,
+        gate=gate_passed("AUROC", run["MinAuroc"]),
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )

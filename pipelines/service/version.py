@@ -1,0 +1,235 @@
+"""One model version: its record, the evaluation that it names, and what there is to say of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pathology.contracts.errors import DataError
+from pathology.contracts.runs import RUNS
+from pathology.contracts.uris import Uri
+
+from pipelines.service.decisions import Decision, decision
+from pipelines.service.results import EVALUATION, MODEL_VERSION, REPORT, location
+from pipelines.service.session import Session
+from pipelines.tasks import NAMES, task_spec
+from steps.shapes import Answer
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where something was made, as its URI says: pipeline, execution, step, and the job where the URI names it."""
+
+    pipeline: str
+    execution: str
+    step: str
+    job: str | None
+
+    @classmethod
+    def of(cls, uri: str | None) -> Made | None:
+        """What ``s3://bucket/runs/<pipeline>/<execution>/<step>/…`` says; None for what lies elsewhere."""
+        prefix, *names = uri.removeprefix("s3://").partition("/")[2].split("/") if uri else [""]
+        if prefix != RUNS or len(names) < 4 or not all(names[:4]):
+            return None
+        job = names[3] if names[3].startswith("pipelines-") else None
+        return cls(pipeline=names[0], execution=names[1], step=names[2], job=job)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model version: what Describe answers of it, and its evaluation.json, or why that cannot be read."""
+
+    described: Answer
+    evaluation: dict[str, Any] | None
+    trouble: str | None
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return str(self.described["ModelPackageArn"])
+
+    @property
+    def number(self) -> int:
+        """Its number in the group."""
+        return int(self.described["ModelPackageVersion"])
+
+    @property
+    def created(self) -> datetime:
+        """When it was registered."""
+        created: datetime = self.described["CreationTime"]
+        return created
+
+    @property
+    def status(self) -> str:
+        """PendingManualApproval, Approved or Rejected."""
+        return str(self.described.get("ModelApprovalStatus", ""))
+
+    @property
+    def stage(self) -> str | None:
+        """``Review: Approved``, as its life cycle says; None where it has none."""
+        cycle = self.described.get("ModelLifeCycle")
+        return f"{cycle['Stage']}: {cycle['StageStatus']}" if cycle else None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What registration and people wrote beside it."""
+        return dict(self.described.get("CustomerMetadataProperties") or {})
+
+    @property
+    def decision(self) -> Decision | None:
+        """Who approved or rejected it, when and why; None while nobody has."""
+        return decision(self.described)
+
+    @property
+    def artefact(self) -> str | None:
+        """Its model.tar.gz."""
+        containers = self.described.get("InferenceSpecification", {}).get("Containers", [])
+        return containers[0].get("ModelDataUrl") if containers else None
+
+    @property
+    def evaluation_uri(self) -> str | None:
+        """Its evaluation.json."""
+        return evaluation_uri(self.described)
+
+    @property
+    def trained(self) -> Made | None:
+        """Where its artefact was made."""
+        return Made.of(self.artefact)
+
+    @property
+    def evaluated(self) -> Made | None:
+        """Where its evaluation was made."""
+        return Made.of(self.evaluation_uri)
+
+    @property
+    def registered_by(self) -> str | None:
+        """The execution that registered it; None of a version of before that was kept."""
+        return self.metadata.get("execution")
+
+    @property
+    def execution(self) -> str | None:
+        """The execution that registered it; where that was not kept, the one that evaluated it."""
+        return self.registered_by or (self.evaluated.execution if self.evaluated else None)
+
+    @cached_property
+    def block(self) -> dict[str, Any]:
+        """evaluation.json's ``pathology``; empty where it cannot be read."""
+        block = (self.evaluation or {}).get("pathology")
+        return block if isinstance(block, dict) else {}
+
+    @property
+    def headline(self) -> tuple[str, dict[str, Any]] | None:
+        """The name of the task's first score and its estimate; None where the evaluation has none."""
+        intervals = self.block.get("intervals") or {}
+        names = task_spec(self.block["task"]).headline if self.block.get("task") in NAMES else tuple(intervals)
+        return next(((name, intervals[name]) for name in names if name in intervals), None)
+
+    @property
+    def learned_from(self) -> dict[str, Any]:
+        """What it was trained on: sha256 of the tables by name, the ``table`` among them that lists the items, how many items and how
+        many of them positive, in which unit. What its evaluation does not say is None."""
+        inputs = self.block.get("model", {}).get("training", {}).get("inputs", {})
+        baseline = self.block.get("baseline") or {}
+        return {
+            "inputs": inputs,
+            "table": inputs.get("cohort") or inputs.get("patches"),
+            "n": baseline.get("fitted_on", baseline.get("fitted_patches")),
+            "positives": baseline.get("positives"),
+            "unit": self.block.get("seen", {}).get("unit"),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``, a version of a list."""
+        headline = self.headline
+        return {
+            "version": self.number,
+            "arn": self.arn,
+            "status": self.status,
+            "stage": self.stage,
+            "created": self.created,
+            "score": {"name": headline[0], **headline[1], "confidence": self.block.get("confidence")} if headline else None,
+            "encoder": self.metadata.get("encoder"),
+            "learned_from": self.learned_from,
+            "execution": self.execution,
+            "decision": self.decision.as_json() if self.decision else None,
+            "evaluation_missing": self.trouble,
+        }
+
+
+def evaluation_uri(described: Answer) -> str | None:
+    """Where the evaluation.json of a described version lies."""
+    statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    uri: str | None = statistics.get("S3Uri")
+    return uri
+
+
+def read(session: Session, described: Answer) -> Version:
+    """A version with its evaluation, where that can be read; if not, why."""
+    uri = evaluation_uri(described)
+    if uri is None:
+        return Version(described, None, f"version {described.get('ModelPackageVersion')} names no {EVALUATION}")
+    try:
+        content = json.loads(session.store.read(Uri.parse(uri)))
+    except DataError as error:
+        return Version(described, None, str(error))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        return Version(described, None, f"{location(session, Uri.parse(uri))}: is damaged, no valid JSON")
+    return Version(described, content, None)
+
+
+@dataclass(frozen=True)
+class Details:
+    """Everything that is known of one version."""
+
+    version: Version
+    report: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        version, block = self.version, self.version.block
+        model = block.get("model", {})
+        return {
+            **version.as_json(),
+            "description": version.described.get("ModelPackageDescription"),
+            "model_version": version.metadata.get(MODEL_VERSION),
+            "metadata": version.metadata,
+            "gate": version.metadata.get("gate"),
+            "warnings": block.get("warnings", []),
+            "scores": block.get("intervals", {}),
+            "hyperparameters": model.get("training", {}).get("settings", {}),
+            "hashes": hashes(version),
+            "registered_by": version.registered_by,
+            "trained_by": asdict(version.trained) if version.trained else None,
+            "evaluated_by": asdict(version.evaluated) if version.evaluated else None,
+            "artefact": version.artefact,
+            "evaluation": version.evaluation_uri,
+            "report": self.report,
+        }
+
+
+def hashes(version: Version) -> dict[str, str]:
+    """What the version is made of, by hash: data, code, encoder, artefact; what is not known is left out."""
+    model = version.block.get("model", {})
+    training = model.get("training", {})
+    found = {
+        **{f"trained on {name}": value for name, value in training.get("inputs", {}).items()},
+        **{f"tested on {name.removesuffix('_sha256')}": value for name, value in version.block.get("data", {}).items()},
+        "code of training": training.get("code"),
+        "code of evaluation": model.get("evaluated_with_code"),
+        "code of serving": model.get("serving_code"),
+        "encoder": version.metadata.get("encoder_sha256"),
+        "artefact": model.get("archive_sha256"),
+        "configuration": model.get("config_sha256"),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def details(session: Session, version: Version) -> Details:
+    """Beside the version, where its report lies."""
+    uri = version.evaluation_uri
+    return Details(version, location(session, Uri.parse(uri).parent / REPORT) if uri else None)

@@ -1,0 +1,112 @@
+"""Model versions as runs leave them, made without a run: the record, evaluation.json, the artefact with its list, the cohort's table."""
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+
+from pathology.contracts.learned_from import LEARNED_FROM, Item, LearnedFrom
+from pathology.contracts.uris import Uri
+
+GROUP = "pathology-msi"
+ENCODER = {"name": "h-optimus-0", "sha256": "e" * 64, "verified": True, "origin": "verified", "placeholder": False}
+CARD = "Microsatellite status per patient."
+
+
+def table(patients):
+    """cohort.csv: each patient has a slide called ``<patient>-DX1``."""
+    return "".join(["slide_id,patient_id,site,split\n", *(f"{one}-DX1,{one},A1,train\n" for one in patients)]).encode()
+
+
+def features_of(patient):
+    """The sha256 of a patient's feature file."""
+    return hashlib.sha256(patient.encode()).hexdigest()
+
+
+def pack(files):
+    """A model.tar.gz."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as raw, tarfile.open(fileobj=raw, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def artefact(patients, cohort, with_list=True):
+    """The files of an artefact, config.json in the middle as in a real one."""
+    items = [Item(one, ids={"patients": (one,)}, contents={"features": (features_of(one),)}) for one in patients]
+    digest, content = LearnedFrom.of(items, {"cohort": cohort}).pack()
+    config = json.dumps({"task": "msi", "learned_from": digest if with_list else None}).encode()
+    files = {"code/serve.py": b"x" * 5000, "config.json": config, "fold-0.safetensors": bytes(5000)}
+    return {**files, LEARNED_FROM: content} if with_list else files
+
+
+def evaluation(inputs, uris, config, auroc=0.9, settings=None, encoder=None):
+    """As much of evaluation.json as verbs read."""
+    interval = {"value": auroc, "low": auroc - 0.06, "high": auroc + 0.05}
+    training = {"settings": {"epochs": "20", "shuffle-labels": "false", **(settings or {})}, "inputs": inputs, "code": "c0de"}
+    block = {
+        "task": "msi",
+        "n": 98,
+        "positives": 15,
+        "seen": {"unit": "patients", "test_items": 98, "seen": 0, "names": []},
+        "confidence": 0.95,
+        "intervals": dict.fromkeys(("auroc", "balanced_accuracy"), interval),
+        "encoder": encoder or ENCODER,
+        "data": {"cohort_sha256": inputs["cohort"]},
+        "data_uris": uris,
+        "warnings": ["The test set holds 15 positive and 83 negative patients."],
+        "baseline": {"fitted_on": 300, "positives": 45},
+        "model": {"config_sha256": config, "archive_sha256": "a" * 64, "serving_code": "5e4e", "training": training},
+    }
+    return {"binary_classification_metrics": {"auc": {"value": auroc, "standard_deviation": 0.03}}, "pathology": block}
+
+
+def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_list=True, **changes):
+    """Register a version of a run, by default of one of its own: ``execution001`` and so on; its ARN."""
+    there = len(sagemaker.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"])
+    execution = execution or f"execution{there + 1:03}"
+    run = Uri("s3", bucket, f"runs/{GROUP}/{execution}")
+    cohort = table(patients)
+    inputs = {"cohort": hashlib.sha256(cohort).hexdigest()}
+    place = Uri("s3", bucket, f"prepared/msi/{inputs['cohort'][:8]}/cohort.csv")
+    files = artefact(patients, inputs["cohort"], with_list)
+    config = hashlib.sha256(files["config.json"]).hexdigest()
+    archive = run / "TrainMsi" / f"pipelines-{execution}-TrainMsi-Xy12" / "output/model.tar.gz"
+    report = evaluation(inputs, {"cohort": str(place)}, config, **changes)
+    encoder = report["pathology"]["encoder"]
+    store.write(place, cohort)
+    store.write(archive, pack(files))
+    store.write(run / "EvaluateMsi/evaluation/evaluation.json", json.dumps(report).encode())
+    metadata = {
+        "task": "msi",
+        "encoder": encoder["name"],
+        "encoder_sha256": encoder["sha256"],
+        "encoder_origin": encoder["origin"],
+        "model_version": config[:12],
+        "gate": "AUROC at least 0.8",
+        "execution": execution,
+    }
+    request = {
+        "ModelPackageGroupName": GROUP,
+        "ModelPackageDescription": CARD,
+        "ModelApprovalStatus": "PendingManualApproval",
+        "InferenceSpecification": {
+            "Containers": [{"Image": "training@sha256:0", "ModelDataUrl": str(archive)}],
+            "SupportedContentTypes": ["application/json"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+        "ModelMetrics": {
+            "ModelQuality": {
+                "Statistics": {
+                    "ContentType": "application/json",
+                    "S3Uri": str(run / "EvaluateMsi/evaluation/evaluation.json"),
+                }
+            }
+        },
+        "CustomerMetadataProperties": metadata,
+    }
+    return sagemaker.create_model_package(**request)["ModelPackageArn"]

@@ -1,38 +1,25 @@
-"""The quality gate: register a model whose metric reaches a threshold, fail in words that name both otherwise."""
+"""The quality gate: register a model that Compare lets pass, fail in its words otherwise."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from steps.jobs import Job
 from steps.request import RequestStep
 from steps.sdk import ConditionGreaterThanOrEqualTo, ConditionStep, FailStep, Join
 
-
-def gate_passed(metric: str, threshold: Any) -> Join:
-    """What a version that passed says of its gate: ``AUROC at least 0.8``, the threshold being the run's."""
-    return Join(on="", values=[f"{metric} at least ", threshold])
+PASSED = 1
+"""comparison.json's ``score`` of a candidate that passed; conditions compare numbers."""
 
 
-def quality_gate(
-    name: str, metric: str, scores: Job, path: str, threshold: Any, *, then: RequestStep, below: str
-) -> ConditionStep:
-    """``then`` when the value at ``path`` in the report of ``scores`` is at least ``threshold``; else the step ``below`` ends the
-    execution as failed: ``AUROC 0.71 is below the threshold 0.8; …``."""
-    message = Join(
-        on="",
-        values=[
-            f"{metric} ",
-            scores.value(path),
-            " is below the threshold ",
-            threshold,
-            "; nothing was registered. See the report of ",
-            scores.step.name,
-            ".",
-        ],
+def quality_gate(name: str, verdict: Job, scores: Job, *, then: RequestStep, below: str) -> ConditionStep:
+    """``then`` when ``verdict``, a Compare step, let the candidate pass; else the step ``below`` ends the execution as failed, with
+    the verdict's message: ``the lower bound 0.61 of AUROC 0.78 is below 0.65, by 0.04; …``."""
+    words = [verdict.value("message"), "; nothing was registered. See the report of ", scores.step.name, "."]
+    fail = FailStep(
+        below,
+        error_message=Join(on="", values=words),
+        description="Ends the execution: the model is below its threshold or worse than the approved version.",
     )
-    fail = FailStep(below, error_message=message, description=f"Ends the execution: {metric} is below the threshold.")
-    condition = ConditionGreaterThanOrEqualTo(left=scores.value(path), right=threshold)
+    condition = ConditionGreaterThanOrEqualTo(left=verdict.value("score"), right=PASSED)
     return ConditionStep(
         name, conditions=[condition], if_steps=[then], else_steps=[fail], description="Is the model good enough to register?"
     )

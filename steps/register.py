@@ -27,6 +27,7 @@ def register(
     description: str,
     *,
     gate: Value,
+    looks: Value,
     encoder: Value,
     facts: Sequence[str] = ("labels",),
     accepts: Sequence[str] = (JSON,),
@@ -35,8 +36,9 @@ def register(
     """A model version in the group: the artefact, the image that serves it, evaluation.json as its metrics.
 
     Its metadata are the run's: ``metadata``, literals and parameters; ``facts``, by name, and the encoder's name, hash and origin out
-    of evaluation.json; ``encoder``, the URI that the run was given; ``gate``, what it had to reach; and the execution that registers it,
-    which other executions may have trained or evaluated for. ``accepts`` and ``answers`` are the content types that the
+    of evaluation.json; ``encoder``, the URI that the run was given; ``gate``, what it had to reach, and how many ``looks`` there were at
+    its test set; and the execution that registers it, which other executions may have trained or evaluated for. ``accepts`` and ``answers``
+    are the content types that the
     endpoint takes and gives. The encoder's folder is not among the model's data, since Pipelines takes no AdditionalModelDataSources
     (``pipelines.checks.refused``): who makes a model of the version puts it there, from ``encoder_uri``. A person approves it, later.
     """
@@ -66,6 +68,7 @@ def register(
             # What an endpoint of this version answers as model_version.
             "model_version": scores.value("pathology.model.version"),
             "gate": gate,
+            "looks": looks,
             "execution": ExecutionVariables.PIPELINE_EXECUTION_ID,
         },
     }

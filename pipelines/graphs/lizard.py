@@ -9,21 +9,20 @@ from pathology.contracts.log_lines import NUCLEI_METRICS
 from pathology.contracts.media import IMAGES, NUCLEI
 from pathology.contracts.prepared import FILE, PREPARED
 
+from pipelines.graphs.comparing import compare
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.lizard import LizardTask
 from steps.environment import Environment
-from steps.gate import gate_passed, quality_gate
+from steps.gate import quality_gate
 from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Parameter, Step
 
-BPQ = "pathology.intervals.bpq.value"
-
 
 def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
+    """Prepare → Stage → Train → Evaluate → Compare → Check → Register | BelowThreshold."""
     run = RunParameters(task)
 
     prepared = processing(
@@ -97,6 +96,9 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         cached=True,
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
+    verdict = compare(
+        "CompareLizard", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinBpq"
+    )
     version = register(
         "RegisterLizard",
         env,
@@ -105,20 +107,19 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         scores,
         {"task": "lizard", "fine-tuning": run["FineTuning"]},
         task.description,
-        gate=gate_passed("bPQ", run["MinBpq"]),
+        gate=verdict.value("gate"),
+        looks=verdict.value("looks_text"),
         encoder=run["EncoderUri"],
         accepts=IMAGES,
         answers=NUCLEI,
     )
     gate = quality_gate(
         "CheckLizard",
-        "bPQ",
+        verdict,
         scores,
-        BPQ,
-        run["MinBpq"],
         then=version,
         below="LizardBelowThreshold",
     )
 
-    jobs = [prepared, *([staged] if staged else []), model, scores]
+    jobs = [prepared, *([staged] if staged else []), model, scores, verdict]
     return run.all(), [*(job.step for job in jobs), gate]

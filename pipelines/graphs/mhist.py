@@ -9,21 +9,20 @@ from pathology.contracts.mhist.prepare import PrepareMhistJob
 from pathology.contracts.mhist.train import TrainMhist
 from pathology.contracts.prepared import FILE, PREPARED
 
+from pipelines.graphs.comparing import compare
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.mhist import MhistTask
 from steps.environment import Environment
-from steps.gate import gate_passed, quality_gate
+from steps.gate import quality_gate
 from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Parameter, Step
 
-AUROC = "binary_classification_metrics.auc.value"
-
 
 def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
+    """Prepare → Stage → Train → Evaluate → Compare → Check → Register | BelowThreshold."""
     run = RunParameters(task)
 
     prepared = processing(
@@ -98,6 +97,9 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         cached=True,
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
+    verdict = compare(
+        "CompareMhist", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinAuroc"
+    )
     version = register(
         "RegisterMhist",
         env,
@@ -106,19 +108,18 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         scores,
         {"task": "mhist", "fine-tuning": run["FineTuning"]},
         task.description,
-        gate=gate_passed("AUROC", run["MinAuroc"]),
+        gate=verdict.value("gate"),
+        looks=verdict.value("looks_text"),
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )
     gate = quality_gate(
         "CheckMhist",
-        "AUROC",
+        verdict,
         scores,
-        AUROC,
-        run["MinAuroc"],
         then=version,
         below="MhistBelowThreshold",
     )
 
-    jobs = [prepared, *([staged] if staged else []), model, scores]
+    jobs = [prepared, *([staged] if staged else []), model, scores, verdict]
     return run.all(), [*(job.step for job in jobs), gate]

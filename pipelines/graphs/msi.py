@@ -14,21 +14,20 @@ from pathology.contracts.msi.prepare import PrepareMsiJob
 from pathology.contracts.msi.train import TrainMsi
 from pathology.contracts.prepared import FILE, PREPARED
 
+from pipelines.graphs.comparing import compare
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.msi import MsiTask
 from steps.environment import Environment
-from steps.gate import gate_passed, quality_gate
+from steps.gate import quality_gate
 from steps.jobs import Job, prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Parameter, Step
 
-AUROC = "binary_classification_metrics.auc.value"
-
 
 def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Extract → Collect → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
+    """Prepare → Extract → Collect → Stage → Train → Evaluate → Compare → Check → Register | BelowThreshold."""
     run = RunParameters(task)
 
     cohort = processing(
@@ -118,12 +117,13 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         cached=True,
         description="Runs the packaged model on the test patients: evaluation.json, predictions.csv, report.html.",
     )
+    verdict = compare(
+        "CompareMsi", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinAuroc"
+    )
     gate = quality_gate(
         "CheckMsi",
-        "AUROC",
+        verdict,
         scores,
-        AUROC,
-        run["MinAuroc"],
         then=register(
             "RegisterMsi",
             env,
@@ -132,14 +132,15 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
             scores,
             {"task": "msi"},
             task.description,
-            gate=gate_passed("AUROC", run["MinAuroc"]),
+            gate=verdict.value("gate"),
+            looks=verdict.value("looks_text"),
             encoder=run["EncoderUri"],
             facts=("labels", "tile", "features", "aggregation"),
         ),
         below="MsiBelowThreshold",
     )
 
-    jobs = [cohort, features, slides, *([staged] if staged else []), model, scores]
+    jobs = [cohort, features, slides, *([staged] if staged else []), model, scores, verdict]
     return run.all(), [*(job.step for job in jobs), gate]
 
 

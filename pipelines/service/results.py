@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pathology.contracts.cohort_flow import CohortFlow
+from pathology.contracts.comparison.file import COMPARISON
 from pathology.contracts.errors import DataError
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
@@ -94,6 +95,27 @@ FLOW_FILES = (("evaluation", EVALUATION), ("slides", "collected.json"), ("cohort
 """Where a cohort flow is, the farthest first: an output and its file."""
 
 
+def comparison(session: Session, state: ExecutionState) -> dict[str, Any] | None:
+    """comparison.json of the execution's Compare step; None before it has ended well, and of pipelines that have none.
+
+    Raises:
+        DataError: when it is gone or damaged.
+    """
+    for step in reversed(state.steps):
+        if step.status == "Succeeded" and step.job and ":processing-job/" in step.job:
+            uri = outputs_of(described_job(session, step)).get("comparison")
+            if uri:
+                return _json(session, Uri.parse(uri) / COMPARISON)
+    return None
+
+
+def _judged(found: dict[str, Any]) -> Iterator[str]:
+    """Lines on the gate."""
+    yield f"gate: {'passed' if found['passed'] else 'not passed'}: {found['message']}"
+    yield f"looks at this test set: {found['looks']}"
+    yield from (f"warning: {warning}" for warning in found["warnings"])
+
+
 def cohort_flow(session: Session, state: ExecutionState) -> CohortFlow | None:
     """The cohort flow as far as the execution has come; None for a task without one, or before its first step has ended."""
     outputs: dict[str, str] = {}
@@ -126,6 +148,9 @@ def summary(session: Session, state: ExecutionState) -> Iterator[str]:
         if encoder := block.get("encoder"):
             yield f"encoder: {encoder['name']}, {encoder.get('origin', 'origin not recorded')}, sha256 {encoder['sha256']}"
         yield from (f"warning: {warning}" for warning in warnings(evaluation))
+    judged = comparison(session, state)
+    if judged is not None:
+        yield from _judged(judged)
     version = model_version(session, state)
     if version:
         described = f"version {version['ModelPackageVersion']}, {version['ModelApprovalStatus']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pathology.contracts.comparison.gate import CompareJob, GateRule
 from pathology.contracts.lizard.evaluate import EvaluateLizard
 from pathology.contracts.lizard.prepare import PrepareLizard, PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
@@ -11,7 +12,7 @@ from pathology.contracts.settings import Fraction, Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 
 from pipelines.tasks import TRAIN
-from pipelines.tasks.sections import Data, InstanceParameters, PatchTraining, Processing, Task
+from pipelines.tasks.sections import Compare, Data, InstanceParameters, PatchTraining, Processing, Task
 from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 
 
@@ -21,10 +22,12 @@ class Dataset(Settings):
     arrays: Data = setting(..., "A folder with images.npy, labels.npy, counts.csv and patch_info.csv.", parameter="DatasetUri")
 
 
-class Gate(Settings):
+class Gate(GateRule):
     """The gate on the binary panoptic quality."""
 
-    min_bpq: Fraction = setting(..., "Least bPQ on the test patches that registers a model.", parameter=True)
+    min_bpq: Fraction = setting(
+        ..., "Least bPQ on the test patches, or lower bound of it, that registers a model.", parameter=True
+    )
 
 
 class LizardTask(Task):
@@ -34,6 +37,7 @@ class LizardTask(Task):
     prepare: Annotated[Processing[PrepareLizard], InstanceParameters()]
     train: Annotated[PatchTraining[TrainLizard], InstanceParameters(count=True)]
     evaluate: Annotated[Processing[EvaluateLizard], InstanceParameters()]
+    compare: Compare
     gate: Gate
 
 
@@ -48,6 +52,7 @@ TASK = TaskSpec(
                 "stage": StageJob,
                 "train_lizard": TrainLizard,
                 "evaluate_lizard": EvaluateLizard,
+                "compare_lizard": CompareJob,
             },
         )
     },
@@ -67,8 +72,8 @@ TASK = TaskSpec(
         data={"DatasetUri": "arrays"},
         own={"DatasetUri": ("dataset", True)},
         settings={},
-        # A narrow decoder and a short training.
-        tiny={"Epochs": "6", "BatchSize": "4", "LearningRate": "0.01", "Width": "8", "MinBpq": "0.3"},
+        # A narrow decoder and a short training; too few source images for an interval, whose bound could be judged.
+        tiny={"Epochs": "6", "BatchSize": "4", "LearningRate": "0.01", "Width": "8", "MinBpq": "0.3", "GateOn": "value"},
         here={"PublishedCounts": "false"},  # fewer patches than Lizard's
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Self, TypeVar
 
+from pathology.contracts.comparison.gate import GateRule
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import Fraction, Settings, setting
 from pydantic import BaseModel, Field, model_validator
@@ -72,6 +73,12 @@ class Stage(Settings):
     resources: TrainingResources
 
 
+class Compare(Settings):
+    """The job that holds a model against the approved version; what it asks for is in ``gate``."""
+
+    resources: Resources
+
+
 class PatchTraining(Training[H]):
     """Training on patches; ``training`` and ``models`` say where it reads: EFS, or S3, where the data and the encoder lie."""
 
@@ -79,10 +86,12 @@ class PatchTraining(Training[H]):
     models: Place = setting(..., "Where training reads the encoder: EFS's folder, or the encoder's in S3.")
 
 
-class AurocGate(Settings):
+class AurocGate(GateRule):
     """The gate on the AUROC of the test items."""
 
-    min_auroc: Fraction = setting(..., "Least AUROC on the test items that registers a model.", parameter=True)
+    min_auroc: Fraction = setting(
+        ..., "Least AUROC on the test items, or lower bound of it, that registers a model.", parameter=True
+    )
 
 
 @dataclass(frozen=True)

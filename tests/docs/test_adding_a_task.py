@@ -95,7 +95,7 @@ def test_a_fourth_task_is_built_validated_and_rendered():
     assert printed == ["pathology-tumour: valid", *others, "tumour.json written"]
     definition = json.loads((root / "pipeline_definitions" / "tumour.json").read_text())
     assert [step["Name"] for step in definition["Steps"]] == [
-        *("PrepareTumour", "StageTumour", "TrainTumour", "EvaluateTumour", "CheckTumour")
+        *("PrepareTumour", "StageTumour", "TrainTumour", "EvaluateTumour", "CompareTumour", "CheckTumour")
     ]
 
 

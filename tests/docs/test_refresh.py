@@ -118,12 +118,12 @@ def test_rows_are_as_the_settings_and_the_yaml_have_them(written):
     assert rows["`max-tiles`"][1:4] == ["integer, at least 0", "`0`", "`TilesPerSlide`"]
     assert rows["`default-mpp`"][1:4] == ["number, at least 0.08, at most 20, or `none`", "`none`", "`DefaultMpp`"]
     assert rows["`features`"][1:4] == ["URI", "`s3://{bucket}/features/msi`", "`FeaturesUri`"]
-    assert written["lizard"]["gate"] == [
-        [
-            *("`min-bpq`", "number, at least 0, at most 1", "`0.5`", "`MinBpq`"),
-            "Least bPQ on the test patches that registers a model.",
-        ]
+    *rule, least = written["lizard"]["gate"]
+    assert least == [
+        *("`min-bpq`", "number, at least 0, at most 1", "`0.55`", "`MinBpq`"),
+        "Least bPQ on the test patches, or lower bound of it, that registers a model.",
     ]
+    assert [row[0] for row in rule] == ["`champion`", "`max-regression`", "`noninferiority-margin`", "`on`"]
     assert [row[0] for row in written["mhist"]["register"]] == ["`group`", "`instance-types`"]
 
 

@@ -1,7 +1,7 @@
 """An account whose jobs run in this process, a second each: all that decides what is recomputed is real, learning is not.
 
 Prepare, extraction (by an encoder of mean colours), collection and staging are the commands; a training packs what it was given, an
-evaluation answers whatever the definition asks of it.
+evaluation and a comparison answer whatever the definition asks of them.
 """
 
 from __future__ import annotations
@@ -108,26 +108,28 @@ class Account:
             if command.startswith("train_"):
                 (root / "model" / "weights.bin").write_bytes(WEIGHTS)
             elif command.startswith("evaluate_"):
-                self._evaluate(root)
+                self._report(root, "Evaluate", "evaluation")
+            elif command.startswith("compare_"):
+                self._report(root, "Compare", "comparison")
             else:
                 _command(command, root, store, container.environment)
         for checkpoints in container.checkpoints:
             checkpoints.close()
         return container.collect(roots)
 
-    def _evaluate(self, root: Path) -> None:
-        """A number wherever the definition compares, else a word."""
+    def _report(self, root: Path, kind: str, name: str) -> None:
+        """``name``.json of a step of the ``kind``: a number wherever the definition compares, else a word."""
         report: dict = {}
         gates = [step["Arguments"]["Conditions"] for step in self.definition["Steps"] if step["Type"] == "Condition"]
         compared = {get["Path"] for get in json_gets(gates)}
-        asked = {get["Path"] for get in json_gets(self.definition["Steps"]) if "Evaluate" in get["PropertyFile"]["Get"]}
+        asked = {get["Path"] for get in json_gets(self.definition["Steps"]) if kind in get["PropertyFile"]["Get"]}
         for path in asked:
             *parents, last = path.split(".")
             inner = report
-            for name in parents:
-                inner = inner.setdefault(name, {})
+            for part in parents:
+                inner = inner.setdefault(part, {})
             inner[last] = 1.0 if path in compared else last
-        (root / "processing" / "output" / "evaluation" / "evaluation.json").write_text(json.dumps(report))
+        (root / "processing" / "output" / name / f"{name}.json").write_text(json.dumps(report))
 
 
 def _run_here(root: Path, execution: execution_calls.Execution, lock: int) -> None:

@@ -13,6 +13,8 @@ import boto3
 import pytest
 import yaml
 from boto3.s3.transfer import TransferConfig
+from pathology import champion
+from pathology.contracts.comparison.file import Look
 from pathology.contracts.storage import S3Store, Store
 from pathology.contracts.uris import Uri
 
@@ -46,10 +48,6 @@ AWAITED_VERBS = {
     "versions": [("sagemaker", "ListModelPackages", {"ModelPackageGroupName": GROUP})],
 }
 AWAITED_STEPS = {
-    "Compare": [
-        ("sagemaker", "ListModelPackages", {"ModelPackageGroupName": GROUP}),
-        ("sagemaker", "DescribeModelPackage", {"ModelPackageName": VERSION}),
-    ],
     "Describe": [("sagemaker", "UpdateModelPackage", {"ModelPackageArn": VERSION, "ModelCard": {}, **WAITS})],
 }
 """Calls of verbs and of steps' jobs for which the rights are there already. Each counts until its verb or step is there, and from
@@ -312,7 +310,20 @@ def used(server, recording, example, tmp_path):
     )
     use_store(S3Store(boto3.client("s3")), tmp_path, example.bucket)
     break_off_an_upload(example, tmp_path)
+    look_for_the_champion(recording, S3Store(boto3.client("s3")), example.bucket)
     return recording
+
+
+def look_for_the_champion(recording, store, bucket):
+    """What a Compare job asks the registry, where a version is approved, and its look in the ledger."""
+    registry = boto3.client("sagemaker")
+    before = list(recording)
+    registry.create_model_package_group(ModelPackageGroupName=GROUP)
+    registry.create_model_package(ModelPackageGroupName=GROUP, ModelApprovalStatus="Approved")
+    recording[:] = before  # somebody else's calls
+    assert champion.find_champion(registry, GROUP).name == "version 1"
+    look = Look(task="msi", test_sha256="a" * 64, items=98, evaluation_sha256="b" * 64, passed=True, message="it passed")
+    assert champion.count_looks(store, Uri("s3", bucket, "ledger/msi/x"), look) == 1
 
 
 def kinds_of_steps():
@@ -323,7 +334,7 @@ def kinds_of_steps():
 
 def test_a_job_may_do_what_its_store_does_and_nothing_else(stack, used, example):
     assert {call.action for call in used} >= {"s3:AbortMultipartUpload", "kms:GenerateDataKey", "s3:ListBucket"}
-    assert kinds_of_steps() >= {"Prepare", "Train", "Evaluate", "Register"}
+    assert kinds_of_steps() >= {"Prepare", "Train", "Evaluate", "Compare", "Register"}
     used.extend(awaited(example, AWAITED_STEPS, kinds_of_steps()))
     assert refused(stack, JOB, used) == []
     assert surplus(stack, JOB, used) == []

@@ -97,6 +97,7 @@ def test_steps_are_those_of_the_design(compiled):
         "StageFeatures",
         "TrainMsi",
         "EvaluateMsi",
+        "CompareMsi",
         "CheckMsi",
         "RegisterMsi",
         "MsiBelowThreshold",

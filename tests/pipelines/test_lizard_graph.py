@@ -40,9 +40,10 @@ def test_every_edge_of_the_picture(lizard):
         "StageLizard": {"PrepareLizard"},
         "TrainLizard": {"StageLizard", "PrepareLizard"},
         "EvaluateLizard": {"TrainLizard", "PrepareLizard"},
-        "CheckLizard": {"EvaluateLizard"},
-        "RegisterLizard": {"CheckLizard", "TrainLizard", "EvaluateLizard"},
-        "LizardBelowThreshold": {"CheckLizard", "EvaluateLizard"},
+        "CompareLizard": {"EvaluateLizard"},
+        "CheckLizard": {"CompareLizard"},
+        "RegisterLizard": {"CheckLizard", "TrainLizard", "EvaluateLizard", "CompareLizard"},
+        "LizardBelowThreshold": {"CheckLizard", "CompareLizard"},
     }
 
 
@@ -54,7 +55,7 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
     compiled = build("lizard", load_task("lizard", env), env)
     assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
     assert list(problems(compiled.definition)) == []
-    assert len(compiled.code) == 4
+    assert len(compiled.code) == 5
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_training_from_s3_reads_the_dataset_itself(example):
     task = changed(task, "train", training=task.dataset.arrays, models=task.encoder.weights)
     compiled = build("lizard", task, example)
     assert [step["Name"] for step in compiled.definition["Steps"]] == [
-        *("PrepareLizard", "TrainLizard", "EvaluateLizard", "CheckLizard"),
+        *("PrepareLizard", "TrainLizard", "EvaluateLizard", "CompareLizard", "CheckLizard"),
     ]
     (training,) = (
         channel["DataSource"]["S3DataSource"]["S3Uri"]

@@ -54,16 +54,17 @@ def inputs(step):
 def test_every_edge_of_the_picture(mhist, steps):
     assert list(steps) == [
         *("PrepareMhist", "StageMhist", "TrainMhist", "EvaluateMhist"),
-        *("CheckMhist", "RegisterMhist", "MhistBelowThreshold"),
+        *("CompareMhist", "CheckMhist", "RegisterMhist", "MhistBelowThreshold"),
     ]
     assert {name: set(needed) for name, needed in edges(mhist.definition).items()} == {
         "PrepareMhist": set(),
         "StageMhist": {"PrepareMhist"},
         "TrainMhist": {"StageMhist", "PrepareMhist"},
         "EvaluateMhist": {"TrainMhist", "PrepareMhist"},
-        "CheckMhist": {"EvaluateMhist"},
-        "RegisterMhist": {"CheckMhist", "TrainMhist", "EvaluateMhist"},
-        "MhistBelowThreshold": {"CheckMhist", "EvaluateMhist"},
+        "CompareMhist": {"EvaluateMhist"},
+        "CheckMhist": {"CompareMhist"},
+        "RegisterMhist": {"CheckMhist", "TrainMhist", "EvaluateMhist", "CompareMhist"},
+        "MhistBelowThreshold": {"CheckMhist", "CompareMhist"},
     }
 
 
@@ -75,7 +76,7 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
     compiled = build("mhist", load_task("mhist", env), env)
     assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
     assert list(problems(compiled.definition)) == []
-    assert len(compiled.code) == 4
+    assert len(compiled.code) == 5
 
 
 def test_hyperparameters_are_those_of_the_commands(steps):
@@ -117,7 +118,7 @@ def test_training_from_s3_leaves_staging_out(example):
 
     compiled = build("mhist", from_s3(example), example)
     names = [step["Name"] for step in compiled.definition["Steps"]]
-    assert names == ["PrepareMhist", "TrainMhist", "EvaluateMhist", "CheckMhist"]
+    assert names == ["PrepareMhist", "TrainMhist", "EvaluateMhist", "CompareMhist", "CheckMhist"]
     train = channels(compiled.definition["Steps"][1])
     assert all("S3DataSource" in channel["DataSource"] for channel in train.values())
     for name, key in (

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.checks.selection import selection_problems, sources, with_branches
 
-WHOLE = ["PrepareMsi", "ExtractFeatures", "CollectFeatures", "StageFeatures", "TrainMsi", "EvaluateMsi"]
+WHOLE = ["PrepareMsi", "ExtractFeatures", "CollectFeatures", "StageFeatures", "TrainMsi", "EvaluateMsi", "CompareMsi"]
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ WHOLE = ["PrepareMsi", "ExtractFeatures", "CollectFeatures", "StageFeatures", "T
     [
         ["TrainMsi"],
         ["EvaluateMsi", "TrainMsi"],
-        ["TrainMsi", "EvaluateMsi", "CheckMsi", "RegisterMsi"],
+        ["TrainMsi", "EvaluateMsi", "CompareMsi", "CheckMsi", "RegisterMsi"],
         ["CheckMsi"],
         [*WHOLE, "CheckMsi", "RegisterMsi", "MsiBelowThreshold"],
     ],
@@ -28,7 +28,8 @@ def test_connected_steps_can(definition, selected):
         (["TrainMSI"], "TrainMSI: the pipeline's steps are PrepareMsi, "),
         (["RegisterMsi"], "RegisterMsi stands behind CheckMsi"),
         (["EvaluateMsi", "MsiBelowThreshold"], "MsiBelowThreshold stands behind CheckMsi"),
-        (["TrainMsi", "CheckMsi"], "EvaluateMsi lies between the selected steps"),
+        (["TrainMsi", "CheckMsi"], "EvaluateMsi, CompareMsi lies between the selected steps"),
+        (["EvaluateMsi", "CheckMsi"], "CompareMsi lies between the selected steps"),
         (["PrepareMsi", "TrainMsi"], "ExtractFeatures, CollectFeatures, StageFeatures lies between"),
     ],
 )

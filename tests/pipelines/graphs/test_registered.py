@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from pathology.contracts.comparison.file import ComparisonFile
 from pathology.contracts.lizard.evaluate import LizardEvaluation
 from pathology.contracts.mhist.evaluate import MhistEvaluation
 from pathology.contracts.msi.evaluate import MsiEvaluation
@@ -52,15 +53,18 @@ def test_nothing_else_is_the_yamls(registered):
 
 def test_the_gate_and_the_execution_are_the_runs(registered):
     name, _, request = registered
-    metadata, least = request["CustomerMetadataProperties"], {"lizard": ("bPQ", "MinBpq")}.get(name, ("AUROC", "MinAuroc"))
-    assert metadata["gate"] == {"Std:Join": {"On": "", "Values": [f"{least[0]} at least ", {"Get": f"Parameters.{least[1]}"}]}}
+    metadata, step = request["CustomerMetadataProperties"], f"Compare{name.capitalize()}"
+    for key, path in (("gate", "gate"), ("looks", "looks_text")):
+        said = {"PropertyFile": {"Get": f"Steps.{step}.PropertyFiles.{step}Report"}, "Path": path}
+        assert metadata[key] == {"Std:JsonGet": said}
     assert metadata["execution"] == {"Get": "Execution.PipelineExecutionId"}
 
 
-def test_every_path_leads_to_text_in_the_tasks_evaluation(registered):
+def test_every_path_leads_to_text_in_the_tasks_evaluation_or_comparison(registered):
     name, _, request = registered
-    for path in paths_of(request["CustomerMetadataProperties"]).values():
-        model, *parts = EVALUATIONS[name], *path.split(".")
+    for key, path in paths_of(request["CustomerMetadataProperties"]).items():
+        compared = "Compare" in request["CustomerMetadataProperties"][key]["Std:JsonGet"]["PropertyFile"]["Get"]
+        model, *parts = ComparisonFile if compared else EVALUATIONS[name], *path.split(".")
         for part in parts:
             assert isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields, path
             model = model.model_fields[part].annotation

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from pathology.contracts.comparison.result import PairedComparison, PairedScore
 from pathology.contracts.evaluation import Bounds, Estimate
 from pathology.contracts.settings import Fraction, Settings, setting
 from pathology.contracts.strict_json import StrictJson
+from pathology.contracts.uris import UriText
 
 Rule = Literal["not-worse", "noninferior"]
 Judged = Literal["lower", "value"]
@@ -29,6 +32,31 @@ class ChampionRule(Settings):
     noninferiority_margin: Fraction = setting(
         0.02, "Most that the paired interval leaves open that a candidate is worse, for noninferior.", parameter=True
     )
+
+
+class GateRule(ChampionRule):
+    """What a task's ``gate`` asks for beside its threshold. YAML 1.1 reads a bare ``on`` as true, and so that is taken for it."""
+
+    on: Judged = setting(
+        "lower",
+        "What the threshold judges: lower, the lower bound of the score's interval; value, the score itself.",
+        parameter="GateOn",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_on(cls, values: Any) -> Any:
+        if isinstance(values, dict) and True in values:
+            return {"on": values[True]} | {key: value for key, value in values.items() if key is not True}
+        return values
+
+
+class CompareJob(GateRule):
+    """What a Compare job gets: the gate, and from the graph the task's threshold, the group of versions and the ledger's folder."""
+
+    threshold: Fraction = setting(..., "Least score that registers a model.")
+    group: str = setting(..., "Model package group whose latest approved version is the champion.")
+    ledger: UriText = setting(..., "Where looks at test sets are written.")
 
 
 class ThresholdResult(StrictJson):

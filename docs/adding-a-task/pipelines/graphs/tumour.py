@@ -9,21 +9,20 @@ from pathology.contracts.tumour.evaluate import EvaluateTumour
 from pathology.contracts.tumour.prepare import PrepareTumourJob
 from pathology.contracts.tumour.train import TrainTumour
 
+from pipelines.graphs.comparing import compare
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.tumour import TumourTask
 from steps.environment import Environment
-from steps.gate import gate_passed, quality_gate
+from steps.gate import quality_gate
 from steps.jobs import prepared_root, processing, training
 from steps.placement import Mount
 from steps.register import register
 from steps.sdk import Parameter, Step
 
-AUROC = "binary_classification_metrics.auc.value"
-
 
 def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
+    """Prepare → Stage → Train → Evaluate → Compare → Check → Register | BelowThreshold."""
     run = RunParameters(task)
 
     prepared = processing(
@@ -97,6 +96,9 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         cached=True,
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
+    verdict = compare(
+        "CompareTumour", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinAuroc"
+    )
     version = register(
         "RegisterTumour",
         env,
@@ -105,11 +107,12 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         scores,
         {"task": "tumour", "fine-tuning": run["FineTuning"]},
         task.description,
-        gate=gate_passed("AUROC", run["MinAuroc"]),
+        gate=verdict.value("gate"),
+        looks=verdict.value("looks_text"),
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )
-    gate = quality_gate("CheckTumour", "AUROC", scores, AUROC, run["MinAuroc"], then=version, below="TumourBelowThreshold")
+    gate = quality_gate("CheckTumour", verdict, scores, then=version, below="TumourBelowThreshold")
 
-    jobs = [prepared, *([staged] if staged else []), model, scores]
+    jobs = [prepared, *([staged] if staged else []), model, scores, verdict]
     return run.all(), [*(job.step for job in jobs), gate]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pathology.contracts.comparison.gate import CompareJob
 from pathology.contracts.settings import Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 from pathology.contracts.tumour.evaluate import EvaluateTumour
@@ -11,7 +12,7 @@ from pathology.contracts.tumour.prepare import PrepareTumour, PrepareTumourJob
 from pathology.contracts.tumour.train import TrainTumour
 
 from pipelines.tasks import TRAIN
-from pipelines.tasks.sections import AurocGate, Data, InstanceParameters, PatchTraining, Processing, Task
+from pipelines.tasks.sections import AurocGate, Compare, Data, InstanceParameters, PatchTraining, Processing, Task
 from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
 
 
@@ -29,6 +30,7 @@ class TumourTask(Task):
     prepare: Annotated[Processing[PrepareTumour], InstanceParameters()]
     train: Annotated[PatchTraining[TrainTumour], InstanceParameters(count=True)]
     evaluate: Annotated[Processing[EvaluateTumour], InstanceParameters()]
+    compare: Compare
     gate: AurocGate
 
 
@@ -43,6 +45,7 @@ TASK = TaskSpec(
                 "stage": StageJob,
                 "train_tumour": TrainTumour,
                 "evaluate_tumour": EvaluateTumour,
+                "compare_tumour": CompareJob,
             },
         )
     },
@@ -52,6 +55,6 @@ TASK = TaskSpec(
         make="demo.tumour:make_demo",
         data={"TableUri": "labels.csv", "ImagesUri": "images"},
         own={"TableUri": ("table", False), "ImagesUri": ("images", True)},
-        settings={"MinAuroc": "0.6"},
+        settings={"MinAuroc": "0.5"},
     ),
 )

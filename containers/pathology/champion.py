@@ -1,0 +1,227 @@
+"""The frame of every compare command: the champion, the latest approved version, asked for and read; the decision; the ledger of looks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pathology.contracts.comparison.file import COMPARISON, ComparisonFile, Look
+from pathology.contracts.comparison.gate import CompareJob, GateDecision, decide, threshold_result
+from pathology.contracts.comparison.reading import EVALUATION, PREDICTIONS, Comparable, Evaluated, NotNamedError, Read
+from pathology.contracts.comparison.result import PairedComparison
+from pathology.contracts.errors import DataError, PathologyError, RequestError
+from pathology.contracts.registry import registry_text
+from pathology.contracts.storage import Store, atomic_write
+from pathology.contracts.uris import Uri
+from pathology.job import Job
+from pathology.storage import open_store
+
+CANDIDATE = "the candidate"
+LISTED = 100
+"""Items that differ in comparison.json, which Pipelines reads whole for a condition."""
+APPROVED = "Approved"
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403"})
+_GONE = ("does not exist", "resourcenotfound", "not found")
+ATTEMPTS = 10
+"""At every call, throttled or unanswered, before the job fails."""
+_TRIES = 2
+"""A version that is deleted between being listed and being described is asked for once more."""
+
+
+class NotAnsweredError(PathologyError):
+    """What the gate must know was not said: a failed job, never a pass."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The approved version: its ``name`` in messages, its ARN, and what Describe answers of it."""
+
+    name: str
+    arn: str
+    described: dict[str, Any]
+
+    @property
+    def evaluation(self) -> Uri | None:
+        """Where its evaluation.json lies; None where it names none."""
+        uri = self.described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {}).get("S3Uri")
+        return Uri.parse(uri) if uri else None
+
+
+def judge(job: Job, task: Comparable) -> None:
+    """Compare, decide, write the look, then comparison.json to the output ``comparison``. A candidate that fails is no failed job.
+
+    Raises:
+        DataError: when the candidate's evaluation is damaged.
+        NotAnsweredError: when the registry or an object may not be read.
+    """
+    settings, store = job.hyperparameters(CompareJob), open_store()
+    folder = job.input("evaluation")
+    evaluation = (folder / EVALUATION).read_bytes()
+    candidate = Evaluated.of(CANDIDATE, evaluation, (folder / PREDICTIONS).read_bytes())
+    with suppress(NotNamedError):  # the comparison says so; damage to the candidate's own is an error, never "not comparable"
+        task.answers(candidate, {})
+    if task.measure not in candidate.block.intervals:
+        raise DataError(f"{EVALUATION}: it has no interval of {task.measure}: evaluate the model again")
+    champion = find_champion(open_registry(), settings.group)
+    comparison = None if champion is None else compare_with(champion, candidate, task, store)
+    found = candidate.block.intervals[task.measure]
+    threshold = threshold_result(task.measure, task.title, found, settings.on, settings.threshold)
+    decision = decide(settings, [threshold], comparison, measure=task.measure, title=task.title)
+    items = sorted(set(candidate.column(task.item)))
+    test = hashlib.sha256(json.dumps(items).encode()).hexdigest()
+    ledger = Uri.parse(settings.ledger) / test
+    look = Look(
+        task=task.task,
+        test_sha256=test,
+        items=len(items),
+        evaluation_sha256=candidate.sha256,
+        passed=decision.passed,
+        message=decision.message,
+    )
+    looks = count_looks(store, ledger, look)
+    file = ComparisonFile(
+        **decision.model_dump(),
+        task=task.task,
+        score=1 if decision.passed else 0,
+        gate=registry_text(gate_words(decision, comparison, settings.group)),
+        looks=looks,
+        looks_text=str(looks),
+        test_sha256=test,
+        evaluation_sha256=candidate.sha256,
+        ledger=str(ledger),
+        champion_arn=None if champion is None else champion.arn,
+        comparison=comparison and comparison.model_copy(update={"different": comparison.different[:LISTED]}),
+    )
+    atomic_write(job.output("comparison") / COMPARISON, file.to_json())
+    for warning in decision.warnings:
+        print(f"warning: {warning}")
+    print(f"looks at this test set, this one among them: {looks}")
+    print(f"gate {'passed' if decision.passed else 'not passed'}: {decision.message}")
+
+
+def open_registry() -> Any:
+    """A client of the model registry. A local run says by the environment where it answers."""
+    retries = Config(retries={"mode": "adaptive", "max_attempts": ATTEMPTS})
+    return boto3.client("sagemaker", region_name=os.environ.get("AWS_REGION") or None, config=retries)
+
+
+def find_champion(registry: Any, group: str) -> Champion | None:
+    """The group's latest approved version; None where nothing is approved.
+
+    Raises:
+        NotAnsweredError: naming the permission that is missing, or what else kept the registry from answering.
+    """
+    name = ""
+    for _ in range(_TRIES):
+        listed = _latest_approved(registry, group)
+        if listed is None:
+            return None
+        arn, name = listed["ModelPackageArn"], f"version {listed['ModelPackageVersion']}"
+        with answered("sagemaker:DescribeModelPackage", arn):
+            try:
+                described = registry.describe_model_package(ModelPackageName=arn)
+            except ClientError as error:
+                if not _gone(error):
+                    raise
+                continue
+        if described.get("ModelApprovalStatus") == APPROVED:
+            return Champion(name, arn, dict(described))
+    raise NotAnsweredError(
+        f"{group}: {name} is listed as approved and is gone or no longer approved when it is looked at: start again"
+    )
+
+
+def _latest_approved(registry: Any, group: str) -> dict[str, Any] | None:
+    asked = {"ModelPackageGroupName": group, "ModelApprovalStatus": APPROVED, "SortBy": "CreationTime", "SortOrder": "Descending"}
+    with answered("sagemaker:ListModelPackages", group):
+        for page in registry.get_paginator("list_model_packages").paginate(**asked):
+            for summary in page["ModelPackageSummaryList"]:
+                return dict(summary)
+    return None
+
+
+@contextmanager
+def answered(permission: str, what: str) -> Iterator[None]:
+    """Errors of AWS as one line that says what is missing, or that asking again may help."""
+    try:
+        yield
+    except ClientError as error:
+        code, message = (str(error.response["Error"].get(key, "")) for key in ("Code", "Message"))
+        if code in _DENIED:
+            raise NotAnsweredError(
+                f"{what}: the job's role lacks the permission {permission}, without which the candidate cannot be compared with the "
+                f"approved version: allow it ({message})"
+            ) from None
+        raise NotAnsweredError(f"{what}: {permission} was not answered ({code}: {message}): start again") from None
+    except BotoCoreError as error:
+        raise NotAnsweredError(f"{what}: {permission} was not answered ({error}): start again") from None
+
+
+def _gone(error: ClientError) -> bool:
+    said = f"{error.response['Error'].get('Code', '')} {error.response['Error'].get('Message', '')}".lower()
+    return any(words in said for words in _GONE)
+
+
+def compare_with(champion: Champion, candidate: Evaluated, task: Comparable, store: Store) -> PairedComparison:
+    """By the champion's stored predictions; not comparable, with the reason, where these are gone, damaged or another model's."""
+
+    def read(uri: Uri) -> bytes:
+        with answered("s3:GetObject", str(uri)):
+            return store.read(uri)
+
+    try:
+        return task.compared(candidate, stored(champion, task, read), read)
+    except (DataError, RequestError) as error:
+        reason = " ".join(str(error).split())
+        return task.not_comparable(candidate.name, champion.name, reason, candidate.block.confidence)
+
+
+def stored(champion: Champion, task: Comparable, read: Read) -> Evaluated:
+    """The champion's evaluation, as its version names it.
+
+    Raises:
+        DataError: when it names none, or the files are gone, damaged, of another task or of another model.
+        RequestError: when what it names is no URI.
+    """
+    uri = champion.evaluation
+    if uri is None:
+        raise DataError(f"{champion.name} names no {EVALUATION}")
+    found = Evaluated.of(champion.name, read(uri), read(uri.parent / PREDICTIONS))
+    if found.block.task != task.task:
+        raise DataError(f"{uri}: is of the task {found.block.task}, not {task.task}")
+    registered = champion.described.get("CustomerMetadataProperties", {}).get("model_version")
+    if registered and registered != found.block.model.version:
+        raise DataError(f"{uri}: is of the model {found.block.model.version}, and {champion.name} is {registered}")
+    return found
+
+
+def count_looks(store: Store, ledger: Uri, look: Look) -> int:
+    """Write a look to the ``ledger``'s folder of its test set, once an evaluation; how many there are then."""
+    uri = ledger / f"{look.evaluation_sha256}.json"
+    with answered("s3:PutObject", str(uri)):
+        store.create(uri, look.to_json())
+    with answered("s3:ListBucket", str(ledger)):
+        return sum(1 for _ in store.list(ledger))
+
+
+def gate_words(decision: GateDecision, comparison: PairedComparison | None, group: str) -> str:
+    """What was asked for, in a version's metadata: ``AUROC lower bound at least 0.65 - not-worse than version 3 of pathology-msi``."""
+    asked = [
+        f"{each.title} {'lower bound ' if each.on == 'lower' else ''}at least {each.least:g}" for each in decision.thresholds
+    ]
+    if comparison is None:
+        asked.append("no approved version to compare with")
+    elif comparison.comparable:
+        asked.append(f"{decision.rule} {'than' if decision.rule == 'not-worse' else 'to'} {comparison.second} of {group}")
+    else:
+        asked.append(f"not comparable with {comparison.second} of {group}")
+    return " - ".join(asked)

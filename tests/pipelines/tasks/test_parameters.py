@@ -7,6 +7,7 @@ from pipelines.config import LOCAL, load_task
 from pipelines.tasks import NAMES, task_spec
 from pipelines.tasks.parameters import ParameterSpec, keys_of, parameters
 
+RULE = ("ChampionRule", "MaxRegression", "NoninferiorityMargin", "GateOn")
 FORM = {
     "msi": (
         *("SlidesUri", "ManifestUri", "LabelsUri", "EarlierCohortUri"),
@@ -16,7 +17,8 @@ FORM = {
         *("PrepareInstanceType", "ExtractInstanceType", "ExtractInstanceCount", "TrainInstanceType", "EvaluateInstanceType"),
         *("TilesPerSlide", "Precision", "DefaultMpp", "ExtractionRun", "MaxLeftOutFraction"),
         *("Sensitivity", "SensitivityConfidence", "DecideBy"),
-        *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "AllowSeen", "Prevalences", "MinAuroc"),
+        *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "AllowSeen", "Prevalences"),
+        *(*RULE, "MinAuroc"),
     ),
     "mhist": (
         *("AnnotationsUri", "ImagesUri", "PublishedCounts", "ValidationFraction", "SplitSeed"),
@@ -25,13 +27,14 @@ FORM = {
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("Sensitivity", "SensitivityConfidence", "DecideBy"),
         *("FineTuning", "Protocol", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
-        *("AllowSeen", "Prevalences", "MinAuroc"),
+        *("AllowSeen", "Prevalences"),
+        *(*RULE, "MinAuroc"),
     ),
     "lizard": (
         *("DatasetUri", "Classes", "Fold", "PublishedCounts", "SplitSeed", "EncoderUri"),
         *("PrepareInstanceType", "TrainInstanceType", "TrainInstanceCount", "EvaluateInstanceType"),
         *("FineTuning", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "Width", "Balance", "Seed"),
-        *("AllowSeen", "MinBpq"),
+        *("AllowSeen", *RULE, "MinBpq"),
     ),
 }
 """What is read, what it runs on, how it is learnt and evaluated; last the gate and the status."""
@@ -66,7 +69,7 @@ def test_the_form_has_its_order(task):
                 "prepare.hyperparameters.classes",
             ),
         ),
-        ("lizard", ParameterSpec("MinBpq", "Float", 0.5, (), "gate.min_bpq")),
+        ("lizard", ParameterSpec("MinBpq", "Float", 0.55, (), "gate.min_bpq")),
     ],
 )
 def test_a_parameter_is_what_its_setting_says(task, expected):

@@ -1,0 +1,52 @@
+"""A candidate against the approved version, through the verbs on this machine."""
+
+import re
+
+import pytest
+from laptop import Laptop
+
+from demo.patches import make_patches
+from pipelines.local.client import LocalSageMaker
+
+pytestmark = pytest.mark.slow
+
+PATCHES = 150
+"""Of which 46 are tested: it takes 30 to compare."""
+VALUES = {
+    "AnnotationsUri": "s3://local/mhist/annotations.csv",
+    "ImagesUri": "s3://local/mhist/images",
+    "EncoderUri": "s3://local/tiny/",
+    "PublishedCounts": "false",
+    "MinAuroc": "0",
+}
+GROUP = "pathology-mhist"
+
+
+def test_a_worse_model_than_the_approved_one_is_refused_and_the_same_is_registered(tmp_path):
+    laptop = Laptop(tmp_path / "state", "mhist", VALUES)
+    laptop.path("mhist").mkdir(parents=True)
+    make_patches(laptop.path("mhist"), PATCHES)
+    laptop.run_first()
+    client = LocalSageMaker(laptop.state)
+    (first,) = client.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]
+    client.update_model_package(
+        ModelPackageArn=first["ModelPackageArn"], ModelApprovalStatus="Approved", ApprovalDescription="looked at"
+    )
+
+    same = laptop.start()
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert "AUROC less version 1's on the same 46 patches is +0.000" in same.stdout
+    described = client.describe_model_package(ModelPackageName=f"{GROUP}/2")["CustomerMetadataProperties"]
+    assert described["gate"] == f"AUROC lower bound at least 0 - not-worse than version 1 of {GROUP}"
+    assert described["looks"] == "1"  # the evaluation out of the cache
+
+    definition = client.describe_pipeline(PipelineName=GROUP)["PipelineDefinition"]
+    shuffled = re.sub(r'("shuffle-labels": ?)"false"', r'\1"true"', definition)
+    assert shuffled != definition
+    client.update_pipeline(PipelineName=GROUP, PipelineDefinition=shuffled)
+    worse = laptop.start()
+    assert worse.returncode == 1
+    assert "against version 1's" in worse.stdout and "more than max-regression 0.05" in worse.stdout
+    assert "; nothing was registered. See the report of EvaluateMhist." in worse.stdout
+    assert "looks at this test set: 2" in worse.stdout
+    assert len(client.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]) == 2

@@ -41,6 +41,7 @@ contracts/settings.py               xx     xxxx xxxx  xxxx   xx
 contracts/tables.py                 xx     xxxx xxx.  xxxx   x.
 contracts/strict_json.py            xx     xxxx xxxx  xxxx   x.
 contracts/hashes.py                 xx     xxxx xxxx  xxxx   x.
+contracts/artefact.py               ..     .xx. .xx.  .xx.   ..
 contracts/learned_from.py           ..     .xx. .xx.  .xx.   ..
 contracts/prepared.py               ..     x... x...  x...   ..
 contracts/runs.py                   ..     ..xx ..xx  ..xx   ..

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from steps.jobs import Job
@@ -15,9 +16,9 @@ def gate_passed(metric: str, threshold: Any) -> Join:
 
 
 def quality_gate(
-    name: str, metric: str, scores: Job, path: str, threshold: Any, *, then: RequestStep, below: str
+    name: str, metric: str, scores: Job, path: str, threshold: Any, *, then: Sequence[RequestStep], below: str
 ) -> ConditionStep:
-    """``then`` when the value at ``path`` in the report of ``scores`` is at least ``threshold``; else the step ``below`` ends the
+    """The steps ``then`` when the value at ``path`` in the report of ``scores`` is at least ``threshold``; else the step ``below`` ends the
     execution as failed: ``AUROC 0.71 is below the threshold 0.8; …``."""
     message = Join(
         on="",
@@ -34,5 +35,5 @@ def quality_gate(
     fail = FailStep(below, error_message=message, description=f"Ends the execution: {metric} is below the threshold.")
     condition = ConditionGreaterThanOrEqualTo(left=scores.value(path), right=threshold)
     return ConditionStep(
-        name, conditions=[condition], if_steps=[then], else_steps=[fail], description="Is the model good enough to register?"
+        name, conditions=[condition], if_steps=list(then), else_steps=[fail], description="Is the model good enough to register?"
     )

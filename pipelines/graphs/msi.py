@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.errors import RequestError
 from pathology.contracts.extraction.collect import CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
@@ -28,7 +29,7 @@ AUROC = "binary_classification_metrics.auc.value"
 
 
 def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Extract → Collect → Stage → Train → Evaluate → Check → Register | BelowThreshold."""
+    """Prepare → Extract → Collect → Stage → Train → Evaluate → Check → Register → Describe | BelowThreshold."""
     run = RunParameters(task)
 
     cohort = processing(
@@ -118,24 +119,36 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         cached=True,
         description="Runs the packaged model on the test patients: evaluation.json, predictions.csv, report.html.",
     )
+    version = register(
+        "RegisterMsi",
+        env,
+        task.register_as,
+        model,
+        scores,
+        {"task": "msi"},
+        task.description,
+        gate=gate_passed("AUROC", run["MinAuroc"]),
+        encoder=run["EncoderUri"],
+        facts=("labels", "tile", "features", "aggregation"),
+    )
+    described = processing(
+        "DescribeMsi",
+        env,
+        "describe",
+        task.describe.resources,
+        inputs={"evaluation": scores["evaluation"]},
+        outputs=["description"],
+        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
+        cached=False,
+        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
+    )
     gate = quality_gate(
         "CheckMsi",
         "AUROC",
         scores,
         AUROC,
         run["MinAuroc"],
-        then=register(
-            "RegisterMsi",
-            env,
-            task.register_as,
-            model,
-            scores,
-            {"task": "msi"},
-            task.description,
-            gate=gate_passed("AUROC", run["MinAuroc"]),
-            encoder=run["EncoderUri"],
-            facts=("labels", "tile", "features", "aggregation"),
-        ),
+        then=[version, described.step],
         below="MsiBelowThreshold",
     )
 

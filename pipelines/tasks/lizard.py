@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.lizard.evaluate import EvaluateLizard
 from pathology.contracts.lizard.prepare import PrepareLizard, PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
@@ -48,6 +49,7 @@ TASK = TaskSpec(
                 "stage": StageJob,
                 "train_lizard": TrainLizard,
                 "evaluate_lizard": EvaluateLizard,
+                "describe": DescribeVersion,
             },
         )
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.mhist.evaluate import EvaluateMhist
 from pathology.contracts.mhist.prepare import PrepareMhist, PrepareMhistJob
 from pathology.contracts.mhist.train import TrainMhist
@@ -52,6 +53,7 @@ TASK = TaskSpec(
                 "stage": StageJob,
                 "train_mhist": TrainMhist,
                 "evaluate_mhist": EvaluateMhist,
+                "describe": DescribeVersion,
             },
         )
     },

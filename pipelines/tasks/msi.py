@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.extraction.collect import CollectFeatures, CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeatures, ExtractFeaturesJob
 from pathology.contracts.msi.evaluate import EvaluateMsi
@@ -78,6 +79,7 @@ TASK = TaskSpec(
                 "stage": StageJob,
                 "train_msi_tcga": TrainMsi,
                 "evaluate_msi": EvaluateMsi,
+                "describe": DescribeVersion,
             },
         )
     },

@@ -99,6 +99,7 @@ def test_steps_are_those_of_the_design(compiled):
         "EvaluateMsi",
         "CheckMsi",
         "RegisterMsi",
+        "DescribeMsi",
         "MsiBelowThreshold",
     ]
 

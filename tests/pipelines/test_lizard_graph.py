@@ -42,6 +42,7 @@ def test_every_edge_of_the_picture(lizard):
         "EvaluateLizard": {"TrainLizard", "PrepareLizard"},
         "CheckLizard": {"EvaluateLizard"},
         "RegisterLizard": {"CheckLizard", "TrainLizard", "EvaluateLizard"},
+        "DescribeLizard": {"CheckLizard", "RegisterLizard", "EvaluateLizard"},
         "LizardBelowThreshold": {"CheckLizard", "EvaluateLizard"},
     }
 
@@ -54,7 +55,7 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
     compiled = build("lizard", load_task("lizard", env), env)
     assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
     assert list(problems(compiled.definition)) == []
-    assert len(compiled.code) == 4
+    assert len(compiled.code) == 5
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def inputs(step):
 def test_every_edge_of_the_picture(mhist, steps):
     assert list(steps) == [
         *("PrepareMhist", "StageMhist", "TrainMhist", "EvaluateMhist"),
-        *("CheckMhist", "RegisterMhist", "MhistBelowThreshold"),
+        *("CheckMhist", "RegisterMhist", "DescribeMhist", "MhistBelowThreshold"),
     ]
     assert {name: set(needed) for name, needed in edges(mhist.definition).items()} == {
         "PrepareMhist": set(),
@@ -63,6 +63,7 @@ def test_every_edge_of_the_picture(mhist, steps):
         "EvaluateMhist": {"TrainMhist", "PrepareMhist"},
         "CheckMhist": {"EvaluateMhist"},
         "RegisterMhist": {"CheckMhist", "TrainMhist", "EvaluateMhist"},
+        "DescribeMhist": {"CheckMhist", "RegisterMhist", "EvaluateMhist"},
         "MhistBelowThreshold": {"CheckMhist", "EvaluateMhist"},
     }
 
@@ -75,7 +76,7 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
     compiled = build("mhist", load_task("mhist", env), env)
     assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
     assert list(problems(compiled.definition)) == []
-    assert len(compiled.code) == 4
+    assert len(compiled.code) == 5
 
 
 def test_hyperparameters_are_those_of_the_commands(steps):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.settings import Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 from pathology.contracts.tumour.evaluate import EvaluateTumour
@@ -43,6 +44,7 @@ TASK = TaskSpec(
                 "stage": StageJob,
                 "train_tumour": TrainTumour,
                 "evaluate_tumour": EvaluateTumour,
+                "describe": DescribeVersion,
             },
         )
     },

@@ -6,7 +6,8 @@ import io
 import json
 import tarfile
 
-from pathology.contracts.learned_from import LEARNED_FROM, Item, LearnedFrom
+from pathology.contracts.artefact import LEARNED_FROM
+from pathology.contracts.learned_from import Item, LearnedFrom
 from pathology.contracts.uris import Uri
 
 GROUP = "pathology-msi"

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from laptop import RUNS, Laptop
+from pathology.contracts.description.evaluated import evaluation_sha256
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from served import version_of, versions_answered
 
@@ -69,7 +70,9 @@ def test_the_version_says_what_it_takes_gives_and_needs(laptop):
         "model_version": json.loads(laptop.report().with_name("evaluation.json").read_text())["pathology"]["model"]["version"],
         "gate": f"bPQ at least {float(laptop.values['MinBpq'])}",
         "execution": laptop.report().parents[2].name,
+        "evaluation_sha256": evaluation_sha256(json.loads(laptop.report().with_name("evaluation.json").read_text())),
     }
+    assert version["ModelCard"]["ModelCardStatus"] == "Draft"
 
 
 def test_the_endpoint_and_the_registry_call_the_model_the_same(laptop, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from laptop import RUNS, Laptop
+from pathology.contracts.description.evaluated import evaluation_sha256
 from served import version_of, versions_answered
 
 from demo.patches import make_patches
@@ -61,7 +62,9 @@ def test_the_version_names_the_encoder_and_how_it_was_fine_tuned(laptop):
         "model_version": evaluated(laptop)["model"]["version"],
         "gate": f"AUROC at least {float(laptop.values['MinAuroc'])}",
         "execution": laptop.report().parents[2].name,
+        "evaluation_sha256": evaluation_sha256(json.loads(laptop.report().with_name("evaluation.json").read_text())),
     }
+    assert version["ModelCard"]["ModelCardStatus"] == "Draft"
 
 
 def evaluated(laptop):

@@ -22,7 +22,11 @@ def approve(
     environment: EnvironmentName = None,
     debug: Debug = False,
 ) -> int:
-    """Approve a model version, with a note for whoever asks why. What a warning forbids is refused until that is accepted by name."""
+    """Approve a model version, with a note for whoever asks why. What a warning forbids is refused until that is accepted by name.
+
+    A card or a source that it lacks is written too.
+    """
+    from pipelines.service.completing import complete
     from pipelines.service.decisions import APPROVED, check_note, check_warnings, decide
     from pipelines.service.versions import find
     from pipelines.version_tables import decided
@@ -32,6 +36,8 @@ def approve(
     version = find(session, task, given, kind)
     check_warnings(version, accept_warning or ())
     print(decided(version, decide(session, version, APPROVED, text, accept_warning or ())))
+    for line in complete(session, version):
+        print(line)
     return 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 
+from pipelines.checks.expressions import all_steps
 from pipelines.tasks import TRAIN, task_spec
 from pipelines.tasks.sections import Task
 from steps.environment import Environment
@@ -66,12 +67,13 @@ def build(task: str, settings: Task, env: Environment, kind: str = TRAIN) -> Com
         pipeline_experiment_config=None,
     )
     definition: Definition = json.loads(pipeline.definition())
-    commands = sorted({command for step in definition["Steps"] for command in _commands(step)})
+    commands = sorted({command for step in all_steps(definition) for command in _commands(step)})
     code = {code_uri(env, command): code_of(command).archive() for command in commands}
     return CompiledPipeline(task, settings.pipeline, settings.description, settings.register_as.group, definition, code)
 
 
 def _commands(step: StepDefinition) -> list[str]:
+    """A job's, inside conditions too: of other steps none."""
     arguments = step["Arguments"]
     job = arguments.get("AppSpecification") or arguments.get("AlgorithmSpecification") or {}
     return list(job.get("ContainerArguments", []))

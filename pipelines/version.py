@@ -77,6 +77,7 @@ def _lines(found: Details) -> Iterator[str]:
     if decision := item.decision:
         yield f"{decision.status} by {by(decision)} {at(decision)}: {decision.note or 'no note'}"
         yield from (f"accepted all the same: {name}" for name in decision.accepted)
+    yield from _said_of_itself(item)
     yield f"gate: {item.metadata.get('gate', 'not recorded')}"
     if answered := item.metadata.get(MODEL_VERSION):
         yield f"model version: {answered}, as an endpoint of it answers"
@@ -88,6 +89,19 @@ def _lines(found: Details) -> Iterator[str]:
     yield f"evaluated by {_made(item.evaluated, item.evaluation_uri)}"
     yield f"artefact: {item.artefact or 'none'}"
     yield f"report: {found.report or 'none'}"
+
+
+def _said_of_itself(item: Version) -> Iterator[str]:
+    """What it is the same as, its card and source, and what of them the registry would not take."""
+    from pathology.contracts.description.writing import WARNINGS
+
+    lacks = "none; python -m pipelines.approve writes it"
+    if item.same_as is not None:
+        yield f"the same as version {item.same_as}: the same evaluation of the same artefact"
+    yield f"model card: {item.card or lacks}"
+    yield f"source: {item.described.get('SourceUri') or lacks}"
+    if refused := item.metadata.get(WARNINGS):
+        yield f"warning: the registry did not take all of its description: {refused}"
 
 
 def learned_from(item: Version) -> str:

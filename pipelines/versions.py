@@ -81,6 +81,8 @@ def _print(found: list[Version]) -> None:
         rows = [(str(item.number), item.stage or "", one.status, by(one), at(one), one.note or "") for item, one in decided]
         print_table(table(("No.", "Stage", "Decision", "By", "At", "Note"), rows, right=("No.",), title="\nDecisions"))
     for item in found:
+        if item.same_as is not None:
+            print(f"version {item.number}: same as {item.same_as}")
         if item.trouble:
             print(f"version {item.number}: no scores: {item.trouble}")
     print(f"\ncohort: the beginning of its table's sha256; the latest is of {short_time(found[0].created)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.lizard.evaluate import EvaluateLizard
 from pathology.contracts.lizard.prepare import PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
@@ -22,7 +23,7 @@ from steps.sdk import Parameter, Step
 
 
 def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Stage → Train → Evaluate → Compare → Check → Register | BelowThreshold."""
+    """Prepare → Stage → Train → Evaluate → Compare → Check → Register → Describe | BelowThreshold."""
     run = RunParameters(task)
 
     prepared = processing(
@@ -113,11 +114,22 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         accepts=IMAGES,
         answers=NUCLEI,
     )
+    described = processing(
+        "DescribeLizard",
+        env,
+        "describe",
+        task.describe.resources,
+        inputs={"evaluation": scores["evaluation"]},
+        outputs=["description"],
+        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
+        cached=False,
+        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
+    )
     gate = quality_gate(
         "CheckLizard",
         verdict,
         scores,
-        then=version,
+        then=[version, described.step],
         below="LizardBelowThreshold",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.media import IMAGES
 from pathology.contracts.mhist.evaluate import EvaluateMhist
@@ -22,7 +23,7 @@ from steps.sdk import Parameter, Step
 
 
 def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Stage → Train → Evaluate → Compare → Check → Register | BelowThreshold."""
+    """Prepare → Stage → Train → Evaluate → Compare → Check → Register → Describe | BelowThreshold."""
     run = RunParameters(task)
 
     prepared = processing(
@@ -113,11 +114,22 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )
+    described = processing(
+        "DescribeMhist",
+        env,
+        "describe",
+        task.describe.resources,
+        inputs={"evaluation": scores["evaluation"]},
+        outputs=["description"],
+        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
+        cached=False,
+        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
+    )
     gate = quality_gate(
         "CheckMhist",
         verdict,
         scores,
-        then=version,
+        then=[version, described.step],
         below="MhistBelowThreshold",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.errors import RequestError
 from pathology.contracts.extraction.collect import CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
@@ -27,7 +28,7 @@ from steps.sdk import Parameter, Step
 
 
 def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Extract → Collect → Stage → Train → Evaluate → Compare → Check → Register | BelowThreshold."""
+    """Prepare → Extract → Collect → Stage → Train → Evaluate → Compare → Check → Register → Describe | BelowThreshold."""
     run = RunParameters(task)
 
     cohort = processing(
@@ -120,23 +121,35 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
     verdict = compare(
         "CompareMsi", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinAuroc"
     )
+    version = register(
+        "RegisterMsi",
+        env,
+        task.register_as,
+        model,
+        scores,
+        {"task": "msi"},
+        task.description,
+        gate=verdict.value("gate"),
+        looks=verdict.value("looks_text"),
+        encoder=run["EncoderUri"],
+        facts=("labels", "tile", "features", "aggregation"),
+    )
+    described = processing(
+        "DescribeMsi",
+        env,
+        "describe",
+        task.describe.resources,
+        inputs={"evaluation": scores["evaluation"]},
+        outputs=["description"],
+        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
+        cached=False,
+        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
+    )
     gate = quality_gate(
         "CheckMsi",
         verdict,
         scores,
-        then=register(
-            "RegisterMsi",
-            env,
-            task.register_as,
-            model,
-            scores,
-            {"task": "msi"},
-            task.description,
-            gate=verdict.value("gate"),
-            looks=verdict.value("looks_text"),
-            encoder=run["EncoderUri"],
-            facts=("labels", "tile", "features", "aggregation"),
-        ),
+        then=[version, described.step],
         below="MsiBelowThreshold",
     )
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+
+from botocore.exceptions import ClientError
 
 from pipelines.local.execution_calls import ExecutionCalls
 from pipelines.local.job_calls import JobCalls
@@ -13,6 +16,9 @@ from pipelines.local.tag_calls import TagCalls
 
 class LocalSageMaker(ExecutionCalls, JobCalls, RegistryCalls, TagCalls):
     """Pipelines, executions, jobs and model packages below ``root``; arguments, answers and errors as boto3's."""
+
+    exceptions = SimpleNamespace(ClientError=ClientError)
+    """As a client of boto3 has them, for who cannot import botocore."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(State(Path(root).absolute()))

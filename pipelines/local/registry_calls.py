@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pathology.contracts.description.schema import ModelCard
 from pathology.contracts.errors import DataError
 
 from pipelines.checks.shapes import request_faults
@@ -40,6 +41,19 @@ def _check(operation: str, request: Request) -> None:
     faults = request_faults(operation, request)
     if faults:
         raise refused(operation, "; ".join(faults))
+
+
+def _check_card(card: Request) -> None:
+    """Hold a card's content against the schema that the service documents.
+
+    Raises:
+        ClientError: naming the first member that does not fit.
+    """
+    if "ModelCardContent" in card:
+        try:
+            ModelCard.from_json(card["ModelCardContent"].encode(), "ModelCardContent")
+        except DataError as error:
+            raise refused("UpdateModelPackage", str(error)) from None
 
 
 class RegistryCalls(GroupCalls):
@@ -102,6 +116,7 @@ class RegistryCalls(GroupCalls):
         """UpdateModelPackage: what is given takes the place of what was there; metadata are added to those that were there."""
         known("UpdateModelPackage", changes, _UPDATES)
         _check("UpdateModelPackage", {"ModelPackageArn": ModelPackageArn, **changes})
+        _check_card(changes.get("ModelCard", {}))
         changes = {key: value for key, value in changes.items() if key != "ClientToken"}
         with self._changing(ModelPackageArn, "UpdateModelPackage") as (path, record):
             metadata = {**record.get("CustomerMetadataProperties", {}), **changes.pop("CustomerMetadataProperties", {})}

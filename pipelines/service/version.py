@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from pathology.contracts.description.same import SAME_AS
+from pathology.contracts.description.writing import WARNINGS
 from pathology.contracts.errors import DataError
 from pathology.contracts.runs import RUNS
 from pathology.contracts.uris import Uri
@@ -72,6 +74,18 @@ class Version:
         """``Review: Approved``, as its life cycle says; None where it has none."""
         cycle = self.described.get("ModelLifeCycle")
         return f"{cycle['Stage']}: {cycle['StageStatus']}" if cycle else None
+
+    @property
+    def card(self) -> str | None:
+        """The status of its card, such as ``Draft``; None where it has none."""
+        status: str | None = (self.described.get("ModelCard") or {}).get("ModelCardStatus")
+        return status
+
+    @property
+    def same_as(self) -> int | None:
+        """The number of the version that it is the same as: one with the same evaluation of the same artefact."""
+        number = self.metadata.get(SAME_AS, "")
+        return int(number) if number.isdecimal() else None
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -149,6 +163,7 @@ class Version:
             "arn": self.arn,
             "status": self.status,
             "stage": self.stage,
+            "same_as": self.same_as,
             "created": self.created,
             "score": {"name": headline[0], **headline[1], "confidence": self.block.get("confidence")} if headline else None,
             "encoder": self.metadata.get("encoder"),
@@ -200,6 +215,9 @@ class Details:
             "metadata": version.metadata,
             "gate": version.metadata.get("gate"),
             "warnings": block.get("warnings", []),
+            "card": {"status": version.card, "content": _content(version)},
+            "source": version.described.get("SourceUri"),
+            "description_warnings": version.metadata.get(WARNINGS),
             "scores": block.get("intervals", {}),
             "hyperparameters": model.get("training", {}).get("settings", {}),
             "hashes": hashes(version),
@@ -210,6 +228,14 @@ class Details:
             "evaluation": version.evaluation_uri,
             "report": self.report,
         }
+
+
+def _content(version: Version) -> Any:
+    """What its card says; None where it has none, or where somebody wrote one that is no JSON."""
+    try:
+        return json.loads((version.described.get("ModelCard") or {}).get("ModelCardContent", "null"))
+    except ValueError:
+        return None
 
 
 def hashes(version: Version) -> dict[str, str]:

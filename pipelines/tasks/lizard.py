@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pathology.contracts.comparison.gate import CompareJob, GateRule
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.lizard.evaluate import EvaluateLizard
 from pathology.contracts.lizard.prepare import PrepareLizard, PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
@@ -53,6 +54,7 @@ TASK = TaskSpec(
                 "train_lizard": TrainLizard,
                 "evaluate_lizard": EvaluateLizard,
                 "compare_lizard": CompareJob,
+                "describe": DescribeVersion,
             },
         )
     },

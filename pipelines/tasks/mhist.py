@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Self
 
 from pathology.contracts.comparison.gate import CompareJob
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.mhist.evaluate import EvaluateMhist
 from pathology.contracts.mhist.prepare import PrepareMhist, PrepareMhistJob
 from pathology.contracts.mhist.train import TrainMhist
@@ -55,6 +56,7 @@ TASK = TaskSpec(
                 "train_mhist": TrainMhist,
                 "evaluate_mhist": EvaluateMhist,
                 "compare_mhist": CompareJob,
+                "describe": DescribeVersion,
             },
         )
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pathology.contracts.comparison.gate import CompareJob
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.extraction.collect import CollectFeatures, CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeatures, ExtractFeaturesJob
 from pathology.contracts.msi.evaluate import EvaluateMsi
@@ -82,6 +83,7 @@ TASK = TaskSpec(
                 "train_msi_tcga": TrainMsi,
                 "evaluate_msi": EvaluateMsi,
                 "compare_msi": CompareJob,
+                "describe": DescribeVersion,
             },
         )
     },

@@ -79,6 +79,12 @@ class Compare(Settings):
     resources: Resources
 
 
+class Describe(Settings):
+    """The job that gives a registered version its card; it calls the registry and computes nothing."""
+
+    resources: Resources = setting(Resources(instance_type="ml.t3.medium", max_runtime_minutes=15), "The smallest will do.")
+
+
 class PatchTraining(Training[H]):
     """Training on patches; ``training`` and ``models`` say where it reads: EFS, or S3, where the data and the encoder lie."""
 
@@ -127,6 +133,7 @@ class Task(Settings):
     description: str
     encoder: Encoder
     stage: Stage | None = None
+    describe: Describe = Describe()
     register_as: Annotated[Registration, Field(alias="register")]
 
     @classmethod

@@ -1,7 +1,7 @@
 """An account whose jobs run in this process, a second each: all that decides what is recomputed is real, learning is not.
 
-Prepare, extraction (by an encoder of mean colours), collection and staging are the commands; a training packs what it was given, an
-evaluation and a comparison answer whatever the definition asks of them.
+Prepare, extraction (by an encoder of mean colours), collection, staging and describing are the commands; a training packs what it was
+given, an evaluation and a comparison answer whatever the definition asks of them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pipelines.local.jobs import JobError, LocalJob
 from pipelines.local.processes import log_of
 from steps.shapes import Answer
 from tests.pathology.colour_encoder import COLOURS, ColourEncoder
+from tests.pipelines import registry
 
 WEIGHTS = b"weights"
 MANIFEST = COLOURS.model_copy(update={"sha256": hashlib.sha256(WEIGHTS).hexdigest()})
@@ -75,9 +76,13 @@ class Account:
     def start(self, **more: str) -> str:
         """Start as boto3 and Studio do, run to the end, and answer the execution's ARN."""
         given = [{"Name": name, "Value": value} for name, value in {**self.values, **more}.items()]
+
+        def run_job(job: LocalJob, container: Container, store: FolderStore) -> Answer:
+            return self._job(job, container, store)
+
         with (
             patch.object(execution_calls, "spawn", _run_here),
-            patch.object(LocalJob, "_run", self._job),
+            patch.object(LocalJob, "_run", run_job),
         ):
             answer = self.client.start_pipeline_execution(PipelineName=self.name, PipelineParameters=given)
         arn: str = answer["PipelineExecutionArn"]
@@ -96,7 +101,7 @@ class Account:
         cached = {step["Name"] for step in all_steps(self.definition) if step.get("CacheConfig", {}).get("Enabled")}
         return {name for name in cached if "CacheHitResult" not in steps[name]}
 
-    def _job(self, container: Container, store: FolderStore) -> Answer:
+    def _job(self, job: LocalJob, container: Container, store: FolderStore) -> Answer:
         """In place of :meth:`LocalJob._run`: one host after another."""
         (command,) = container.arguments
         top = self.state / "jobs-here" / container.name
@@ -112,14 +117,16 @@ class Account:
             elif command.startswith("compare_"):
                 self._report(root, "Compare", "comparison")
             else:
-                _command(command, root, store, container.environment)
+                _command(command, root, store, {**job.environment, **container.environment})
         for checkpoints in container.checkpoints:
             checkpoints.close()
         return container.collect(roots)
 
     def _report(self, root: Path, kind: str, name: str) -> None:
-        """``name``.json of a step of the ``kind``: a number wherever the definition compares, else a word."""
-        report: dict = {}
+        """``name``.json of a step of the ``kind``: a number wherever the definition compares, else a word; of an evaluation, what a
+        version's card is made of too."""
+        evaluates = kind == "Evaluate"
+        report = registry.evaluation({"cohort": "c" * 64}, {}, "d" * 64, self.uri("model.tar.gz")) if evaluates else {}
         gates = [step["Arguments"]["Conditions"] for step in self.definition["Steps"] if step["Type"] == "Condition"]
         compared = {get["Path"] for get in json_gets(gates)}
         asked = {get["Path"] for get in json_gets(self.definition["Steps"]) if kind in get["PropertyFile"]["Get"]}
@@ -129,6 +136,8 @@ class Account:
             for part in parents:
                 inner = inner.setdefault(part, {})
             inner[last] = 1.0 if path in compared else last
+        for interval in report["pathology"]["intervals"].values() if evaluates else ():
+            interval.update(dict.fromkeys(("low", "high"), interval["value"]))
         (root / "processing" / "output" / name / f"{name}.json").write_text(json.dumps(report))
 
 

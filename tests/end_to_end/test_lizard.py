@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from laptop import RUNS, Laptop
+from pathology.contracts.description.evaluated import evaluation_sha256
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from served import version_of, versions_answered
 
@@ -71,7 +72,9 @@ def test_the_version_says_what_it_takes_gives_and_needs(laptop):
         "gate": "bPQ at least 0 - no approved version to compare with",
         "looks": "1",
         "execution": laptop.report().parents[2].name,
+        "evaluation_sha256": evaluation_sha256(json.loads(laptop.report().with_name("evaluation.json").read_text())),
     }
+    assert version["ModelCard"]["ModelCardStatus"] == "Draft"
 
 
 def test_the_endpoint_and_the_registry_call_the_model_the_same(laptop, tmp_path):

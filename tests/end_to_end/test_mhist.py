@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from laptop import RUNS, Laptop
+from pathology.contracts.description.evaluated import evaluation_sha256
 from served import version_of, versions_answered
 
 from demo.patches import make_patches
@@ -62,7 +63,9 @@ def test_the_version_names_the_encoder_and_how_it_was_fine_tuned(laptop):
         "gate": "AUROC lower bound at least 0 - no approved version to compare with",
         "looks": "1",
         "execution": laptop.report().parents[2].name,
+        "evaluation_sha256": evaluation_sha256(json.loads(laptop.report().with_name("evaluation.json").read_text())),
     }
+    assert version["ModelCard"]["ModelCardStatus"] == "Draft"
 
 
 def evaluated(laptop):

@@ -113,6 +113,7 @@ def test_the_version_says_what_the_run_used(laptop):
     metadata = version["CustomerMetadataProperties"]
     assert metadata.pop("features") == json.loads(config)["pathology"]["registry"]["features"]
     assert metadata.pop("model_version") == json.loads(config)["pathology"]["model"]["version"]
+    assert len(metadata.pop("evaluation_sha256")) == 64
     assert metadata == {
         "task": "msi",
         "labels": "MSI-H:MSI-L or MSS",
@@ -126,7 +127,14 @@ def test_the_version_says_what_the_run_used(laptop):
         "looks": "1",
         "execution": laptop.report().parents[2].name,
     }
+    card = version.pop("ModelCard")
     assert "optimus" not in str(version).lower()
+    assert card["ModelCardStatus"] == "Draft"
+    details = json.loads(card["ModelCardContent"])["additional_information"]
+    assert details["custom_details"]["encoder"] == laptop.encoder.name
+    assert "is a placeholder with seeded weights" in details["caveats_and_recommendations"]
+    assert version["ModelLifeCycle"] == {"Stage": "Development", "StageStatus": "PendingApproval"}
+    assert version["SourceUri"] == version["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
 
 
 def test_the_packed_code_and_the_registry_call_the_model_the_same(laptop, tmp_path):
@@ -152,6 +160,8 @@ def test_nothing_changed_is_cached_and_a_changed_label_is_not(laptop):
     assert again.returncode == 0, again.stdout
     steps = laptop.steps()
     assert {name for name in SETTLED if "CacheHitResult" in steps[name]} == set(SETTLED)
+    latest = LocalSageMaker(laptop.state).describe_model_package(ModelPackageName=f"pathology-msi/{versions(laptop)}")
+    assert latest["CustomerMetadataProperties"]["same_as"] == "1"
     write_labels(laptop, laptop.labels.replace("P00,MSS", "P00,MSI-L"))  # named in the flow alone: still negative
     try:
         assert laptop.start().returncode == 0

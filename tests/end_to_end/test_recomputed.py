@@ -65,8 +65,12 @@ def test_msi_a_second_run_is_cached_but_for_prepare_collect_and_stage(msi):
     steps = msi.steps(arn)
     assert {name for name, step in steps.items() if "CacheHitResult" in step} == {EXTRACT, TRAIN, EVALUATE}
     assert set(steps) - {EXTRACT, TRAIN, EVALUATE} == {
-        *("PrepareMsi", "CollectFeatures", "StageFeatures", "CheckMsi", "RegisterMsi")
+        *("PrepareMsi", "CollectFeatures", "StageFeatures", "CheckMsi", "RegisterMsi", "DescribeMsi")
     }
+    versions = msi.client.list_model_packages(ModelPackageGroupName=msi.name, SortOrder="Descending")["ModelPackageSummaryList"]
+    latest = msi.client.describe_model_package(ModelPackageName=versions[0]["ModelPackageArn"])
+    assert latest["CustomerMetadataProperties"]["same_as"] == "1"
+    assert latest["ModelCard"]["ModelCardStatus"] == "Draft"
 
 
 def test_msi_a_slash_less_is_the_same(msi):

@@ -45,7 +45,7 @@ def artefact(patients, cohort, with_list=True):
     return {**files, LEARNED_FROM: content} if with_list else files
 
 
-def evaluation(inputs, uris, config, auroc=0.9, settings=None, encoder=None):
+def evaluation(inputs, uris, config, archive, auroc=0.9, settings=None, encoder=None):
     """As much of evaluation.json as verbs read."""
     interval = {"value": auroc, "low": auroc - 0.06, "high": auroc + 0.05}
     training = {"settings": {"epochs": "20", "shuffle-labels": "false", **(settings or {})}, "inputs": inputs, "code": "c0de"}
@@ -61,7 +61,13 @@ def evaluation(inputs, uris, config, auroc=0.9, settings=None, encoder=None):
         "data_uris": uris,
         "warnings": ["The test set holds 15 positive and 83 negative patients."],
         "baseline": {"fitted_on": 300, "positives": 45},
-        "model": {"config_sha256": config, "archive_sha256": "a" * 64, "serving_code": "5e4e", "training": training},
+        "model": {
+            "archive_uri": archive,
+            "config_sha256": config,
+            "archive_sha256": "a" * 64,
+            "serving_code": "5e4e",
+            "training": training,
+        },
     }
     return {"binary_classification_metrics": {"auc": {"value": auroc, "standard_deviation": 0.03}}, "pathology": block}
 
@@ -77,7 +83,7 @@ def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_
     files = artefact(patients, inputs["cohort"], with_list)
     config = hashlib.sha256(files["config.json"]).hexdigest()
     archive = run / "TrainMsi" / f"pipelines-{execution}-TrainMsi-Xy12" / "output/model.tar.gz"
-    report = evaluation(inputs, {"cohort": str(place)}, config, **changes)
+    report = evaluation(inputs, {"cohort": str(place)}, config, str(archive), **changes)
     encoder = report["pathology"]["encoder"]
     store.write(place, cohort)
     store.write(archive, pack(files))

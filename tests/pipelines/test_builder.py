@@ -100,6 +100,7 @@ def test_steps_are_those_of_the_design(compiled):
         "CompareMsi",
         "CheckMsi",
         "RegisterMsi",
+        "DescribeMsi",
         "MsiBelowThreshold",
     ]
 

@@ -43,6 +43,7 @@ def test_every_edge_of_the_picture(lizard):
         "CompareLizard": {"EvaluateLizard"},
         "CheckLizard": {"CompareLizard"},
         "RegisterLizard": {"CheckLizard", "TrainLizard", "EvaluateLizard", "CompareLizard"},
+        "DescribeLizard": {"CheckLizard", "RegisterLizard", "EvaluateLizard"},
         "LizardBelowThreshold": {"CheckLizard", "CompareLizard"},
     }
 

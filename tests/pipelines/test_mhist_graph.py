@@ -54,7 +54,7 @@ def inputs(step):
 def test_every_edge_of_the_picture(mhist, steps):
     assert list(steps) == [
         *("PrepareMhist", "StageMhist", "TrainMhist", "EvaluateMhist"),
-        *("CompareMhist", "CheckMhist", "RegisterMhist", "MhistBelowThreshold"),
+        *("CompareMhist", "CheckMhist", "RegisterMhist", "DescribeMhist", "MhistBelowThreshold"),
     ]
     assert {name: set(needed) for name, needed in edges(mhist.definition).items()} == {
         "PrepareMhist": set(),
@@ -64,6 +64,7 @@ def test_every_edge_of_the_picture(mhist, steps):
         "CompareMhist": {"EvaluateMhist"},
         "CheckMhist": {"CompareMhist"},
         "RegisterMhist": {"CheckMhist", "TrainMhist", "EvaluateMhist", "CompareMhist"},
+        "DescribeMhist": {"CheckMhist", "RegisterMhist", "EvaluateMhist"},
         "MhistBelowThreshold": {"CheckMhist", "CompareMhist"},
     }
 

@@ -19,6 +19,8 @@ from packed import pack, without_list
 from pages import Page
 from patch_sets import patch, write_patch_table
 from pathology.contracts.code import closure
+from pathology.contracts.description.card import NOT_STATED, card
+from pathology.contracts.description.evaluated import Evaluated, evaluation_sha256
 from pathology.contracts.errors import DataError
 from pathology.contracts.mhist.evaluate import EvaluateMhist, MhistEvaluation, MhistPredictionRow
 from pathology.contracts.mhist.patches import MhistPatchRow
@@ -404,3 +406,15 @@ def test_another_table_than_mhists_is_held_to_nothing_of_mhists(mhist, tmp_path)
         assert word not in page.text, word
     with pytest.raises(DataError, match="the model tells polyp and adenoma apart and the patches are HP and SSA"):
         run.evaluate(tmp_path / "other")
+
+
+def test_a_version_s_card_is_made_of_it(evaluated):
+    _, evaluation, _, _ = evaluated
+    found = Evaluated.of(evaluation)
+    made = card(found, "A purpose.")
+    (test,) = made.evaluation_details
+    assert [one.name for one in test.metric_groups[0].metric_data] == list(found.intervals)
+    assert str(found.n) in test.evaluation_observation.replace(",", "")
+    assert "A number that is not recorded" not in made.training_details.training_observations
+    assert made.additional_information.custom_details["encoder's licence"] == NOT_STATED
+    assert evaluation_sha256(evaluation) != evaluation_sha256({**evaluation, "pathology": {**evaluation["pathology"], "n": 0}})

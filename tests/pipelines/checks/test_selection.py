@@ -48,6 +48,7 @@ def test_a_gate_brings_both_its_branches(definition):
         "EvaluateMsi",
         "CheckMsi",
         "RegisterMsi",
+        "DescribeMsi",
         "MsiBelowThreshold",
     ]
     assert with_branches(definition, ["TrainMsi"]) == ["TrainMsi"]

@@ -183,7 +183,10 @@ def test_before_anything_is_there(account, here):
 def test_a_decision_keeps_who_when_and_why_and_may_be_changed(account, add, described, here):
     add()
     done = here("approve", "latest", *TASK, "--note", "read by two, see ticket 7")
-    assert (done.code, done.out) == (0, f"version 1 Approved by {getpass.getuser()}: read by two, see ticket 7\n")
+    assert (done.code, done.out) == (
+        0,
+        f"version 1 Approved by {getpass.getuser()}: read by two, see ticket 7\nwritten besides: ModelCard, SourceUri\n",
+    )
     version = described(1)
     assert (version["ModelApprovalStatus"], version["ApprovalDescription"]) == ("Approved", "read by two, see ticket 7")
     assert version["ModelLifeCycle"]["StageStatus"] == "Approved"

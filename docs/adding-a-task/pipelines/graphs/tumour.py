@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.media import IMAGES
 from pathology.contracts.prepared import FILE, PREPARED
@@ -22,7 +23,7 @@ from steps.sdk import Parameter, Step
 
 
 def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
-    """Prepare → Stage → Train → Evaluate → Compare → Check → Register | BelowThreshold."""
+    """Prepare → Stage → Train → Evaluate → Compare → Check → Register → Describe | BelowThreshold."""
     run = RunParameters(task)
 
     prepared = processing(
@@ -112,7 +113,18 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )
-    gate = quality_gate("CheckTumour", verdict, scores, then=version, below="TumourBelowThreshold")
+    described = processing(
+        "DescribeTumour",
+        env,
+        "describe",
+        task.describe.resources,
+        inputs={"evaluation": scores["evaluation"]},
+        outputs=["description"],
+        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
+        cached=False,
+        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
+    )
+    gate = quality_gate("CheckTumour", verdict, scores, then=[version, described.step], below="TumourBelowThreshold")
 
     jobs = [prepared, *([staged] if staged else []), model, scores, verdict]
     return run.all(), [*(job.step for job in jobs), gate]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pathology.contracts.comparison.gate import CompareJob
+from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.settings import Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 from pathology.contracts.tumour.evaluate import EvaluateTumour
@@ -46,6 +47,7 @@ TASK = TaskSpec(
                 "train_tumour": TrainTumour,
                 "evaluate_tumour": EvaluateTumour,
                 "compare_tumour": CompareJob,
+                "describe": DescribeVersion,
             },
         )
     },

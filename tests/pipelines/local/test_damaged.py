@@ -20,6 +20,7 @@ ARGUMENTS = {
     "watch": (*TASK, "{id}"),
     "versions": TASK,
     "version": (*TASK, "2"),
+    "compare": (*TASK, "{id}", "{id}"),
     "check_data": TASK,
     "doctor": TASK,
     "validate": TASK,
@@ -38,7 +39,7 @@ ARGUMENTS = {
 ELSEWHERE = {"environment"}
 """Verbs that know nothing of this machine's account."""
 QUICK = (
-    *("executions", "show", "metrics", "logs", "watch", "versions", "version", "approve", "reject"),
+    *("executions", "show", "metrics", "logs", "watch", "versions", "version", "compare", "approve", "reject"),
     *("stop", "retry", "start", "clean", "delete"),
 )
 """Verbs that build no pipeline, which takes the SDK."""
@@ -58,18 +59,18 @@ MEMBERS = {
 }
 REGISTRY = {"versions", "version", "approve", "reject"}
 REFUSE = {
-    "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry", "clean"},
+    "execution.json": {"show", "metrics", "compare", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},
-    "steps": {"show", "metrics", "logs", "watch", "retry", "clean"},
-    "processing": {"show", "metrics", "watch"},
+    "steps": {"show", "metrics", "compare", "logs", "watch", "retry", "clean"},
+    "processing": {"show", "metrics", "compare", "watch"},
     "training": {"show"},
-    "pipelines": {"executions", "start", "upsert", "clean", "delete"},
+    "pipelines": {"executions", "compare", "start", "upsert", "clean", "delete"},
     "cache": set(),
     "group.json": {"upsert", "clean", *REGISTRY},
     "versions": {"show", "watch", "clean", *REGISTRY},
     "tokens": set(),
     "defaults": set(ARGUMENTS) - {"render"},
-    "evaluation": {"show", "metrics", "watch"},
+    "evaluation": {"show", "metrics", "compare", "watch"},
 }
 """The verbs that cannot do their work when such a file is cut or empty; the others do all of it."""
 DAMAGES = ("cut", "empty", "older layout", "missing", "read-only", "full", "a file")

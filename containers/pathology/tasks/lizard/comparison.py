@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from pathology.contracts.comparison.items import Mark, Matched, Side
+from pathology.contracts.comparison.reading import PREDICTIONS, Comparable, Contents, Evaluated, Read
 from pathology.contracts.comparison.result import DifferentItem, GroupRow, PairedComparison, PairedScore
 from pathology.contracts.errors import DataError
 from pathology.contracts.intervals import Interval
 from pathology.contracts.intervals.clusters import MIN_CLUSTERS, Spread, cluster_differences
 from pathology.contracts.lizard.evaluate import NucleiScoreRow
 from pathology.contracts.lizard.patches import ALL_CLASSES
+from pathology.contracts.settings import explain
 from pathology.tasks.lizard.images import OF_IMAGES, image_values
 from pathology.tasks.lizard.scores import OF_CLASS, OVERALL, R2, measures
 from pathology.tasks.lizard.sums import FIELDS, by_source, present_in, ratio, table_of
@@ -28,13 +31,14 @@ IMAGES = "image_"
 
 @dataclass(frozen=True, kw_only=True)
 class NucleiAnswers:
-    """A model's ``rows`` of predictions.csv, its ``name`` in messages, the hash of each patch's content where it is known, and the patches
-    that the model was ``learned`` from, None where that is not known."""
+    """A model's ``rows`` of predictions.csv, its ``name`` in messages, the hash of each patch's content where it is known, the patches
+    that the model was ``learned`` from, None where that is not known, and the ``classes`` that it tells apart where that is of interest."""
 
     name: str
     rows: Sequence[NucleiScoreRow]
     contents: Mapping[str, str] = field(default_factory=dict)
     learned: frozenset[str] | None
+    classes: tuple[str, ...] = ()
 
     def side(self) -> Side:
         """For matching: a patch's truth is how many nuclei it has."""
@@ -173,3 +177,49 @@ def _different(first: np.ndarray, second: np.ndarray, sources: Sequence[str], pa
         )
         for index in chosen
     ]
+
+
+def contents(evaluated: Evaluated, read: Read) -> Contents:
+    """A patch is the same where its arrays are, as its name says where in them it lies."""
+    arrays = [evaluated.block.data.get(f"{name}_sha256", "") for name in ("images", "labels")]
+    known = {"arrays": " ".join(arrays) if all(arrays) else ""}
+    return dict.fromkeys(evaluated.column("patch"), known)
+
+
+def answers(evaluated: Evaluated, contents: Mapping[str, str]) -> NucleiAnswers:
+    """Of a stored evaluation.
+
+    Raises:
+        DataError: when predictions.csv is damaged, or holds other patches than evaluation.json counts.
+    """
+    where = f"{evaluated.name}'s {PREDICTIONS}"
+    try:
+        rows = [NucleiScoreRow.model_validate(row) for row in evaluated.rows]
+    except ValidationError as error:
+        raise DataError(explain(error, where)) from None
+    found = len({row.patch for row in rows})
+    if found != evaluated.block.n:
+        raise DataError(f"{where}: holds {found} patches, and evaluation.json says {evaluated.block.n}")
+    model = evaluated.block.model
+    return NucleiAnswers(
+        name=evaluated.name, rows=rows, contents=contents, learned=evaluated.learned("patch"), classes=model.classes
+    )
+
+
+def compare_answers(first: NucleiAnswers, second: NucleiAnswers, confidence: float) -> PairedComparison:
+    """As :func:`compare_nuclei`, of models of stored evaluations. Raises DataError besides when they tell other classes apart."""
+    if first.classes != second.classes:
+        raise DataError(f"{first.name} tells {', '.join(first.classes)} apart, and {second.name} {', '.join(second.classes)}")
+    return compare_nuclei(first, second, first.classes, confidence=confidence)
+
+
+COMPARABLE = Comparable(
+    task="lizard",
+    measure="bpq",
+    title="bPQ",
+    unit=UNIT,
+    item="patch",
+    contents=contents,
+    answers=answers,
+    compare=compare_answers,
+)

@@ -99,11 +99,8 @@ def right_of(item: DifferentItem) -> str:
 
 
 def group_measure(found: Compared) -> str | None:
-    """The score that groups are shown by: the first of the headline that they have, else the first that they have."""
-    groups = found.comparison.groups
-    if not groups:
-        return None
-    return next((name for name in task_spec(found.task).headline if name in groups[0].scores), next(iter(groups[0].scores), None))
+    """The score that groups are shown by, the first that they have; None without groups."""
+    return next((name for group in found.comparison.groups for name in group.scores), None)
 
 
 def _print_scores(found: Compared) -> None:

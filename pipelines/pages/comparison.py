@@ -39,7 +39,8 @@ _SIDE = 300
 def comparison_page(session: Session, found: Compared) -> str:
     """The whole page; pictures are read where the items are pictures."""
     comparison, shown = found.comparison, scores_shown(found)
-    scale = _scale(score for _, score in shown)
+    bounded = [(name, score) for name, score in shown if score.bounds is not None]
+    scale = _scale(score for _, score in bounded)
     pictures, missing = png_uris(session, found)
     context: dict[str, Any] = {
         "task": found.task,
@@ -55,7 +56,7 @@ def comparison_page(session: Session, found: Compared) -> str:
         "comparison": comparison,
         "confidence": f"{comparison.confidence:.0%}",
         "about": [*about(found), *missing],
-        "scores": [_bar(name, score, scale) for name, score in shown],
+        "scores": [_bar(name, score, scale) for name, score in bounded],
         "scale": f"{scale:g}",
         "score_rows": [
             (name, value(each.first), value(each.second), signed(each.difference), interval(each), each.method)
@@ -93,8 +94,14 @@ def _items(found: Compared) -> dict[str, Any]:
         for item in found.comparison.different[:LISTED]
     ]
     columns = [("Item", False), ("Of", False), ("Truth", True), ("A", True), ("B", True), ("Apart", True), ("Right", False)]
+    kept, columns = _filled(rows, columns)
+    return {"items": kept, "item_columns": columns}
+
+
+def _filled(rows: Sequence[Sequence[Any]], columns: Sequence[tuple[str, bool]]) -> tuple[list[list[Any]], list[tuple[str, bool]]]:
+    """Without the columns in which no row has anything."""
     kept = [k for k in range(len(columns)) if any(row[k] != "–" for row in rows)]
-    return {"items": [[row[k] for k in kept] for row in rows], "item_columns": [columns[k] for k in kept]}
+    return [[row[k] for k in kept] for row in rows], [columns[k] for k in kept]
 
 
 def _groups(found: Compared) -> dict[str, Any]:
@@ -114,43 +121,31 @@ def _groups(found: Compared) -> dict[str, Any]:
         )
         for group, score in scores
     ]
-    scale = _scale(score for _, score in scores)
+    bounded = [(group, score) for group, score in scores if score.bounds is not None]
+    scale = _scale(score for _, score in bounded)
+    heads = [("Group", False), ("n", True), ("Positive", True), ("A", True), ("B", True), ("A − B", True), ("Interval", True)]
+    cells, columns = _filled(rows, heads)
     return {
-        "groups": rows,
-        "group_columns": [
-            *(("Group", False), ("n", True), ("Positive", True), ("A", True), ("B", True), ("A − B", True), ("Interval", True))
-        ],
+        "groups": cells,
+        "group_columns": columns,
         "group_title": title(measure, task_spec(found.task).titles),
-        "group_forest": [_bar(group.name, score, scale) for group, score in scores if score.bounds is not None],
+        "group_forest": [_bar(group.name, score, scale) for group, score in bounded],
         "group_scale": f"{scale:g}",
     }
 
 
 def _scale(scores: Iterable[PairedScore]) -> float:
     """How far the axis reaches on both sides: all bounds are on it, at a tenth."""
-    ends = [0.05]
-    for score in scores:
-        ends += [abs(score.difference or 0.0)]
-        if score.bounds is not None:
-            ends += [abs(score.bounds.low), abs(score.bounds.high)]
-    return math.ceil(max(ends) * 10 - 1e-9) / 10
+    ends = [max(abs(score.bounds.low), abs(score.bounds.high)) for score in scores if score.bounds is not None]
+    return math.ceil(max([0.05, *ends]) * 10 - 1e-9) / 10
 
 
 def _bar(name: str, score: PairedScore, scale: float) -> dict[str, Any]:
-    """Positions in % of the axis' width."""
-
-    def at(number: float | None) -> str | None:
-        return None if number is None else f"{50 + 50 * number / scale:.2f}"
-
+    """Of a score with an interval; positions in % of the axis' width."""
     bounds = score.bounds
-    return {
-        "name": name,
-        "at": at(score.difference),
-        "low": None if bounds is None else at(bounds.low),
-        "high": None if bounds is None else at(bounds.high),
-        "difference": signed(score.difference),
-        "interval": interval(score),
-    }
+    assert bounds is not None, "only such are drawn"
+    at, low, high = (f"{50 + 50 * number / scale:.2f}" for number in (bounds.value, bounds.low, bounds.high))
+    return {"name": name, "at": at, "low": low, "high": high, "difference": signed(bounds.value), "interval": interval(score)}
 
 
 def _points(curve: RocCurve) -> str:

@@ -109,7 +109,7 @@ def test_people_read_it_in_80_columns(add, here):
     assert listed.count("\nT0") == 10 and "more that differ; --json lists them" in listed
 
 
-def test_words_and_executions_name_models_too(account, add, here, compared, make, monkeypatch):
+def test_words_name_versions(add, here, compared):
     add(FIRST)
     add(SECOND)
     assert here("approve", "1", *TASK, "--note", "read by two").code == 0
@@ -242,3 +242,13 @@ def test_every_task_can_be_compared_and_counts_in_its_own_unit():
     assert all(how.measure == task_spec(name).headline[0] for name, how in found.items())
     with pytest.raises(Exception, match="evaluation.json"):
         Evaluated.of("version 1", b"[]", b"")
+
+
+def test_executions_are_compared_by_id_and_arn(fresh, here):
+    """They have 7 test patients."""
+    _, other, arn = fresh("run")
+    found = json.loads(here("compare", *TASK, other, arn.rpartition("/")[2], "--json").out)
+    assert [model["arn"] for model in found["models"].values()] == [other, arn]
+    assert [(model["version"], model["status"]) for model in found["models"].values()] == [(None, None)] * 2
+    assert (found["comparable"], found["reason"]) == (False, "7 patients in common, and it takes 30 (left out: none)")
+    assert here("compare", *TASK, other, arn).out.startswith(f"A  execution {other.rpartition('/')[2]}\n")

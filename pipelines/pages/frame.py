@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ _REPORT = Path(pathology.__file__).parent / "report"
 """Where reports have their style and their script; files, of which nothing is imported."""
 
 
-def page(template: str, context: Mapping[str, Any]) -> str:
-    """Fill a ``template`` of this package, which extends frame.html.j2.
+def page(template: str, context: Mapping[str, Any], scripts: Sequence[str] = ()) -> str:
+    """Fill a ``template`` of this package, which extends frame.html.j2; ``scripts`` of this package go with the one that sorts tables.
 
     The page lets nothing run but its own script, by hash, and loads nothing (Content-Security-Policy).
     """
@@ -29,7 +29,8 @@ def page(template: str, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     style = (_REPORT / "report.css").read_text(encoding="utf-8") + (_HERE / "pages.css").read_text(encoding="utf-8")
-    script = (_REPORT / "sorting.js").read_text(encoding="utf-8")
+    sources = [_REPORT / "sorting.js", *(_HERE / name for name in scripts)]
+    script = "".join(source.read_text(encoding="utf-8") for source in sources)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     frame = {"style": style, "script": script, "script_sha256": digest}
     return environment.get_template(template).render({**frame, **context})

@@ -183,6 +183,7 @@ def person(here, played, env, folder, monkeypatch):
     played("succeeded", ListModelPackages=[{"ModelPackageSummaryList": [summary]}])
     for arguments in (("versions",), ("version",), ("version", "7")):
         run(*arguments, "--task", "msi", *ON_AWS)
+    run("review", "--task", "msi", "--html", str(folder / "review.html"), *ON_AWS)
     played("succeeded")
     run("compare", EXECUTION, EXECUTION, "--task", "msi", *ON_AWS)
     played("failed", **trained())

@@ -3,8 +3,10 @@ touched. Disks that are full or read-only are simulated where files are opened, 
 
 import hashlib
 import json
+import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ ARGUMENTS = {
     "versions": TASK,
     "version": (*TASK, "2"),
     "compare": (*TASK, "{id}", "{id}"),
+    "review": (*TASK, "--html", "{page}"),
     "check_data": TASK,
     "doctor": TASK,
     "validate": TASK,
@@ -39,7 +42,7 @@ ARGUMENTS = {
 ELSEWHERE = {"environment"}
 """Verbs that know nothing of this machine's account."""
 QUICK = (
-    *("executions", "show", "metrics", "logs", "watch", "versions", "version", "compare", "approve", "reject"),
+    *("executions", "show", "metrics", "logs", "watch", "versions", "version", "compare", "review", "approve", "reject"),
     *("stop", "retry", "start", "clean", "delete"),
 )
 """Verbs that build no pipeline, which takes the SDK."""
@@ -57,7 +60,7 @@ MEMBERS = {
     "defaults": (),
     "evaluation": (),
 }
-REGISTRY = {"versions", "version", "approve", "reject"}
+REGISTRY = {"versions", "version", "review", "approve", "reject"}
 REFUSE = {
     "execution.json": {"show", "metrics", "compare", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},
@@ -122,7 +125,8 @@ def tree(root, arn):
 
 
 def call(here, verb, arn):
-    filled = [word.format(arn=arn, id=identity(arn)) for word in ARGUMENTS[verb]]
+    page = Path(os.environ["PATHOLOGY_STATE"]).with_suffix(".html")
+    filled = [word.format(arn=arn, id=identity(arn), page=page) for word in ARGUMENTS[verb]]
     return here(verb, *filled)
 
 

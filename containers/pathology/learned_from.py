@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 
 from pathology.artefact import ModelConfig
+from pathology.contracts.artefact import LEARNED_FROM
 from pathology.contracts.errors import DataError
-from pathology.contracts.learned_from import LEARNED_FROM, LearnedFrom
+from pathology.contracts.learned_from import LearnedFrom
 
 
 def read_learned_from(folder: Path, config: ModelConfig) -> LearnedFrom | None:

@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from pathology.contracts.artefact import LEARNED_FROM
 from pathology.contracts.errors import DataError
 from pathology.contracts.identifiers import normal
-from pathology.contracts.learned_from import LEARNED_FROM, LearnedFrom
+from pathology.contracts.learned_from import LearnedFrom
 from pathology.contracts.uris import Uri
 
 from pipelines.service.results import MODEL_VERSION, location

@@ -29,7 +29,8 @@ def without_baseline(packed: Path, folder: Path) -> Path:
 
 def without_list(packed: Path, folder: Path) -> Path:
     """The artefact in ``packed`` as an older one: no list, and a configuration that knows of none."""
-    from pathology.artefact import CONFIG, LEARNED_FROM, unpack
+    from pathology.artefact import CONFIG, unpack
+    from pathology.contracts.artefact import LEARNED_FROM
 
     unpack(packed / "model.tar.gz", folder / "model")
     (folder / "model" / LEARNED_FROM).unlink()

@@ -39,6 +39,7 @@ contracts/settings.py               xx     xxx xxx   xxx    xx
 contracts/tables.py                 xx     xxx xxx   xxx    x.
 contracts/strict_json.py            xx     xxx xxx   xxx    x.
 contracts/hashes.py                 xx     xxx xxx   xxx    x.
+contracts/artefact.py               ..     .xx .xx   .xx    ..
 contracts/learned_from.py           ..     .xx .xx   .xx    ..
 contracts/prepared.py               ..     x.. x..   x..    ..
 contracts/runs.py                   ..     ..x ..x   ..x    ..

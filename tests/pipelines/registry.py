@@ -7,7 +7,8 @@ import json
 import random
 import tarfile
 
-from pathology.contracts.learned_from import LEARNED_FROM, Item, LearnedFrom
+from pathology.contracts.artefact import LEARNED_FROM
+from pathology.contracts.learned_from import Item, LearnedFrom
 from pathology.contracts.msi.evaluate import PatientPredictionRow
 from pathology.contracts.uris import Uri
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from pathology.artefact import EncoderIdentity, library_versions, save_artefact
+from pathology.contracts.artefact import LEARNED_FROM
 from pathology.contracts.code import closure, command_code
 from pathology.contracts.cohort import SlideRow, read_classes, read_cohort
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
 from pathology.contracts.intervals import Interval, area_under_roc
-from pathology.contracts.learned_from import LEARNED_FROM, LearnedFrom
+from pathology.contracts.learned_from import LearnedFrom
 from pathology.contracts.log_lines import VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.msi.train import TrainMsi
 from pathology.contracts.operating_points import OperatingPoint

@@ -13,12 +13,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from pathology.contracts.artefact import LEARNED_FROM
 from pathology.contracts.hashes import Sha256
 from pathology.contracts.identifiers import normal
 from pathology.contracts.strict_json import StrictJson
-
-LEARNED_FROM = "learned-from.json"
-"""The file in an artefact."""
 
 ByKind = Mapping[str, Collection[str]]
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from pathology.artefact import EncoderIdentity, library_versions
+from pathology.contracts.artefact import LEARNED_FROM
 from pathology.contracts.code import command_code
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.fine_tuning import FineTuning
 from pathology.contracts.history import LossCurve
-from pathology.contracts.learned_from import LEARNED_FROM, LearnedFrom
+from pathology.contracts.learned_from import LearnedFrom
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
 from pathology.contracts.operating_points import OperatingPoint, OperatingSettings
 from pathology.encoders.embedding_cache import embed_all, embed_patches

@@ -87,7 +87,8 @@ class MhistRun:
 
     def pack(self, **changed) -> None:
         """Pack the probe as the service packs a model."""
-        from pathology.artefact import LEARNED_FROM, EncoderIdentity, save_artefact
+        from pathology.artefact import EncoderIdentity, save_artefact
+        from pathology.contracts.artefact import LEARNED_FROM
         from pathology.contracts.learned_from import LearnedFrom
         from pathology.patches.artefact import Validation, pack_weights
         from pathology.patches.learned_from import items

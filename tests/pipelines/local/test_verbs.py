@@ -335,4 +335,4 @@ def test_ctrl_c_says_what_goes_on_and_how_to_watch_and_end_it(account, make, her
         f"watch it with python -m pipelines.watch {arn}, end it with python -m pipelines.stop {arn}"
     ]
     assert here("stop", arn).code == 0
-    assert not account.processes()
+    until(lambda: not account.processes(), "the runner's end, a moment after it said so")

@@ -25,10 +25,10 @@ from pathology.artefact import (
     read_tensors,
     save_artefact,
 )
+from pathology.contracts.artefact import LEARNED_FROM
 from pathology.contracts.code import Code, closure
 from pathology.contracts.errors import RequestError
 from pathology.contracts.history import LossCurve
-from pathology.contracts.learned_from import LEARNED_FROM
 from pathology.contracts.lizard.patches import Classes
 from pathology.encoders.encoder import load_encoder
 from pathology.nuclei.watershed import STANDARD, WatershedParams

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -195,7 +196,7 @@ def _named(session: Session, model: Model, ask: Any, *given: Any) -> Any:
         return ask(*given)
     except NotNamedError:
         raise
-    except DataError as error:
+    except (DataError, csv.Error) as error:
         raise DataError(f"{error} (of {model.name}, in {location(session, model.evaluation.parent)})") from None
 
 

@@ -87,7 +87,7 @@ def slides(patients, settings="5e77", content=lambda name: f"features of {name}"
     return (SLIDES + "".join(f"{name}-DX1,{settings},{digest}\n" for name, digest in hashes.items())).encode()
 
 
-def evaluation(inputs, uris, config, auroc=0.9, settings=None, encoder=None, block=None):
+def evaluation(inputs, uris, config, archive, auroc=0.9, settings=None, encoder=None, block=None):
     """As much of evaluation.json as verbs read; ``block`` changes the block."""
     interval = {"value": auroc, "low": auroc - 0.06, "high": auroc + 0.05}
     training = {"settings": {"epochs": "20", "shuffle-labels": "false", **(settings or {})}, "inputs": inputs, "code": "c0de"}
@@ -104,6 +104,7 @@ def evaluation(inputs, uris, config, auroc=0.9, settings=None, encoder=None, blo
         "warnings": ["The test set holds 15 positive and 83 negative patients."],
         "baseline": {"fitted_on": 300, "positives": 45},
         "model": {
+            "archive_uri": archive,
             "config_sha256": config,
             "version": config[:12],
             "labels": LABELS,
@@ -142,8 +143,7 @@ def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_
     files = artefact(patients, inputs["cohort"], with_list)
     config = hashlib.sha256(files["config.json"]).hexdigest()
     archive = run / "TrainMsi" / f"pipelines-{execution}-TrainMsi-Xy12" / "output/model.tar.gz"
-    report = evaluation(inputs, {"cohort": str(place)}, config, **changes)
-    report["pathology"]["model"]["archive_uri"] = str(archive)
+    report = evaluation(inputs, {"cohort": str(place)}, config, str(archive), **changes)
     if tested is not None:
         put_tested(store, run, report["pathology"], **tested)
     encoder = report["pathology"]["encoder"]

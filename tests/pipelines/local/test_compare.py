@@ -218,6 +218,12 @@ def test_wrong_use_is_one_line_and_exit_code_2(add, here, tmp_path, names, words
         ("predictions.csv", b"", "is empty"),
         ("predictions.csv", b"\xff\xfe\n\x00", "is damaged, no text"),
         ("predictions.csv", b"patient_id,site,label,probability,slide_ids\nT000,A1,1,0.5,T000-DX1\n", "holds 1 items"),
+        ("predictions.csv", b"patient_id\n" + b"T" * 200_000, "field larger than field limit"),
+        (
+            "predictions.csv",
+            b"patient_id,site,label,probability,slide_ids\n" + b"T000,A1,1,nan,T000-DX1\n" * 40,
+            "holds 40 items",
+        ),
         ("predictions.csv", b"patient_id\nT000\n", "the column 'slide_ids' is missing"),
         ("evaluation.json", None, "there is no such object"),
         ("evaluation.json", b"{", "is damaged, no valid JSON"),

@@ -176,6 +176,7 @@ def test_nuclei_have_differences_by_class_and_no_curves(account, page):
     assert "s00-0000" in seen.text
 
 
+@pytest.mark.slow  # a second browser; the one on the page of all versions is quick
 @pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed: apt-get install chromium")
 def test_a_browser_shows_all_of_it_on_a_phone_and_on_paper(account, page):
     for make in (msi, mhist, lizard):

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pathology.contracts.code import closure
 
-from pipelines.tasks import NAMES
+from pipelines.tasks import NAMES, task_spec
 from tests.made import imported
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -70,6 +71,21 @@ def test_no_wall_is_crossed(top):
     sources = sorted((REPOSITORY / top).rglob("*.py"))
     assert sources
     assert [f"{path.relative_to(REPOSITORY)}: {crossing}" for path in sources for crossing in crossings(path)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_authoring_loads_of_a_task_to_compare_its_models_is_as_light_as_contracts(name):
+    """``compare`` imports it by its name in the task: a door in the wall, so that job and verb compare by the same code."""
+    root = REPOSITORY / "containers"
+    loaded = [root / path for path in closure(task_spec(name).comparable.partition(":")[0]).files if path.endswith(".py")]
+    assert len(loaded) > 10
+    heavy = {
+        f"{path.relative_to(root)}: {module}"
+        for path in loaded
+        for module in imported(path)
+        if module.split(".")[0] not in CONTRACTS_MAY
+    }
+    assert heavy == set()
 
 
 def test_a_crossing_is_seen(tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ _MAX_BYTES = 2**28
 _TABLES = ("cohort", "patches")
 _NAMES = ("slide_id", "name", "image")
 """Columns that name an item which the list does not know by that name."""
-_MARKS = ("patient_id", "group", "source", "sha256")
+MARKS = ("patient_id", "group", "source", "sha256")
 """Columns that hold what the list knows an item by."""
 
 
@@ -74,12 +74,16 @@ def read_list(session: Session, version: Version) -> LearnedFrom | None:
     """
     if version.artefact is None:
         raise DataError(f"version {version.number} names no artefact")
-    uri = Uri.parse(version.artefact)
+    return list_in(session, Uri.parse(version.artefact), version.metadata.get(MODEL_VERSION))
+
+
+def list_in(session: Session, uri: Uri, identity: str | None) -> LearnedFrom | None:
+    """The list in the model.tar.gz at ``uri``, whose config.json's sha256 begins with ``identity`` where that is known; None where it
+    keeps none. Raises as :func:`read_list`."""
     where = location(session, uri)
     found = _members(session, uri, where)
     if _CONFIG not in found:
         raise DataError(f"{where}: holds no {_CONFIG}: it is no model's artefact")
-    identity = version.metadata.get(MODEL_VERSION)
     if identity and not hashlib.sha256(found[_CONFIG]).hexdigest().startswith(identity):
         raise DataError(f"{where}: is not the artefact that was registered (its {_CONFIG} is another)")
     try:
@@ -138,4 +142,4 @@ def _in_table(session: Session, version: Version, given: str) -> Iterator[str]:
         wanted = normal(given)
         for row in csv.DictReader(io.StringIO(content.decode())):
             if wanted in {normal(row[column]) for column in _NAMES if row.get(column)}:
-                yield from (row[column] for column in _MARKS if row.get(column))
+                yield from (row[column] for column in MARKS if row.get(column))

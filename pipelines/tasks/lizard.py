@@ -69,6 +69,7 @@ TASK = TaskSpec(
         "mpq_plus": "mPQ+",
         "r2": "R²",
     },
+    comparable="pathology.tasks.lizard.comparison:COMPARABLE",
     demo=Demo(
         make="demo.nuclei:make_demo",
         data={"DatasetUri": "arrays"},

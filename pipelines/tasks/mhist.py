@@ -62,6 +62,7 @@ TASK = TaskSpec(
     },
     headline=("auroc", "balanced_accuracy", "sensitivity", "specificity"),
     titles={"auroc": "AUROC"},
+    comparable="pathology.contracts.mhist.comparison:COMPARABLE",
     demo=Demo(
         make="demo.patches:make_demo",
         data={"AnnotationsUri": "annotations.csv", "ImagesUri": "images"},

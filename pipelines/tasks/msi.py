@@ -89,6 +89,7 @@ TASK = TaskSpec(
     },
     headline=("auroc", "balanced_accuracy", "sensitivity", "specificity"),
     titles={"auroc": "AUROC"},
+    comparable="pathology.contracts.msi.comparison:COMPARABLE",
     demo=Demo(
         make="demo.slides:make_demo",
         data={"SlidesUri": "slides", "LabelsUri": "labels/labels.csv"},

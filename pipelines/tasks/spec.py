@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import Settings
 
 from pipelines.tasks import TRAIN
 from pipelines.tasks.sections import Task
+
+if TYPE_CHECKING:
+    from pathology.contracts.comparison.reading import Comparable
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class PipelineSpec:
 
     def draw(self) -> Callable[..., Any]:
         """The graph's function."""
-        return resolve(self.graph)
+        function: Callable[..., Any] = resolve(self.graph)
+        return function
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,26 @@ class Demo:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task. ``titles`` are its measures as people write them, by their names in evaluation.json, the ``headline`` ones first."""
+    """A task. ``titles`` are its measures as people write them, by their names in evaluation.json, the ``headline`` ones first;
+    ``comparable`` is ``module:name`` of how two of its models are compared, imported when they are, None of a task without."""
 
     name: str
     pipelines: Mapping[str, PipelineSpec]
     headline: tuple[str, ...]
     titles: Mapping[str, str]
     demo: Demo
+    comparable: str | None = None
+
+    def comparison(self) -> Comparable:
+        """How two of its models are compared.
+
+        Raises:
+            RequestError: when the task has nothing to compare them by.
+        """
+        if self.comparable is None:
+            raise RequestError(f"models of {self.name} cannot be compared: its task names no way to (comparable)")
+        found: Comparable = resolve(self.comparable)
+        return found
 
     def pipeline(self, kind: str = TRAIN) -> PipelineSpec:
         """Its pipeline of a kind.
@@ -78,8 +95,7 @@ class TaskSpec:
         return folder / (self.name if kind == TRAIN else f"{self.name}-{kind}")
 
 
-def resolve(reference: str) -> Callable[..., Any]:
-    """The function that ``module:function`` names."""
+def resolve(reference: str) -> Any:
+    """What ``module:name`` names."""
     module, _, name = reference.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
-    return function
+    return getattr(import_module(module), name)

@@ -179,6 +179,9 @@ def person(here, played, env, folder, monkeypatch):
     played("succeeded", ListModelPackages=[{"ModelPackageSummaryList": [summary]}])
     for arguments in (("versions",), ("version",), ("version", "7")):
         run(*arguments, "--task", "msi", *ON_AWS)
+    run("review", "--task", "msi", "--html", str(folder / "review.html"), *ON_AWS)
+    played("succeeded")
+    run("compare", EXECUTION, EXECUTION, "--task", "msi", *ON_AWS)
     played("failed", **trained())
     run("clean", "--task", "msi", *ON_AWS, "--older-than", "90d", "--yes")
     run("delete", "--task", "msi", *ON_AWS, "--yes")
@@ -208,9 +211,22 @@ def put_results(env):
     from moto.s3.models import s3_backends
 
     interval = {"value": 0.9, "low": 0.8, "high": 1.0}
-    evaluation = {"pathology": {"intervals": {"auroc": interval}, "confidence": 0.95, "cautions": []}}
-    key = "runs/pathology-msi/abc123def456/EvaluateMsi/evaluation/evaluation.json"
-    boto3.client("s3").put_object(Bucket=env.bucket, Key=key, Body=json.dumps(evaluation).encode())
+    block = {
+        "task": "msi",
+        "n": 2,
+        "positives": 1,
+        "threshold": 0.5,
+        "intervals": {"auroc": interval},
+        "confidence": 0.95,
+        "cautions": [],
+        "seen": {"unit": "patients", "test_items": 2, "seen": 0, "names": []},
+        "data_uris": {"slides": f"s3://{env.bucket}/prepared/msi/{'b' * 32}/slides.csv"},
+        "model": {"version": "v1", "config_sha256": "c", "archive_uri": f"s3://{env.bucket}/a.tar.gz"},
+    }
+    predictions = "patient_id,site,label,probability,slide_ids\nP1,A1,1,0.9,P1-DX1\nP2,A1,0,0.2,P2-DX1\n"
+    for file, content in (("evaluation.json", json.dumps({"pathology": block})), ("predictions.csv", predictions)):
+        key = f"runs/pathology-msi/abc123def456/EvaluateMsi/evaluation/{file}"
+        boto3.client("s3").put_object(Bucket=env.bucket, Key=key, Body=content.encode())
     for key in (f"runs/pathology-msi/{'a' * 12}/x", f"prepared/msi/{'a' * 32}/COMPLETE"):
         boto3.client("s3").put_object(Bucket=env.bucket, Key=key, Body=b"x")
         s3_backends[MOTO_ACCOUNT]["aws"].buckets[env.bucket].keys[key].last_modified = datetime(2020, 1, 1)

@@ -4,10 +4,12 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import tarfile
 
 from pathology.contracts.artefact import LEARNED_FROM
 from pathology.contracts.learned_from import Item, LearnedFrom
+from pathology.contracts.msi.evaluate import PatientPredictionRow
 from pathology.contracts.uris import Uri
 
 GROUP = "pathology-msi"
@@ -45,11 +47,51 @@ def artefact(patients, cohort, with_list=True):
     return {**files, LEARNED_FROM: content} if with_list else files
 
 
-def evaluation(inputs, uris, config, archive, auroc=0.9, settings=None, encoder=None):
-    """As much of evaluation.json as verbs read."""
+LABELS = ("MSS", "MSI-H")
+UNIT, SLIDES = "patients", "slide_id,settings_hash,content_sha256\n"
+
+
+def tested_patients(n=40, positives=12):
+    """Test patients of three sites by id, with their labels: the first are positive."""
+    return {f"T{k:03}": int(k < positives) for k in range(n)}
+
+
+def answers(seed, patients, spread=0.2):
+    """A model's probability of each patient."""
+    draw = random.Random(seed)
+    return {name: min(max(0.35 + 0.3 * label + draw.gauss(0, spread), 0.0), 1.0) for name, label in patients.items()}
+
+
+def predictions(patients, probabilities):
+    """predictions.csv: each patient has a slide."""
+    rows = [
+        PatientPredictionRow(
+            patient_id=name,
+            site=f"A{k % 3}",
+            slides=1,
+            label=label,
+            probability=probabilities[name],
+            fold_std=0.01,
+            predicted=int(probabilities[name] >= 0.5),
+            slide_ids=f"{name}-DX1",
+            slide_uris=f"s3://x/{name}-DX1.svs",
+        )
+        for k, (name, label) in enumerate(patients.items())
+    ]
+    return PatientPredictionRow.table(rows)
+
+
+def slides(patients, settings="5e77", content=lambda name: f"features of {name}"):
+    """slides.csv, as far as a comparison reads it."""
+    hashes = {name: hashlib.sha256(content(name).encode()).hexdigest() for name in patients}
+    return (SLIDES + "".join(f"{name}-DX1,{settings},{digest}\n" for name, digest in hashes.items())).encode()
+
+
+def evaluation(inputs, uris, config, archive, auroc=0.9, settings=None, encoder=None, block=None):
+    """As much of evaluation.json as verbs read; ``block`` changes the block."""
     interval = {"value": auroc, "low": auroc - 0.06, "high": auroc + 0.05}
     training = {"settings": {"epochs": "20", "shuffle-labels": "false", **(settings or {})}, "inputs": inputs, "code": "c0de"}
-    block = {
+    report = {
         "task": "msi",
         "n": 98,
         "positives": 15,
@@ -64,16 +106,34 @@ def evaluation(inputs, uris, config, archive, auroc=0.9, settings=None, encoder=
         "model": {
             "archive_uri": archive,
             "config_sha256": config,
+            "version": config[:12],
+            "labels": LABELS,
             "archive_sha256": "a" * 64,
             "serving_code": "5e4e",
             "training": training,
         },
+        "threshold": 0.5,
     }
-    return {"binary_classification_metrics": {"auc": {"value": auroc, "standard_deviation": 0.03}}, "pathology": block}
+    for key, value in (block or {}).items():
+        report[key] = {**report[key], **value} if isinstance(report.get(key), dict) else value
+    return {"binary_classification_metrics": {"auc": {"value": auroc, "standard_deviation": 0.03}}, "pathology": report}
 
 
-def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_list=True, **changes):
-    """Register a version of a run, by default of one of its own: ``execution001`` and so on; its ARN."""
+def put_tested(store, run, block, patients, probabilities, table=None, seen=0, names=()):
+    """predictions.csv beside a run's evaluation, slides.csv, and what evaluation.json says of them."""
+    table = slides(patients) if table is None else table
+    place = Uri("s3", run.root, f"prepared/msi/{hashlib.sha256(table).hexdigest()[:8]}/slides.csv")
+    store.write(run / "EvaluateMsi/evaluation/predictions.csv", predictions(patients, probabilities))
+    store.write(place, table)
+    block["n"], block["positives"] = len(patients), sum(patients.values())
+    block["seen"] = {"unit": UNIT, "test_items": len(patients), "seen": seen, "names": list(names)}
+    block["data"]["slides_sha256"] = hashlib.sha256(table).hexdigest()
+    block["data_uris"]["slides"] = str(place)
+
+
+def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_list=True, tested=None, **changes):
+    """Register a version of a run, by default of one of its own: ``execution001`` and so on; its ARN. ``tested``: predictions.csv and
+    slides.csv, and what they change in evaluation.json's block."""
     there = len(sagemaker.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"])
     execution = execution or f"execution{there + 1:03}"
     run = Uri("s3", bucket, f"runs/{GROUP}/{execution}")
@@ -84,6 +144,8 @@ def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_
     config = hashlib.sha256(files["config.json"]).hexdigest()
     archive = run / "TrainMsi" / f"pipelines-{execution}-TrainMsi-Xy12" / "output/model.tar.gz"
     report = evaluation(inputs, {"cohort": str(place)}, config, str(archive), **changes)
+    if tested is not None:
+        put_tested(store, run, report["pathology"], **tested)
     encoder = report["pathology"]["encoder"]
     store.write(place, cohort)
     store.write(archive, pack(files))

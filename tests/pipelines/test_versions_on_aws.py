@@ -84,3 +84,23 @@ def test_no_group_yet_and_an_unknown_version(server, here):
     sagemaker.create_model_package(ModelPackageGroupName=registry.GROUP)
     done = here("version", "3", *ON_AWS)
     assert (done.code, "has no version 3 in pathology-msi: the latest is 1" in done.err) == (2, True)
+
+
+def test_two_versions_are_compared_and_a_missing_right_on_predictions_is_one_line(add, here, before_send, aws_response):
+    patients = registry.tested_patients()
+    for seed in (1, 2):
+        add(tested={"patients": patients, "probabilities": registry.answers(seed, patients)})
+    done = here("compare", *ON_AWS, "1", "latest", "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["comparable"], found["n"], found["by_id_alone"]) == (0, True, 40, 0), done.err
+    assert found["models"]["first"]["evaluation"].startswith("s3://")
+
+    def denied(request, **_):
+        if request.url.endswith("predictions.csv"):
+            body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            return aws_response(403, body, kind="application/xml")
+        return None
+
+    before_send(denied)
+    done = here("compare", *ON_AWS, "1", "2")
+    assert (done.code, "lack the permission s3:GetObject" in done.err.splitlines()[-1]) == (2, True), done.err

@@ -105,6 +105,10 @@ COMMANDS = {
     "evaluate": "interval = {'value': 0.9, 'low': 0.8, 'high': 0.97}\n"
     "names = ('auroc', 'balanced_accuracy', 'sensitivity', 'specificity')\n"
     "block = {'n': 7, 'positives': 3, 'confidence': 0.95, 'intervals': dict.fromkeys(names, interval), 'task': 'msi', 'warnings': ['few patients']}\n"
+    "block |= {'seen': {'unit': 'patients', 'test_items': 7, 'seen': 0, 'names': []}, 'threshold': 0.5}\n"
+    "block['model'] = {'version': 'v1', 'config_sha256': 'c', 'archive_uri': 's3://local/a.tar.gz', 'labels': ['MSS', 'MSI-H']}\n"
+    "rows = [f'P{n},A1,{int(n < 3)},0.{n},P{n}-DX1\\n' for n in range(7)]\n"
+    "(OUTPUT / 'evaluation' / 'predictions.csv').write_text('patient_id,site,label,probability,slide_ids\\n' + ''.join(rows))\n"
     "studio = {'auc': {'value': 0.9, 'standard_deviation': 0.05}}\nprint('scored')\n"
     "(OUTPUT / 'evaluation' / 'evaluation.json').write_text(json.dumps({'binary_classification_metrics': studio, 'pathology': block}))\n",
     "ask": "import boto3\nsagemaker = boto3.client('sagemaker', region_name=os.environ['AWS_REGION'])\n"

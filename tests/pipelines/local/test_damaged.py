@@ -3,8 +3,10 @@ touched. Disks that are full or read-only are simulated where files are opened, 
 
 import hashlib
 import json
+import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,8 @@ ARGUMENTS = {
     "watch": (*TASK, "{id}"),
     "versions": TASK,
     "version": (*TASK, "2"),
+    "compare": (*TASK, "{id}", "{id}"),
+    "review": (*TASK, "--html", "{page}"),
     "check_data": TASK,
     "doctor": TASK,
     "validate": TASK,
@@ -38,7 +42,7 @@ ARGUMENTS = {
 ELSEWHERE = {"environment"}
 """Verbs that know nothing of this machine's account."""
 QUICK = (
-    *("executions", "show", "metrics", "logs", "watch", "versions", "version", "approve", "reject"),
+    *("executions", "show", "metrics", "logs", "watch", "versions", "version", "compare", "review", "approve", "reject"),
     *("stop", "retry", "start", "clean", "delete"),
 )
 """Verbs that build no pipeline, which takes the SDK."""
@@ -56,20 +60,20 @@ MEMBERS = {
     "defaults": (),
     "evaluation": (),
 }
-REGISTRY = {"versions", "version", "approve", "reject"}
+REGISTRY = {"versions", "version", "review", "approve", "reject"}
 REFUSE = {
-    "execution.json": {"show", "metrics", "logs", "watch", "stop", "retry", "clean"},
+    "execution.json": {"show", "metrics", "compare", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},
-    "steps": {"show", "metrics", "logs", "watch", "retry", "clean"},
-    "processing": {"show", "metrics", "watch"},
+    "steps": {"show", "metrics", "compare", "logs", "watch", "retry", "clean"},
+    "processing": {"show", "metrics", "compare", "watch"},
     "training": {"show"},
-    "pipelines": {"executions", "start", "upsert", "clean", "delete"},
+    "pipelines": {"executions", "compare", "start", "upsert", "clean", "delete"},
     "cache": set(),
     "group.json": {"upsert", "clean", *REGISTRY},
     "versions": {"show", "watch", "clean", *REGISTRY},
     "tokens": set(),
     "defaults": set(ARGUMENTS) - {"render"},
-    "evaluation": {"show", "metrics", "watch"},
+    "evaluation": {"show", "metrics", "compare", "watch"},
 }
 """The verbs that cannot do their work when such a file is cut or empty; the others do all of it."""
 DAMAGES = ("cut", "empty", "older layout", "missing", "read-only", "full", "a file")
@@ -121,7 +125,8 @@ def tree(root, arn):
 
 
 def call(here, verb, arn):
-    filled = [word.format(arn=arn, id=identity(arn)) for word in ARGUMENTS[verb]]
+    page = Path(os.environ["PATHOLOGY_STATE"]).with_suffix(".html")
+    filled = [word.format(arn=arn, id=identity(arn), page=page) for word in ARGUMENTS[verb]]
     return here(verb, *filled)
 
 

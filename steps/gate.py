@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from steps.jobs import Job
 from steps.request import RequestStep
 from steps.sdk import ConditionGreaterThanOrEqualTo, ConditionStep, FailStep, Join
@@ -10,9 +12,9 @@ PASSED = 1
 """comparison.json's ``score`` of a candidate that passed; conditions compare numbers."""
 
 
-def quality_gate(name: str, verdict: Job, scores: Job, *, then: RequestStep, below: str) -> ConditionStep:
-    """``then`` when ``verdict``, a Compare step, let the candidate pass; else the step ``below`` ends the execution as failed, with
-    the verdict's message: ``the lower bound 0.61 of AUROC 0.78 is below 0.65, by 0.04; …``."""
+def quality_gate(name: str, verdict: Job, scores: Job, *, then: Sequence[RequestStep], below: str) -> ConditionStep:
+    """The steps ``then`` when ``verdict``, a Compare step, let the candidate pass; else the step ``below`` ends the execution as failed,
+    with the verdict's message: ``the lower bound 0.61 of AUROC 0.78 is below 0.65, by 0.04; …``."""
     words = [verdict.value("message"), "; nothing was registered. See the report of ", scores.step.name, "."]
     fail = FailStep(
         below,
@@ -21,5 +23,5 @@ def quality_gate(name: str, verdict: Job, scores: Job, *, then: RequestStep, bel
     )
     condition = ConditionGreaterThanOrEqualTo(left=verdict.value("score"), right=PASSED)
     return ConditionStep(
-        name, conditions=[condition], if_steps=[then], else_steps=[fail], description="Is the model good enough to register?"
+        name, conditions=[condition], if_steps=list(then), else_steps=[fail], description="Is the model good enough to register?"
     )

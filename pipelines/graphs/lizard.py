@@ -117,7 +117,7 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         "CheckLizard",
         verdict,
         scores,
-        then=version,
+        then=[version],
         below="LizardBelowThreshold",
     )
 

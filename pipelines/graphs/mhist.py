@@ -117,7 +117,7 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         "CheckMhist",
         verdict,
         scores,
-        then=version,
+        then=[version],
         below="MhistBelowThreshold",
     )
 

@@ -120,25 +120,20 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
     verdict = compare(
         "CompareMsi", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinAuroc"
     )
-    gate = quality_gate(
-        "CheckMsi",
-        verdict,
+    version = register(
+        "RegisterMsi",
+        env,
+        task.register_as,
+        model,
         scores,
-        then=register(
-            "RegisterMsi",
-            env,
-            task.register_as,
-            model,
-            scores,
-            {"task": "msi"},
-            task.description,
-            gate=verdict.value("gate"),
-            looks=verdict.value("looks_text"),
-            encoder=run["EncoderUri"],
-            facts=("labels", "tile", "features", "aggregation"),
-        ),
-        below="MsiBelowThreshold",
+        {"task": "msi"},
+        task.description,
+        gate=verdict.value("gate"),
+        looks=verdict.value("looks_text"),
+        encoder=run["EncoderUri"],
+        facts=("labels", "tile", "features", "aggregation"),
     )
+    gate = quality_gate("CheckMsi", verdict, scores, then=[version], below="MsiBelowThreshold")
 
     jobs = [cohort, features, slides, *([staged] if staged else []), model, scores, verdict]
     return run.all(), [*(job.step for job in jobs), gate]

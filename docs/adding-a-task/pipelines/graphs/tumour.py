@@ -112,7 +112,7 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )
-    gate = quality_gate("CheckTumour", verdict, scores, then=version, below="TumourBelowThreshold")
+    gate = quality_gate("CheckTumour", verdict, scores, then=[version], below="TumourBelowThreshold")
 
     jobs = [prepared, *([staged] if staged else []), model, scores, verdict]
     return run.all(), [*(job.step for job in jobs), gate]

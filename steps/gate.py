@@ -13,8 +13,8 @@ PASSED = 1
 
 
 def quality_gate(name: str, verdict: Job, scores: Job, *, then: Sequence[RequestStep], below: str) -> ConditionStep:
-    """The steps ``then`` when ``verdict``, a Compare step, let the candidate pass; else the step ``below`` ends the execution as failed, with
-    the verdict's message: ``the lower bound 0.61 of AUROC 0.78 is below 0.65, by 0.04; …``."""
+    """The steps ``then`` when ``verdict``, a Compare step, let the candidate pass; else the step ``below`` ends the execution as failed,
+    with the verdict's message: ``the lower bound 0.61 of AUROC 0.78 is below 0.65, by 0.04; …``."""
     words = [verdict.value("message"), "; nothing was registered. See the report of ", scores.step.name, "."]
     fail = FailStep(
         below,

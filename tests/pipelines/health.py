@@ -8,6 +8,7 @@ import pytest
 from tests.pipelines import account as world
 
 QUOTAS = {
+    "ml.t3.medium for processing job usage": 4,
     "ml.m5.xlarge for processing job usage": 4,
     "ml.m5.2xlarge for processing job usage": 4,
     "ml.g5.2xlarge for processing job usage": 4,

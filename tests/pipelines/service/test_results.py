@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from pathology.contracts.errors import DataError
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
@@ -62,3 +63,29 @@ def test_the_encoder_is_named_with_what_its_name_stands_on(tmp_path, monkeypatch
     assert lines[0] == f"encoder: our-own, not verified: named by hand, sha256 {'d' * 64}"
     before = {"name": "tiny", "sha256": "d" * 64, "published": False}
     assert summary_lines(tmp_path, monkeypatch, "msi", {}, encoder=before)[0].startswith("encoder: tiny, origin not recorded, ")
+
+
+def test_the_gate_is_said_with_what_it_judged_and_how_often_the_test_set_was_looked_at(tmp_path, monkeypatch):
+    uri = Uri.parse("s3://local/runs/CompareMsi/comparison")
+    store = FolderStore(tmp_path)
+    judged = {
+        "passed": False,
+        "message": "the lower bound 0.481 of AUROC 0.754 is below 0.6, by 0.119",
+        "looks": 3,
+        "warnings": ["w"],
+    }
+    store.write(uri / "comparison.json", json.dumps(judged).encode())
+    outputs = {"ProcessingOutputConfig": {"Outputs": [{"OutputName": "comparison", "S3Output": {"S3Uri": str(uri)}}]}}
+    monkeypatch.setattr(results, "described_job", lambda session, step: outputs)
+    step = SimpleNamespace(
+        step="CompareMsi", status="Succeeded", job="arn:aws:sagemaker:x:y:processing-job/c", model_package=None
+    )
+    session, state = SimpleNamespace(store=store), SimpleNamespace(steps=(step,))
+    assert list(results.summary(session, state)) == [
+        f"gate: not passed: {judged['message']}",
+        "looks at this test set: 3",
+        "warning: w",
+    ]
+    (uri / "comparison.json").under(tmp_path).write_text("{")
+    with pytest.raises(DataError, match="comparison.json: is damaged"):
+        results.comparison(session, state)

@@ -35,8 +35,9 @@ def approve(
     session = enter(environment)
     version = find(session, task, given, kind)
     check_warnings(version, accept_warning or ())
+    completed = list(complete(session, version))
     print(decided(version, decide(session, version, APPROVED, text, accept_warning or ())))
-    for line in complete(session, version):
+    for line in completed:
         print(line)
     return 0
 

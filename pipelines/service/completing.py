@@ -9,14 +9,14 @@ from pathology.contracts.description.writing import CARD, SOURCE
 from pathology.contracts.description.writing import complete as write_absent
 from pathology.contracts.errors import DataError
 
-from pipelines.service.decisions import described_now
 from pipelines.service.session import Session
 from pipelines.service.version import Version
 
 
 def complete(session: Session, version: Version) -> Iterator[str]:
-    """Write what is absent; a line for what was written, and one for each thing that was not. Nothing of it undoes the decision."""
-    described = described_now(session, version)
+    """Write what is absent; a line for what was written, and one for each thing that was not. Before the decision, which is
+    then the last that is written."""
+    described = version.described
     if described.get(CARD) and described.get(SOURCE):
         return
     try:

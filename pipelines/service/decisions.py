@@ -141,8 +141,8 @@ def decide(session: Session, version: Version, status: str, note: str, accepted:
                 raise _deleted(version) from None
             if not is_conflict(error) or attempt == _TRIES - 1:
                 raise
-        _unchanged(version, before, described_now(session, version))
-    standing = decision(described_now(session, version))
+        _unchanged(version, before, _described(session, version))
+    standing = decision(_described(session, version))
     if standing is None or (standing.status, standing.by, standing.at) != (status, metadata[BY], metadata[AT]):
         raise DataError(f"version {version.number} was decided on by somebody else at the same time: {_words(standing)}")
     return standing
@@ -152,12 +152,7 @@ def _standing(described: Answer) -> tuple[Any, ...]:
     return described.get("ModelApprovalStatus"), decision(described)
 
 
-def described_now(session: Session, version: Version) -> Answer:
-    """What Describe answers of it now.
-
-    Raises:
-        RequestError: when it was deleted meanwhile.
-    """
+def _described(session: Session, version: Version) -> Answer:
     try:
         return dict(session.sagemaker.describe_model_package(ModelPackageName=version.arn))
     except ClientError as error:

@@ -104,9 +104,13 @@ def _update(client: Any, arn: str, members: Mapping[str, Any]) -> Refusal | None
 
 
 def complete(client: Any, described: Mapping[str, Any], evaluated: Evaluated) -> tuple[list[str], list[Refusal]]:
-    """Write what a version lacks, and keep in its metadata what was refused; of what was refused before nothing is left there."""
+    """Write what a version lacks of card and source: its life cycle is a decision's.
+
+    What was refused is kept in its metadata; of what was refused before nothing is left there.
+    """
     arn, had = described["ModelPackageArn"], WARNINGS in described.get(METADATA, {})
-    written, refusals = write(client, arn, absent(described, evaluated))
+    members = {name: value for name, value in absent(described, evaluated).items() if name != LIFE_CYCLE}
+    written, refusals = write(client, arn, members)
     if refusals:
         refusals += write(client, arn, {METADATA: kept(refusals)})[1]
     elif had:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pathology.contracts.comparison.file import COMPARISON, ComparisonFile, Look
@@ -23,6 +20,7 @@ from pathology.contracts.registry import registry_text
 from pathology.contracts.storage import Store, atomic_write
 from pathology.contracts.uris import Uri
 from pathology.job import Job
+from pathology.registry import open_registry
 from pathology.storage import open_store
 
 CANDIDATE = "the candidate"
@@ -31,8 +29,6 @@ LISTED = 100
 APPROVED = "Approved"
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403"})
 _GONE = ("does not exist", "resourcenotfound", "not found")
-ATTEMPTS = 10
-"""At every call, throttled or unanswered, before the job fails."""
 _TRIES = 2
 """A version that is deleted between being listed and being described is asked for once more."""
 
@@ -106,12 +102,6 @@ def judge(job: Job, task: Comparable) -> None:
         print(f"warning: {warning}")
     print(f"looks at this test set, this one among them: {looks}")
     print(f"gate {'passed' if decision.passed else 'not passed'}: {decision.message}")
-
-
-def open_registry() -> Any:
-    """A client of the model registry. A local run says by the environment where it answers."""
-    retries = Config(retries={"mode": "adaptive", "max_attempts": ATTEMPTS})
-    return boto3.client("sagemaker", region_name=os.environ.get("AWS_REGION") or None, config=retries)
 
 
 def find_champion(registry: Any, group: str) -> Champion | None:

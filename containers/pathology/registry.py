@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import boto3
+from botocore.config import Config
+
+ATTEMPTS = 10
+"""Of a call that is throttled or not answered; some minutes in all."""
+
 
 def open_registry() -> Any:
     """boto3's client of SageMaker, in the region of ``AWS_REGION``, which boto3 does not read by itself."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=10, read_timeout=30)
+    config = Config(retries={"mode": "adaptive", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=30)
     session = boto3.Session(
         region_name=os.environ.get("AWS_REGION") or None
     )  # boto3's own keeps the credentials of its first use

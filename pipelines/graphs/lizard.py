@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.lizard.evaluate import EvaluateLizard
 from pathology.contracts.lizard.prepare import PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
@@ -11,6 +10,7 @@ from pathology.contracts.media import IMAGES, NUCLEI
 from pathology.contracts.prepared import FILE, PREPARED
 
 from pipelines.graphs.comparing import compare
+from pipelines.graphs.describing import describe
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.lizard import LizardTask
@@ -114,17 +114,7 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         accepts=IMAGES,
         answers=NUCLEI,
     )
-    described = processing(
-        "DescribeLizard",
-        env,
-        "describe",
-        task.describe.resources,
-        inputs={"evaluation": scores["evaluation"]},
-        outputs=["description"],
-        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
-        cached=False,
-        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
-    )
+    described = describe("DescribeLizard", env, run, version, scores, resources=task.describe.resources)
     gate = quality_gate(
         "CheckLizard",
         verdict,

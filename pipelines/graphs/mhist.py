@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.media import IMAGES
 from pathology.contracts.mhist.evaluate import EvaluateMhist
@@ -11,6 +10,7 @@ from pathology.contracts.mhist.train import TrainMhist
 from pathology.contracts.prepared import FILE, PREPARED
 
 from pipelines.graphs.comparing import compare
+from pipelines.graphs.describing import describe
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.mhist import MhistTask
@@ -114,17 +114,7 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )
-    described = processing(
-        "DescribeMhist",
-        env,
-        "describe",
-        task.describe.resources,
-        inputs={"evaluation": scores["evaluation"]},
-        outputs=["description"],
-        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
-        cached=False,
-        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
-    )
+    described = describe("DescribeMhist", env, run, version, scores, resources=task.describe.resources)
     gate = quality_gate(
         "CheckMhist",
         verdict,

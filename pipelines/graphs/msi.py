@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.errors import RequestError
 from pathology.contracts.extraction.collect import CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
@@ -16,6 +15,7 @@ from pathology.contracts.msi.train import TrainMsi
 from pathology.contracts.prepared import FILE, PREPARED
 
 from pipelines.graphs.comparing import compare
+from pipelines.graphs.describing import describe
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.msi import MsiTask
@@ -134,17 +134,7 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         encoder=run["EncoderUri"],
         facts=("labels", "tile", "features", "aggregation"),
     )
-    described = processing(
-        "DescribeMsi",
-        env,
-        "describe",
-        task.describe.resources,
-        inputs={"evaluation": scores["evaluation"]},
-        outputs=["description"],
-        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
-        cached=False,
-        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
-    )
+    described = describe("DescribeMsi", env, run, version, scores, resources=task.describe.resources)
     gate = quality_gate(
         "CheckMsi",
         verdict,

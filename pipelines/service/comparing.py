@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -202,11 +203,8 @@ def _named(session: Session, model: Model, ask: Any, *given: Any) -> Any:
 
 def _with_seen(session: Session, how: Comparable, read: Evaluated, contents: Contents, notes: list[str]) -> Evaluated:
     """With all test items that the model was trained on: evaluation.json names a few, and the list in the artefact knows the others."""
-    try:
+    with suppress(NotNamedError):
         read.learned(how.item)
-    except NotNamedError:
-        pass
-    else:
         return read
     seen = read.block.seen
     try:

@@ -56,7 +56,7 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
     compiled = build("lizard", load_task("lizard", env), env)
     assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
     assert list(problems(compiled.definition)) == []
-    assert len(compiled.code) == 5
+    assert len(compiled.code) == 6
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_it_is_valid_for_aws_and_runs_here(where, example):
     compiled = build("mhist", load_task("mhist", env), env)
     assert [str(problem) for problem in check(compiled.name, compiled.definition)] == []
     assert list(problems(compiled.definition)) == []
-    assert len(compiled.code) == 5
+    assert len(compiled.code) == 6
 
 
 def test_hyperparameters_are_those_of_the_commands(steps):

@@ -8,7 +8,7 @@ import json
 import boto3
 import numpy as np
 import pytest
-from pathology import champion
+from pathology import champion, registry
 from pathology.commands import compare_mhist, compare_msi
 from pathology.contracts.comparison.file import ComparisonFile
 from pathology.contracts.comparison.gate import CompareJob
@@ -215,7 +215,7 @@ def test_not_being_allowed_to_ask_fails_the_job_and_names_the_permission(asked, 
 
 def test_a_registry_that_does_not_answer_fails_the_job(asked, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:1")
-    monkeypatch.setattr(champion, "ATTEMPTS", 1)
+    monkeypatch.setattr(registry, "ATTEMPTS", 1)
     with pytest.raises(champion.NotAnsweredError, match="sagemaker:ListModelPackages was not answered .*: start again"):
         compare(tmp_path, GOOD)
 

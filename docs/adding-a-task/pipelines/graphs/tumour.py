@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.log_lines import CLASSIFIER_METRICS
 from pathology.contracts.media import IMAGES
 from pathology.contracts.prepared import FILE, PREPARED
@@ -11,6 +10,7 @@ from pathology.contracts.tumour.prepare import PrepareTumourJob
 from pathology.contracts.tumour.train import TrainTumour
 
 from pipelines.graphs.comparing import compare
+from pipelines.graphs.describing import describe
 from pipelines.graphs.parameters import RunParameters
 from pipelines.graphs.staging import stage
 from pipelines.tasks.tumour import TumourTask
@@ -113,17 +113,7 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         encoder=run["EncoderUri"],
         accepts=IMAGES,
     )
-    described = processing(
-        "DescribeTumour",
-        env,
-        "describe",
-        task.describe.resources,
-        inputs={"evaluation": scores["evaluation"]},
-        outputs=["description"],
-        hyperparameters=run.hyperparameters(DescribeVersion, version=version.properties.ModelPackageArn),
-        cached=False,
-        description="Writes the version's card, life cycle and source from evaluation.json, and says which version it is the same as.",
-    )
+    described = describe("DescribeTumour", env, run, version, scores, resources=task.describe.resources)
     gate = quality_gate("CheckTumour", verdict, scores, then=[version, described.step], below="TumourBelowThreshold")
 
     jobs = [prepared, *([staged] if staged else []), model, scores, verdict]

@@ -298,7 +298,7 @@ def test_metrics_is_a_table_with_intervals(account, make, here):
     lines = here("metrics", *TASK).out.splitlines()
     assert lines[0].split() == ["Score", "Value", "SD", "95%", "interval"]
     assert ["AUROC", "0.900", "0.050", "0.800", "to", "0.970"] in [line.split() for line in lines]
-    assert "n = 7, 3 of them positive" in lines
+    assert "n = 7, 3 of them positive; threshold 0.500" in lines
     assert "warning: few patients" in lines
     gone = Uri.parse(json.loads(here("show", *TASK, "--json").out)["outputs"]["First"]["evaluation"] + "/evaluation.json")
     gone.under(account.root).unlink()

@@ -233,12 +233,15 @@ def test_a_decision_made_elsewhere_since_is_not_said_to_be_ours(account, add, he
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """``meanwhile(act, conflicts=1)``: UpdateModelPackage first lets ``act`` happen, and is refused as a conflict so many times."""
+    """``meanwhile(act, conflicts=1)``: UpdateModelPackage first lets ``act`` happen, and is refused as a conflict so many times; where it
+    sets the member ``of``."""
 
-    def set_up(act, conflicts=0, after=lambda: None):
+    def set_up(act, conflicts=0, after=lambda: None, of="ModelApprovalStatus"):
         update, left = RegistryCalls.update_model_package, [act] if conflicts == 0 else [act, *[lambda: None] * (conflicts - 1)]
 
         def late(self, **request):
+            if of not in request:
+                return update(self, **request)
             if left:
                 with monkeypatch.context() as patch:
                     patch.setattr(RegistryCalls, "update_model_package", update)
@@ -260,6 +263,15 @@ def test_two_who_decide_at_once(account, add, described, here, meanwhile):
     arn = add()
     account_update = {"ModelPackageArn": arn, "ModelApprovalStatus": "Rejected", "ApprovalDescription": "no"}
     meanwhile(lambda: account.client.update_model_package(**account_update), conflicts=1)
+    done = here("approve", "1", *TASK, "--note", "yes")
+    assert (done.code, "somebody else decided on version 1 meanwhile: Rejected" in last(done)) == (2, True)
+    assert described(1)["ModelApprovalStatus"] == "Rejected"
+
+
+def test_a_decision_while_the_card_is_written_stands(account, add, described, here, meanwhile):
+    arn = add()
+    other = {"ModelPackageArn": arn, "ModelApprovalStatus": "Rejected", "ApprovalDescription": "no"}
+    meanwhile(lambda: account.client.update_model_package(**other), of="ModelCard")
     done = here("approve", "1", *TASK, "--note", "yes")
     assert (done.code, "somebody else decided on version 1 meanwhile: Rejected" in last(done)) == (2, True)
     assert described(1)["ModelApprovalStatus"] == "Rejected"

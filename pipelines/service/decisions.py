@@ -150,7 +150,7 @@ def decide(session: Session, version: Version, status: str, note: str, accepted:
 
 
 def _standing(described: Answer) -> tuple[Any, ...]:
-    return described.get("ModelApprovalStatus"), decision(described)
+    return described.get("ModelApprovalStatus") or PENDING, decision(described)  # none given is waiting
 
 
 def _described(session: Session, version: Version) -> Answer:

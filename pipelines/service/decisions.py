@@ -132,7 +132,9 @@ def decide(session: Session, version: Version, status: str, note: str, accepted:
         "CustomerMetadataProperties": metadata,
         **({"CustomerMetadataPropertiesToRemove": [ACCEPTED]} if not accepted and ACCEPTED in version.metadata else {}),
     }
-    _unchanged(version, before, _described(session, version))  # a missing card was written since it was read, which takes a moment
+    _unchanged(
+        version, before, _described(session, version)
+    )  # a missing card was written since it was read, which takes a moment
     for attempt in range(_TRIES):
         try:
             session.sagemaker.update_model_package(**request)

@@ -73,12 +73,8 @@ def require(session: Session, name: str, task: str) -> DeployedPipeline:
 
 
 def upload_code(session: Session, compiled: CompiledPipeline) -> int:
-    """Put the archives that are not there yet; how many that was."""
-    uploaded = 0
-    for uri, archive in compiled.code.items():
-        if session.store.entry(Uri.parse(uri)) is None:
-            uploaded += session.store.create(Uri.parse(uri), archive)
-    return uploaded
+    """Put the archives that are not there yet, a call each; how many that was."""
+    return sum(session.store.create(Uri.parse(uri), archive) for uri, archive in compiled.code.items())
 
 
 def ensure_group(session: Session, compiled: CompiledPipeline) -> bool:

@@ -18,7 +18,10 @@ from pipelines.service.health.quotas import quota_name
 from pipelines.service.health.subject import job_needs
 from tests.docs.reading import CHECKLIST, GUIDE, ROOT, blocks, commands, one_line, parses, prose
 
-NAMES_OF_AWS = {"AdditionalModelDataSources", "ModelDataSource", "InferenceAmiVersion", "CustomPosixUserConfig", "NetworkConfig"}
+NAMES_OF_AWS = {
+    *("AdditionalModelDataSources", "ModelDataSource", "InferenceAmiVersion", "CustomPosixUserConfig", "NetworkConfig"),
+    *("ModelCard", "ModelLifeCycle", "SourceUri"),
+}
 """Members of requests and of resources, which botocore or the template has; checked below."""
 
 
@@ -98,7 +101,11 @@ def test_names_in_code_exist(page, templates, definitions):
     words = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)(?:=[^`]*)?`", prose(page)))
     assert len(words) > 10
     assert words - known == set()
-    steps = set(re.findall(r"\b((?:Prepare|Extract|Collect|Stage|Train|Evaluate|Check|Register)[A-Z][a-z]+)\b", prose(page)))
+    steps = set(
+        re.findall(
+            r"\b((?:Prepare|Extract|Collect|Stage|Train|Evaluate|Compare|Check|Register|Describe)[A-Z][a-z]+)\b", prose(page)
+        )
+    )
     assert steps - known == set()
 
 
@@ -167,7 +174,8 @@ def test_names_of_aws_are_members_of_its_requests():
     variant = model.operation_model("CreateEndpointConfig").input_shape.members["ProductionVariants"].member.members
     user = model.operation_model("CreateDomain").input_shape.members["DefaultUserSettings"].members
     processing = model.operation_model("CreateProcessingJob").input_shape.members
-    assert {*container, *variant, *user, *processing} >= NAMES_OF_AWS
+    version = model.operation_model("UpdateModelPackage").input_shape.members
+    assert {*container, *variant, *user, *processing, *version} >= NAMES_OF_AWS
 
 
 def registration(definition):

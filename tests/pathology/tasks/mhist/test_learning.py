@@ -14,12 +14,13 @@ import shutil
 
 import numpy as np
 import pytest
-from msi_jobs import processing_job, training_job
+from msi_jobs import training_job
 from pathology.contracts.intervals import area_under_roc
-from pathology.contracts.mhist.prepare import PrepareMhist
+from pathology.contracts.mhist.prepare import PrepareMhistJob
 from pathology.contracts.mhist.train import TrainMhist
 from pathology.encoders.tiny import make_tiny_encoder
 from pathology.tasks.mhist.dataset import read_patches
+from prepare_jobs import run_prepare
 
 from demo import patches
 from tests.made import made_once
@@ -43,8 +44,10 @@ def prepare(root, permuted):
         patched.setattr(patches, "TRAIN", TRAIN)
         patched.setattr(patches, "SEPARATION", SEPARATION)
         patches.make_patches(root / "raw", COUNT, permuted=permuted)
-    inputs = {"annotations": root / "raw", "images": root / "raw" / "images"}
-    prepare_mhist.main(processing_job(root, PrepareMhist(published_counts=False), inputs, ("images", "patches")))
+    data = {"annotations": root / "raw" / "annotations.csv", "images": root / "raw" / "images"}
+    handed = run_prepare(prepare_mhist.main, root, root / "uris", PrepareMhistJob, data, published_counts=False)
+    for name in ("images", "patches"):
+        (root / name).symlink_to(handed[name])
     make_tiny_encoder(root / "models" / "tiny")
 
 

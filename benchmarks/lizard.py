@@ -12,6 +12,8 @@ settings were chosen on nuclei of seed 1; figures are of seed 0.
 
 from __future__ import annotations
 
+import json
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -51,17 +53,27 @@ def learning_settings(epochs: int) -> TrainLizard:
 def prepare(folder: Path) -> None:
     """Prepare the patches painted below ``folder``, and write the tiny encoder."""
     from pathology.commands import prepare_lizard
-    from pathology.contracts.lizard.prepare import PrepareLizard
+    from pathology.contracts.lizard.prepare import PrepareLizardJob
+    from pathology.contracts.prepared import FILE, PREPARED
+    from pathology.contracts.uris import Uri
     from pathology.encoders.tiny import make_tiny_encoder
     from pathology.job import Job
 
     make_tiny_encoder(folder / MODELS)
-    settings = PrepareLizard(published_counts=False)
-    (folder / PATCHES).mkdir()
-    inputs, outputs = {"dataset": folder / DATA}, {"patches": folder / PATCHES}
-    uris = {"dataset": "s3://benchmark/lizard"}  # nothing is staged from there
-    job = Job("processing", folder, "prepare", "algo-1", ("algo-1",), inputs, outputs, settings.as_strings(), uris)
-    prepare_lizard.main(job)
+    bucket, uris, output = "s3://benchmark", folder / "uris", folder / PREPARED
+    for name in (DATA, MODELS):
+        place = Uri.parse(f"{bucket}/{name}").under(uris)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to((folder / name).absolute())
+    output.mkdir()
+    settings = PrepareLizardJob(
+        dataset=f"{bucket}/{DATA}", encoder=f"{bucket}/{MODELS}", prepared=f"{bucket}/{PREPARED}", published_counts=False
+    )
+    job = Job("processing", folder, "prepare", "algo-1", ("algo-1",), {}, {PREPARED: output}, settings.as_strings())
+    with patch.dict(os.environ, {"PATHOLOGY_URI_ROOT": str(uris)}):
+        prepare_lizard.main(job)
+    handed = json.loads((output / FILE).read_text())
+    (folder / PATCHES).symlink_to(Uri.parse(handed["patches"]["uri"]).under(uris).absolute())
 
 
 def train(folder: Path, settings: TrainLizard) -> float:
@@ -69,7 +81,7 @@ def train(folder: Path, settings: TrainLizard) -> float:
     from pathology.commands import train_lizard
     from pathology.job import Job
 
-    channels = {"training": folder / DATA, "models": folder / MODELS, "patches": folder / PATCHES}
+    channels = {"training": folder / DATA, "models": folder / MODELS, "encoder": folder / MODELS, "patches": folder / PATCHES}
     job = Job("training", folder, "train", "algo-1", ("algo-1",), channels, {"model": folder / MODEL}, settings.as_strings())
     since = time.perf_counter()
     train_lizard.main(job)

@@ -44,7 +44,7 @@ def prepare(root, permuted):
         patched.setattr(patches, "TRAIN", TRAIN)
         patched.setattr(patches, "SEPARATION", SEPARATION)
         patches.make_patches(root / "raw", COUNT, permuted=permuted)
-    data = {"annotations": root / "raw" / "annotations.csv", "images": root / "raw" / "images"}
+    data = {"annotations": root / "raw", "images": root / "raw" / "images"}
     handed = run_prepare(prepare_mhist.main, root, root / "uris", PrepareMhistJob, data, published_counts=False)
     for name in ("images", "patches"):
         (root / name).symlink_to(handed[name])

@@ -20,10 +20,10 @@ def delete(
     """Delete a task's pipeline and with it the list of its executions. Data, features, models and versions stay."""
     from botocore.exceptions import ClientError
     from pathology.contracts.errors import RequestError
+    from pathology.contracts.refusals import is_conflict
 
     from pipelines.config import pipeline_name
     from pipelines.service.deployment import require
-    from pipelines.service.errors import is_conflict
 
     session = enter(environment)
     name = pipeline_name(task, kind=kind)

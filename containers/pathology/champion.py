@@ -13,10 +13,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pathology.contracts.comparison.file import COMPARISON, ComparisonFile, Look
 from pathology.contracts.comparison.gate import CompareJob, GateDecision, decide, threshold_result
-from pathology.contracts.comparison.reading import EVALUATION, PREDICTIONS, Comparable, Evaluated, NotNamedError, Read
+from pathology.contracts.comparison.reading import Comparable, NotNamedError, Read, StoredEvaluation
 from pathology.contracts.comparison.result import PairedComparison
 from pathology.contracts.errors import DataError, PathologyError, RequestError
-from pathology.contracts.registry import registry_text
+from pathology.contracts.evaluation import EVALUATION, PREDICTIONS
+from pathology.contracts.refusals import code_of, is_denied, is_missing, message_of
+from pathology.contracts.registry import evaluation_uri, registry_text
 from pathology.contracts.storage import Store, atomic_write
 from pathology.contracts.uris import Uri
 from pathology.job import Job
@@ -27,8 +29,6 @@ CANDIDATE = "the candidate"
 LISTED = 100
 """Items that differ in comparison.json, which Pipelines reads whole for a condition."""
 APPROVED = "Approved"
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403"})
-_GONE = ("does not exist", "resourcenotfound", "not found")
 _TRIES = 2
 """A version that is deleted between being listed and being described is asked for once more."""
 
@@ -48,7 +48,7 @@ class Champion:
     @property
     def evaluation(self) -> Uri | None:
         """Where its evaluation.json lies; None where it names none."""
-        uri = self.described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {}).get("S3Uri")
+        uri = evaluation_uri(self.described)
         return Uri.parse(uri) if uri else None
 
 
@@ -62,7 +62,7 @@ def judge(job: Job, task: Comparable) -> None:
     settings, store = job.hyperparameters(CompareJob), open_store()
     folder = job.input("evaluation")
     evaluation = (folder / EVALUATION).read_bytes()
-    candidate = Evaluated.of(CANDIDATE, evaluation, (folder / PREDICTIONS).read_bytes())
+    candidate = StoredEvaluation.of(CANDIDATE, evaluation, (folder / PREDICTIONS).read_bytes())
     with suppress(NotNamedError):  # the comparison says so; damage to the candidate's own is an error, never "not comparable"
         task.answers(candidate, {})
     if task.measure not in candidate.block.intervals:
@@ -120,7 +120,7 @@ def find_champion(registry: Any, group: str) -> Champion | None:
             try:
                 described = registry.describe_model_package(ModelPackageName=arn)
             except ClientError as error:
-                if not _gone(error):
+                if not is_missing(error):
                     raise
                 continue
         if described.get("ModelApprovalStatus") == APPROVED:
@@ -145,8 +145,8 @@ def answered(permission: str, what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code, message = (str(error.response["Error"].get(key, "")) for key in ("Code", "Message"))
-        if code in _DENIED:
+        code, message = code_of(error), message_of(error)
+        if is_denied(error):
             raise NotAnsweredError(
                 f"{what}: the job's role lacks the permission {permission}, without which the candidate cannot be compared with the "
                 f"approved version: allow it ({message})"
@@ -156,12 +156,7 @@ def answered(permission: str, what: str) -> Iterator[None]:
         raise NotAnsweredError(f"{what}: {permission} was not answered ({error}): start again") from None
 
 
-def _gone(error: ClientError) -> bool:
-    said = f"{error.response['Error'].get('Code', '')} {error.response['Error'].get('Message', '')}".lower()
-    return any(words in said for words in _GONE)
-
-
-def compare_with(champion: Champion, candidate: Evaluated, task: Comparable, store: Store) -> PairedComparison:
+def compare_with(champion: Champion, candidate: StoredEvaluation, task: Comparable, store: Store) -> PairedComparison:
     """By the champion's stored predictions; not comparable, with the reason, where these are gone, damaged or another model's."""
 
     def read(uri: Uri) -> bytes:
@@ -175,7 +170,7 @@ def compare_with(champion: Champion, candidate: Evaluated, task: Comparable, sto
         return task.not_comparable(candidate.name, champion.name, reason, candidate.block.confidence)
 
 
-def stored(champion: Champion, task: Comparable, read: Read) -> Evaluated:
+def stored(champion: Champion, task: Comparable, read: Read) -> StoredEvaluation:
     """The champion's evaluation, as its version names it.
 
     Raises:
@@ -185,7 +180,7 @@ def stored(champion: Champion, task: Comparable, read: Read) -> Evaluated:
     uri = champion.evaluation
     if uri is None:
         raise DataError(f"{champion.name} names no {EVALUATION}")
-    found = Evaluated.of(champion.name, read(uri), read(uri.parent / PREDICTIONS))
+    found = StoredEvaluation.of(champion.name, read(uri), read(uri.parent / PREDICTIONS))
     if found.block.task != task.task:
         raise DataError(f"{uri}: is of the task {found.block.task}, not {task.task}")
     registered = champion.described.get("CustomerMetadataProperties", {}).get("model_version")

@@ -56,7 +56,7 @@ def _remedy(path: Path) -> str:
     if path.name == "group.json":
         return "delete it and run python -m pipelines.upsert, which makes it again; the group's versions stay"
     if folder.name.endswith(".tokens"):
-        return "delete it; the word given as --token then starts an execution anew"
+        return "delete it; the word given as --token then starts a new execution"
     remedies = {
         "pipelines": "delete it and run python -m pipelines.upsert, which makes it again; executions of before are listed no more",
         "steps": "delete it; python -m pipelines.retry then runs that step again",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,23 +13,23 @@ from pathology.contracts.binary import RocCurve
 from pathology.contracts.comparison.binary import Answers
 from pathology.contracts.comparison.items import Matched
 from pathology.contracts.comparison.reading import (
-    PREDICTIONS,
     Comparable,
     Contents,
-    Evaluated,
     NotNamedError,
+    StoredEvaluation,
+    other_classes,
     shared_contents,
 )
 from pathology.contracts.comparison.result import PairedComparison
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.evaluation import Seen
+from pathology.contracts.evaluation import EVALUATION, PREDICTIONS, Seen
 from pathology.contracts.uris import Uri
 
 from pipelines.config import pipeline_name
 from pipelines.service import executions
 from pipelines.service.curves import roc_curve
 from pipelines.service.learned import MARKS, list_in
-from pipelines.service.results import EVALUATION, evaluation_folder, location, read_evaluation
+from pipelines.service.results import evaluation_folder, location
 from pipelines.service.session import Session
 from pipelines.service.uses import EXECUTION_ID
 from pipelines.service.versions import APPROVED, LATEST, find
@@ -145,7 +144,7 @@ def compare(session: Session, task: str, first: Model, second: Model) -> Compare
     """
     how, models = task_spec(task).comparison(), (first, second)
     notes: list[str] = []
-    read, (ours, theirs) = zip(*(_evaluated(session, task, how, model) for model in models), strict=True)
+    read = [_evaluated(session, task, how, model) for model in models]
     contents = [_named(session, model, how.contents, each, session.store.read) for model, each in zip(models, read, strict=True)]
     known = [_with_seen(session, how, each, of, notes) for each, of in zip(read, contents, strict=True)]
     confidence = known[0].block.confidence
@@ -162,8 +161,7 @@ def compare(session: Session, task: str, first: Model, second: Model) -> Compare
             contents={item: hashes["sha256"] for item, hashes in contents[0].items() if hashes.get("sha256")},
         )
 
-    if ours != theirs:
-        reason = f"one tells {', '.join(ours)} apart, the other {', '.join(theirs)}"
+    if reason := other_classes(*read):
         return compared(how.not_comparable(first.name, second.name, reason, confidence))
     same = shared_contents(contents[0], contents[1])
     answers = [_named(session, model, how.answers, each, of) for model, each, of in zip(models, known, same, strict=True)]
@@ -172,19 +170,17 @@ def compare(session: Session, task: str, first: Model, second: Model) -> Compare
     return compared(comparison, curves)
 
 
-def _evaluated(session: Session, task: str, how: Comparable, model: Model) -> tuple[Evaluated, list[str]]:
-    """What the evaluation left behind, and what the model tells apart, in the order of its answers."""
+def _evaluated(session: Session, task: str, how: Comparable, model: Model) -> StoredEvaluation:
+    """What the evaluation left behind."""
     folder = model.evaluation.parent
-    evaluation = read_evaluation(session, folder)
-    predictions = _named(session, model, session.store.read, folder / PREDICTIONS)
-    found: Evaluated = _named(session, model, Evaluated.of, model.name, json.dumps(evaluation).encode(), predictions)
+    files = [_named(session, model, session.store.read, folder / name) for name in (EVALUATION, PREDICTIONS)]
+    found: StoredEvaluation = _named(session, model, StoredEvaluation.of, model.name, *files)
     if found.block.task != how.task:
         raise RequestError(
             f"{model.name} was evaluated as a model of {found.block.task}, and --task is {task}: compare two of one task"
         )
     _named(session, model, found.column, how.item)
-    identity = evaluation["pathology"]["model"]
-    return found, [str(name) for name in identity.get("labels") or identity.get("classes") or ()]
+    return found
 
 
 def _named(session: Session, model: Model, ask: Any, *given: Any) -> Any:
@@ -201,7 +197,9 @@ def _named(session: Session, model: Model, ask: Any, *given: Any) -> Any:
         raise DataError(f"{error} (of {model.name}, in {location(session, model.evaluation.parent)})") from None
 
 
-def _with_seen(session: Session, how: Comparable, read: Evaluated, contents: Contents, notes: list[str]) -> Evaluated:
+def _with_seen(
+    session: Session, how: Comparable, read: StoredEvaluation, contents: Contents, notes: list[str]
+) -> StoredEvaluation:
     """With all test items that the model was trained on: evaluation.json names a few, and the list in the artefact knows the others."""
     with suppress(NotNamedError):
         read.learned(how.item)

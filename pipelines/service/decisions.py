@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.refusals import is_conflict, is_missing
 from pathology.contracts.registry import registry_text
 
 from pipelines.service.caller import caller
-from pipelines.service.errors import is_conflict, is_missing
 from steps.shapes import Answer
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def check_warnings(version: Version, accepted: Sequence[str]) -> None:
     """Refuse to approve what a warning forbids, unless that was accepted by name.
 
     Raises:
-        RequestError: naming what was not accepted, or what was and is none of the version's.
+        RequestError: naming what was not accepted, or what was accepted and the version does not warn of.
     """
     found = forbidding(version)
     strange = [name for name in accepted if name not in found]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
+from pathology.contracts.refusals import is_conflict, is_missing
 from pathology.contracts.uris import Uri
 
-from pipelines.service.errors import is_conflict, is_missing, is_taken
+from pipelines.service.errors import is_taken
 from pipelines.service.session import Session
 from steps.shapes import Definition, Request
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
+from pathology.contracts.refusals import code_of, is_denied, message_of
 
 from pipelines.local.errors import LocalRefusedError
 
-_MISSING = ("resourcenotfound", "does not exist", "could not find", "not found", "doesn't exist")
 _TAKEN = ("already exists", "already exist", "must be unique", "resourceinuse")
 _THROTTLED = frozenset({"Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "SlowDown"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
@@ -29,7 +29,6 @@ _DENIED = re.compile(
 _SAID = re.compile(r"(?:ClientError: )?AlgorithmError: (?!, exit code)(\S.*?)(?:, exit code: (\d+).*)?\Z", re.DOTALL)
 _BY_ITSELF = ("1", "2", None)
 """Exit codes of a job that ended itself; None: cut off, as what is long is."""
-_DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "403"})
 _PERMISSIONS = {
     **dict.fromkeys(("GetObject", "HeadObject"), "s3:GetObject"),
     **dict.fromkeys(("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "s3:PutObject"),
@@ -42,37 +41,19 @@ _PERMISSIONS = {
 """What S3's operations need. Its refusals name no permission; those of the other services do."""
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response["Error"].get("Code", ""))
-
-
-def _text(error: ClientError) -> str:
-    return f"{_code(error)} {error.response['Error'].get('Message', '')}".lower()
-
-
 def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def is_missing(error: ClientError) -> bool:
-    """Whether the answer means "there is none": AWS declares ResourceNotFound, some answers are ValidationException."""
-    return any(words in _text(error) for words in _MISSING)
-
-
 def is_taken(error: ClientError) -> bool:
     """Whether the answer means "there is one already"; the service has two wordings."""
-    return any(words in _text(error) for words in _TAKEN)
-
-
-def is_conflict(error: ClientError) -> bool:
-    """Whether somebody else is changing the same thing just now."""
-    return _code(error) == "ConflictException"
+    return any(words in f"{code_of(error)} {message_of(error)}".lower() for words in _TAKEN)
 
 
 def is_passing(error: Exception) -> bool:
     """Whether a later try may well succeed: no connection, throttling, a fault of the service."""
     if isinstance(error, ClientError):
-        return _code(error) in _THROTTLED or _status(error) >= 500
+        return code_of(error) in _THROTTLED or _status(error) >= 500
     return isinstance(error, _UNREACHABLE)
 
 
@@ -135,7 +116,7 @@ def _unsent(error: BotoCoreError) -> str:
 
 
 def _answered(error: ClientError) -> str:
-    code, message = _code(error), str(error.response["Error"].get("Message", ""))
+    code, message = code_of(error), message_of(error)
     permission = missing_permission(message)
     if permission:
         return permission
@@ -147,7 +128,7 @@ def _answered(error: ClientError) -> str:
         return f"AWS does not know these credentials ({code}): log in again or check AWS_PROFILE"
     if code in _BAD_CLOCK:
         return f"AWS refused the signature ({code}): check this machine's clock and the credentials"
-    if code in _DENIED_CODES:
+    if is_denied(error):
         wanted = _PERMISSIONS.get(error.operation_name, f"for {error.operation_name}")
         return f"these credentials lack the permission {wanted} ({message or code}): add it to their role's policy"
     if code == "NoSuchBucket":

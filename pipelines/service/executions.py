@@ -11,10 +11,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
+from pathology.contracts.refusals import is_missing
 
 from pipelines.config import pipeline_name
 from pipelines.service.deployment import deployed
-from pipelines.service.errors import is_missing, own_words
+from pipelines.service.errors import own_words
 from pipelines.service.job_logs import log_location
 from pipelines.service.paging import paginate
 from pipelines.service.session import Session

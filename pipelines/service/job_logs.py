@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
+from pathology.contracts.refusals import is_missing
 
-from pipelines.service.errors import is_missing
 from pipelines.service.paging import paginate
 from pipelines.service.session import Session
 

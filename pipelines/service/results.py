@@ -9,6 +9,7 @@ from typing import Any
 from pathology.contracts.cohort_flow import CohortFlow
 from pathology.contracts.comparison.file import COMPARISON
 from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation import EVALUATION
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
@@ -16,7 +17,7 @@ from pipelines.scores import bounds, headline, title, titles, warnings
 from pipelines.service.executions import ExecutionState, StepState
 from pipelines.service.session import Session
 
-EVALUATION, REPORT = "evaluation.json", "report.html"
+REPORT = "report.html"
 MODEL_VERSION = "model_version"
 """The name of a model's identity: in a registered version's metadata, and in the answers of an endpoint of it."""
 

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
+from pathology.contracts.refusals import is_missing
 
-from pipelines.service.errors import is_missing
 from pipelines.service.paging import paginate
 from steps.environment import Environment
 

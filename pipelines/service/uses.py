@@ -13,11 +13,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
 from pathology.contracts.prepared import PREPARED
+from pathology.contracts.refusals import is_missing
 from pathology.contracts.runs import RUNS
 
 from pipelines.config import load_task
 from pipelines.service.deployment import deployed
-from pipelines.service.errors import is_missing
 from pipelines.service.executions import DAMAGED, ENDED, JOBS
 from pipelines.service.paging import paginate
 from pipelines.service.session import Session

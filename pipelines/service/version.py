@@ -11,11 +11,13 @@ from typing import Any
 from pathology.contracts.description.same import SAME_AS
 from pathology.contracts.description.writing import WARNINGS
 from pathology.contracts.errors import DataError
+from pathology.contracts.evaluation import EVALUATION
+from pathology.contracts.registry import evaluation_uri
 from pathology.contracts.runs import RUNS
 from pathology.contracts.uris import Uri
 
 from pipelines.service.decisions import Decision, decision
-from pipelines.service.results import EVALUATION, MODEL_VERSION, REPORT, location
+from pipelines.service.results import MODEL_VERSION, REPORT, location
 from pipelines.service.session import Session
 from pipelines.tasks import NAMES, task_spec
 from steps.shapes import Answer
@@ -172,13 +174,6 @@ class Version:
             "decision": self.decision.as_json() if self.decision else None,
             "evaluation_missing": self.trouble,
         }
-
-
-def evaluation_uri(described: Answer) -> str | None:
-    """Where the evaluation.json of a described version lies."""
-    statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
-    uri: str | None = statistics.get("S3Uri")
-    return uri
 
 
 def read(session: Session, described: Answer) -> Version:

@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
+from pathology.contracts.refusals import is_missing
 
 from pipelines.config import group_name
-from pipelines.service.errors import is_missing
 from pipelines.service.paging import paginate
 from pipelines.service.session import Session
 from pipelines.service.version import Version, read

@@ -37,6 +37,7 @@ peer_layouts.py                     ..     .... ....  ....   ...
 champion.py                         ..     ...x ...x  ...x   ...
 
 contracts/errors.py                 xx     xxxx xxxx  xxxx   xxx
+contracts/refusals.py               ..     ...x ...x  ...x   ..x
 contracts/uris.py                   xx     xxxx xxxx  xxxx   xxx
 contracts/settings.py               xx     xxxx xxxx  xxxx   xxx
 contracts/tables.py                 xx     xxxx xxx.  xxxx   x..

@@ -20,6 +20,9 @@ from pathology.contracts.runs import RunOutput
 from pathology.contracts.settings import Seed, Settings, setting
 from pathology.contracts.strict_json import StrictJson
 
+EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
+"""What an Evaluate step leaves, side by side."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 

@@ -6,7 +6,8 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateMode
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
@@ -36,3 +37,10 @@ def registry_text(text: str) -> str:
     characters = (character if _is_taken(character) else "_" for character in unicodedata.normalize("NFC", text))
     taken = "".join(characters) or "_"
     return taken if len(taken) <= MAX_LENGTH else taken[: MAX_LENGTH - len(CUT)] + CUT
+
+
+def evaluation_uri(described: Mapping[str, Any]) -> str | None:
+    """Where the evaluation.json of a version lies, as DescribeModelPackage answers it; None where it names none."""
+    statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    uri: str | None = statistics.get("S3Uri")
+    return uri

@@ -5,10 +5,11 @@ from __future__ import annotations
 from botocore.exceptions import ClientError
 from pathology.contracts.encoder import MANIFEST, EncoderManifest
 from pathology.contracts.errors import DataError
+from pathology.contracts.refusals import is_missing
 from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
 
-from pipelines.service.errors import explain, is_missing
+from pipelines.service.errors import explain
 from pipelines.service.health.lines import Lines, ok, problem, unknown, verdict
 from pipelines.service.health.subject import Subject
 

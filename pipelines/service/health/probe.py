@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
+from pathology.contracts.refusals import is_missing
 
-from pipelines.service.errors import explain, is_missing, is_taken
+from pipelines.service.errors import explain, is_taken
 from pipelines.service.health.lines import Line, ok, problem
 from pipelines.service.health.subject import code_of
 from steps.environment import Environment

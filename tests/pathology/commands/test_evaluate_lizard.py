@@ -10,12 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cards import check_card
 from endpoints import encoded
 from msi_jobs import write_table
 from packed import without_list
 from pages import Page, check_in_browser
-from pathology.contracts.description.card import NOT_STATED, card
-from pathology.contracts.description.evaluated import Evaluated, evaluation_sha256
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Seen
 from pathology.contracts.intervals.clusters import NO_INTERVAL
@@ -421,11 +420,4 @@ def test_the_report_is_read_and_sorted_on_a_phone_and_printed_whole(evaluated, c
 
 def test_a_version_s_card_is_made_of_it(evaluated):
     _, evaluation, _, _ = evaluated
-    found = Evaluated.of(evaluation)
-    made = card(found, "A purpose.")
-    (test,) = made.evaluation_details
-    assert [one.name for one in test.metric_groups[0].metric_data] == list(found.intervals)
-    assert str(found.n) in test.evaluation_observation.replace(",", "")
-    assert "A number that is not recorded" not in made.training_details.training_observations
-    assert made.additional_information.custom_details["encoder's licence"] == NOT_STATED
-    assert evaluation_sha256(evaluation) != evaluation_sha256({**evaluation, "pathology": {**evaluation["pathology"], "n": 0}})
+    check_card(evaluation)

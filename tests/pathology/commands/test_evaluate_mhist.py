@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cards import check_card
 from msi_jobs import processing_job, strict_json
 from packed import pack, without_list
 from pages import Page
 from patch_sets import patch, write_patch_table
 from pathology.contracts.code import closure
-from pathology.contracts.description.card import NOT_STATED, card
-from pathology.contracts.description.evaluated import Evaluated, evaluation_sha256
 from pathology.contracts.errors import DataError
 from pathology.contracts.mhist.evaluate import EvaluateMhist, MhistEvaluation, MhistPredictionRow
 from pathology.contracts.mhist.patches import MhistPatchRow
@@ -410,11 +409,4 @@ def test_another_table_than_mhists_is_held_to_nothing_of_mhists(mhist, tmp_path)
 
 def test_a_version_s_card_is_made_of_it(evaluated):
     _, evaluation, _, _ = evaluated
-    found = Evaluated.of(evaluation)
-    made = card(found, "A purpose.")
-    (test,) = made.evaluation_details
-    assert [one.name for one in test.metric_groups[0].metric_data] == list(found.intervals)
-    assert str(found.n) in test.evaluation_observation.replace(",", "")
-    assert "A number that is not recorded" not in made.training_details.training_observations
-    assert made.additional_information.custom_details["encoder's licence"] == NOT_STATED
-    assert evaluation_sha256(evaluation) != evaluation_sha256({**evaluation, "pathology": {**evaluation["pathology"], "n": 0}})
+    check_card(evaluation)

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cards import check_card
 from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_cohort, write_flow, write_table
 from packed import without_baseline, without_list
 from pages import Page, check_in_browser
 from pathology.contracts.code import command_code
-from pathology.contracts.description.card import NOT_STATED, card
-from pathology.contracts.description.evaluated import Evaluated, evaluation_sha256
 from pathology.contracts.errors import DataError
 from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_LOSS
 from pathology.contracts.msi.evaluate import EvaluateMsi, MsiEvaluation
@@ -459,11 +458,4 @@ def test_a_control_learns_nothing_and_its_report_says_so(tmp_path, monkeypatch):
 
 def test_a_version_s_card_is_made_of_it(evaluated):
     _, evaluation, _, _ = evaluated
-    found = Evaluated.of(evaluation)
-    made = card(found, "A purpose.")
-    (test,) = made.evaluation_details
-    assert [one.name for one in test.metric_groups[0].metric_data] == list(found.intervals)
-    assert str(found.n) in test.evaluation_observation.replace(",", "")
-    assert "A number that is not recorded" not in made.training_details.training_observations
-    assert made.additional_information.custom_details["encoder's licence"] == NOT_STATED
-    assert evaluation_sha256(evaluation) != evaluation_sha256({**evaluation, "pathology": {**evaluation["pathology"], "n": 0}})
+    check_card(evaluation)

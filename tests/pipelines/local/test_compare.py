@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from pathology.contracts.comparison.reading import Evaluated
+from pathology.contracts.comparison.reading import StoredEvaluation
 from pathology.contracts.uris import Uri
 
 from pipelines.tasks import NAMES, task_spec
@@ -247,7 +247,7 @@ def test_every_task_can_be_compared_and_counts_in_its_own_unit():
     assert {name: how.task for name, how in found.items()} == {name: name for name in NAMES}
     assert all(how.measure == task_spec(name).headline[0] for name, how in found.items())
     with pytest.raises(Exception, match="evaluation.json"):
-        Evaluated.of("version 1", b"[]", b"")
+        StoredEvaluation.of("version 1", b"[]", b"")
 
 
 def test_executions_are_compared_by_id_and_arn(fresh, here):

@@ -52,6 +52,7 @@ def evaluation(shift, *, seed=0, patients=PATIENTS, task="msi", version="aaaaaaa
     return {"evaluation.json": json.dumps({"pathology": block}).encode(), "predictions.csv": text.getvalue().encode()}
 
 
+OTHER_CLASSES = {"version": "aaaaaaaaaaaa", "config_sha256": "c" * 64, "archive_uri": "s3://local/m", "labels": ["dMMR", "pMMR"]}
 GOOD, WORSE = evaluation(2.0), evaluation(0.9, seed=7)
 
 
@@ -159,8 +160,12 @@ def test_rules_are_the_runs(asked, tmp_path):
             evaluation(2.0, seen=9, names=["P001"]),
             "trained on 9 of its 98 test patients, and evaluation.json does not say on which",
         ),
+        (
+            evaluation(2.0, uris={"model": OTHER_CLASSES}),
+            "not comparable with version 1: one tells classes that it does not name apart, the other dMMR, pMMR",
+        ),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_champion_that_says_nothing_is_not_comparable_and_the_rule_decides(asked, tmp_path, damage, reason):
     register(asked, GOOD)

@@ -14,11 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pathology.contracts.comparison.binary import Answer, Answers
 from pathology.contracts.comparison.result import LeftOut, PairedComparison
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.evaluation import Count, Estimate, Seen
+from pathology.contracts.evaluation import EVALUATION, PREDICTIONS, Count, Estimate, Seen
 from pathology.contracts.settings import explain
 from pathology.contracts.uris import Uri
 
-EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
 Contents = Mapping[str, Mapping[str, str]]
 """By item, hashes of its content by what they are hashes of."""
 Fields = Mapping[str, str]
@@ -38,12 +37,18 @@ class _Part(BaseModel):
 
 
 class StoredModel(_Part):
-    """Which model it was."""
+    """Which model it was. A binary classifier has two ``labels``, another model ``classes``."""
 
     version: str
     config_sha256: str
     archive_uri: str
+    labels: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+
+    @property
+    def tells_apart(self) -> tuple[str, ...]:
+        """In the order of its answers."""
+        return self.labels or self.classes
 
 
 class StoredBlock(_Part):
@@ -66,7 +71,7 @@ class _File(_Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluated:
+class StoredEvaluation:
     """A model's evaluation: its ``name`` in messages, the block, the rows of predictions.csv, and evaluation.json's sha256."""
 
     name: str
@@ -75,7 +80,7 @@ class Evaluated:
     sha256: str
 
     @classmethod
-    def of(cls, name: str, evaluation: bytes, predictions: bytes) -> Evaluated:
+    def of(cls, name: str, evaluation: bytes, predictions: bytes) -> StoredEvaluation:
         """From the two files.
 
         Raises:
@@ -146,6 +151,16 @@ def table_rows(content: bytes, where: str) -> Iterator[Fields]:
         raise DataError(f"{where}: is empty")
 
 
+def other_classes(first: StoredEvaluation, second: StoredEvaluation) -> str:
+    """Why two models cannot be compared that tell other classes apart; empty where they tell the same."""
+    ours, theirs = (each.block.model.tells_apart for each in (first, second))
+    return "" if ours == theirs else f"one tells {_listed(ours)} apart, the other {_listed(theirs)}"
+
+
+def _listed(classes: tuple[str, ...]) -> str:
+    return ", ".join(classes) or "classes that it does not name"
+
+
 def shared_contents(ours: Contents, theirs: Contents) -> tuple[dict[str, str], dict[str, str]]:
     """Of both sides a hash by item, of the same thing: the first that both have. Items without one are left out."""
     first, second = {}, {}
@@ -156,7 +171,7 @@ def shared_contents(ours: Contents, theirs: Contents) -> tuple[dict[str, str], d
     return first, second
 
 
-def binary_answers(evaluated: Evaluated, contents: Mapping[str, str], *, item: str, group: str | None = None) -> Answers:
+def binary_answers(evaluated: StoredEvaluation, contents: Mapping[str, str], *, item: str, group: str | None = None) -> Answers:
     """A binary classifier's, by the columns that name items and, where they have any, their groups.
 
     Raises:
@@ -195,16 +210,18 @@ class Comparable:
     title: str
     unit: str
     item: str
-    contents: Callable[[Evaluated, Read], Contents]
-    answers: Callable[[Evaluated, Mapping[str, str]], Any]
+    contents: Callable[[StoredEvaluation, Read], Contents]
+    answers: Callable[[StoredEvaluation, Mapping[str, str]], Any]
     compare: Callable[[Any, Any, float], PairedComparison]
 
-    def compared(self, first: Evaluated, second: Evaluated, read: Read) -> PairedComparison:
-        """On the items that both answered.
+    def compared(self, first: StoredEvaluation, second: StoredEvaluation, read: Read) -> PairedComparison:
+        """On the items that both answered; not comparable where they tell other classes apart.
 
         Raises:
             DataError: naming what is damaged, and whose it is.
         """
+        if reason := other_classes(first, second):
+            return self.not_comparable(first.name, second.name, reason, first.block.confidence)
         same = shared_contents(self.contents(first, read), self.contents(second, read))
         ours, theirs = (self.answers(each, known) for each, known in zip((first, second), same, strict=True))
         return self.compare(ours, theirs, first.block.confidence)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pathology.contracts.refusals import is_missing
+
 EVALUATION_SHA256, SAME_AS = "evaluation_sha256", "same_as"
 """Keys of a version's metadata."""
 MAX_COMPARED = 200
@@ -52,8 +54,7 @@ def _metadata(client: Any, arn: str) -> dict[str, str]:
     try:
         return dict(client.describe_model_package(ModelPackageName=arn).get("CustomerMetadataProperties") or {})
     except client.exceptions.ClientError as error:
-        said = error.response["Error"]
-        if "NotFound" in said.get("Code", "") or "does not exist" in said.get("Message", ""):
+        if is_missing(error):
             return {}
         raise
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pathology.contracts.description.card import card
 from pathology.contracts.description.evaluated import Evaluated
+from pathology.contracts.refusals import code_of, is_conflict, is_denied, message_of
 from pathology.contracts.registry import registry_text
 
 CARD, LIFE_CYCLE, SOURCE, METADATA = "ModelCard", "ModelLifeCycle", "SourceUri", "CustomerMetadataProperties"
@@ -23,8 +24,6 @@ WAITING = {"Stage": "Development", "StageStatus": "PendingApproval"}
 WARNINGS = "description_warnings"
 """Key of a version's metadata: what of its description was refused, in short."""
 _PENDING = "PendingManualApproval"
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
-_CONFLICT = "ConflictException"
 _TRIES, _PAUSE_SECONDS = 5, 0.2
 
 
@@ -36,17 +35,16 @@ class Refusal:
     operation: str
     code: str
     message: str
+    denied: bool
+    """Whether a permission is missing."""
+    conflict: bool
+    """Whether somebody else was changing the version."""
 
     @classmethod
     def of(cls, what: str, error: Any) -> Refusal:
         """Out of a ClientError."""
-        said = error.response["Error"]
-        return cls(what, error.operation_name, str(said.get("Code", "")), " ".join(str(said.get("Message", "")).split()))
-
-    @property
-    def denied(self) -> bool:
-        """Whether a permission is missing."""
-        return self.code in _DENIED
+        message = " ".join(message_of(error).split())
+        return cls(what, error.operation_name, code_of(error), message, is_denied(error), is_conflict(error))
 
     @property
     def short(self) -> str:
@@ -97,7 +95,7 @@ def _update(client: Any, arn: str, members: Mapping[str, Any]) -> Refusal | None
             return None
         except client.exceptions.ClientError as error:
             refusal = Refusal.of(", ".join(members), error)
-            if refusal.code != _CONFLICT or attempt == _TRIES - 1:
+            if not refusal.conflict or attempt == _TRIES - 1:
                 return refusal
             time.sleep(_PAUSE_SECONDS)
     raise AssertionError("the last try returns")

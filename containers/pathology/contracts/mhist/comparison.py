@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from pathology.contracts.comparison.binary import compare_binary
-from pathology.contracts.comparison.reading import Comparable, Contents, Evaluated, Read, binary_answers
+from pathology.contracts.comparison.reading import Comparable, Contents, Read, StoredEvaluation, binary_answers
 
 ITEM = "image"
 
 
-def contents(evaluated: Evaluated, read: Read) -> Contents:
+def contents(evaluated: StoredEvaluation, read: Read) -> Contents:
     """Each patch's file."""
     return {row[ITEM]: {"sha256": row["sha256"]} for row in evaluated.table(read, "patches")}
 

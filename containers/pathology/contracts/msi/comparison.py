@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from functools import partial
 
 from pathology.contracts.comparison.binary import compare_binary
-from pathology.contracts.comparison.reading import Comparable, Contents, Evaluated, Read, binary_answers
+from pathology.contracts.comparison.reading import Comparable, Contents, Read, StoredEvaluation, binary_answers
 from pathology.contracts.msi.evaluate import SEPARATOR
 
 ITEM = "patient_id"
 
 
-def contents(evaluated: Evaluated, read: Read) -> Contents:
+def contents(evaluated: StoredEvaluation, read: Read) -> Contents:
     """Of each patient's slides: their md5, where the cohort's table has one of each; and their features, which two models share that read
     features of the same settings."""
     md5 = {row["slide_id"]: row.get("md5", "") for row in evaluated.table(read, "cohort")}

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from pathology.contracts.comparison.items import Mark, Matched, Side
-from pathology.contracts.comparison.reading import PREDICTIONS, Comparable, Contents, Evaluated, Read
+from pathology.contracts.comparison.reading import PREDICTIONS, Comparable, Contents, Read, StoredEvaluation
 from pathology.contracts.comparison.result import DifferentItem, GroupRow, PairedComparison, PairedScore
 from pathology.contracts.errors import DataError
 from pathology.contracts.intervals import Interval
@@ -179,14 +179,14 @@ def _different(first: np.ndarray, second: np.ndarray, sources: Sequence[str], pa
     ]
 
 
-def contents(evaluated: Evaluated, read: Read) -> Contents:
+def contents(evaluated: StoredEvaluation, read: Read) -> Contents:
     """A patch is the same where its arrays are, as its name says where in them it lies."""
     arrays = [evaluated.block.data.get(f"{name}_sha256", "") for name in ("images", "labels")]
     known = {"arrays": " ".join(arrays) if all(arrays) else ""}
     return dict.fromkeys(evaluated.column("patch"), known)
 
 
-def answers(evaluated: Evaluated, contents: Mapping[str, str]) -> NucleiAnswers:
+def answers(evaluated: StoredEvaluation, contents: Mapping[str, str]) -> NucleiAnswers:
     """Of a stored evaluation.
 
     Raises:
@@ -206,13 +206,6 @@ def answers(evaluated: Evaluated, contents: Mapping[str, str]) -> NucleiAnswers:
     )
 
 
-def compare_answers(first: NucleiAnswers, second: NucleiAnswers, confidence: float) -> PairedComparison:
-    """As :func:`compare_nuclei`, of models of stored evaluations. Raises DataError besides when they tell other classes apart."""
-    if first.classes != second.classes:
-        raise DataError(f"{first.name} tells {', '.join(first.classes)} apart, and {second.name} {', '.join(second.classes)}")
-    return compare_nuclei(first, second, first.classes, confidence=confidence)
-
-
 COMPARABLE = Comparable(
     task="lizard",
     measure="bpq",
@@ -221,5 +214,5 @@ COMPARABLE = Comparable(
     item="patch",
     contents=contents,
     answers=answers,
-    compare=compare_answers,
+    compare=lambda first, second, confidence: compare_nuclei(first, second, first.classes, confidence=confidence),
 )

@@ -60,23 +60,17 @@ class Demo:
 @dataclass(frozen=True)
 class TaskSpec:
     """A task. ``titles`` are its measures as people write them, by their names in evaluation.json, the ``headline`` ones first;
-    ``comparable`` is ``module:name`` of how two of its models are compared, imported when they are, None of a task without."""
+    ``comparable`` is ``module:name`` of how two of its models are compared, imported when they are."""
 
     name: str
     pipelines: Mapping[str, PipelineSpec]
     headline: tuple[str, ...]
     titles: Mapping[str, str]
+    comparable: str
     demo: Demo
-    comparable: str | None = None
 
     def comparison(self) -> Comparable:
-        """How two of its models are compared.
-
-        Raises:
-            RequestError: when the task has nothing to compare them by.
-        """
-        if self.comparable is None:
-            raise RequestError(f"models of {self.name} cannot be compared: its task names no way to (comparable)")
+        """How two of its models are compared."""
         found: Comparable = resolve(self.comparable)
         return found
 

@@ -7,11 +7,12 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pathology.contracts.comparison.binary import Answer, Answers
+from pathology.contracts.comparison.binary import Answer, Answers, compare_binary
 from pathology.contracts.comparison.result import LeftOut, PairedComparison
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.evaluation import EVALUATION, PREDICTIONS, Count, Estimate, Seen
@@ -246,3 +247,32 @@ class Comparable:
             different_of=0,
             groups=[],
         )
+
+
+def binary_comparable(
+    task: str, *, unit: str, item: str, contents: Callable[[StoredEvaluation, Read], Contents], group: str | None = None
+) -> Comparable:
+    """Of binary classifiers: by AUROC, with items and their groups in these columns of predictions.csv."""
+    return Comparable(
+        task=task,
+        measure="auroc",
+        title="AUROC",
+        unit=unit,
+        item=item,
+        contents=contents,
+        answers=partial(binary_answers, item=item, group=group),
+        compare=partial(_compare_binary, unit),
+    )
+
+
+def _compare_binary(unit: str, first: Answers, second: Answers, confidence: float) -> PairedComparison:
+    return compare_binary(first, second, unit=unit, confidence=confidence)
+
+
+PATCH = "image"
+"""The column that names a patch in patches.csv and predictions.csv."""
+
+
+def patch_contents(evaluated: StoredEvaluation, read: Read) -> Contents:
+    """Of each patch, its file."""
+    return {row[PATCH]: {"sha256": row["sha256"]} for row in evaluated.table(read, "patches")}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
-from pathology.contracts.comparison.binary import compare_binary
-from pathology.contracts.comparison.reading import Comparable, Contents, Read, StoredEvaluation, binary_answers
+from pathology.contracts.comparison.reading import Contents, Read, StoredEvaluation, binary_comparable
 from pathology.contracts.msi.evaluate import SEPARATOR
 
 ITEM = "patient_id"
@@ -34,13 +32,4 @@ def _all(hashes: Iterable[str]) -> str:
     return " ".join(found) if all(found) else ""
 
 
-COMPARABLE = Comparable(
-    task="msi",
-    measure="auroc",
-    title="AUROC",
-    unit="patients",
-    item=ITEM,
-    contents=contents,
-    answers=partial(binary_answers, item=ITEM, group="site"),
-    compare=lambda first, second, confidence: compare_binary(first, second, unit="patients", confidence=confidence),
-)
+COMPARABLE = binary_comparable("msi", unit="patients", item=ITEM, contents=contents, group="site")

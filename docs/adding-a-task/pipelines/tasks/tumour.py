@@ -53,6 +53,7 @@ TASK = TaskSpec(
     },
     headline=("auroc", "sensitivity", "specificity"),
     titles={"auroc": "AUROC"},
+    comparable="pathology.contracts.tumour.comparison:COMPARABLE",
     demo=Demo(
         make="demo.tumour:make_demo",
         data={"TableUri": "labels.csv", "ImagesUri": "images"},

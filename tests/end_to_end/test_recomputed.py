@@ -60,12 +60,12 @@ def msi(tmp_path_factory):
 EXTRACT, TRAIN, EVALUATE = "ExtractFeatures", "TrainMsi", "EvaluateMsi"
 
 
-def test_msi_a_second_run_is_cached_but_for_prepare_collect_and_stage(msi):
+def test_msi_a_second_run_is_cached_but_for_prepare_collect_stage_and_compare(msi):
     arn = msi.start()
     steps = msi.steps(arn)
     assert {name for name, step in steps.items() if "CacheHitResult" in step} == {EXTRACT, TRAIN, EVALUATE}
     assert set(steps) - {EXTRACT, TRAIN, EVALUATE} == {
-        *("PrepareMsi", "CollectFeatures", "StageFeatures", "CheckMsi", "RegisterMsi", "DescribeMsi")
+        *("PrepareMsi", "CollectFeatures", "StageFeatures", "CompareMsi", "CheckMsi", "RegisterMsi", "DescribeMsi")
     }
     versions = msi.client.list_model_packages(ModelPackageGroupName=msi.name, SortOrder="Descending")["ModelPackageSummaryList"]
     latest = msi.client.describe_model_package(ModelPackageName=versions[0]["ModelPackageArn"])

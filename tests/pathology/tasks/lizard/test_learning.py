@@ -85,6 +85,9 @@ def keep_outlines(folder, shuffled, permuted, seed=0):
     train(folder, SHORT.model_copy(update={"shuffle_labels": shuffled, "seed": seed}))
     predictor, test = load_lizard(folder / MODEL, folder / MODELS).predictor, held_out(folder)
     np.save(folder / OUTLINED, predictor.labels([test[index][0] for index in range(len(test))]))
+    prepared = (folder / PATCHES).resolve()
+    (folder / PATCHES).unlink()
+    prepared.rename(folder / PATCHES)
     for left in set(folder.iterdir()) - {folder / DATA, folder / PATCHES, folder / OUTLINED}:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 

@@ -172,7 +172,8 @@ def survives(fresh, here, monkeypatch, verbs, states, seed):
             else:
                 spoil(path, damage, MEMBERS[kind], draw)
                 gone = ("run python -m", "not exist", "not found", "has no ", "no such", "is gone")
-                expected = [str(path), *(gone if damage == "missing" else ())]
+                named = path.parent if kind == "evaluation" else path  # compare says the file's name, and its folder behind it
+                expected = [str(named), *(gone if damage == "missing" else ())]
             for verb in verbs:
                 refuses = verb in REFUSE[kind] if damage in ("cut", "empty") else None
                 check(call(here, verb, arn), usual[verb], expected, (verb, *where), refuses)

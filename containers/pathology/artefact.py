@@ -1,15 +1,14 @@
-"""What every model artefact shares: ``config.json``, safetensors by hash, ``code/`` that serves them, and unpacking; no pickle."""
+"""What every model artefact shares: ``config.json``, safetensors by hash, ``code/`` that serves them; no pickle."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
 import torch
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from pathology.contracts.artefact import CONFIG, ENCODER_VARIABLE
 from pathology.contracts.code import Code
 from pathology.contracts.encoder import EncoderManifest, NamedEncoder
 from pathology.contracts.errors import DataError
@@ -30,14 +30,8 @@ from pathology.job import OPT_ML, ROOT_VARIABLE
 
 FORMAT_VERSION = 2
 """1 had other names in config.json and, for msi, in the weights."""
-CONFIG = "config.json"
-ENCODER_VARIABLE = "PATHOLOGY_ENCODER"
 ADDITIONAL_MODEL = "additional-model-data-sources/encoder"
 """Below /opt/ml: where an endpoint finds the encoder that the model version names."""
-MAX_FILES = 500
-MAX_BYTES = 8 * 2**30
-MAX_RATIO = 200
-"""Budgets for unpacking: H-optimus-0 fine-tuned whole is 4.3 GiB of float32, which hardly compress; heads are some MB."""
 
 INFERENCE = '''"""What SageMaker's toolkit and any server call: the four functions that evaluation has proven."""
 
@@ -238,44 +232,3 @@ def check_encoder(trained_on: EncoderIdentity, trained_with: Mapping[str, object
 def misfit(file: str, error: Exception) -> DataError:
     """The one line for weights that do not fit what config.json says of them."""
     return DataError(f"{file} does not fit its configuration: {' '.join(str(error).split())[:300]}")
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a ``model.tar.gz`` of ours into an empty folder.
-
-    Raises:
-        DataError: for anything but regular files and folders with plain relative names, or more of them than a model has.
-    """
-    budget = min(MAX_BYTES, MAX_RATIO * archive.stat().st_size + 2**20)
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for number, member in enumerate(tar):
-                budget -= member.size
-                _check_member(member, number, budget, archive)
-                _extract(tar, member, folder)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{archive.name} cannot be unpacked ({error}): fetch it again") from None
-
-
-def _check_member(member: tarfile.TarInfo, number: int, budget: int, archive: Path) -> None:
-    path = PurePosixPath(member.name)
-    if not (member.isreg() or member.isdir()) or member.sparse:
-        raise DataError(f"{archive.name}: {member.name!r} is a link or a device: a model holds only files and folders")
-    if path.is_absolute() or ".." in path.parts or "\\" in member.name:
-        raise DataError(f"{archive.name}: {member.name!r} would lie outside the model's folder")
-    if number >= MAX_FILES or budget < 0:
-        raise DataError(f"{archive.name} unpacks to more than a model holds: it is refused")
-
-
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    target = folder.joinpath(*PurePosixPath(member.name).parts)
-    if member.isdir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    source = tar.extractfile(member)
-    if source is None:
-        raise DataError(f"{member.name!r} cannot be read from the archive: fetch it again")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with source, target.open("xb") as file:
-        while block := source.read(2**20):
-            file.write(block)

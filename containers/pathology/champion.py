@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from pathology.contracts.comparison.file import COMPARISON, ComparisonFile, Look
+from pathology.asked import NotAnsweredError, Objects, answered
+from pathology.contracts.comparison.file import COMPARISON, AnsweredBy, ComparisonFile, Look
 from pathology.contracts.comparison.gate import CompareJob, GateDecision, decide, threshold_result
 from pathology.contracts.comparison.reading import Comparable, NotNamedError, Read, StoredEvaluation
 from pathology.contracts.comparison.result import PairedComparison
-from pathology.contracts.errors import DataError, PathologyError, RequestError
+from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.evaluation import EVALUATION, PREDICTIONS
-from pathology.contracts.refusals import code_of, is_denied, is_missing, message_of
-from pathology.contracts.registry import evaluation_uri, registry_text
+from pathology.contracts.refusals import is_missing
+from pathology.contracts.registry import archive_uri, evaluation_uri, registry_text
 from pathology.contracts.storage import Store, atomic_write
 from pathology.contracts.uris import Uri
 from pathology.job import Job
 from pathology.registry import open_registry
+from pathology.rerun.asking import Asking
+from pathology.rerun.version import Registered, ask_again
 from pathology.storage import open_store
 
 CANDIDATE = "the candidate"
 LISTED = 100
 """Items that differ in comparison.json, which Pipelines reads whole for a condition."""
 APPROVED = "Approved"
+ARTEFACT_SHARE = 2 / 3
+"""Of the job's time, for the champion's artefact: what follows has to end before the service ends the job, or the run fails."""
 _TRIES = 2
 """A version that is deleted between being listed and being described is asked for once more."""
-
-
-class NotAnsweredError(PathologyError):
-    """What the gate must know was not said: a failed job, never a pass."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,45 @@ class Champion:
         uri = evaluation_uri(self.described)
         return Uri.parse(uri) if uri else None
 
+    def registered(self, before: StoredEvaluation | None) -> Registered:
+        """What it takes to run its artefact; ``before`` is its evaluation, where there is one.
 
-def judge(job: Job, task: Comparable) -> None:
+        Raises:
+            DataError: when nothing says where the artefact lies.
+        """
+        metadata = self.described.get("CustomerMetadataProperties", {})
+        uri = archive_uri(self.described) or (before and before.block.model.archive_uri)
+        if not uri:
+            raise DataError(f"{self.name} names no artefact")
+        return Registered(
+            name=self.name,
+            archive=Uri.parse(uri),
+            encoder=Uri.parse(metadata["encoder_uri"]) if metadata.get("encoder_uri") else None,
+            model_version=metadata.get("model_version", ""),
+            archive_sha256="" if before is None else before.block.model.archive_sha256,
+        )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison with the champion; by what it answered, null where the two are not comparable, how many of the candidate's items, and
+    what must be said of that."""
+
+    comparison: PairedComparison
+    by: AnsweredBy | None = None
+    items: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, comparison: PairedComparison, by: AnsweredBy, candidate: StoredEvaluation, task: Comparable) -> Compared:
+        """With the number of items that the champion answered."""
+        if not comparison.comparable:
+            return cls(comparison)
+        left_out = comparison.left_out
+        return cls(comparison, by, len(set(candidate.column(task.item))) - left_out.only_first - left_out.other_content)
+
+
+def judge(job: Job, task: Comparable, asking: Asking) -> None:
     """Compare, decide, write the look, then comparison.json to the output ``comparison``. A candidate that fails is no failed job.
 
     Raises:
@@ -68,10 +105,16 @@ def judge(job: Job, task: Comparable) -> None:
     if task.measure not in candidate.block.intervals:
         raise DataError(f"{EVALUATION}: it has no interval of {task.measure}: evaluate the model again")
     champion = find_champion(open_registry(), settings.group)
-    comparison = None if champion is None else compare_with(champion, candidate, task, store)
+    compared, comparison = None, None
+    if champion is not None:
+        limit_seconds = settings.max_minutes * 60 * ARTEFACT_SHARE
+        compared = compare_with(champion, candidate, task, asking, Objects(store), limit_seconds)
+        comparison = compared.comparison
     found = candidate.block.intervals[task.measure]
     threshold = threshold_result(task.measure, task.title, found, settings.on, settings.threshold)
     decision = decide(settings, [threshold], comparison, measure=task.measure, title=task.title)
+    if compared is not None:
+        decision = decision.model_copy(update={"warnings": [*decision.warnings, *compared.warnings]})
     items = sorted(set(candidate.column(task.item)))
     test = hashlib.sha256(json.dumps(items).encode()).hexdigest()
     ledger = Uri.parse(settings.ledger) / test
@@ -96,8 +139,12 @@ def judge(job: Job, task: Comparable) -> None:
         ledger=str(ledger),
         champion_arn=None if champion is None else champion.arn,
         comparison=comparison and comparison.model_copy(update={"different": comparison.different[:LISTED]}),
+        answered_by=None if compared is None else compared.by,
+        answered=None if compared is None else compared.items,
     )
     atomic_write(job.output("comparison") / COMPARISON, file.to_json())
+    if champion is not None and compared is not None and compared.by is not None:
+        print(f"{champion.name} answered {compared.items:,} of the {len(items):,} {task.unit}, by {compared.by}")
     for warning in decision.warnings:
         print(f"warning: {warning}")
     print(f"looks at this test set, this one among them: {looks}")
@@ -139,35 +186,53 @@ def _latest_approved(registry: Any, group: str) -> dict[str, Any] | None:
     return None
 
 
-@contextmanager
-def answered(permission: str, what: str) -> Iterator[None]:
-    """Errors of AWS as one line that says what is missing, or that asking again may help."""
+def compare_with(
+    champion: Champion, candidate: StoredEvaluation, task: Comparable, asking: Asking, objects: Objects, limit_seconds: float
+) -> Compared:
+    """By the champion's stored predictions where they have an answer to every test item of the candidate with the same content; else by
+    its artefact; else by the stored predictions that there are, with a warning. Not comparable, with the reasons, where none will do."""
     try:
-        yield
-    except ClientError as error:
-        code, message = code_of(error), message_of(error)
-        if is_denied(error):
-            raise NotAnsweredError(
-                f"{what}: the job's role lacks the permission {permission}, without which the candidate cannot be compared with the "
-                f"approved version: allow it ({message})"
-            ) from None
-        raise NotAnsweredError(f"{what}: {permission} was not answered ({code}: {message}): start again") from None
-    except BotoCoreError as error:
-        raise NotAnsweredError(f"{what}: {permission} was not answered ({error}): start again") from None
-
-
-def compare_with(champion: Champion, candidate: StoredEvaluation, task: Comparable, store: Store) -> PairedComparison:
-    """By the champion's stored predictions; not comparable, with the reason, where these are gone, damaged or another model's."""
-
-    def read(uri: Uri) -> bytes:
-        with answered("s3:GetObject", str(uri)):
-            return store.read(uri)
-
+        task.answers(candidate, {})
+        before, lacking, by_stored = _by_stored(champion, candidate, task, objects)
+    except NotNamedError as error:  # the candidate's, of which no answers of the champion say more
+        return Compared(task.not_comparable(candidate.name, champion.name, one_line(error), candidate.block.confidence))
+    if by_stored is not None and not lacking:
+        return Compared.of(by_stored, "stored predictions", candidate, task)
     try:
-        return task.compared(candidate, stored(champion, task, read), read)
+        again = ask_again(champion.registered(before), candidate, task, asking, objects, limit_seconds)
+        by_artefact = task.compared(candidate, again, objects.read)
     except (DataError, RequestError) as error:
-        reason = " ".join(str(error).split())
-        return task.not_comparable(candidate.name, champion.name, reason, candidate.block.confidence)
+        failed = f"{lacking}; and by its artefact there is no answer: {one_line(error)}"
+    else:
+        if by_artefact.comparable or by_stored is None or not by_stored.comparable:
+            return Compared.of(by_artefact, "its artefact, run again", candidate, task)
+        failed = f"{lacking}; and by its artefact: {by_artefact.reason}"
+    if by_stored is not None and by_stored.comparable:
+        partly = f"compared with {champion.name} on a part of the test, by its stored predictions: {failed}"
+        return replace(Compared.of(by_stored, "stored predictions", candidate, task), warnings=(partly,))
+    return Compared(task.not_comparable(candidate.name, champion.name, failed, candidate.block.confidence))
+
+
+def _by_stored(
+    champion: Champion, candidate: StoredEvaluation, task: Comparable, objects: Objects
+) -> tuple[StoredEvaluation | None, str, PairedComparison | None]:
+    """The champion's evaluation, what it lacks for the candidate's test (empty: nothing), and the comparison by it, if there is any."""
+    before = None
+    try:
+        before = stored(champion, task, objects.read)
+        found = task.compared(candidate, before, objects.read)
+    except (DataError, RequestError) as error:
+        return before, one_line(error), None
+    missing = found.left_out.only_first + found.left_out.other_content
+    if not missing:
+        return before, "", found
+    lacking = f"its stored predictions lack {missing:,} of the {task.unit}"
+    return before, lacking if found.comparable else f"{lacking} ({found.reason})", found
+
+
+def one_line(error: Exception) -> str:
+    """What an error says."""
+    return " ".join(str(error).split())
 
 
 def stored(champion: Champion, task: Comparable, read: Read) -> StoredEvaluation:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from pathology.artefact import LoadedModel, unpack
+from pathology.artefact import LoadedModel
 from pathology.contracts.code import closure
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import EvaluationBlock, EvaluationSettings, Resampling, Seen, TrainingReport
@@ -21,6 +21,7 @@ from pathology.job import Job
 from pathology.learned_from import read_learned_from
 from pathology.report.warnings import named, other_code, permuted_labels, placeholder_encoder, seen_items, unverified_encoder
 from pathology.training.baseline import FittedBaseline, read_baseline
+from pathology.unpacking import unpack
 
 MAX_NAMED = 5
 """Test items that a model has seen, before they are only counted."""

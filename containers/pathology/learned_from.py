@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Protocol
 
-from pathology.artefact import ModelConfig
 from pathology.contracts.artefact import LEARNED_FROM
 from pathology.contracts.errors import DataError
 from pathology.contracts.learned_from import LearnedFrom
 
 
-def read_learned_from(folder: Path, config: ModelConfig) -> LearnedFrom | None:
+class NamesList(Protocol):
+    """What config.json says of the list: its sha256; None in artefacts of before there were lists."""
+
+    @property
+    def learned_from(self) -> str | None: ...
+
+
+def read_learned_from(folder: Path, config: NamesList) -> LearnedFrom | None:
     """The list of an unpacked artefact; None for one that was packed before there were lists.
 
     Raises:

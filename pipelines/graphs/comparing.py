@@ -18,18 +18,21 @@ def compare(
     run: RunParameters,
     scores: Job,
     *,
-    resources: Resources,
+    resources: Resources | None,
+    evaluate: Resources,
     gate: GateRule,
     threshold: str,
 ) -> Job:
-    """Compare, by the command ``compare_<task>``; ``threshold`` is the parameter that ``gate`` has it in. Never cached, since what is
-    approved changes."""
+    """Compare, by the command ``compare_<task>``; ``threshold`` is the parameter that ``gate`` has it in. Without ``resources`` of
+    its own it runs on those of ``evaluate``, as a run chooses them. Never cached, since what is approved changes."""
     kind = scores.command.removeprefix("evaluate_")
+    runs_on = resources or evaluate
     return processing(
         name,
         env,
         f"compare_{kind}",
-        resources,
+        runs_on,
+        instance_type=None if resources else run["EvaluateInstanceType"],
         inputs={"evaluation": scores["evaluation"]},
         outputs=["comparison"],
         report=("comparison", COMPARISON),
@@ -39,6 +42,7 @@ def compare(
             threshold=run[threshold],
             group=task.register_as.group,
             ledger=f"s3://{env.bucket}/{LEDGER}/{kind}",
+            max_minutes=runs_on.max_runtime_minutes,
         ),
         cached=False,
         description="Holds the scores against the threshold and the approved version; counts the looks at this test set.",

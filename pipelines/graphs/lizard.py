@@ -98,7 +98,15 @@ def lizard(task: LizardTask, env: Environment) -> tuple[list[Parameter], list[St
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
     verdict = compare(
-        "CompareLizard", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinBpq"
+        "CompareLizard",
+        task,
+        env,
+        run,
+        scores,
+        resources=task.compare.resources,
+        evaluate=task.evaluate.resources,
+        gate=task.gate,
+        threshold="MinBpq",
     )
     version = register(
         "RegisterLizard",

@@ -99,7 +99,15 @@ def mhist(task: MhistTask, env: Environment) -> tuple[list[Parameter], list[Step
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
     verdict = compare(
-        "CompareMhist", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinAuroc"
+        "CompareMhist",
+        task,
+        env,
+        run,
+        scores,
+        resources=task.compare.resources,
+        evaluate=task.evaluate.resources,
+        gate=task.gate,
+        threshold="MinAuroc",
     )
     version = register(
         "RegisterMhist",

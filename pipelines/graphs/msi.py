@@ -119,7 +119,15 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         description="Runs the packaged model on the test patients: evaluation.json, predictions.csv, report.html.",
     )
     verdict = compare(
-        "CompareMsi", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinAuroc"
+        "CompareMsi",
+        task,
+        env,
+        run,
+        scores,
+        resources=task.compare.resources,
+        evaluate=task.evaluate.resources,
+        gate=task.gate,
+        threshold="MinAuroc",
     )
     version = register(
         "RegisterMsi",

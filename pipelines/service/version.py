@@ -12,7 +12,7 @@ from pathology.contracts.description.same import SAME_AS
 from pathology.contracts.description.writing import WARNINGS
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import EVALUATION
-from pathology.contracts.registry import evaluation_uri
+from pathology.contracts.registry import archive_uri, evaluation_uri
 from pathology.contracts.runs import RUNS
 from pathology.contracts.uris import Uri
 
@@ -102,8 +102,7 @@ class Version:
     @property
     def artefact(self) -> str | None:
         """Its model.tar.gz."""
-        containers = self.described.get("InferenceSpecification", {}).get("Containers", [])
-        return containers[0].get("ModelDataUrl") if containers else None
+        return archive_uri(self.described)
 
     @property
     def evaluation_uri(self) -> str | None:

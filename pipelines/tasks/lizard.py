@@ -38,7 +38,7 @@ class LizardTask(Task):
     prepare: Annotated[Processing[PrepareLizard], InstanceParameters()]
     train: Annotated[PatchTraining[TrainLizard], InstanceParameters(count=True)]
     evaluate: Annotated[Processing[EvaluateLizard], InstanceParameters()]
-    compare: Compare
+    compare: Compare = Compare()
     gate: Gate
 
 

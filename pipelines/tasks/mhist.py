@@ -32,7 +32,7 @@ class MhistTask(Task):
     prepare: Annotated[Processing[PrepareMhist], InstanceParameters()]
     train: Annotated[PatchTraining[TrainMhist], InstanceParameters(count=True)]
     evaluate: Annotated[Processing[EvaluateMhist], InstanceParameters()]
-    compare: Compare
+    compare: Compare = Compare()
     gate: AurocGate
 
     @model_validator(mode="after")

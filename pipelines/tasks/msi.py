@@ -65,7 +65,7 @@ class MsiTask(Task):
     collect: Processing[CollectFeatures]
     train: Annotated[Train, InstanceParameters()]
     evaluate: Annotated[Processing[EvaluateMsi], InstanceParameters()]
-    compare: Compare
+    compare: Compare = Compare()
     gate: AurocGate
 
 

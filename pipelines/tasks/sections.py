@@ -76,7 +76,11 @@ class Stage(Settings):
 class Compare(Settings):
     """The job that holds a model against the approved version; what it asks for is in ``gate``."""
 
-    resources: Resources
+    resources: Resources | None = setting(
+        None,
+        "evaluate's when left out, as it takes to run the approved version's artefact; that is done only on a test set that the version "
+        "has not answered.",
+    )
 
 
 class Describe(Settings):

@@ -33,7 +33,8 @@ def version_of(laptop: Laptop) -> dict[str, Any]:
 
 def deploy(laptop: Laptop, root: Path) -> Path:
     """Put the version's archive, and the encoder that it names, below ``root`` as an endpoint finds them."""
-    from pathology.artefact import ADDITIONAL_MODEL, unpack
+    from pathology.artefact import ADDITIONAL_MODEL
+    from pathology.unpacking import unpack
 
     version = version_of(laptop)
     (container,) = version["InferenceSpecification"]["Containers"]

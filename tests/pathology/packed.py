@@ -17,7 +17,8 @@ def pack(model: Path, folder: Path) -> Path:
 
 def without_baseline(packed: Path, folder: Path) -> Path:
     """The artefact in ``packed`` as an older one, which holds no baseline and knows of none."""
-    from pathology.artefact import CONFIG, unpack
+    from pathology.contracts.artefact import CONFIG
+    from pathology.unpacking import unpack
 
     unpack(packed / "model.tar.gz", folder / "model")
     (folder / "model" / "baseline.safetensors").unlink()
@@ -29,8 +30,8 @@ def without_baseline(packed: Path, folder: Path) -> Path:
 
 def without_list(packed: Path, folder: Path) -> Path:
     """The artefact in ``packed`` as an older one: no list, and a configuration that knows of none."""
-    from pathology.artefact import CONFIG, unpack
-    from pathology.contracts.artefact import LEARNED_FROM
+    from pathology.contracts.artefact import CONFIG, LEARNED_FROM
+    from pathology.unpacking import unpack
 
     unpack(packed / "model.tar.gz", folder / "model")
     (folder / "model" / LEARNED_FROM).unlink()

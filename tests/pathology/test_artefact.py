@@ -33,7 +33,7 @@ def pack(path, *members):
     ],
 )
 def test_archives_that_attack(tmp_path, made, message):
-    from pathology.artefact import unpack
+    from pathology.unpacking import unpack
 
     path = pack(tmp_path / "model.tar.gz", member("config.json"), made)
     with pytest.raises(DataError, match=message):
@@ -43,10 +43,10 @@ def test_archives_that_attack(tmp_path, made, message):
 
 
 def test_too_many_files_and_twice_the_same(tmp_path, monkeypatch):
-    from pathology import artefact
-    from pathology.artefact import unpack
+    from pathology import unpacking
+    from pathology.unpacking import unpack
 
-    monkeypatch.setattr(artefact, "MAX_FILES", 3)
+    monkeypatch.setattr(unpacking, "MAX_FILES", 3)
     path = pack(tmp_path / "many.tar.gz", *[member(str(number)) for number in range(4)])
     with pytest.raises(DataError, match="more than a model holds"):
         unpack(path, tmp_path / "a")
@@ -56,7 +56,7 @@ def test_too_many_files_and_twice_the_same(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08\x00cut"])
 def test_no_archive(tmp_path, content):
-    from pathology.artefact import unpack
+    from pathology.unpacking import unpack
 
     (tmp_path / "model.tar.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"model.tar.gz cannot be unpacked"):

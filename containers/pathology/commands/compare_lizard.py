@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathology.champion import judge
 from pathology.job import Job, run
+from pathology.tasks.lizard.asking import ASKING
 from pathology.tasks.lizard.comparison import COMPARABLE
 
 
 def main(job: Job) -> None:
     """See :func:`pathology.champion.judge`."""
-    judge(job, COMPARABLE)
+    judge(job, COMPARABLE, ASKING)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathology.champion import judge
 from pathology.contracts.mhist.comparison import COMPARABLE
+from pathology.contracts.mhist.patches import MhistPatchRow
 from pathology.job import Job, run
+from pathology.patches.asking import patch_asking
 
 
 def main(job: Job) -> None:
     """See :func:`pathology.champion.judge`."""
-    judge(job, COMPARABLE)
+    judge(job, COMPARABLE, patch_asking(MhistPatchRow))
 
 
 if __name__ == "__main__":

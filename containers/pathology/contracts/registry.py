@@ -44,3 +44,10 @@ def evaluation_uri(described: Mapping[str, Any]) -> str | None:
     statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     uri: str | None = statistics.get("S3Uri")
     return uri
+
+
+def archive_uri(described: Mapping[str, Any]) -> str | None:
+    """Where the model.tar.gz of a version lies, as DescribeModelPackage answers it; None where it names none."""
+    containers = described.get("InferenceSpecification", {}).get("Containers", [])
+    uri: str | None = containers[0].get("ModelDataUrl") if containers else None
+    return uri

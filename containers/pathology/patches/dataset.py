@@ -6,13 +6,14 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from pathology.contracts.errors import DataError
+from pathology.contracts.media import IMAGES
 from pathology.contracts.patches import SPLITS, PatchRow
 from pathology.images import decode_image, resize_square
 
@@ -59,6 +60,11 @@ def patch_path(root: Path, row: PatchRow) -> Path:
     """Where a patch lies below ``root``: by its hash, as staged, or else by its name, as prepared."""
     staged = root / row.staged
     return staged if staged.is_file() else root / row.image
+
+
+def content_type(image: str) -> str:
+    """A file's, by its name."""
+    return IMAGES[PurePosixPath(image).suffix.lower() != ".png"]
 
 
 def read_content(root: Path, row: PatchRow) -> bytes:

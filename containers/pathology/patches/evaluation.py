@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from pathology.contracts.errors import DataError, PathologyError
-from pathology.contracts.media import IMAGES, JSON
+from pathology.contracts.media import JSON
 from pathology.contracts.patches import PatchRow
 from pathology.patches.artefact import PatchModel
-from pathology.patches.dataset import read_content
+from pathology.patches.dataset import content_type, read_content
 
 BATCH = 64
 """Patches decoded and predicted together: 10 MB of pixels, and enough for a GPU to be busy."""
-
-
-def content_type(image: str) -> str:
-    """A file's, by its name."""
-    return IMAGES[PurePosixPath(image).suffix.lower() != ".png"]
 
 
 def read_request(row: PatchRow, images: Path, side: int, serving: ModuleType) -> np.ndarray:

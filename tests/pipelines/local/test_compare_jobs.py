@@ -68,15 +68,16 @@ def asked(account, monkeypatch):
         yield account
 
 
-def register(account, files, *, approve=True, name="champion", model="aaaaaaaaaaaa"):
-    """A version of an evaluation; its ARN."""
+def register(account, files, *, approve=True, name="champion", model="aaaaaaaaaaaa", archive=None, **metadata):
+    """A version of an evaluation, with an artefact or without; its ARN."""
     uri = Uri.parse(f"s3://local/runs/{name}")
     for file, content in files.items():
         account.store.write(uri / file, content)
     arn = account.client.create_model_package(
         ModelPackageGroupName=GROUP,
         ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": str(uri / "evaluation.json")}}},
-        CustomerMetadataProperties={"model_version": model},
+        CustomerMetadataProperties={"model_version": model, **metadata},
+        **({"InferenceSpecification": {"Containers": [{"Image": "i", "ModelDataUrl": archive}]}} if archive else {}),
     )["ModelPackageArn"]
     if approve:
         account.client.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="seen")

@@ -16,6 +16,9 @@ LEDGER = "ledger"
 """The prefix in the bucket that looks at test sets are written below: ``ledger/<task>/<test_sha256>/<evaluation_sha256>.json``."""
 
 
+AnsweredBy = Literal["stored predictions", "its artefact, run again"]
+
+
 class Look(StrictJson):
     """An evaluation on a test set of so many ``items``, whether or not its model passed the gate then."""
 
@@ -32,6 +35,7 @@ class ComparisonFile(GateDecision):
 
     ``looks`` are the evaluations on this very test set, this one among them, ``looks_text`` the same for a version's metadata.
     ``champion_arn`` and ``comparison`` are null where nothing is approved; of the items that differ the first are listed alone.
+    ``answered_by`` is how the champion answered ``answered`` of the candidate's test items; null where the two were not compared.
     """
 
     task: str
@@ -44,3 +48,5 @@ class ComparisonFile(GateDecision):
     ledger: str
     champion_arn: str | None
     comparison: PairedComparison | None
+    answered_by: AnsweredBy | None = None
+    answered: Count | None = None

@@ -52,11 +52,12 @@ class GateRule(ChampionRule):
 
 
 class CompareJob(GateRule):
-    """What a Compare job gets: the gate, and from the graph the task's threshold, the group of versions and the ledger's folder."""
+    """What a Compare job gets: the gate, and from the graph the task's threshold, the group of versions, the ledger's folder and time."""
 
     threshold: Fraction = setting(..., "Least score that registers a model.")
     group: str = setting(..., "Model package group whose latest approved version is the champion.")
     ledger: UriText = setting(..., "Where looks at test sets are written.")
+    max_minutes: int = setting(30, "How long the job may run; the champion's artefact has two thirds of it.", ge=1)
 
 
 class ThresholdResult(StrictJson):

@@ -43,6 +43,7 @@ class StoredModel(_Part):
     version: str
     config_sha256: str
     archive_uri: str
+    archive_sha256: str = ""
     labels: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
 
@@ -125,16 +126,25 @@ class StoredEvaluation:
 
     def table(self, read: Read, name: str) -> list[Fields]:
         """Rows of a table that the evaluation read, by its name there; none where it is gone or has another hash by now."""
-        uri = self.block.data_uris.get(name)
-        if uri is None:
-            return []
         try:
-            content = read(Uri.parse(uri))
+            content = self.content(read, name)
         except (DataError, RequestError):
             return []
+        return list(table_rows(content, self.block.data_uris[name]))
+
+    def content(self, read: Read, name: str) -> bytes:
+        """A file that the evaluation read, by its name there.
+
+        Raises:
+            DataError: when it does not say where that lies, and when it is gone or has another hash by now.
+        """
+        uri = self.block.data_uris.get(name)
+        if uri is None:
+            raise DataError(f"{self.name}'s {EVALUATION} does not say where its {name} lie")
+        content = read(Uri.parse(uri))
         if hashlib.sha256(content).hexdigest() != self.block.data.get(f"{name}_sha256"):
-            return []
-        return list(table_rows(content, uri))
+            raise DataError(f"{uri}: is another than {self.name}'s evaluation read (its sha256 differs)")
+        return content
 
 
 def table_rows(content: bytes, where: str) -> Iterator[Fields]:

@@ -104,7 +104,7 @@ def fold_file(fold: int, epoch: int, validation_loss: float, weights: Mapping[st
 
 
 def load_ensemble(folder: Path) -> Ensemble:
-    """Load an ensemble from its folder; unpack a ``model.tar.gz`` with :func:`pathology.artefact.unpack` first.
+    """Load an ensemble from its folder; unpack a ``model.tar.gz`` with :func:`pathology.unpacking.unpack` first.
 
     Raises:
         DataError: for a missing configuration or one of another version, or weights that are gone, changed or of another shape.

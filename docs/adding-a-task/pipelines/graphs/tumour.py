@@ -98,7 +98,15 @@ def tumour(task: TumourTask, env: Environment) -> tuple[list[Parameter], list[St
         description="Runs the packaged model on the test patches: evaluation.json, predictions.csv, report.html.",
     )
     verdict = compare(
-        "CompareTumour", task, env, run, scores, resources=task.compare.resources, gate=task.gate, threshold="MinAuroc"
+        "CompareTumour",
+        task,
+        env,
+        run,
+        scores,
+        resources=task.compare.resources,
+        evaluate=task.evaluate.resources,
+        gate=task.gate,
+        threshold="MinAuroc",
     )
     version = register(
         "RegisterTumour",

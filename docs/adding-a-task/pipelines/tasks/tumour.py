@@ -31,7 +31,7 @@ class TumourTask(Task):
     prepare: Annotated[Processing[PrepareTumour], InstanceParameters()]
     train: Annotated[PatchTraining[TrainTumour], InstanceParameters(count=True)]
     evaluate: Annotated[Processing[EvaluateTumour], InstanceParameters()]
-    compare: Compare
+    compare: Compare = Compare()
     gate: AurocGate
 
 

@@ -105,8 +105,8 @@ def test_damage_is_named(saved):
 
 
 def test_unpacking_what_was_packed(saved, tmp_path):
-    from pathology.artefact import unpack
     from pathology.tasks.msi.artefact import load_ensemble
+    from pathology.unpacking import unpack
 
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         tar.add(saved, ".")

@@ -22,7 +22,7 @@ VALUES = {
 GROUP = "pathology-mhist"
 
 
-def test_a_worse_model_than_the_approved_one_is_refused_and_the_same_is_registered(tmp_path):
+def test_a_worse_model_than_the_approved_one_is_refused_the_same_is_registered_and_a_new_test_is_answered_again(tmp_path):
     laptop = Laptop(tmp_path / "state", "mhist", VALUES)
     laptop.path("mhist").mkdir(parents=True)
     make_patches(laptop.path("mhist"), PATCHES)
@@ -50,3 +50,13 @@ def test_a_worse_model_than_the_approved_one_is_refused_and_the_same_is_register
     assert "; nothing was registered. See the report of EvaluateMhist." in worse.stdout
     assert "looks at this test set: 2" in worse.stdout
     assert len(client.list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]) == 2
+
+    # Other patches, which version 1 has not answered and was not trained on: its own artefact does, with its own encoder.
+    laptop.path("others").mkdir()
+    make_patches(laptop.path("others"), PATCHES, seed=1)
+    other = laptop.start(
+        AnnotationsUri="s3://local/others/annotations.csv", ImagesUri="s3://local/others/images", MaxRegression="1"
+    )
+    assert "version 1 answered 47 of the 47 patches, by its artefact, run again" in other.stdout, other.stdout + other.stderr
+    step = laptop.steps()["CompareMhist"]
+    assert step["StepStatus"] == "Succeeded"

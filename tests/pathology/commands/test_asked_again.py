@@ -52,7 +52,7 @@ def test_msi(msi_run, tmp_path, monkeypatch):
     (row, *_) = candidate.rows
     feature = bucket / "features" / msi_run.slides[0].settings_hash / f"{row['slide_ids'].split(';')[0]}.h5"
     feature.write_bytes(feature.read_bytes() + b"x")
-    with pytest.raises(DataError, match="the process that ran version 1's artefact ended: slide .* is not the one"):
+    with pytest.raises(DataError, match="the process that ran version 1's artefact ended: slide .* changed since it was written"):
         again(root, candidate, MSI, ASKING)
 
 

@@ -17,6 +17,7 @@ from pipelines.config import LOCAL, load_task
 from pipelines.local.definition import problems
 from pipelines.local.log_metrics import final_metrics
 from pipelines.parameters import check_parameters, parse_parameters
+from steps.environment import Resources
 
 URIS = {name: f"s3://b1x/{name}" for name in ("annotations", "images", "encoder", "prepared")}
 SAID = "is on EFS, which a Processing job cannot mount: give its copy in S3"
@@ -256,3 +257,18 @@ def test_metric_definitions_find_the_lines(steps, tmp_path):
     log.write_text(metric_line(VALIDATION_AUROC, 0.75) + "\n")
     metrics = {item["MetricName"]: item["Value"] for item in final_metrics(definitions, [log])}
     assert metrics == {"validation:roc_auc": 0.75}
+
+
+def test_compare_runs_on_what_evaluate_runs_on_unless_it_has_resources_of_its_own(example, steps):
+    from pipelines.builder import build
+
+    def cluster(step):
+        return step["Arguments"]["ProcessingResources"]["ClusterConfig"]
+
+    assert cluster(steps["CompareMhist"]) == cluster(steps["EvaluateMhist"])
+    assert steps["CompareMhist"]["Arguments"]["Environment"]["SM_HP_MAX_MINUTES"] == "120"
+    small = Resources(instance_type="ml.t3.medium", volume_gb=30, max_runtime_minutes=30)
+    own = build("mhist", changed(load_task("mhist", example), "compare", resources=small), example)
+    (compare,) = (step for step in all_steps(own.definition) if step["Name"] == "CompareMhist")
+    assert cluster(compare)["InstanceType"] == "ml.t3.medium"
+    assert compare["Arguments"]["Environment"]["SM_HP_MAX_MINUTES"] == "30"

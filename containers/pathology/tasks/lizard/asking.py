@@ -55,7 +55,7 @@ class TestPatches:
     def rows(self, index: int, answer: bytes) -> Iterator[Fields]:
         """The patch's rows: of each class and of all."""
         _, true = self._nuclei[index]
-        labels = np.load(io.BytesIO(answer), allow_pickle=False)
+        labels = np.lib.format.read_array(io.BytesIO(answer), allow_pickle=False)
         if labels.shape != true.shape or labels.dtype != true.dtype:
             raise ValueError(f"labels {labels.shape} {labels.dtype}, not {true.shape} {true.dtype}")
         row = self._nuclei.rows[index]

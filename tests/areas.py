@@ -23,11 +23,13 @@ import typer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AREAS = {
-    "runs": ("tests/end_to_end", "tests/pipelines/local"),
-    "learning": ("tests/pathology", "tests/demo", "tests/benchmarks"),
+    "journeys": ("tests/end_to_end",),
+    "learning": ("tests/pathology",),
+    "runs": ("tests/pipelines/local",),
+    "jobs": ("tests/pathology/commands", "tests/demo", "tests/benchmarks"),
+    "authoring": ("tests/pipelines", "tests/docs", "tests"),
     "serving": ("tests/pathology/serving", "tests/benchmarks/test_serving.py"),
     "slides": ("tests/pathology/wsi", "tests/pathology/test_extraction_chaos.py", "tests/demo/test_slides.py"),
-    "authoring": ("tests/pipelines", "tests/docs", "tests"),
     "infra": ("tests/infra", "tests/containers"),
 }
 """The areas, those that take longest first. A test module belongs to the area that names the longest part of its path."""

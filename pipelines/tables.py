@@ -78,8 +78,8 @@ def preview_table(steps: Iterable[Forecast], title: str = "") -> Table:
 
 
 def steps_table(steps: Iterable[StepState], title: str = "") -> Table:
-    """Step, status, seconds, attempts, cached, log (a link where the terminal knows links), and as much of the reason as fits:
-    what a failed step said stands whole below the table."""
+    """Step, status, seconds, attempts, cached, log (a link where the terminal knows links), and how far a running step is or as much of
+    the reason as fits: what a failed step said stands whole below the table."""
     rows = [
         (
             step.step,
@@ -88,7 +88,7 @@ def steps_table(steps: Iterable[StepState], title: str = "") -> Table:
             str(step.attempts),
             "yes" if step.cached else "",
             _link(step.log),
-            shortened(step.reason),
+            str(step.progress) if step.progress else shortened(step.reason),
         )
         for step in steps
     ]

@@ -141,16 +141,16 @@ def test_logs_of_every_host_in_pages(server, recorded, quick, here):
             ]
             logs.put_log_events(logGroupName=group, logStreamName=f"{job}/{host}", logEvents=events)
     logs.create_log_stream(logGroupName=group, logStreamName=f"{job}x/algo-1-1")
-    done = here("logs", "PrepareMsi", "--execution", ARN, *ON_AWS)
+    done = here("logs", ARN, "PrepareMsi", *ON_AWS)
     assert done.code == 0, done.err
     assert done.out.splitlines() == [
         *(f"algo-1 | line {number}" for number in range(12_000)),
         *(f"algo-2 | line {number}" for number in range(3)),
     ]
-    as_json = here("logs", "PrepareMsi", "--execution", ARN, *ON_AWS, "--json").out.splitlines()
+    as_json = here("logs", ARN, "PrepareMsi", *ON_AWS, "--json").out.splitlines()
     assert json.loads(as_json[-1]) == {"attempt": 1, "host": "algo-2", "timestamp": now + 2, "message": "line 2"}
-    assert "TrainMsi has not started" in here("logs", "TrainMsi", "--execution", ARN, *ON_AWS).err
-    assert "Train is not a valid step" in here("logs", "Train", "--execution", ARN, *ON_AWS).err
+    assert "TrainMsi has not started" in here("logs", ARN, "TrainMsi", *ON_AWS).err
+    assert "Train is not a valid step" in here("logs", ARN, "Train", *ON_AWS).err
 
 
 @pytest.mark.parametrize("verb", ["watch", "show", "metrics", "stop", "retry"])

@@ -18,7 +18,7 @@ ARGUMENTS = {
     "executions": (*TASK, "--json"),
     "show": ("{arn}",),
     "metrics": ("{arn}",),
-    "logs": ("First", "--execution", "{arn}"),
+    "logs": ("{arn}", "First"),
     "watch": (*TASK, "{id}"),
     "versions": TASK,
     "version": (*TASK, "2"),

@@ -66,6 +66,17 @@ def shortened(reason: str | None) -> str:
     return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
 
 
+def columns() -> int:
+    """Of the terminal, or 80 where there is none."""
+    return Console().width
+
+
+def cut(line: str) -> str:
+    """As much of a line as the terminal has columns."""
+    most = columns()
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def print_table(view: Table, *, stderr: bool = False) -> None:
     """Show a table, at most as wide as the terminal, or 80 columns where there is none."""
     Console(highlight=False, stderr=stderr).print(view)

@@ -27,7 +27,7 @@ def executions(
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """List a pipeline's executions, newest first: status, score, version. Of each it makes four calls at most."""
+    """List a pipeline's executions with score and version, newest first. Of each it makes four calls at most."""
     from pipelines.service.executions import recent
     from pipelines.service.outcomes import outcomes
     from pipelines.tables import print_json

@@ -121,6 +121,26 @@ def test_what_may_not_be_asked_is_blank_and_said(counted, here, monkeypatch):
     assert [(one.words, one.trouble is None) for one in found] == [("", True), ("gate refused", True), ("1", False)]
 
 
+def test_the_report_of_an_execution_names_those_that_reused_its_evaluation(ran, here, tmp_path):
+    account, (failed, refused, first) = ran
+    folder = Uri("s3", "local", f"runs/{first}/EvaluateMsi/evaluation")
+    account.store.write(folder / "report.html", b"<html>\n<body>\n</body>\n</html>")
+    found = {}
+    for one in (first, refused):
+        done = here("report", *TASK, one, "--output", str(tmp_path / f"{one}.html"), "--json")
+        assert done.code == 0, done.err
+        found[one] = json.loads(done.out)
+    assert [(one["execution"], one["status"], one["version"]) for one in found[first]["reused_by"]] == [(refused, "Failed", None)]
+    assert (found[first]["version"], found[refused]["version"], found[refused]["reused_by"]) == (1, None, [])
+    assert f"execution {refused} of " in (tmp_path / f"{first}.html").read_text()
+    assert "this execution registered none" in (tmp_path / f"{refused}.html").read_text()
+    none = here("report", *TASK, failed)
+    assert (none.code, none.err.splitlines()[-1]) == (
+        1,
+        f"error: execution {failed} has no report: it is Failed, and no evaluation step has succeeded in it",
+    )
+
+
 def test_an_evaluation_that_is_gone_or_damaged_is_a_blank(ran, here):
     account, (_, _, first) = ran
     path = Uri("s3", "local", f"runs/{first}/EvaluateMsi/evaluation/evaluation.json").under(account.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ _COLOURS = {
     "Executing": "cyan",
     "Starting": "cyan",
 }
+_COLUMNS = 80
 _MAX_REASON = 40
 
 
@@ -75,6 +77,11 @@ def cut(line: str) -> str:
     """As much of a line as the terminal has columns."""
     most = columns()
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def say(line: str) -> None:
+    """A sentence, as wide as tables are where there is no terminal; paths stay in one piece."""
+    print(textwrap.fill(line, _COLUMNS, break_long_words=False, break_on_hyphens=False))
 
 
 def print_table(view: Table, *, stderr: bool = False) -> None:

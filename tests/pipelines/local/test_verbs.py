@@ -144,6 +144,26 @@ def test_whoever_follows_sees_how_far_a_step_is(account, make):
     assert (state.status, seen[0], seen[-1]) == ("Succeeded", "0 of 2 slides", "2 of 2 slides")
 
 
+def test_the_log_of_an_execution_is_asked_for_as_by_the_other_verbs(account, make, here):
+    account.pipeline(make.processing("Talks", "talk", environment={"LINES": "1"}), name=PIPELINE)
+    arns = [account.start(PIPELINE) for _ in range(2)]
+    for arn in arns:
+        account.wait(arn)
+    log = Path(json.loads(here("show", arns[0], "--json").out)["steps"][0]["log"])
+    log.write_text("of the first\n")
+    for given, said in ((arns[0], "of the first\n"), (arns[0].rpartition("/")[2], "of the first\n"), ("latest", "line 0\n")):
+        assert here("logs", given, "Talks", *TASK).out == said
+    for words, why in (
+        ((), "Missing argument"),
+        (("a", "b", "Talks"), "a b Talks: give an execution, or none for the latest, and one step"),
+        ((arns[0],), "is not a valid step of the execution: it has Talks"),
+        (("nowhere", "Talks"), "has no execution"),
+        (("Talks", "--execution", arns[0]), "No such option: --execution"),
+    ):
+        done = here("logs", *words, *TASK)
+        assert (done.code, why in done.err.splitlines()[-1]) == (2, True), done.err
+
+
 def test_each_host_is_named_in_a_log_of_several(account, make, here):
     account.pipeline(make.processing("Hosts", "host", hosts=2), name=PIPELINE)
     here("start", *TASK)

@@ -121,6 +121,32 @@ def test_a_network_that_stays_lost_ends_the_watch_in_one_line(server, before_sen
     assert done.err.splitlines()[-1].startswith("error: AWS cannot be reached")
 
 
+def test_executions_come_with_score_and_version_by_four_calls_each(server, recorded, here, example):
+    player, listed = recorded("succeeded"), {"PipelineExecutionStatus": "Succeeded", "StartTime": 1794000000.0}
+    job = player.answers["DescribeProcessingJob"][0]
+    steps = [
+        {"StepName": "EvaluateMsi", "Metadata": {"ProcessingJob": {"Arn": job["ProcessingJobArn"]}}},
+        {"StepName": "CheckMsi", "Metadata": {"Condition": {"Outcome": "True"}}},
+        {
+            "StepName": "RegisterMsi",
+            "Metadata": {"RegisterModel": {"Arn": f"{ARN.partition(':pipeline/')[0]}:model-package/pathology-msi/7"}},
+        },
+    ]
+    player.answers["ListPipelineExecutions"] = [{"PipelineExecutionSummaries": [{"PipelineExecutionArn": ARN, **listed}] * 3}]
+    player.answers["ListPipelineExecutionSteps"] = [
+        {"PipelineExecutionSteps": [{**step, "StepStatus": "Succeeded"} for step in steps]}
+    ]
+    block = {"task": "msi", "confidence": 0.95, "intervals": {"auroc": {"value": 0.912, "low": 0.852, "high": 0.962}}}
+    place = job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"].partition(f"{example.bucket}/")[2]
+    body = json.dumps({"pathology": block}).encode()
+    boto3.client("s3").put_object(Bucket=example.bucket, Key=f"{place}/evaluation.json", Body=body)
+    done = here("executions", "--task", "msi", *ON_AWS)
+    rows = [line.split()[4:] for line in done.out.splitlines()]
+    assert (done.code, rows) == (0, [["Version", "Name"], *[["0.912", "7"]] * 3]), done.out + done.err
+    asked = [operation for operation, _ in player.requests if operation != "ListPipelineExecutions"]
+    assert len(asked) == 3 * 3, "and evaluation.json, which they share"
+
+
 def test_logs_of_every_host_in_pages(server, recorded, quick, here):
     player = recorded("failed")
     player.answers["DescribePipelineDefinitionForExecution"] = [

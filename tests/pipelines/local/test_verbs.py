@@ -144,21 +144,22 @@ def test_whoever_follows_sees_how_far_a_step_is(account, make):
     assert (state.status, seen[0], seen[-1]) == ("Succeeded", "0 of 2 slides", "2 of 2 slides")
 
 
-def test_the_log_of_an_execution_is_asked_for_as_by_the_other_verbs(account, make, here):
-    account.pipeline(make.processing("Talks", "talk", environment={"LINES": "1"}), name=PIPELINE)
-    arns = [account.start(PIPELINE) for _ in range(2)]
-    for arn in arns:
-        account.wait(arn)
-    log = Path(json.loads(here("show", arns[0], "--json").out)["steps"][0]["log"])
+def test_the_log_of_an_execution_is_asked_for_as_by_the_other_verbs(fresh, here):
+    _, first, arn = fresh("copied")
+    log = Path(next(step["log"] for step in json.loads(here("show", first, "--json").out)["steps"] if step["step"] == "Train"))
     log.write_text("of the first\n")
-    for given, said in ((arns[0], "of the first\n"), (arns[0].rpartition("/")[2], "of the first\n"), ("latest", "line 0\n")):
-        assert here("logs", given, "Talks", *TASK).out == said
+    for given, said in (
+        (first, "of the first\n"),
+        (first.rpartition("/")[2], "of the first\n"),
+        ("latest", "Training Loss: 0.5\n"),
+    ):
+        assert here("logs", given, "Train", *TASK).out == said
     for words, why in (
         ((), "Missing argument"),
-        (("a", "b", "Talks"), "a b Talks: give an execution, or none for the latest, and one step"),
-        ((arns[0],), "is not a valid step of the execution: it has Talks"),
-        (("nowhere", "Talks"), "has no execution"),
-        (("Talks", "--execution", arns[0]), "No such option: --execution"),
+        (("a", "b", "Train"), "a b Train: give an execution, or none for the latest, and one step"),
+        ((first,), "is not a valid step of the execution: it has First, Train"),
+        (("nowhere", "Train"), "has no execution"),
+        (("Train", "--execution", arn), "No such option: --execution"),
     ):
         done = here("logs", *words, *TASK)
         assert (done.code, why in done.err.splitlines()[-1]) == (2, True), done.err

@@ -197,6 +197,7 @@ def _gate(session: Session, version: Version | None, state: ExecutionState | Non
     if judged:
         yield f"{'passed' if judged.get('passed') else 'not passed'}: {judged.get('message', 'it says no more')}"
         yield f"looks at this test set: {judged.get('looks', 'not recorded')}"
+        yield from (f"warning: {words}" for words in judged.get("warnings") or ())
 
 
 def _warnings(version: Version | None, evaluation: dict[str, Any] | None) -> Iterator[str]:

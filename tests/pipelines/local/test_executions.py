@@ -164,3 +164,20 @@ def test_a_version_that_was_deleted_or_is_the_same_as_another_says_so(ran, here)
     done = here("executions", *TASK)
     assert "0.900  1, deleted" in done.out
     assert json.loads(here("executions", *TASK, "--json").out)[2]["version_status"] is None
+
+
+def test_the_commit_is_known_while_the_pipeline_is_what_ran(ran, here, tmp_path):
+    account, (_, refused, _) = ran
+    folder = Uri("s3", "local", f"runs/{ran[1][2]}/EvaluateMsi/evaluation")
+    account.store.write(folder / "report.html", b"<html>\n<body>\n</body>\n</html>")
+    arguments = (*TASK, refused, "--output", str(tmp_path / "report.html"), "--json")
+    pipeline = account.client.describe_pipeline(PipelineName=PIPELINE_NAME)
+    account.client.add_tags(ResourceArn=pipeline["PipelineArn"], Tags=[{"Key": "git-commit", "Value": "c0ffee"}])
+    assert json.loads(here("report", *arguments).out)["commit"] == "c0ffee"
+    other = json.loads(pipeline["PipelineDefinition"])
+    other["Parameters"][0]["DefaultValue"] = 0.8
+    account.client.update_pipeline(PipelineName=PIPELINE_NAME, PipelineDefinition=json.dumps(other))
+    assert json.loads(here("report", *arguments).out)["commit"] is None
+    account.client.delete_pipeline(PipelineName=PIPELINE_NAME)
+    gone = here("report", *arguments)
+    assert (gone.code, "has no pipeline" in gone.err.splitlines()[-1]) == (2, True)

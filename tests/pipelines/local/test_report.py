@@ -84,7 +84,11 @@ def test_it_is_opened_where_somebody_looks(written, here, monkeypatch, tmp_path,
     assert ("no browser opened it" in done.out) == bool(opened)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a page", WRITTEN[:-20], b"<html><head></head></html>", b"\xff\xfe" * 40])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a page", WRITTEN[:-20], b"<html><head></head></html>", b"\xff\xfe" * 40],
+    ids=["empty", "text", "cut", "no body", "no text"],
+)
 def test_a_damaged_report_is_one_line_and_nothing_is_written(written, here, tmp_path, content):
     written.write_bytes(content)
     done = here("report", *TASK)

@@ -6,11 +6,13 @@ encoder than the tiny one. What it reads and how it is set become the defaults o
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pathology.contracts.encoder import MANIFEST, EncoderManifest
@@ -18,7 +20,7 @@ from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.uris import Uri
 
 from pipelines.cli import Debug, Task, run
-from pipelines.config import LOCAL, load_task
+from pipelines.config import ENVIRONMENT_VARIABLE, LOCAL, load_task
 from pipelines.local.defaults import defaults_path, write_defaults
 from pipelines.local.own import link, with_own_paths
 from pipelines.parameters import check_parameters, parse_parameters
@@ -26,6 +28,9 @@ from pipelines.service.session import state_folder
 from pipelines.tasks import NAMES, task_spec
 from pipelines.tasks.parameters import keys_of
 from pipelines.tasks.spec import Demo, resolve
+
+if TYPE_CHECKING:
+    from pipelines.service.version import Version
 
 BUCKET = "local"
 ENCODER = f"s3://{BUCKET}/demo/tiny-encoder"
@@ -165,6 +170,44 @@ def forget(state: Path) -> None:
         shutil.rmtree(state / name, ignore_errors=True)
 
 
+def next_commands(task: str, *, passed: bool) -> Iterator[str]:
+    """What to do with what the run came to, as it is typed in this shell."""
+    from pipelines.service.decisions import forbidding
+
+    version = latest_version(task) if passed else None
+    words = f"--task {task}"
+    if os.environ.get(ENVIRONMENT_VARIABLE, LOCAL.name) != LOCAL.name:
+        words += f" --environment {LOCAL.name}"
+    verb = f"{python()} -m pipelines."
+    if version is None:
+        yield f"{verb}executions {words}"
+        yield f"{verb}show {words}"
+        return
+    accepted = "".join(f" --accept-warning {name}" for name in forbidding(version))
+    yield f"{verb}versions {words}"
+    yield f"{verb}report {words} {version.number}"
+    yield f"{verb}approve {words} {version.number} --note 'to try it'{accepted}"
+
+
+def latest_version(task: str) -> Version | None:
+    """The task's latest version in the local account; None where there is none."""
+    from pipelines.service.session import open_session
+    from pipelines.service.versions import LATEST, find
+
+    try:
+        return find(open_session(LOCAL), task, LATEST)
+    except RequestError:
+        return None
+
+
+def python() -> str:
+    """This interpreter as it is typed in the working directory."""
+    here = Path(sys.executable)
+    if (found := shutil.which("python")) and Path(found) == here:
+        return "python"
+    return shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))
+
+
 def demo(
     task: Task = NAMES[0],
     data: Annotated[
@@ -196,7 +239,10 @@ def demo(
             f"{' '.join(once)} of this run alone; python -m pipelines.start --task {task} --like latest takes over what a run had"
         )
     sys.stdout.flush()
-    return upsert(task, environment="local", debug=debug) or start(task, environment="local", param=once, debug=debug)
+    code = upsert(task, environment="local", debug=debug) or start(task, environment="local", param=once, debug=debug)
+    print("\nnext:")
+    print("\n".join(f"  {command}" for command in next_commands(task, passed=code == 0)))
+    return code
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pipelines.tasks import NAMES
 VERBS = (
     *("environment", "doctor", "check_data"),
     *("upsert", "start", "watch", "executions", "show", "logs", "metrics", "stop", "retry", "clean", "delete"),
-    *("versions", "version", "compare", "review", "approve", "reject"),
+    *("versions", "version", "report", "compare", "review", "approve", "reject"),
     *("validate", "render", "graph"),
 )
 """In the order in which a person meets them."""

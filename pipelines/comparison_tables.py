@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipelines.scores import title
-from pipelines.tables import print_table, table
+from pipelines.tables import print_table, say, table
 from pipelines.tasks import task_spec
 from pipelines.version_tables import short_status
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Items, and groups; ``--json`` has all that the comparison lists."""
-_COLUMNS = 80
 _MOST = 22
 """Characters of a name in a table."""
 
@@ -29,12 +27,12 @@ def print_comparison(found: Compared) -> None:
     for letter, model in zip("AB", found.models, strict=True):
         print(f"{letter}  {described(model)}")
     for line in about(found):
-        _say(line)
+        say(line)
     if not comparison.comparable:
         return
     _print_scores(found)
     if agreement := agreement_words(comparison):
-        _say(agreement)
+        say(agreement)
     _print_different(comparison)
     _print_groups(found)
 
@@ -110,7 +108,7 @@ def _print_scores(found: Compared) -> None:
     print()
     print_table(table(("Score", "A", "B", "A − B", heading), rows, right=("A", "B", "A − B")))
     for method in dict.fromkeys(each.method for _, each in shown if each.bounds is None):
-        _say(method)
+        say(method)
 
 
 def _print_different(comparison: PairedComparison) -> None:
@@ -174,8 +172,3 @@ def _rest(count: int, what: str) -> None:
 
 def _short(text: str) -> str:
     return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
-
-
-def _say(line: str) -> None:
-    """A sentence, as wide as tables are; paths stay in one piece."""
-    print(textwrap.fill(line, _COLUMNS, break_long_words=False, break_on_hyphens=False))

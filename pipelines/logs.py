@@ -12,10 +12,14 @@ from pipelines.tasks import TRAIN
 
 
 def logs(
-    step: Annotated[str, typer.Argument(metavar="STEP", help="The step, such as TrainMsi.")],
-    execution: Annotated[
-        str, typer.Option("--execution", help="Its id or ARN; the latest when left out.", show_default=False)
-    ] = "latest",
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[EXECUTION] STEP",
+            help="An execution's id or ARN, the latest when left out; and the step, such as TrainMsi.",
+            show_default=False,
+        ),
+    ],
     task: OptionalTask = None,
     kind: Kind = TRAIN,
     environment: EnvironmentName = None,
@@ -24,11 +28,16 @@ def logs(
     debug: Debug = False,
 ) -> int:
     """Print the log of a step's job. With several hosts each line stands behind its host's name; with --json a line of JSON each."""
-    from pipelines.service.executions import find
+    from pathology.contracts.errors import RequestError
+
+    from pipelines.service.executions import LATEST, find
     from pipelines.service.interruption import goes_on
     from pipelines.service.step_log import lines_of
     from pipelines.tables import print_json
 
+    if len(words) > 2:
+        raise RequestError(f"{' '.join(words)}: give an execution, or none for the latest, and one step")
+    step, execution = words[-1], words[0] if len(words) == 2 else LATEST
     session = enter(environment)
     arn = find(session, task, execution, kind)
     with goes_on(session, arn) if follow else nullcontext():

@@ -50,7 +50,7 @@ def read_params_file(path: Path | None) -> dict[str, str]:
     """
     if path is None:
         return {}
-    content = read_yaml(path, "file of parameters", yaml.BaseLoader)  # every value as it is written: 0123 is not a number there
+    content = read_yaml(path, "file of parameters", yaml.CBaseLoader)  # every value as it is written: 0123 is not a number there
     if isinstance(content, list) and all(isinstance(item, dict) and set(item) == {"Name", "Value"} for item in content):
         content = {item["Name"]: item["Value"] for item in content}
     if not isinstance(content, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ _COLOURS = {
     "Executing": "cyan",
     "Starting": "cyan",
 }
+_COLUMNS = 80
 _MAX_REASON = 40
 
 
@@ -66,6 +68,22 @@ def shortened(reason: str | None) -> str:
     return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
 
 
+def columns() -> int:
+    """Of the terminal, or 80 where there is none."""
+    return Console().width
+
+
+def cut(line: str) -> str:
+    """As much of a line as the terminal has columns."""
+    most = columns()
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def say(line: str) -> None:
+    """A sentence, as wide as tables are where there is no terminal; paths stay in one piece."""
+    print(textwrap.fill(line, _COLUMNS, break_long_words=False, break_on_hyphens=False))
+
+
 def print_table(view: Table, *, stderr: bool = False) -> None:
     """Show a table, at most as wide as the terminal, or 80 columns where there is none."""
     Console(highlight=False, stderr=stderr).print(view)
@@ -78,8 +96,8 @@ def preview_table(steps: Iterable[Forecast], title: str = "") -> Table:
 
 
 def steps_table(steps: Iterable[StepState], title: str = "") -> Table:
-    """Step, status, seconds, attempts, cached, log (a link where the terminal knows links), and as much of the reason as fits:
-    what a failed step said stands whole below the table."""
+    """Step, status, seconds, attempts, cached, log (a link where the terminal knows links), and how far a running step is or as much of
+    the reason as fits: what a failed step said stands whole below the table."""
     rows = [
         (
             step.step,
@@ -88,7 +106,7 @@ def steps_table(steps: Iterable[StepState], title: str = "") -> Table:
             str(step.attempts),
             "yes" if step.cached else "",
             _link(step.log),
-            shortened(step.reason),
+            str(step.progress) if step.progress else shortened(step.reason),
         )
         for step in steps
     ]

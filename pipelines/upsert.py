@@ -32,7 +32,10 @@ def upsert(
     diff: Annotated[bool, typer.Option("--diff", help="Print what would change. Exit 0: nothing, 1: something.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Create a task's pipeline, or update it where it changed. Where nothing did, no call is made that changes anything."""
+    """Create a task's pipeline, or update it where it changed. Where nothing did, no call is made that changes anything.
+
+    It says what the gate asks of a model, at the size of the test set that was last evaluated.
+    """
     from pipelines.config import load_environment, load_task
 
     env = load_environment(environment, filled_in=True)
@@ -50,7 +53,9 @@ def upsert(
 
     from pipelines.differences import differences
     from pipelines.service.deployment import deployed, upsert
+    from pipelines.service.planning import gate_lines
     from pipelines.service.session import open_session
+    from pipelines.tables import say
 
     session = open_session(env)
     if diff:
@@ -65,6 +70,8 @@ def upsert(
     print(f"pipeline {compiled.name} {done.pipeline} ({done.arn})")
     group = "created" if done.group_created else "is there"
     print(f"model package group {compiled.group} {group}; {done.uploaded} code archives uploaded")
+    for line in gate_lines(session, task, settings, kind):
+        say(line)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.scores import bounds, title, titles
 from pipelines.tables import short_time
@@ -21,7 +21,20 @@ def short_status(status: str) -> str:
     return _SHORT.get(status, status)
 
 
-def score_heading(found: Iterable[Version]) -> tuple[str, str]:
+class Scored(Protocol):
+    """What has an evaluation, or has none."""
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None: ...
+
+    @property
+    def block(self) -> dict[str, Any]: ...
+
+    @property
+    def headline(self) -> tuple[str, dict[str, Any]] | None: ...
+
+
+def score_heading(found: Iterable[Scored]) -> tuple[str, str]:
     """The heading of the first score and of its interval; of versions whose evaluations cannot be read it is no score by name."""
     for version in found:
         if version.headline:
@@ -30,7 +43,7 @@ def score_heading(found: Iterable[Version]) -> tuple[str, str]:
     return "Score", "Interval"
 
 
-def score_cells(version: Version) -> tuple[str, str]:
+def score_cells(version: Scored) -> tuple[str, str]:
     """The first score, and its interval or that there is none."""
     if version.headline is None:
         return "", ""

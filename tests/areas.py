@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,13 @@ import typer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 AREAS = {
-    "runs": ("tests/end_to_end", "tests/pipelines/local"),
-    "learning": ("tests/pathology", "tests/demo", "tests/benchmarks"),
+    "journeys": ("tests/end_to_end",),
+    "learning": ("tests/pathology",),
+    "runs": ("tests/pipelines/local",),
+    "jobs": ("tests/pathology/commands", "tests/demo", "tests/benchmarks"),
+    "authoring": ("tests/pipelines", "tests/docs", "tests"),
     "serving": ("tests/pathology/serving", "tests/benchmarks/test_serving.py"),
     "slides": ("tests/pathology/wsi", "tests/pathology/test_extraction_chaos.py", "tests/demo/test_slides.py"),
-    "authoring": ("tests/pipelines", "tests/docs", "tests"),
     "infra": ("tests/infra", "tests/containers"),
 }
 """The areas, those that take longest first. A test module belongs to the area that names the longest part of its path."""
@@ -150,6 +153,11 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def heed_interrupts() -> None:
+    """A shell starts what runs in its background with Ctrl-C ignored, which goes down to every process; tests send it to some."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def show_times(records: list[dict], most: int) -> None:
     """CPU seconds in all, and of the tests that took most: their set-up, their own and their processes'."""
     tests = sorted((test for record in records for test in record["tests"]), key=lambda test: -test["cpu"])
@@ -175,6 +183,7 @@ def main(
         raise typer.BadParameter(f"there is no area {', '.join(unknown)}: give some of {', '.join(AREAS)}")
     since = time.monotonic()
     adopt_orphans()
+    heed_interrupts()
     records = run(chosen, slow, processes, pytest_arguments.split())
     if times:
         show_times(records, times)

@@ -50,7 +50,8 @@ def made_once(name: str, make: Callable[[Path], object], inputs: object = None, 
             beside.rename(folder)
             remove_unused(name)
         folder.touch()
-    changed = [path for path, state in json.loads((folder / CONTENTS).read_text()).items() if contents(folder).get(path) != state]
+    now = contents(folder)
+    changed = [path for path, state in json.loads((folder / CONTENTS).read_text()).items() if now.get(path) != state]
     if changed:
         shutil.rmtree(folder)
         raise AssertionError(f"a test has changed {changed[0]} in {folder.name}, which others read: let it work on a copy")

@@ -21,6 +21,16 @@ def page(template: str, context: Mapping[str, Any], scripts: Sequence[str] = ())
 
     The page lets nothing run but its own script, by hash, and loads nothing (Content-Security-Policy).
     """
+    style = (_REPORT / "report.css").read_text(encoding="utf-8") + (_HERE / "pages.css").read_text(encoding="utf-8")
+    sources = [_REPORT / "sorting.js", *(_HERE / name for name in scripts)]
+    script = "".join(source.read_text(encoding="utf-8") for source in sources)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    frame = {"style": style, "script": script, "script_sha256": digest}
+    return filled(template, {**frame, **context})
+
+
+def filled(template: str, context: Mapping[str, Any]) -> str:
+    """A template of this package, every value escaped."""
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -28,9 +38,4 @@ def page(template: str, context: Mapping[str, Any], scripts: Sequence[str] = ())
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = (_REPORT / "report.css").read_text(encoding="utf-8") + (_HERE / "pages.css").read_text(encoding="utf-8")
-    sources = [_REPORT / "sorting.js", *(_HERE / name for name in scripts)]
-    script = "".join(source.read_text(encoding="utf-8") for source in sources)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    frame = {"style": style, "script": script, "script_sha256": digest}
-    return environment.get_template(template).render({**frame, **context})
+    return environment.get_template(template).render(context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,17 +24,14 @@ from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.evaluation import EVALUATION, PREDICTIONS, Seen
 from pathology.contracts.uris import Uri
 
-from pipelines.config import pipeline_name
 from pipelines.service import executions
 from pipelines.service.curves import roc_curve
 from pipelines.service.learned import MARKS, list_in
+from pipelines.service.named import version_or_execution
 from pipelines.service.results import evaluation_folder, location
 from pipelines.service.session import Session
-from pipelines.service.uses import EXECUTION_ID
-from pipelines.service.versions import APPROVED, LATEST, find
+from pipelines.service.version import Version
 from pipelines.tasks import TRAIN, task_spec
-
-_VERSION_ARN, _EXECUTION_ARN = ":model-package/", re.compile(r"arn:[^:]+:sagemaker:[^:]*:[^:]*:pipeline/([^/]+)/execution/[^/]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,20 +90,11 @@ def named(session: Session, task: str, given: str, kind: str = TRAIN) -> Model:
         RequestError: when there is none, or it is another task's.
         DataError: when it has no evaluation.
     """
-    if given in (LATEST, APPROVED) or _VERSION_ARN in given or (given.isdecimal() and len(given) < 10):
-        return _version(session, task, given, kind)
-    arn = _EXECUTION_ARN.fullmatch(given)
-    if arn is None and not EXECUTION_ID.fullmatch(given):
-        raise RequestError(
-            f"{given!r} is no version and no execution: give a version's number or ARN, {LATEST} or {APPROVED}, or an execution's id or ARN"
-        )
-    if arn is not None and arn[1].lower() != (ours := pipeline_name(task, kind=kind)).lower():
-        raise RequestError(f"{given} is an execution of {arn[1]}, and --task {task} has the pipeline {ours}")
-    return _execution(session, executions.find(session, task, given, kind))
+    found = version_or_execution(session, task, given, kind)
+    return _execution(session, found) if isinstance(found, str) else _version(found)
 
 
-def _version(session: Session, task: str, given: str, kind: str) -> Model:
-    found = find(session, task, given, kind)
+def _version(found: Version) -> Model:
     if found.evaluation is None or found.evaluation_uri is None:
         raise DataError(str(found.trouble))
     return Model(

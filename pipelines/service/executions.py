@@ -32,10 +32,35 @@ JOBS = ("ProcessingJob", "TrainingJob")
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a running step is, pairs of so many and of how many: slides that are done, the fold that is trained, epochs of it that
+    are. None is what its log does not tell."""
+
+    slides: tuple[int, int] | None = None
+    fold: tuple[int, int] | None = None
+    epoch: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        if self.slides:
+            return f"{self.slides[0]} of {self.slides[1]} slides"
+        pairs = (("fold", self.fold), ("epoch", self.epoch))
+        return ", ".join(f"{name} {pair[0]} of {pair[1]}" for name, pair in pairs if pair)
+
+    @property
+    def fraction(self) -> float:
+        """Of the work, as far as these say."""
+        if self.slides:
+            return self.slides[0] / max(1, self.slides[1])
+        epochs = self.epoch[0] / max(1, self.epoch[1]) if self.epoch else 0.0
+        return (self.fold[0] - 1 + epochs) / max(1, self.fold[1]) if self.fold else epochs
+
+
+@dataclass(frozen=True)
 class StepState:
     """A step that has started. ``seconds`` run so far or in all; ``reason`` is why it failed, in the job's own words, or what it
     came to; ``job`` is its job's ARN and ``log`` where that job's log is to be read, both None for a step without a job; ``reused``
-    is the execution that a selective execution took the step from, ``model_package`` the version that it registered."""
+    is the execution that a selective execution took the step from, ``model_package`` the version that it registered; ``progress``
+    is of a running step that somebody follows."""
 
     step: str
     status: str
@@ -49,6 +74,7 @@ class StepState:
     job: str | None
     log: str | None
     model_package: str | None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pipelines.service.errors import missing_permission
 from pipelines.service.executions import ENDED, ExecutionState, StepState, get_state
 from pipelines.service.interruption import goes_on
 from pipelines.service.polling import call_with_retries, poll_interval
+from pipelines.service.progress import Watched
 from pipelines.service.results import summary
 from pipelines.service.session import Session
 from pipelines.tables import print_json, steps_table
@@ -30,7 +31,7 @@ def poll_states(session: Session, arn: str) -> Iterator[ExecutionState]:
 
 def follow(session: Session, arn: str, *, as_json: bool = False) -> ExecutionState:
     """Show the execution until it ends; how it ended."""
-    states = poll_states(session, arn)
+    states = Watched(session).states(poll_states(session, arn))
     with goes_on(session, arn):
         if as_json:
             return _print_changes(states)
@@ -45,8 +46,15 @@ def _live(states: Iterator[ExecutionState], console: Console) -> ExecutionState:
     return state
 
 
+def _tenth(step: StepState) -> int | None:
+    """Tenths of its work that a running step has done; None where it does not say."""
+    return None if step.progress is None else int(10 * step.progress.fraction + 1e-9)
+
+
 def _print_lines(states: Iterator[ExecutionState]) -> ExecutionState:
+    """A line for every change of a step's status, and for every tenth of its work."""
     shown: dict[str, str] = {}
+    tenths: dict[str, int] = {}
     for state in states:
         for step in state.steps:
             tried = f" (attempt {step.attempts})" if step.attempts > 1 else ""
@@ -56,14 +64,18 @@ def _print_lines(states: Iterator[ExecutionState]) -> ExecutionState:
                 remarks = [*(["cached"] if step.cached else []), *([step.reason] if step.reason else [])]
                 ended = f" after {step.seconds:.1f} s" if step.status in ENDED else ""
                 print(f"{line}{ended}{': ' if remarks else ''}{', '.join(remarks)}", flush=True)
+            tenth = _tenth(step)
+            if tenth is not None and tenths.get(step.step, 0) != tenth:
+                print(f"{step.step}: {step.progress}", flush=True)
+            tenths[step.step] = tenth or 0
     return state
 
 
 def _print_changes(states: Iterator[ExecutionState]) -> ExecutionState:
-    """A line of JSON for every state that differs from the one before by more than its seconds."""
+    """A line of JSON for every state that differs from the one before by more than its seconds; how far steps are counts by tenths."""
     before = None
     for state in states:
-        now = (state.status, [(step.step, step.status, step.attempts) for step in state.steps])
+        now = (state.status, [(step.step, step.status, step.attempts, _tenth(step)) for step in state.steps])
         if now != before:
             print_json(state.as_json(), indent=None)
         before = now

@@ -13,6 +13,8 @@ from pipelines.service.paging import paginate
 from pipelines.service.session import Session
 
 _GROUPS = {"processing-job": "/aws/sagemaker/ProcessingJobs", "training-job": "/aws/sagemaker/TrainingJobs"}
+_LIST_EVERY = 20
+"""Polls, on AWS five minutes."""
 _DOMAINS = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 
 
@@ -51,12 +53,12 @@ class JobLog:
         """``{"host", "timestamp", "message"}`` of every line since the last call, a host at a time; ``timestamp`` in
         milliseconds, absent where nobody kept it. A call that fails in the middle loses nothing: the next one answers it all."""
         _, _, group, name = _parts(self.job)
-        for stream in self._streams(group, name):
+        for stream in self.streams(group, name):
             self._read(group, stream)
         events, self._unread = self._unread, []
         return events
 
-    def _streams(self, group: str, name: str) -> list[str]:
+    def streams(self, group: str, name: str) -> list[str]:
         """The job's streams, one a host; none before it has said anything."""
         streams = paginate(
             self.session.logs.describe_log_streams,
@@ -73,13 +75,40 @@ class JobLog:
             raise
 
     def _read(self, group: str, stream: str) -> None:
-        host = "-".join(stream.rpartition("/")[2].split("-")[:2])
         while True:
             token = self._tokens.get(stream)
-            more = {"nextToken": token} if token else {}
-            answer = self.session.logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **more)
-            for event in answer["events"]:
-                self._unread.append({"host": host, **{key: event[key] for key in ("timestamp", "message") if key in event}})
-            self._tokens[stream] = answer["nextForwardToken"]
+            self._unread += self.page(group, stream)
             if self._tokens[stream] == token:  # the service answers the token that it was given once there is no more
                 return
+
+    def page(self, group: str, stream: str) -> list[dict[str, Any]]:
+        host = "-".join(stream.rpartition("/")[2].split("-")[:2])
+        token = self._tokens.get(stream)
+        more = {"nextToken": token} if token else {}
+        answer = self.session.logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **more)
+        self._tokens[stream] = answer["nextForwardToken"]
+        return [
+            {"host": host, **{key: event[key] for key in ("timestamp", "message") if key in event}} for event in answer["events"]
+        ]
+
+
+@dataclass
+class SampledLog:
+    """One job's log, read on at a call each time: its streams take turns, a page each."""
+
+    log: JobLog
+    _streams: list[str] = field(default_factory=list)
+    _calls: int = 0
+    _silent: int = 0
+
+    def next_events(self) -> list[dict[str, Any]]:
+        """Some of the lines that :meth:`JobLog.new_events` would give, by one call. Streams are listed when none of those that are known
+        says anything, and now and then: hosts that start again get another."""
+        _, _, group, name = _parts(self.log.job)
+        turn, self._calls = self._calls, self._calls + 1
+        if self._silent >= len(self._streams) or turn % _LIST_EVERY == 0:
+            self._streams, self._silent = self.log.streams(group, name), 0
+            return []
+        events = self.log.page(group, self._streams[turn % len(self._streams)])
+        self._silent = 0 if events else self._silent + 1
+        return events

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
+from pathology.contracts.refusals import is_missing
 
 from pipelines.checks.expressions import all_steps
 from pipelines.service.executions import ExecutionState, StepState, get_state
@@ -80,7 +82,12 @@ class _AttemptLog:
 
 
 def _refuse_unknown(session: Session, arn: str, name: str) -> None:
-    answer = session.sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+    try:
+        answer = session.sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+    except ClientError as error:
+        if is_missing(error):
+            raise RequestError(f"{session.environment.name} has no execution {arn}") from None
+        raise
     names = [step["Name"] for step in all_steps(json.loads(answer["PipelineDefinition"]))]
     if name not in names:
         raise RequestError(f"{name} is not a valid step of the execution: it has {', '.join(names)}")

@@ -138,9 +138,7 @@ class Version:
     @property
     def headline(self) -> tuple[str, dict[str, Any]] | None:
         """The name of the task's first score and its estimate; None where the evaluation has none."""
-        intervals = self.block.get("intervals") or {}
-        names = task_spec(self.block["task"]).headline if self.block.get("task") in NAMES else tuple(intervals)
-        return next(((name, intervals[name]) for name in names if name in intervals), None)
+        return headline_of(self.block)
 
     @property
     def learned_from(self) -> dict[str, Any]:
@@ -175,20 +173,32 @@ class Version:
         }
 
 
+def headline_of(block: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The name of the first score of an evaluation's ``block`` and its estimate; None where it has none."""
+    intervals = block.get("intervals") or {}
+    names = task_spec(block["task"]).headline if block.get("task") in NAMES else tuple(intervals)
+    return next(((name, intervals[name]) for name in names if name in intervals), None)
+
+
 def read(session: Session, described: Answer) -> Version:
     """A version with its evaluation, where that can be read; if not, why."""
     uri = evaluation_uri(described)
     if uri is None:
         return Version(described, None, f"version {described.get('ModelPackageVersion')} names no {EVALUATION}")
+    return Version(described, *read_evaluation_at(session, uri))
+
+
+def read_evaluation_at(session: Session, uri: str) -> tuple[dict[str, Any] | None, str | None]:
+    """The evaluation.json of this URI; or None, and why it cannot be read."""
     try:
         content = json.loads(session.store.read(Uri.parse(uri)))
     except DataError as error:
-        return Version(described, None, str(error))
+        return None, str(error)
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        return Version(described, None, f"{location(session, Uri.parse(uri))}: is damaged, no valid JSON")
-    return Version(described, content, None)
+        return None, f"{location(session, Uri.parse(uri))}: is damaged, no valid JSON"
+    return content, None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def test_the_bench_runs_and_finds_the_same_bytes_with_any_number_of_threads():
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["same_bytes"] == 1
-    for slide in ("20x", "40x", "jpeg2000_20x", "jpeg2000_40x"):
+    for slide in ("20x", "40x", "uneven_40x", "jpeg2000_20x", "jpeg2000_40x"):
         assert {figures[f"{figure}_{slide}"] > 0 for figure in ("tiles_per_s", "ratio_openslide", "share_of_strict_limit")} == {
             True
         }

@@ -1,19 +1,24 @@
 """The demo's options: a person's own data by task, and what is refused."""
 
 import json
+import shlex
 
 import pytest
 from pathology.contracts.encoder import MANIFEST
 from pathology.contracts.errors import RequestError
 from pathology.contracts.uris import Uri
 
-from demo.__main__ import BUCKET, demo, link_data, link_encoder, make_data, own_data
+from demo.__main__ import BUCKET, demo, link_data, link_encoder, make_data, next_commands, own_data
 from pipelines.config import DEFINITIONS, LOCAL, load_environment, load_task
 from pipelines.parameters import check_parameters
 from pipelines.tasks import NAMES, task_spec
 from pipelines.tasks.parameters import parameters
 from tests.made import made_once
+from tests.pipelines import registry
+from tests.pipelines.on_aws import here
 from tests.tiny_encoder import copy_tiny_encoder
+
+assert here  # a fixture
 
 
 def build_here(folder):
@@ -190,3 +195,24 @@ def test_what_is_said_of_ones_own_data_stays_with_them(tmp_path, monkeypatch, ca
             demo("mhist", data=own, fresh=True, param=[given])
     assert sorted(tmp_path.rglob("*")) == before, "nothing is forgotten for a value that cannot be"
     assert (by_default()["PatchSide"], by_default()["Epochs"]) == ("224", "20"), "nor is it kept"
+
+
+def test_what_it_says_to_do_next_works_as_it_is_typed(tmp_path, monkeypatch, here):
+    from pipelines.service.session import open_session
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATHOLOGY_STATE", str(tmp_path))
+    monkeypatch.setenv("PATHOLOGY_ENVIRONMENT", "example")
+    session = open_session(LOCAL)
+    session.sagemaker.create_model_package_group(ModelPackageGroupName=registry.GROUP)
+    assert [command.split()[2] for command in next_commands("msi", passed=True)] == ["pipelines.executions", "pipelines.show"]
+    placeholder = {**registry.ENCODER, "origin": "placeholder with seeded weights", "placeholder": True}
+    registry.add(session.sagemaker, session.store, "local", encoder=placeholder)
+    folder = Uri("s3", "local", f"runs/{registry.GROUP}/execution001/EvaluateMsi/evaluation")
+    session.store.write(folder / "report.html", b"<html><body></body></html>")
+    commands = [shlex.split(command) for command in next_commands("msi", passed=True)]
+    assert [words[2] for words in commands] == ["pipelines.versions", "pipelines.report", "pipelines.approve"]
+    for _, _, verb, *words in commands:
+        done = here(verb.removeprefix("pipelines."), *words)
+        assert done.code == 0, done.err
+    assert "version 1 Approved" in done.out

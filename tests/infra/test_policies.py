@@ -163,10 +163,10 @@ def person(here, played, env, folder, monkeypatch):
     played("failed")
     run("start", "--task", "msi", *ON_AWS, "--no-wait", "--only", "CollectFeatures", "--source", EXECUTION)
     run("show", EXECUTION, *ON_AWS)
-    run("logs", "PrepareMsi", "--execution", EXECUTION, *ON_AWS)
+    run("logs", EXECUTION, "PrepareMsi", *ON_AWS)
     played("failed", **trained())
     run("show", EXECUTION, *ON_AWS)
-    run("logs", "TrainMsi", "--execution", EXECUTION, *ON_AWS)
+    run("logs", EXECUTION, "TrainMsi", *ON_AWS)
     played("stopped")
     run("stop", EXECUTION, *ON_AWS)
     played("retried")
@@ -182,6 +182,7 @@ def person(here, played, env, folder, monkeypatch):
     run("review", "--task", "msi", "--html", str(folder / "review.html"), *ON_AWS)
     played("succeeded")
     run("compare", EXECUTION, EXECUTION, "--task", "msi", *ON_AWS)
+    run("report", EXECUTION, "--task", "msi", "--output", str(folder / "report.html"), *ON_AWS)
     played("failed", **trained())
     run("clean", "--task", "msi", *ON_AWS, "--older-than", "90d", "--yes")
     run("delete", "--task", "msi", *ON_AWS, "--yes")
@@ -224,7 +225,12 @@ def put_results(env):
         "model": {"version": "v1", "config_sha256": "c", "archive_uri": f"s3://{env.bucket}/a.tar.gz"},
     }
     predictions = "patient_id,site,label,probability,slide_ids\nP1,A1,1,0.9,P1-DX1\nP2,A1,0,0.2,P2-DX1\n"
-    for file, content in (("evaluation.json", json.dumps({"pathology": block})), ("predictions.csv", predictions)):
+    page = "<html>\n<body>\n</body>\n</html>"
+    for file, content in (
+        ("evaluation.json", json.dumps({"pathology": block})),
+        ("predictions.csv", predictions),
+        ("report.html", page),
+    ):
         key = f"runs/pathology-msi/abc123def456/EvaluateMsi/evaluation/{file}"
         boto3.client("s3").put_object(Bucket=env.bucket, Key=key, Body=content.encode())
     for key in (f"runs/pathology-msi/{'a' * 12}/x", f"prepared/msi/{'a' * 32}/COMPLETE"):

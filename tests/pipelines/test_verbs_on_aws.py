@@ -121,6 +121,32 @@ def test_a_network_that_stays_lost_ends_the_watch_in_one_line(server, before_sen
     assert done.err.splitlines()[-1].startswith("error: AWS cannot be reached")
 
 
+def test_executions_come_with_score_and_version_by_four_calls_each(server, recorded, here, example):
+    player, listed = recorded("succeeded"), {"PipelineExecutionStatus": "Succeeded", "StartTime": 1794000000.0}
+    job = player.answers["DescribeProcessingJob"][0]
+    steps = [
+        {"StepName": "EvaluateMsi", "Metadata": {"ProcessingJob": {"Arn": job["ProcessingJobArn"]}}},
+        {"StepName": "CheckMsi", "Metadata": {"Condition": {"Outcome": "True"}}},
+        {
+            "StepName": "RegisterMsi",
+            "Metadata": {"RegisterModel": {"Arn": f"{ARN.partition(':pipeline/')[0]}:model-package/pathology-msi/7"}},
+        },
+    ]
+    player.answers["ListPipelineExecutions"] = [{"PipelineExecutionSummaries": [{"PipelineExecutionArn": ARN, **listed}] * 3}]
+    player.answers["ListPipelineExecutionSteps"] = [
+        {"PipelineExecutionSteps": [{**step, "StepStatus": "Succeeded"} for step in steps]}
+    ]
+    block = {"task": "msi", "confidence": 0.95, "intervals": {"auroc": {"value": 0.912, "low": 0.852, "high": 0.962}}}
+    place = job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"].partition(f"{example.bucket}/")[2]
+    body = json.dumps({"pathology": block}).encode()
+    boto3.client("s3").put_object(Bucket=example.bucket, Key=f"{place}/evaluation.json", Body=body)
+    done = here("executions", "--task", "msi", *ON_AWS)
+    rows = [line.split()[4:] for line in done.out.splitlines()]
+    assert (done.code, rows) == (0, [["Version", "Name"], *[["0.912", "7"]] * 3]), done.out + done.err
+    asked = [operation for operation, _ in player.requests if operation != "ListPipelineExecutions"]
+    assert len(asked) == 3 * 3, "and evaluation.json, which they share"
+
+
 def test_logs_of_every_host_in_pages(server, recorded, quick, here):
     player = recorded("failed")
     player.answers["DescribePipelineDefinitionForExecution"] = [
@@ -141,16 +167,16 @@ def test_logs_of_every_host_in_pages(server, recorded, quick, here):
             ]
             logs.put_log_events(logGroupName=group, logStreamName=f"{job}/{host}", logEvents=events)
     logs.create_log_stream(logGroupName=group, logStreamName=f"{job}x/algo-1-1")
-    done = here("logs", "PrepareMsi", "--execution", ARN, *ON_AWS)
+    done = here("logs", ARN, "PrepareMsi", *ON_AWS)
     assert done.code == 0, done.err
     assert done.out.splitlines() == [
         *(f"algo-1 | line {number}" for number in range(12_000)),
         *(f"algo-2 | line {number}" for number in range(3)),
     ]
-    as_json = here("logs", "PrepareMsi", "--execution", ARN, *ON_AWS, "--json").out.splitlines()
+    as_json = here("logs", ARN, "PrepareMsi", *ON_AWS, "--json").out.splitlines()
     assert json.loads(as_json[-1]) == {"attempt": 1, "host": "algo-2", "timestamp": now + 2, "message": "line 2"}
-    assert "TrainMsi has not started" in here("logs", "TrainMsi", "--execution", ARN, *ON_AWS).err
-    assert "Train is not a valid step" in here("logs", "Train", "--execution", ARN, *ON_AWS).err
+    assert "TrainMsi has not started" in here("logs", ARN, "TrainMsi", *ON_AWS).err
+    assert "Train is not a valid step" in here("logs", ARN, "Train", *ON_AWS).err
 
 
 @pytest.mark.parametrize("verb", ["watch", "show", "metrics", "stop", "retry"])

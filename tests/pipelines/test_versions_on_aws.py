@@ -104,3 +104,29 @@ def test_two_versions_are_compared_and_a_missing_right_on_predictions_is_one_lin
     before_send(denied)
     done = here("compare", *ON_AWS, "1", "2")
     assert (done.code, "lack the permission s3:GetObject" in done.err.splitlines()[-1]) == (2, True), done.err
+
+
+def test_the_report_of_a_version_is_read_from_s3_and_a_missing_right_is_one_line(
+    add, here, example, before_send, aws_response, tmp_path
+):
+    add()
+    key, page = f"runs/{registry.GROUP}/execution001/EvaluateMsi/evaluation/report.html", tmp_path / "report.html"
+    boto3.client("s3").put_object(Bucket=example.bucket, Key=key, Body=b"<html>\n<body>\nfigures</body>\n</html>\n")
+    done = here("report", "1", *ON_AWS, "--output", str(page), "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["report"], found["version_status"]) == (
+        0,
+        f"s3://{example.bucket}/{key}",
+        "PendingManualApproval",
+    ), done.err
+    assert page.read_bytes().endswith(b"</aside>\nfigures</body>\n</html>\n")
+
+    def denied(request, **_):
+        if request.url.endswith("report.html"):
+            body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            return aws_response(403, body, kind="application/xml")
+        return None
+
+    before_send(denied)
+    done = here("report", "1", *ON_AWS, "--output", str(page))
+    assert (done.code, "lack the permission s3:GetObject" in done.err.splitlines()[-1]) == (2, True), done.err

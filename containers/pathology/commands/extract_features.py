@@ -20,7 +20,7 @@ from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
 from pathology.contracts.extraction.slides import SlideToExtract, read_slides
 from pathology.contracts.features import Sidecar
-from pathology.contracts.log_lines import slide_line
+from pathology.contracts.log_lines import slide_line, slides_done_line
 from pathology.contracts.storage import Store
 from pathology.contracts.uris import Uri
 from pathology.encoders.job_encoder import find_encoder
@@ -61,7 +61,7 @@ class Extraction:
         folder, manifest = find_encoder(job)
         if settings.tile_size != manifest.pixels:
             raise RequestError(f"tile-size {settings.tile_size}: encoder {manifest.name} takes {manifest.pixels} px: set it so")
-        self.job, self.settings, self.store, self.worker = job, settings, store, worker
+        self.job, self.settings, self.store, self.worker, self.slides = job, settings, store, worker, len(rows)
         self.name = worker.name(job.host)
         self.layout = FeatureLayout.of(settings.features, settings.hash(manifest.name, manifest.sha256))
         self.queue = WorkQueue(
@@ -106,6 +106,15 @@ class Extraction:
             f"at most {self.threads.most} of {self.cores} cores"
         )
         return encoder
+
+    @property
+    def finished_before(self) -> int:
+        """Slides that this host claimed and that needed nothing, or that it was done with before a restart."""
+        return self.queue.done_before_restart + self.queue.skipped
+
+    def done_line(self, extracted: int) -> str:
+        """How far this host is, which has ``extracted`` so many."""
+        return slides_done_line(self.finished_before + extracted, self.slides)
 
     def finished(self, row: SlideToExtract) -> bool:
         """Whether the slide's sidecar and file say that there is nothing to do. A slide that failed is tried again."""
@@ -226,18 +235,19 @@ def run_claims(work: Extraction) -> None:
     done: list[Sidecar] = []
     with work.prefetcher as slides:
         for row in slides:
+            print(work.done_line(len(done)))
             print(slide_line(len(done) + 1, row.slide_id))
             done.append(work.extract(row))
             if done[-1].status != "ok":
                 print(f"{row.slide_id} {done[-1].status}: {done[-1].reason}")
             for warning in done[-1].warnings:
                 print(f"warning: {row.slide_id}: {warning}")
+    print(work.done_line(len(done)))
     seconds = max(time.monotonic() - begun, 1e-9)
     tiles = sum(sidecar.tiles or 0 for sidecar in done)
     failed = sum(sidecar.status == "failed" for sidecar in done)
-    finished_before = work.queue.done_before_restart + work.queue.skipped
     print(
-        f"{work.name}: {len(done)} slides extracted ({failed} failed), {finished_before} finished before, "
+        f"{work.name}: {len(done)} slides extracted ({failed} failed), {work.finished_before} finished before, "
         f"{tiles} tiles in {seconds:.1f} s ({tiles / seconds:.0f} tiles/s), "
         f"{work.prefetcher.slide_stall_seconds / seconds:.1%} of it waiting for slides "
         f"and {work.tile_stall_seconds / seconds:.1%} for tiles ({work.threads.summary()})"

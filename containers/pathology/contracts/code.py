@@ -44,14 +44,7 @@ class Code:
 
     def archive(self) -> bytes:
         """A tar.gz without times, owners or links: the same files give the same bytes."""
-        raw = io.BytesIO()
-        with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for path, content in sorted(self.files.items()):
-                entry = tarfile.TarInfo(path)
-                entry.size = len(content)
-                entry.mode = 0o644
-                tar.addfile(entry, io.BytesIO(content))
-        return gzip.compress(raw.getvalue(), mtime=0)
+        return _archived(tuple(sorted(self.files.items())))
 
     def unpack(self, folder: Path) -> None:
         """Write the files below ``folder``."""
@@ -59,6 +52,19 @@ class Code:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
+
+
+@lru_cache(maxsize=64)
+def _archived(files: tuple[tuple[str, bytes], ...]) -> bytes:
+    """The tar.gz of paths and contents, in their order."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for path, content in files:
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            entry.mode = 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    return gzip.compress(raw.getvalue(), mtime=0)
 
 
 def _listed(root: Path) -> dict[str, list[str]]:

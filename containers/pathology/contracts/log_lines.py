@@ -29,6 +29,24 @@ def slide_line(number: int, slide_id: str) -> str:
     return f"{PROCESSING_SLIDE} #{number}: {slide_id}"
 
 
+def slides_done_line(done: int, of: int) -> str:
+    """``Slides done: 3 of 83``: those that a host, or one worker of it, is done with, of all in the cohort."""
+    return f"Slides done: {done} of {of}"
+
+
+def fold_line(number: int, folds: int) -> str:
+    """``Training fold 2 of 5``, as it begins; ``number`` counts from 1."""
+    return f"Training fold {number} of {folds}"
+
+
+def epoch_line(epoch: int, epochs: int) -> str:
+    """``Epoch 3 of 20``, as it ends; ``epoch`` counts from 1, ``epochs`` are the most that there will be."""
+    return f"Epoch {epoch} of {epochs}"
+
+
+SLIDES_DONE = r"(?:(worker \d+): )?Slides done: (\d+) of (\d+)"
+"""With the worker's name where a host has several."""
+FOLD, EPOCH = r"Training fold (\d+) of (\d+)", r"Epoch (\d+) of (\d+)"
 SLIDE_METRIC = {"Name": "slides:processing", "Regex": rf"{PROCESSING_SLIDE} #([0-9]+)"}
 CLASSIFIER_METRICS = metric_definitions(TRAINING_LOSS, VALIDATION_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC)
 NUCLEI_METRICS = metric_definitions(TRAINING_LOSS, VALIDATION_LOSS, VALIDATION_IOU, VALIDATION_DICE, VALIDATION_PQ)

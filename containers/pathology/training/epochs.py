@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from pathology.artefact import pack_tensors
 from pathology.contracts.errors import DataError
 from pathology.contracts.history import LossCurve
-from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_LOSS, metric_line
+from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_LOSS, epoch_line, metric_line
 from pathology.contracts.storage import atomic_copy, atomic_write
 from pathology.host import cores
 from pathology.training.batches import Batch, BatchSettings, Examples, MicroBatch, TrainingBatches, ValidationBatches, loader
@@ -209,7 +209,8 @@ class EpochTraining(lightning.LightningModule):
         total, count = self._everyone(mine).sum(0).tolist()
         self.history.append((total / count, self._validation_loss))
         if self.world.rank == 0:
-            print("\n".join([metric_line(TRAINING_LOSS, total / count), *self._lines]), flush=True)
+            epoch = epoch_line(self.current_epoch + 1, self.settings.epochs)
+            print("\n".join([epoch, metric_line(TRAINING_LOSS, total / count), *self._lines]), flush=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen encoder out."""

@@ -68,6 +68,7 @@ class CucimReader:
     raises where cuCIM answers black or some other picture."""
 
     name = "cucim"
+    keeps_tiles = False
 
     def __init__(self, path: Path, reference: OpenSlideReader) -> None:
         self._reference_reader = reference

@@ -41,6 +41,7 @@ class FlatReader:
     """
 
     name = "flat"
+    keeps_tiles = True
 
     def __init__(self, path: Path) -> None:
         self._picture: Any = _decode(path)

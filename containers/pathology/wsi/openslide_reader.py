@@ -17,6 +17,7 @@ class OpenSlideReader:
     """OpenSlide: every vendor's format, and an exception for what it cannot decode."""
 
     name = "openslide"
+    keeps_tiles = False
 
     def __init__(self, path: Path) -> None:
         import openslide

@@ -100,7 +100,7 @@ class Slide:
 
     def __init__(self, reader: SlideReader, facts: SlideFacts) -> None:
         self.reader = reader
-        self.name = reader.name
+        self.name, self.keeps_tiles = reader.name, reader.keeps_tiles
         self.mpp, self.objective, self.origin = facts.mpp, facts.objective, facts.origin
         proof = _Proof(reader)
         self.levels = tuple(level for level in proof.levels if level is not None)

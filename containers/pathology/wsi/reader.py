@@ -18,10 +18,12 @@ class Level:
 
 
 class SlideReader(Protocol):
-    """What reads a slide's pixels. ``levels`` run from the finest."""
+    """What reads a slide's pixels. ``levels`` run from the finest. ``keeps_tiles``: whether the file's tiles are decoded once each, so that
+    regions that share them may be read one by one."""
 
     name: str
     levels: tuple[Level, ...]
+    keeps_tiles: bool
 
     def read_region(self, x: int, y: int, width: int, height: int, level: int) -> np.ndarray:
         """Pixels (height, width, 3) uint8 at ``x``, ``y`` in px *of that level*; glass where the scanner wrote nothing.

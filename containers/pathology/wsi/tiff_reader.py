@@ -28,6 +28,7 @@ class TiffReader:
     that are not there, or not written as the others, are OpenSlide's."""
 
     name = "tiff"
+    keeps_tiles = True
 
     def __init__(self, path: Path, directories: Sequence[Directory], reference: OpenSlideReader) -> None:
         """Raises NotTakenError, saying what of the slide is not read here."""

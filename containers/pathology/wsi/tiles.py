@@ -8,7 +8,6 @@ from collections.abc import Generator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from pathology.contracts.errors import DataError
@@ -16,6 +15,7 @@ from pathology.wsi.black import MAX_BLACK_FRACTION, black_pixels
 from pathology.wsi.grid import Grid, whole_side
 from pathology.wsi.reader import SlideReader
 from pathology.wsi.reader_threads import ReaderThreads
+from pathology.wsi.resampling import resample
 from pathology.wsi.tile_store import BAND
 
 MAX_RUN_PIXELS = 2**21
@@ -60,45 +60,48 @@ def split(part: np.ndarray, side: float, threads: int, ahead: int) -> list[np.nd
     return np.array_split(part, runs)
 
 
-def resample(region: np.ndarray, side: float, tile_size: int) -> np.ndarray:
-    """The top left ``side`` × ``side`` px of ``region`` (S, S, 3) uint8, S ≥ side, averaged to (tile_size, tile_size, 3).
-
-    ``side`` need not be whole: the factor is given in place of a size, so the scale is exact and only the rest is cut off.
-    Only where ⌈side⌉ px would stay ⌈side⌉ px are they taken as they are: less than half a px off, and not blurred for it.
-    """
-    if region.shape[0] == tile_size and abs(side - tile_size) < 1e-6:
-        return region
-    factor = tile_size / side
-    resized = cv2.resize(region, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(resized[:tile_size, :tile_size])
-
-
 def _read(slide: SlideReader, grid: Grid, indices: np.ndarray) -> Run:
-    """One run. A region that cannot be decoded is read again tile by tile, so that its good ones are kept."""
-    tiles = np.empty((len(indices), grid.tile_size, grid.tile_size, 3), np.uint8)
-    good = np.ones(len(indices), bool)
+    """One run."""
     side = whole_side(grid.side)
+    at_scale = side == grid.side == grid.tile_size and bool((np.diff(grid.level_coords[indices, 0]) == side).all())
+    if slide.keeps_tiles and not at_scale:
+        return _read_one_by_one(slide, grid, indices)
     lefts = grid.level_coords[indices, 0]
     left, top = int(lefts[0]), int(grid.level_coords[indices[0], 1])
     try:
         region = slide.read_region(left, top, int(lefts[-1]) + side - left, side, grid.level)
     except DataError:
-        if len(indices) == 1:
-            return Run(indices, tiles, np.zeros(1, bool))
-        alone = [_read(slide, grid, indices[number : number + 1]) for number in range(len(indices))]
-        return Run(indices, np.concatenate([run.tiles for run in alone]), np.concatenate([run.good for run in alone]))
-    # A tile that is black in part is not a picture, whichever reader decoded it: zeros decode to zeros where nothing is compressed.
-    if side == grid.side == grid.tile_size and bool((np.diff(lefts) == side).all()):
+        return _read_one_by_one(slide, grid, indices)
+    if at_scale:
         tiles = region.reshape(side, len(indices), side, 3).swapaxes(0, 1)  # as they lie: batches copy them, and once is enough
-        black = black_pixels(region) > 0
-    else:
-        for number, x in enumerate(lefts - left):
-            tiles[number] = resample(region[:, x : x + side], grid.side, grid.tile_size)
-        black = black_pixels(tiles.reshape(-1, grid.tile_size, 3)) > 0
-    if black:
-        most = MAX_BLACK_FRACTION * grid.tile_size**2
-        good = np.array([black_pixels(pixels) <= most for pixels in tiles])
-    return Run(indices, tiles, good)
+        return Run(indices, tiles, _whole_pictures(region, tiles))
+    tiles = np.stack([resample(region[:, x : x + side], grid.side, grid.tile_size) for x in (lefts - left).tolist()])
+    return Run(indices, tiles, _whole_pictures(tiles.reshape(-1, grid.tile_size, 3), tiles))
+
+
+def _read_one_by_one(slide: SlideReader, grid: Grid, indices: np.ndarray) -> Run:
+    """One run, of which those tiles are good that can be decoded. Where what lies between tiles is not decoded twice this is
+    faster than a region of all: each is made smaller while it is in the processor's cache (40×: by a tenth, measured)."""
+    tiles = np.zeros((len(indices), grid.tile_size, grid.tile_size, 3), np.uint8)
+    decoded = np.ones(len(indices), bool)
+    side = whole_side(grid.side)
+    for number, (left, top) in enumerate(grid.level_coords[indices].tolist()):
+        try:
+            region = slide.read_region(left, top, side, side, grid.level)
+        except DataError:
+            decoded[number] = False
+            continue
+        tiles[number] = resample(region, grid.side, grid.tile_size)
+    return Run(indices, tiles, decoded & _whole_pictures(tiles.reshape(-1, grid.tile_size, 3), tiles))
+
+
+def _whole_pictures(pixels: np.ndarray, tiles: np.ndarray) -> np.ndarray:
+    """Of ``tiles`` (n, S, S, 3), whose px are ``pixels`` (H, W, 3), which (n,) are pictures. One that is black in part is none, whichever
+    reader decoded it: zeros decode to zeros where nothing is compressed."""
+    if black_pixels(pixels) == 0:
+        return np.ones(len(tiles), bool)
+    most = MAX_BLACK_FRACTION * tiles.shape[1] * tiles.shape[2]
+    return np.array([black_pixels(tile) <= most for tile in tiles])
 
 
 def read_runs(slide: SlideReader, grid: Grid, ahead: int, threads: ReaderThreads | None = None) -> Generator[Run, None, None]:

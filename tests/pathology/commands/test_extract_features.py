@@ -20,6 +20,7 @@ from pathology.commands import extract_features
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
 from pathology.contracts.extraction.tiling import Tiling
+from pathology.contracts.log_lines import SLIDES_DONE
 from pathology.contracts.storage import FolderStore
 from pathology.job import Job
 from pathology.wsi.features import read_features
@@ -91,6 +92,8 @@ def test_slides_of_every_kind_end_as_rows_and_finished_ones_are_skipped(slides, 
         assert code == 0, errors
         order = [row.slide_id for row in sorted(jobs.cohort, key=lambda row: -row.bytes)]
         assert re.findall(r"Processing slide #(\d): (\S+)", output) == [(str(n), name) for n, name in enumerate(order, 1)]
+        done = re.findall(f"^{SLIDES_DONE}$", output, re.MULTILINE)
+        assert done == [("", str(number), "5") for number in range(6)]
         assert "5 slides extracted (2 failed), 0 finished before" in output
         assert "truncated" in jobs.sidecar("broken")["reason"]
         assert "md5" in jobs.sidecar("swapped")["reason"]
@@ -105,6 +108,7 @@ def test_slides_of_every_kind_end_as_rows_and_finished_ones_are_skipped(slides, 
         before = {path.name: path.stat().st_mtime_ns for path in jobs.features.glob("*.h5")}
         code, output, _ = jobs.extract("extract-2")
         assert code == 0 and "2 slides extracted (2 failed), 3 finished before" in output
+        assert re.findall(f"^{SLIDES_DONE}$", output, re.MULTILINE)[-1] == ("", "5", "5")
         assert {path.name: path.stat().st_mtime_ns for path in jobs.features.glob("*.h5")} == before
 
 

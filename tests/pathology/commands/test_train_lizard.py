@@ -16,7 +16,7 @@ from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
 from pathology.contracts.lizard.train import TrainLizard
-from pathology.contracts.log_lines import NUCLEI_METRICS
+from pathology.contracts.log_lines import EPOCH, NUCLEI_METRICS
 from pathology.encoders.tiny import make_tiny_encoder
 from pathology.tasks.lizard.arrays import IMAGES, LABELS
 from pathology.tasks.lizard.dataset import read_patches
@@ -76,6 +76,7 @@ def check_log(log, config):
         "training:loss": 2,
         **{f"validation:{name}": 3 for name in ("loss", "mean_iou", "mean_dice", "mean_pq")},
     }
+    assert re.findall(f"^{EPOCH}$", log, re.MULTILINE) == [("1", "2"), ("2", "2")]
     assert logged["training:loss"][1] < logged["training:loss"][0]
     for name, value in (
         ("loss", validation.loss),

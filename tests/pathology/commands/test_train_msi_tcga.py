@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from msi_jobs import MANIFEST, QUICK, SETTINGS_HASH, MsiRun, slide_row, write_manifest
 from pathology.contracts.errors import DataError
-from pathology.contracts.log_lines import CLASSIFIER_METRICS
+from pathology.contracts.log_lines import CLASSIFIER_METRICS, EPOCH, FOLD
 
 TINY = QUICK.model_copy(update={"epochs": 2})
 
@@ -33,6 +33,9 @@ def test_the_metric_definitions_match_the_log(msi_run):
     assert 3 < epochs <= 3 * QUICK.epochs
     # One value an epoch, and the whole cross-validation's at the end.
     assert len(logged["validation:loss"]) == len(logged["validation:accuracy"]) == len(logged["validation:roc_auc"]) == epochs + 1
+    folds, done = (re.findall(f"^{line}$", msi_run.log, re.MULTILINE) for line in (FOLD, EPOCH))
+    assert folds == [("1", "3"), ("2", "3"), ("3", "3")] and len(done) == epochs
+    assert [number for number, of in done if number == "1" and of == str(QUICK.epochs)] == ["1"] * 3
     out_of_fold = load_ensemble(msi_run.root / "ml" / "model").config.out_of_fold
     assert float(logged["validation:roc_auc"][-1]) == pytest.approx(out_of_fold.auroc, abs=1e-6)
 

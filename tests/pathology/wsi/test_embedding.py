@@ -23,6 +23,8 @@ def grid_of(columns, rows, side=224.0):
 class Numbered:
     """A slide whose px are the column and row of their tile; some tiles cannot be decoded."""
 
+    keeps_tiles = False
+
     def __init__(self, damaged=()):
         self.damaged = set(damaged)
 

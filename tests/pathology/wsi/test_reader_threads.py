@@ -104,6 +104,8 @@ def test_the_bytes_of_the_feature_file_do_not_depend_on_the_threads(svs, tmp_pat
 class Gated:
     """A slide that tells how many read it at a time, and how many regions it was asked for; ``open`` lets them read."""
 
+    keeps_tiles = False
+
     def __init__(self):
         self.lock, self.reading, self.most, self.asked = threading.Lock(), 0, 0, 0
         self.open = threading.Event()

@@ -161,6 +161,7 @@ def test_a_tile_that_cannot_be_decoded_can_be_asked_for_again(zoo, reader):
 def test_a_large_slide_of_which_nothing_can_be_read_is_given_up_soon():
     class Unreadable:
         name, mpp, levels, asked = "none", None, (Level(40_000, 40_000, 1.0),), 0
+        keeps_tiles = False
 
         def read_region(self, *region):
             self.asked += 1

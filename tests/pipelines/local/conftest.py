@@ -101,6 +101,8 @@ COMMANDS = {
     "    if number == 0 and os.environ['LINES'] != '1':\n"
     "        until((Path(os.environ['PATHOLOGY_URI_ROOT']) / 'go').exists)\n"
     "(OUTPUT / 'out' / 'value.json').write_text('{}')\n",
+    "slides": "for done in range(3):\n    print(f'Slides done: {done} of 2', flush=True)\n"
+    "    until((Path(os.environ['PATHOLOGY_URI_ROOT']) / f'go-{done}').exists)\n",
     "host": "print(f'I am {HOST}')\n",
     "evaluate": "interval = {'value': 0.9, 'low': 0.8, 'high': 0.97}\n"
     "names = ('auroc', 'balanced_accuracy', 'sensitivity', 'specificity')\n"

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pathology.contracts.uris import Uri
 
 from pipelines.local import execution_calls
 
@@ -39,6 +40,9 @@ def built(tmp_path_factory, open_account, make):
         PipelineName=PIPELINE_NAME, PipelineParameters=given, ClientRequestToken="x" * 32
     )["PipelineExecutionArn"]
     assert account.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    for one in (other, arn):
+        folder = Uri("s3", "local", f"runs/{identity(one)}/Evaluate/evaluation")
+        account.store.write(folder / "report.html", b"<!doctype html>\n<html>\n<body>\n<main>figures</main>\n</body>\n</html>\n")
     defaults = account.root / "defaults" / "msi.json"
     defaults.parent.mkdir()
     defaults.write_text(json.dumps({"Epochs": "5"}))

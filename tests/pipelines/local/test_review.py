@@ -84,7 +84,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(here, tmp_path, arguments, words)
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed: apt-get install chromium")
-def test_a_browser_sorts_and_filters_it(made, page):
+def test_a_browser_sorts_and_filters_it_and_shows_a_report_of_its_style_with_the_block(account, made, page, here, tmp_path):
     with browser() as chromium:
         path = page()
         check_in_browser(chromium, path)
@@ -105,4 +105,11 @@ def test_a_browser_sorts_and_filters_it(made, page):
             ("mislabelled", "Approved", ["", "0 of 3"]),
         ):
             assert chromium.run(f"({shown})({json.dumps(words)}, {json.dumps(status)})") == expected
+        assert chromium.problems == []
+        report = Uri("s3", "local", f"runs/{registry.GROUP}/execution001/EvaluateMsi/evaluation/report.html")
+        account.store.write(report, path.read_bytes())
+        assert here("report", "1", *TASK, "--output", str(tmp_path / "report.html")).code == 0
+        check_in_browser(chromium, tmp_path / "report.html")
+        chromium.open(tmp_path / "report.html")
+        assert chromium.run('document.querySelector("aside.of-version").nextElementSibling.tagName') == "MAIN"
         assert chromium.problems == []

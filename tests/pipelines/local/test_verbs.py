@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from pathology.contracts.uris import Uri
 
+from pipelines.config import LOCAL
+from pipelines.service.following import poll_states
+from pipelines.service.progress import Watched
+from pipelines.service.session import open_session
 from tests.waiting import MAX_WAIT_SECONDS, until
 
 TASK = ("--task", "msi")
@@ -126,6 +130,41 @@ def test_logs_are_followed_from_before_the_step_starts_until_it_has_ended(accoun
     assert "error: Nobody is not a valid step of the execution: it has Waits, Talks" in here("logs", "Nobody", *TASK).err
 
 
+def test_whoever_follows_sees_how_far_a_step_is(account, make):
+    """Two hosts, which go on when what they said was seen."""
+    account.pipeline(make.processing("Slides", "slides", hosts=2, outputs=()), name=PIPELINE)
+    arn, session, seen = account.start(PIPELINE), open_session(LOCAL), []
+    for state in Watched(session).states(poll_states(session, arn)):
+        said = next((str(step.progress) for step in state.steps if step.progress), None)
+        if said not in (None, *seen):
+            seen.append(said)
+        if said in ("0 of 2 slides", "2 of 2 slides"):
+            (account.root / ("go-0" if said[0] == "0" else "go-1")).touch()
+            (account.root / "go-2").touch()
+    assert (state.status, seen[0], seen[-1]) == ("Succeeded", "0 of 2 slides", "2 of 2 slides")
+
+
+def test_the_log_of_an_execution_is_asked_for_as_by_the_other_verbs(fresh, here):
+    _, first, arn = fresh("copied")
+    log = Path(next(step["log"] for step in json.loads(here("show", first, "--json").out)["steps"] if step["step"] == "Train"))
+    log.write_text("of the first\n")
+    for given, said in (
+        (first, "of the first\n"),
+        (first.rpartition("/")[2], "of the first\n"),
+        ("latest", "Training Loss: 0.5\n"),
+    ):
+        assert here("logs", given, "Train", *TASK).out == said
+    for words, why in (
+        ((), "Missing argument"),
+        (("a", "b", "Train"), "a b Train: give an execution, or none for the latest, and one step"),
+        ((first,), "is not a valid step of the execution: it has First, Train"),
+        (("nowhere", "Train"), "has no execution"),
+        (("Train", "--execution", arn), "No such option: --execution"),
+    ):
+        done = here("logs", *words, *TASK)
+        assert (done.code, why in done.err.splitlines()[-1]) == (2, True), done.err
+
+
 def test_each_host_is_named_in_a_log_of_several(account, make, here):
     account.pipeline(make.processing("Hosts", "host", hosts=2), name=PIPELINE)
     here("start", *TASK)
@@ -234,9 +273,7 @@ def test_delete_asks_first_spares_running_executions_and_keeps_what_they_made(ac
 def test_tables_fit_80_columns_however_long_the_words(account, make, here):
     from rich.console import Console
 
-    from pipelines.config import LOCAL
     from pipelines.service.executions import get_state
-    from pipelines.service.session import open_session
     from pipelines.tables import steps_table
 
     long = "A" * 64

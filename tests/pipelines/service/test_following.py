@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from pipelines.service.executions import ExecutionState, StepState
+from pipelines.service.executions import ExecutionState, Progress, StepState
 from pipelines.service.following import _live, ending
 from pipelines.service.interruption import FollowingInterruptedError, goes_on
+from pipelines.tables import steps_table
 
 THEN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 JOB = "arn:aws:sagemaker:us-east-1:111122223333:training-job/x"
@@ -50,6 +51,17 @@ def test_a_terminal_shows_the_last_state_with_a_link_to_the_log():
     assert "\x1b]8;" in text, "a hyperlink"
     assert "https://logs.test/x" in text
     assert all(word in text for word in ("TrainMsi", "Failed", "yes", "Tries"))
+
+
+def test_a_running_step_says_how_far_it_is_in_80_columns():
+    far = step("ExtractFeatures", "Executing", seconds=12345.6, attempts=2, progress=Progress(slides=(1234, 5678)))
+    epoch = step("TrainMsi", "Executing", progress=Progress(fold=(2, 5), epoch=(13, 20)))
+    console = Console(file=io.StringIO(), width=80, record=True)
+    console.print(steps_table([far, epoch]))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].rstrip().endswith("1234 of 5678 slides")
+    assert " ".join((lines[2] + lines[3]).split()).endswith("fold 2 of 5, epoch 13 of 20")
 
 
 def test_the_end_says_each_failure_whole_and_the_execution_once():

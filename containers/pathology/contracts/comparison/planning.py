@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm
@@ -34,13 +36,21 @@ def passing(found: Differences, rule: ChampionRule) -> np.ndarray:
     return np.asarray((found.value >= -rule.max_regression - ROUNDING) & (found.high >= 0))
 
 
-def chance_equal_model_passes(
-    positives: int, negatives: int, *, auroc: float, correlation: float, rule: ChampionRule, seed: int = 0
-) -> float:
-    """How often a candidate passes ``rule`` whose true AUROC is the champion's ``auroc``, on so many test items, simulated.
+def chances_equal_model_passes(
+    positives: int,
+    negatives: int,
+    *,
+    auroc: float,
+    correlation: float,
+    rules: Sequence[ChampionRule],
+    seed: int = 0,
+    pairs: int = PAIRS,
+) -> list[float]:
+    """How often a candidate passes each of ``rules`` whose true AUROC is the champion's ``auroc``, on so many test items, simulated on
+    the same ``pairs``.
 
     ``correlation`` is that of the two models' scores within a class; seeds of one training are at 0.8 to 0.95. The same seed gives the
-    same chance.
+    same chances.
 
     Raises:
         ValueError: for an AUROC or a correlation out of range, or without items of both classes.
@@ -48,8 +58,16 @@ def chance_equal_model_passes(
     if not 0.5 <= auroc < 1 or not 0 <= correlation < 1:
         raise ValueError(f"an AUROC of 0.5 to 1 and a correlation of 0 to 1, not {auroc} and {correlation}")
     generator = np.random.default_rng(seed)
-    found = area_differences(*drawn_pairs(generator, PAIRS, positives, negatives, (auroc, auroc), correlation))
-    return float(passing(found, rule).mean())
+    found = area_differences(*drawn_pairs(generator, pairs, positives, negatives, (auroc, auroc), correlation))
+    return [float(passing(found, rule).mean()) for rule in rules]
+
+
+def chance_equal_model_passes(
+    positives: int, negatives: int, *, auroc: float, correlation: float, rule: ChampionRule, seed: int = 0
+) -> float:
+    """:func:`chances_equal_model_passes` of one rule."""
+    (chance,) = chances_equal_model_passes(positives, negatives, auroc=auroc, correlation=correlation, rules=[rule], seed=seed)
+    return chance
 
 
 def measured_needed(lower_bound: float, positives: int, negatives: int, confidence: float = 0.95) -> float | None:

@@ -15,7 +15,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Dataset
 
 from pathology.contracts.errors import DataError
-from pathology.contracts.log_lines import TRAINING_LOSS, VALIDATION_ACCURACY, VALIDATION_AUROC, VALIDATION_LOSS, metric_line
+from pathology.contracts.log_lines import (
+    TRAINING_LOSS,
+    VALIDATION_ACCURACY,
+    VALIDATION_AUROC,
+    VALIDATION_LOSS,
+    epoch_line,
+    fold_line,
+    metric_line,
+)
 from pathology.contracts.msi.train import TrainMsi
 from pathology.metrics.ranking import auroc
 from pathology.tasks.msi.calibration import logits_of_learnt
@@ -136,8 +144,12 @@ class FoldTraining(lightning.LightningModule):
         total = sum(loss * count for loss, count in self._losses)
         training_loss = total / sum(count for _, count in self._losses)
         self._training_losses.append(training_loss)
-        print(metric_line(TRAINING_LOSS, training_loss))
-        print("\n".join(self._lines))
+        lines = (
+            epoch_line(self.current_epoch + 1, self.settings.epochs),
+            metric_line(TRAINING_LOSS, training_loss),
+            *self._lines,
+        )
+        print("\n".join(lines))
         self._losses.clear()
 
     def run(self) -> FoldRun:
@@ -167,7 +179,8 @@ def cross_validate(bags: Bags, settings: TrainMsi, checkpoints: Path, scratch: P
     folds = np.array([patient.fold for patient in bags.patients])
     numbers = _checked_folds(folds, bags.labels)
     runs = []
-    for fold in numbers:
+    for number, fold in enumerate(numbers, 1):
+        print(fold_line(number, len(numbers)))
         train, validation = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         print(f"fold {fold}: {len(train)} patients train ({bags.labels[train].sum()} positive), {len(validation)} validate")
         run = read_checkpoint(checkpoints, fold)

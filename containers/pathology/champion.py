@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from pathology.asked import NotAnsweredError, Objects, answered
 from pathology.contracts.comparison.file import COMPARISON, AnsweredBy, ComparisonFile, Look
-from pathology.contracts.comparison.gate import CompareJob, GateDecision, decide, threshold_result
+from pathology.contracts.comparison.gate import CompareJob, GateDecision, ThresholdResult, decide, threshold_result
 from pathology.contracts.comparison.reading import Comparable, NotNamedError, Read, StoredEvaluation
 from pathology.contracts.comparison.result import PairedComparison
 from pathology.contracts.errors import DataError, RequestError
@@ -33,6 +33,7 @@ LISTED = 100
 APPROVED = "Approved"
 ARTEFACT_SHARE = 2 / 3
 """Of the job's time, for the champion's artefact: what follows has to end before the service ends the job, or the run fails."""
+SPECIFICITY = "specificity_at_sensitivity"
 _TRIES = 2
 """A version that is deleted between being listed and being described is asked for once more."""
 
@@ -104,15 +105,14 @@ def judge(job: Job, task: Comparable, asking: Asking) -> None:
         task.answers(candidate, {})
     if task.measure not in candidate.block.intervals:
         raise DataError(f"{EVALUATION}: it has no interval of {task.measure}: evaluate the model again")
+    asked = thresholds(settings, candidate, task)
     champion = find_champion(open_registry(), settings.group)
     compared, comparison = None, None
     if champion is not None:
         limit_seconds = settings.max_minutes * 60 * ARTEFACT_SHARE
         compared = compare_with(champion, candidate, task, asking, Objects(store), limit_seconds)
         comparison = compared.comparison
-    found = candidate.block.intervals[task.measure]
-    threshold = threshold_result(task.measure, task.title, found, settings.on, settings.threshold)
-    decision = decide(settings, [threshold], comparison, measure=task.measure, title=task.title)
+    decision = decide(settings, asked, comparison, measure=task.measure, title=task.title)
     if compared is not None:
         decision = decision.model_copy(update={"warnings": [*decision.warnings, *compared.warnings]})
     items = sorted(set(candidate.column(task.item)))
@@ -149,6 +149,27 @@ def judge(job: Job, task: Comparable, asking: Asking) -> None:
         print(f"warning: {warning}")
     print(f"looks at this test set, this one among them: {looks}")
     print(f"gate {'passed' if decision.passed else 'not passed'}: {decision.message}")
+
+
+def thresholds(settings: CompareJob, candidate: StoredEvaluation, task: Comparable) -> list[ThresholdResult]:
+    """The candidate's scores against what is asked for: the task's measure, and, where that is asked for, the specificity.
+
+    Raises:
+        DataError: when the specificity is asked for and the evaluation has no operating point that was set to a sensitivity.
+    """
+    judged = [
+        threshold_result(task.measure, task.title, candidate.block.intervals[task.measure], settings.on, settings.threshold)
+    ]
+    if settings.min_specificity:
+        row = candidate.block.at_sensitivity()
+        if row is None or row.point.sensitivity is None:
+            raise DataError(
+                f"{EVALUATION}: it has no specificity at an operating point for sensitivity, which min-specificity asks for: "
+                f"train and evaluate the model again, or set min-specificity to 0"
+            )
+        at = f"at the operating point for sensitivity {row.point.sensitivity:g}"
+        judged.append(threshold_result(SPECIFICITY, "specificity", row.specificity, settings.on, settings.min_specificity, at))
+    return judged
 
 
 def find_champion(registry: Any, group: str) -> Champion | None:
@@ -265,9 +286,7 @@ def count_looks(store: Store, ledger: Uri, look: Look) -> int:
 
 def gate_words(decision: GateDecision, comparison: PairedComparison | None, group: str) -> str:
     """What was asked for, in a version's metadata: ``AUROC lower bound at least 0.65 - not-worse than version 3 of pathology-msi``."""
-    asked = [
-        f"{each.title} {'lower bound ' if each.on == 'lower' else ''}at least {each.least:g}" for each in decision.thresholds
-    ]
+    asked = [each.asked for each in decision.thresholds]
     if comparison is None:
         asked.append("no approved version to compare with")
     elif comparison.comparable:

@@ -2,8 +2,9 @@
 
 Setting a status is one of the things that UpdateModelPackage does, a card and a life cycle are others. What tells them apart are
 condition keys (service authorization reference, "Actions, resources, and condition keys for Amazon SageMaker":
-``sagemaker:ModelApprovalStatus`` on CreateModelPackage and UpdateModelPackage; SageMaker developer guide, "Set up Staging Construct
-Examples": ``sagemaker:ModelLifeCycle:stage`` and ``:stageStatus`` on both). None of it was run against AWS.
+``sagemaker:ModelApprovalStatus`` and ``sagemaker:CustomerMetadataProperties/KEY`` on CreateModelPackage and UpdateModelPackage;
+SageMaker developer guide, "Set up Staging Construct Examples": ``sagemaker:ModelLifeCycle:stage`` and ``:stageStatus`` on both).
+None of it was run against AWS.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ STATUS, STAGE, STAGE_STATUS = (
     "sagemaker:ModelLifeCycle:stage",
     "sagemaker:ModelLifeCycle:stageStatus",
 )
+METADATA = "sagemaker:CustomerMetadataProperties/"
+DECIDED = ("decision", "decided_by", "decided_at", "accepted_warnings")
+"""Keys of a version's metadata in which pipelines.approve and reject keep who decided, when and on what: tests hold them together."""
 _ARN = f"arn:aws:sagemaker:{PSEUDO['AWS::Region']}:{PSEUDO['AWS::AccountId']}"
 VERSION, OTHER_VERSION = f"{_ARN}:model-package/pathology-x/1", f"{_ARN}:model-package/x/1"
 
@@ -27,15 +31,17 @@ SETTING: tuple[tuple[str, Context], ...] = (
     *((UPDATE, {STAGE: "Production", STAGE_STATUS: status}) for status in ("Approved", "Rejected")),
     (CREATE, {STATUS: "Approved"}),
     (CREATE, {STATUS: "PendingManualApproval", STAGE: "Production", STAGE_STATUS: "Approved"}),
+    *((action, {METADATA + key: "x"}) for action in (UPDATE, CREATE) for key in DECIDED),
 )
-"""Requests that decide about a version: what a pipeline's roles never may."""
+"""Requests that decide about a version, or say that somebody did: what a pipeline's roles never may."""
 DESCRIBING: tuple[tuple[str, Context], ...] = (
     (UPDATE, {}),
+    (UPDATE, {METADATA + "evaluation_sha256": "x"}),
     (UPDATE, {STAGE: "Development", STAGE_STATUS: "PendingApproval"}),
     (CREATE, {}),
     (CREATE, {STATUS: "PendingManualApproval"}),
 )
-"""Requests that decide nothing: a card, a source, a life cycle that waits, a new version that waits."""
+"""Requests that decide nothing: a card, other metadata, a source, a life cycle that waits, a new version that waits."""
 
 
 def may_approve(stack: Stack, role: str) -> bool:

@@ -18,6 +18,7 @@ _REQUIRED = {
     "EC2::VPCEndpoint": ("VpcId", "ServiceName", "VpcEndpointType"),
     "EFS::MountTarget": ("FileSystemId", "SubnetId"),
     "S3::BucketPolicy": ("Bucket", "PolicyDocument"),
+    "SNS::TopicPolicy": ("PolicyDocument",),
     "KMS::Key": ("KeyPolicy",),
     "IAM::Role": ("AssumeRolePolicyDocument",),
     "IAM::ManagedPolicy": ("PolicyDocument",),
@@ -29,7 +30,7 @@ _DOCUMENTS = {
     "KeyPolicy": ("Effect", "Principal", "Action", "Resource"),
     "AssumeRolePolicyDocument": ("Effect", "Principal", "Action"),
 }
-_TAKES_PRINCIPALS = {"S3::BucketPolicy", "EC2::VPCEndpoint"}
+_TAKES_PRINCIPALS = {"S3::BucketPolicy", "SNS::TopicPolicy", "EC2::VPCEndpoint"}
 
 
 def check_shape(stack: Stack) -> Findings:

@@ -204,8 +204,16 @@ def check_repositories(stack: Stack) -> Findings:
             yield Finding(repository.name, "is not encrypted with the stack's key")
 
 
+_HERE = f"{PSEUDO['AWS::Region']}:{PSEUDO['AWS::AccountId']}"
+_CONFINED = (
+    (f"logs.{PSEUDO['AWS::Region']}.amazonaws.com", "kms:EncryptionContext:aws:logs:arn", "logs"),
+    ("events.amazonaws.com", "kms:EncryptionContext:aws:sns:topicArn", "sns"),
+)
+"""Services that use the key, the condition that confines each, and whose ARNs of this account it names."""
+
+
 def check_keys(stack: Stack) -> Findings:
-    """The key turns every year, belongs to the account, and serves CloudWatch Logs for this account's groups alone."""
+    """The key turns every year, belongs to the account, and serves CloudWatch Logs and notices of this account alone."""
     for key in stack.of("KMS::Key"):
         if key["EnableKeyRotation"] is not True:
             yield Finding(key.name, "is never rotated")
@@ -214,12 +222,12 @@ def check_keys(stack: Stack) -> Findings:
             yield Finding(key.name, "does not belong to its account: nobody could ever change it again")
         for item in items:
             outside = [one for one in _principals(item) if one != _ROOT]
-            confined = any("aws:logs:arn" in name for keys in item.get("Condition", {}).values() for name in keys)
-            if (
-                item["Effect"] == "Allow"
-                and outside
-                and not (outside == [f"logs.{PSEUDO['AWS::Region']}.amazonaws.com"] and confined)
-            ):
+            conditions = item.get("Condition", {}).get("ArnLike", {})
+            confined = any(
+                outside == [service] and str(conditions.get(key, "")).startswith(f"arn:aws:{name}:{_HERE}:")
+                for service, key, name in _CONFINED
+            )
+            if item["Effect"] == "Allow" and outside and not confined:
                 yield Finding(key.name, f"lets {', '.join(outside)} use it (statement {item.get('Sid', '')})")
 
 

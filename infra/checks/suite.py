@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infra.checks import approval, needs, network, notebook, outputs, reach, roles, shape, storage, studio
+from infra.checks import approval, needs, network, notebook, notices, outputs, reach, roles, shape, storage, studio
 from infra.checks.joining import OWN_VPC, joined, part_of, taken
 from infra.checks.template import Finding, Findings, Stack, parse
 
@@ -27,14 +27,14 @@ THE_NETWORK: tuple[Check, ...] = (
 THE_PLATFORM: tuple[Check, ...] = (
     *(network.check_one_network, network.check_mount_targets, network.check_notebook_location, network.check_flow_log),
     *(reach.check_reach, storage.check_repositories, storage.check_deletion, storage.check_ledger),
-    *(roles.check_roles_apart, approval.check_approval, needs.check_needs, outputs.check_exported),
+    *(roles.check_roles_apart, approval.check_approval, needs.check_needs, outputs.check_exported, notices.check_notices),
     *(notebook.check_notebook, notebook.check_lifecycle, outputs.check_outputs, outputs.check_meaning),
 )
 """Of the platform's template, in whichever network."""
 
 
 def variants(template: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """Parameters to check a template with: the defaults, every switch that is off by default turned on, every id that may be given."""
+    """Parameters to check a template with: the defaults, all switches that are off by default turned on, ids and addresses given."""
     yield {}
     turned_on = {name: "yes" for name, (default, _) in switches(template).items() if default == "no"}
     if turned_on:
@@ -42,7 +42,7 @@ def variants(template: dict[str, Any]) -> Iterator[dict[str, str]]:
     given = {
         name: f"<{name}>"
         for name, item in template.get("Parameters", {}).items()
-        if item.get("Default") == "" and name.endswith("Id")
+        if item.get("Default") == "" and name.endswith(("Id", "Email"))
     }
     if given:
         yield given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathology.contracts.comparison.file import COMPARISON, LEDGER
-from pathology.contracts.comparison.gate import CompareJob, GateRule
+from pathology.contracts.comparison.gate import BinaryGateRule, CompareJob, GateRule
 
 from pipelines.graphs.parameters import RunParameters
 from pipelines.tasks.sections import Task
@@ -43,6 +43,7 @@ def compare(
             group=task.register_as.group,
             ledger=f"s3://{env.bucket}/{LEDGER}/{kind}",
             max_minutes=runs_on.max_runtime_minutes,
+            **({} if isinstance(gate, BinaryGateRule) else {"min_specificity": 0.0}),  # without two classes there is none
         ),
         cached=False,
         description="Holds the scores against the threshold and the approved version; counts the looks at this test set.",

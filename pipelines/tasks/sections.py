@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pathology.contracts.comparison.gate import GateRule
+from pathology.contracts.comparison.gate import BinaryGateRule
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import Fraction, Settings, setting
 from pydantic import BaseModel, Field, model_validator
@@ -96,7 +96,7 @@ class PatchTraining(Training[H]):
     models: Place = setting(..., "Where training reads the encoder: EFS's folder, or the encoder's in S3.")
 
 
-class AurocGate(GateRule):
+class AurocGate(BinaryGateRule):
     """The gate on the AUROC of the test items."""
 
     min_auroc: Fraction = setting(

@@ -135,6 +135,18 @@ _changed("status_other_than_approved", *SET, "may approve", Condition={"StringNo
 _changed("status_allowed", *SET, "may approve", Effect="Allow")
 _changed("status_of_a_call_that_sets_none", *SET, "may approve", Action="sagemaker:DeleteModelPackage")
 _changed("status_of_one_version", *SET, "may approve", Resource="arn:aws:sagemaker:*:*:model-package/x/1")
+_FORGED = (("NobodyIsNamedAsDeciding", "decided_by"), ("NoTimeOfADecision", "decided_at"), ("NoDecision", "decision"),
+           ("NoWarningIsAccepted", "accepted_warnings"))  # fmt: skip
+for sid, key in _FORGED:
+    SAID = ("NoApprovalPolicy", sid, "JobRole")
+    condition = f"sagemaker:CustomerMetadataProperties/{key}"
+    _changed(
+        f"{key}_of_another_key", *SAID, f"CustomerMetadataProperties/{key} x", Condition={"Null": {condition + "s": "false"}}
+    )
+    _changed(f"{key}_the_wrong_way_round", *SAID, f"CustomerMetadataProperties/{key} x", Condition={"Null": {condition: "true"}})
+    _changed(f"{key}_denies_all_updates", *SAID, "which decides nothing", Condition=None)
+    _changed(f"{key}_of_updates_alone", *SAID[:2], "PipelineRole", f"CreateModelPackage (CustomerMetadataProperties/{key} x)",
+             Action="sagemaker:UpdateModelPackage")  # fmt: skip
 BORN = ("NoApprovalPolicy", "NoVersionStartsApproved", "PipelineRole")
 _changed("born_approved", *BORN, "may approve", Condition={"StringEquals": {STATUS: "Rejected"}})
 _changed("never_born", *BORN, "which decides nothing", Condition=None)

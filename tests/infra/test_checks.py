@@ -103,8 +103,9 @@ def test_a_resource_whose_condition_fails_is_not_there(parsed):
     assert "TrainingRepository" not in Stack(parsed, {"MakeRegistries": "no"}).resources
 
 
-def test_both_settings_of_the_switches_are_checked(parsed):
-    assert list(variants(parsed)) == [{}, {"KmsEndpoint": "yes", "MonitoringEndpoint": "yes", "EfsDemandsTls": "yes"}]
+def test_both_settings_of_the_switches_are_checked_and_an_address(parsed):
+    switched = {"KmsEndpoint": "yes", "MonitoringEndpoint": "yes", "EfsDemandsTls": "yes"}
+    assert list(variants(parsed)) == [{}, switched, {"NotificationEmail": "<NotificationEmail>"}]
 
 
 # ---- reaching ----

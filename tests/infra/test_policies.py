@@ -18,12 +18,14 @@ from pathology.contracts.comparison.file import Look
 from pathology.contracts.storage import S3Store, Store
 from pathology.contracts.uris import Uri
 
+from infra.checks.approval import DECIDED
 from infra.checks.template import Stack
 from pipelines import config
 from pipelines.__main__ import VERBS
 from pipelines.checks.expressions import all_steps
 from pipelines.checks.shapes import OPERATIONS
 from pipelines.config import load_environment, load_task
+from pipelines.service.decisions import ACCEPTED, AT, BY, DECISION
 from pipelines.tasks import NAMES
 from tests.infra.calls import ARN, PASSED, Call, needed, of_sagemaker, refused, surplus
 from tests.infra.deploying import ACCOUNT as MOTO_ACCOUNT
@@ -437,3 +439,7 @@ def test_one_action_less_or_more_is_seen(template, stack):
     assert refused(changed, PIPELINE, calls)
     assert all("sagemaker:StopTrainingJob" in line for line in refused(changed, PIPELINE, calls))
     assert surplus(changed, PIPELINE, calls) == ["PipelineRole/pipeline, FollowTagAndStopJobs: sagemaker:UpdateTrainingJob"]
+
+
+def test_the_keys_that_jobs_may_not_write_are_those_of_a_decision():
+    assert set(DECIDED) == {DECISION, BY, AT, ACCEPTED}

@@ -77,7 +77,7 @@ def test_too_small_a_quota_and_one_that_nobody_knows(doctor, answers):
 
 
 def test_a_policy_that_refuses_is_named_with_the_action(doctor, answers, account):
-    answers.refused = {"iam:PassRole", "s3:ListBucket"}
+    answers.refused = {"iam:PassRole", "s3:ListBucket", "sagemaker:DescribeModelPackage"}
     assert doctor() == 1
     assert doctor.problems == [
         (
@@ -88,6 +88,11 @@ def test_a_policy_that_refuses_is_named_with_the_action(doctor, answers, account
         (
             "job role's policies",
             f"s3:ListBucket on arn:aws:s3:::{account.bucket} is refused (implicitDeny): allow it in the role's policy",
+        ),
+        (
+            "job role's policies",
+            f"sagemaker:DescribeModelPackage on arn:aws:sagemaker:us-east-1:{world.ACCOUNT}:model-package/pathology-msi/1 "
+            "is refused (implicitDeny): allow it in the role's policy",
         ),
     ]
 

@@ -85,7 +85,7 @@ class _Wanted:
     context: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def _wanted(env: Environment) -> dict[str, tuple[str, list[_Wanted]]]:
+def _wanted(env: Environment, groups: Sequence[str]) -> dict[str, tuple[str, list[_Wanted]]]:
     partition = env.job_role.split(":")[1]
     job = f"arn:{partition}:sagemaker:{env.region}:{env.account}"
     network = {"sagemaker:VpcSubnets": env.network.subnets, "sagemaker:VpcSecurityGroupIds": env.network.security_groups}
@@ -103,14 +103,21 @@ def _wanted(env: Environment) -> dict[str, tuple[str, list[_Wanted]]]:
         ),
         "job role": (
             env.job_role,
-            [_Wanted(("s3:GetObject", "s3:PutObject"), f"{bucket}/runs/x"), _Wanted(("s3:ListBucket",), bucket), *keys],
+            [
+                _Wanted(("s3:GetObject", "s3:PutObject"), f"{bucket}/runs/x"),
+                _Wanted(("s3:ListBucket",), bucket),
+                *(_Wanted(("sagemaker:ListModelPackages",), f"{job}:model-package-group/{group}") for group in groups),
+                *(_Wanted(("sagemaker:DescribeModelPackage",), f"{job}:model-package/{group}/1") for group in groups),
+                *keys,
+            ],
         ),
     }
 
 
 def permissions(subject: Subject) -> Lines:
     """What the roles may do, as IAM's simulation decides it; boundaries and the organisation's policies included."""
-    for role, (arn, wanted) in _wanted(subject.environment).items():
+    groups = sorted({task.register_as.group for task in subject.tasks.values()})
+    for role, (arn, wanted) in _wanted(subject.environment, groups).items():
         check = f"{role}'s policies"
         try:
             denied = [refusal for one in wanted for refusal in _denied(subject, arn, one)]

@@ -115,6 +115,56 @@ def test_the_lower_bound_is_judged_unless_the_value_is_asked_for(asked, tmp_path
     assert compare(tmp_path, GOOD, threshold=least, on="value").passed
 
 
+def point(specificity, low, *, name="nominal", sensitivity=0.95):
+    """A row of ``operating_points``, with what else evaluation.json has of it."""
+    bounds = {"value": specificity, "low": low, "high": 1.0}
+    return {"point": {"name": name, "threshold": 0.3, "sensitivity": sensitivity}, "decides": False, "specificity": bounds}
+
+
+YOUDEN = point(0.99, 0.98, name="youden", sensitivity=None)
+
+
+def with_points(*points):
+    return evaluation(2.0, uris={"operating_points": list(points)})
+
+
+def test_the_specificity_at_the_point_for_sensitivity_is_a_second_threshold_where_it_is_asked_for(asked, tmp_path):
+    files = with_points(YOUDEN, point(0.5, 0.4), point(0.3, 0.2, name="promised"))
+    assert [each.measure for each in compare(tmp_path, files).thresholds] == ["auroc"]
+    for on, least, passed in (("lower", 0.4, True), ("lower", 0.41, False), ("value", 0.5, True), ("value", 0.51, False)):
+        found = compare(tmp_path, files, on=on, min_specificity=least)
+        assert (found.passed, [each.measure for each in found.thresholds]) == (passed, ["auroc", "specificity_at_sensitivity"])
+        assert found.warnings == ["no approved version to compare with: the thresholds alone were judged"]
+    assert found.message == "specificity 0.500 at the operating point for sensitivity 0.95 is below 0.51, by 0.010"
+    assert found.gate == (
+        "AUROC at least 0.6 - specificity at least 0.51 at the operating point for sensitivity 0.95 - no approved version to compare with"
+    )
+    low = compare(tmp_path, files, min_specificity=0.4)
+    assert "; specificity 0.500 at the operating point for sensitivity 0.95 with the lower bound 0.400 reaches 0.4" in low.message
+
+
+@pytest.mark.parametrize(
+    "files",
+    [GOOD, with_points(), with_points(YOUDEN), with_points(point(0.5, 0.4, sensitivity=None))],
+    ids=["not recorded", "keeps none", "another point", "set to nothing"],
+)
+def test_a_specificity_that_nothing_says_fails_the_job(asked, tmp_path, files):
+    assert compare(tmp_path, files).passed
+    with pytest.raises(DataError, match=r"evaluation\.json: it has no specificity .*min-specificity asks for: train"):
+        compare(tmp_path, files, min_specificity=0.1)
+
+
+def test_a_damaged_specificity_is_named(asked, tmp_path):
+    with pytest.raises(DataError, match=r"evaluation\.json: pathology\.operating_points\.0\.specificity"):
+        compare(tmp_path, with_points({"point": {"name": "nominal", "sensitivity": 0.95}}))
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.01", "nan", "inf", "none", ""])
+def test_a_specificity_that_is_no_fraction_is_refused(value):
+    with pytest.raises(RequestError, match="gate: min-specificity: "):
+        CompareJob.parse({"min-specificity": value, "threshold": 0, "group": "g", "ledger": "s3://local/x"}, "gate")
+
+
 def test_a_bare_on_in_yaml_is_read_as_on():
     assert CompareJob.parse({True: "value", "threshold": 0, "group": "g", "ledger": "s3://local/x"}, "gate").on == "value"
     with pytest.raises(RequestError, match="gate: on: "):

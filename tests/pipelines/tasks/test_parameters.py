@@ -18,7 +18,7 @@ FORM = {
         *("TilesPerSlide", "Precision", "DefaultMpp", "ExtractionRun", "MaxLeftOutFraction"),
         *("Sensitivity", "SensitivityConfidence", "DecideBy"),
         *("Epochs", "BatchSize", "LearningRate", "TilesPerBag", "Seed", "AllowSeen", "Prevalences"),
-        *(*RULE, "MinAuroc"),
+        *(*RULE, "MinSpecificity", "MinAuroc"),
     ),
     "mhist": (
         *("AnnotationsUri", "ImagesUri", "PublishedCounts", "ValidationFraction", "SplitSeed"),
@@ -28,7 +28,7 @@ FORM = {
         *("Sensitivity", "SensitivityConfidence", "DecideBy"),
         *("FineTuning", "Protocol", "Epochs", "BatchSize", "LearningRate", "EncoderLearningRate", "SoftLabels", "Seed"),
         *("AllowSeen", "Prevalences"),
-        *(*RULE, "MinAuroc"),
+        *(*RULE, "MinSpecificity", "MinAuroc"),
     ),
     "lizard": (
         *("DatasetUri", "Classes", "Fold", "PublishedCounts", "SplitSeed", "EncoderUri"),

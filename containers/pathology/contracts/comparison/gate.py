@@ -51,7 +51,18 @@ class GateRule(ChampionRule):
         return values
 
 
-class CompareJob(GateRule):
+class BinaryGateRule(GateRule):
+    """What the gate of a binary classifier may ask for besides."""
+
+    min_specificity: Fraction = setting(
+        0.0,
+        "Least specificity on the test items, or lower bound of it, at the operating point nominal, which training set to its sensitivity; "
+        "0 asks for none.",
+        parameter=True,
+    )
+
+
+class CompareJob(BinaryGateRule):
     """What a Compare job gets: the gate, and from the graph the task's threshold, the group of versions, the ledger's folder and time."""
 
     threshold: Fraction = setting(..., "Least score that registers a model.")
@@ -63,7 +74,8 @@ class CompareJob(GateRule):
 class ThresholdResult(StrictJson):
     """A score against what the gate asks for ``least``; ``on`` says whether its interval's lower bound or its value is judged.
 
-    ``judged`` is null where the bound is asked for and the score has no interval.
+    ``judged`` is null where the bound is asked for and the score has no interval. ``at`` says, behind the value, at which operating point
+    it was measured, empty for a score that has none.
     """
 
     measure: str
@@ -72,6 +84,17 @@ class ThresholdResult(StrictJson):
     on: Judged
     judged: float | None
     least: float
+    at: str = ""
+
+    @property
+    def measured(self) -> str:
+        """The score, in words."""
+        return f"{self.title} {self.value:.3f}{self.at and ' ' + self.at}"
+
+    @property
+    def asked(self) -> str:
+        """What was asked for, in words."""
+        return f"{self.title} {'lower bound ' if self.on == 'lower' else ''}at least {self.least:g}{self.at and ' ' + self.at}"
 
     @property
     def passed(self) -> bool:
@@ -82,19 +105,15 @@ class ThresholdResult(StrictJson):
     def complaint(self) -> str:
         """What is missing, and by how much."""
         if self.judged is None:
-            return (
-                f"{self.title} {self.value:.3f} has no interval whose lower bound could reach {self.least:g}: ask for its value"
-            )
-        what = f"{self.title} {self.value:.3f}"
-        if self.on == "lower":
-            what = f"the lower bound {self.judged:.3f} of {what}"
+            return f"{self.measured} has no interval whose lower bound could reach {self.least:g}: ask for its value"
+        what = f"the lower bound {self.judged:.3f} of {self.measured}" if self.on == "lower" else self.measured
         return f"{what} is below {self.least:g}, by {_gap(self.least - self.judged)}"
 
 
-def threshold_result(measure: str, title: str, found: Estimate, on: Judged, least: float) -> ThresholdResult:
+def threshold_result(measure: str, title: str, found: Estimate, on: Judged, least: float, at: str = "") -> ThresholdResult:
     """Judge an entry of evaluation.json's ``intervals``."""
     judged = found.value if on == "value" else found.low if isinstance(found, Bounds) else None
-    return ThresholdResult(measure=measure, title=title, value=found.value, on=on, judged=judged, least=least)
+    return ThresholdResult(measure=measure, title=title, value=found.value, on=on, judged=judged, least=least, at=at)
 
 
 class GateDecision(StrictJson):
@@ -137,14 +156,15 @@ def decide(
     """
     complaints = [threshold.complaint for threshold in thresholds if not threshold.passed]
     difference, warnings = None, []
+    alone = f"the threshold{'s' if len(thresholds) > 1 else ''} alone {'were' if len(thresholds) > 1 else 'was'} judged"
     if comparison is None:
-        warnings.append("no approved version to compare with: the threshold alone was judged")
+        warnings.append(f"no approved version to compare with: {alone}")
     elif not comparison.comparable:
         missing = f"not comparable with {comparison.second}: {comparison.reason}"
         if rule.champion == "noninferior":
             complaints.append(f"{missing}; champion noninferior asks for a comparison")
         else:
-            warnings.append(f"{missing}; the threshold alone was judged")
+            warnings.append(f"{missing}; {alone}")
     else:
         difference = comparison.scores[measure]
         complaint, warning = _against(rule, difference, comparison, title)
@@ -206,9 +226,7 @@ def _held(
     thresholds: Sequence[ThresholdResult], found: PairedScore | None, comparison: PairedComparison | None, title: str
 ) -> str:
     said = [
-        f"{each.title} {each.value:.3f}"
-        + (f" with the lower bound {each.judged:.3f}" if each.on == "lower" else "")
-        + f" reaches {each.least:g}"
+        each.measured + (f" with the lower bound {each.judged:.3f}" if each.on == "lower" else "") + f" reaches {each.least:g}"
         for each in thresholds
     ]
     if comparison is not None and found is not None and found.difference is not None:

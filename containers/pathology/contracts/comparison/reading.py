@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pathology.contracts.comparison.binary import Answer, Answers, compare_binary
 from pathology.contracts.comparison.result import LeftOut, PairedComparison
 from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.evaluation import EVALUATION, PREDICTIONS, Count, Estimate, Seen
+from pathology.contracts.evaluation import EVALUATION, PREDICTIONS, Bounds, Count, Estimate, Seen
 from pathology.contracts.settings import explain
 from pathology.contracts.uris import Uri
 
@@ -53,8 +53,22 @@ class StoredModel(_Part):
         return self.labels or self.classes
 
 
+class StoredPoint(_Part):
+    """Which operating point it was, and the ``sensitivity`` that it was set to."""
+
+    name: str
+    sensitivity: float | None = None
+
+
+class StoredRow(_Part):
+    """A point's specificity on the test items."""
+
+    point: StoredPoint
+    specificity: Bounds
+
+
 class StoredBlock(_Part):
-    """What a comparison takes out of the ``pathology`` block; ``threshold`` and ``positives`` are a binary classifier's."""
+    """What is taken out of the ``pathology`` block; ``threshold``, ``positives`` and ``operating_points`` are a binary classifier's."""
 
     task: str
     n: Count
@@ -66,6 +80,11 @@ class StoredBlock(_Part):
     model: StoredModel
     threshold: float | None = None
     positives: Count | None = None
+    operating_points: Sequence[StoredRow] = ()
+
+    def at_sensitivity(self) -> StoredRow | None:
+        """The point that training set to a sensitivity, on items that the model had not learnt from; None where the model keeps none."""
+        return next((row for row in self.operating_points if row.point.name == "nominal"), None)
 
 
 class _File(_Part):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 
+@pytest.mark.slow
 def test_pairs_have_their_aurocs_and_their_correlation():
     from pathology.contracts.intervals import area_under_roc
 

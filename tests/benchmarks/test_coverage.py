@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 
 
+@pytest.mark.slow
 def test_a_cell_is_simulated_at_its_auroc():
     from benchmarks.coverage import MEASURES, Cell, measure
 

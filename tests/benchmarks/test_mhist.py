@@ -20,6 +20,7 @@ def made(tmp_path_factory):
     return folder, rows, mhist.embed(folder, rows)[1]
 
 
+@pytest.mark.slow
 def test_the_second_run_takes_nothing_from_the_patches(made, tmp_path):
     folder, rows, embeddings = made
     for name in (mhist.MODELS, mhist.CACHE):

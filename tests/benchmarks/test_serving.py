@@ -30,6 +30,7 @@ def served(root, bodies, tmp_path_factory):
     return answers, refused, log
 
 
+@pytest.mark.slow
 def test_it_answers_over_http_what_the_functions_answer_in_process(root, bodies, served):
     from pathology.artefact import ADDITIONAL_MODEL
     from pathology.tasks.mhist import serving
@@ -43,6 +44,7 @@ def test_it_answers_over_http_what_the_functions_answer_in_process(root, bodies,
     assert (refused.status_code, list(refused.json())) == (400, ["error"])
 
 
+@pytest.mark.slow
 def test_the_log_is_json_from_the_first_line_to_the_last(served):
     *_, log = served
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]

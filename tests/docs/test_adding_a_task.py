@@ -88,6 +88,7 @@ def with_hyperparameter(folder):
 ALSO = (*PARTS, "docs/adding-a-task")
 
 
+@pytest.mark.slow
 def test_a_fourth_task_is_built_validated_and_rendered():
     root = made_once("fourth-task", with_task, also=ALSO)
     printed = (root / "printed.txt").read_text().splitlines()
@@ -99,6 +100,7 @@ def test_a_fourth_task_is_built_validated_and_rendered():
     ]
 
 
+@pytest.mark.slow
 def test_one_line_adds_a_hyperparameter_that_studio_shows():
     root = made_once("one-hyperparameter", with_hyperparameter, also=ALSO)
     from pipelines.builder import build

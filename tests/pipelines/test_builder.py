@@ -54,6 +54,7 @@ def compiled_elsewhere(repository, tmp_path_factory):
     return result
 
 
+@pytest.mark.slow
 def test_same_bytes_from_two_processes_two_folders_two_hash_seeds_without_network(compiled_elsewhere, example):
     """The other process is this one, in the checkout itself."""
     from pipelines.builder import build

@@ -121,6 +121,7 @@ def test_what_is_not_python_is_refused(source):
         blanked(source)
 
 
+@pytest.mark.slow
 def test_every_module_keeps_its_code_on_its_lines():
     assert SOURCES
     for path in SOURCES:

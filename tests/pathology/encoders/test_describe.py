@@ -38,6 +38,7 @@ def written(folder):
     return find_manifest(folder)[1]
 
 
+@pytest.mark.slow
 def test_weights_of_zeros_are_what_their_owner_calls_them_and_not_verified(folder, capsys):
     import torch
 

@@ -68,6 +68,7 @@ def slow_f1(true, predicted, kind):
     return 2 * right / (n + m) if n + m else 0
 
 
+@pytest.mark.slow
 def test_two_hundred_random_maps_by_loops():
     generator = np.random.default_rng(0)
     cases = {"match": 0, "retyped": 0, "empty": 0}

@@ -126,6 +126,7 @@ def test_for_an_answer_that_there_is_not_the_model_does_not_work(server):
     assert "batch" not in entry and server.count("begun") == begun
 
 
+@pytest.mark.slow
 def test_pings_are_answered_while_a_large_picture_is_worked_on(server):
     """Neither the network nor the search for nuclei nor the writing of outlines keeps the loop from answering."""
     answered = 0

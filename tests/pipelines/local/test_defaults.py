@@ -48,7 +48,7 @@ def test_every_parameter_of_a_pipeline_can_have_another_default(task, state):
         elif isinstance(value, int):
             changed[name] = str(value + 1)
         elif isinstance(value, float):
-            changed[name] = str(value / 2)
+            changed[name] = str(value / 2 or 0.5)
     write_defaults(state, task, changed)
     after = defaults_of(task)
     assert {name: str(value) for name, value in after.items()} == changed

@@ -122,6 +122,9 @@ class CucimReader:
                 return None
             return None if warned() or pixels.shape != (height, width, 3) else pixels
 
+    def forget_tiles(self) -> None:
+        self._store.clear()
+
     def close(self) -> None:
         self._store.clear()
         self._image.close()

@@ -94,6 +94,7 @@ def plan_slide(
             by_objective=tiling.objective_scale,
         )
         thumbnail = read_thumbnail(slide, THUMBNAIL_MICRONS / scale.mpp)
+        slide.forget_tiles()  # of another level than the grid's, most often; looking for tissue needs the memory
         found, of_mask = _tissue(slide, thumbnail, scale.mpp, tiling, own_mask)
         warnings = (*slide.remarks, *scale_remarks(scale, slide.objective), *of_mask)
         tissue = found.mask

@@ -66,6 +66,9 @@ class FlatReader:
         alpha = rgba[..., 3:]
         return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
+    def forget_tiles(self) -> None:
+        """There is the picture alone, which is needed to the end."""
+
     def close(self) -> None:
         self._picture = self._array = None
 

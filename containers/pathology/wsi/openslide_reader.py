@@ -70,5 +70,8 @@ class OpenSlideReader:
                 where = f"level-0 px {x}, {y} of level {level}"
                 raise DataError(f"{self._path.name}: the region at {where} cannot be decoded ({error})") from None
 
+    def forget_tiles(self) -> None:
+        """OpenSlide's own cache stays, 32 MB at most."""
+
     def close(self) -> None:
         self._slide.close()

@@ -111,6 +111,10 @@ class Slide:
         """As :meth:`SlideReader.read_region`, of a level of :attr:`levels`."""
         return self.reader.read_region(x, y, width, height, self._numbers[level])
 
+    def forget_tiles(self) -> None:
+        """As :meth:`SlideReader.forget_tiles`."""
+        self.reader.forget_tiles()
+
     def close(self) -> None:
         """Let go of the file."""
         self.reader.close()

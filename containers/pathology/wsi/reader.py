@@ -34,6 +34,9 @@ class SlideReader(Protocol):
             DataError: when the region cannot be decoded.
         """
 
+    def forget_tiles(self) -> None:
+        """Let go of decoded tiles that are kept for regions beside them."""
+
     def close(self) -> None:
         """Let go of the file."""
 

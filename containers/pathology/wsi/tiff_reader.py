@@ -95,6 +95,9 @@ class TiffReader:
             raise DamagedTileError(f"{len(data)} bytes of {length} are there: the file has changed")
         return data
 
+    def forget_tiles(self) -> None:
+        self._store.clear()
+
     def release(self) -> None:
         """Let go of the file and leave OpenSlide, which somebody else goes on with."""
         self._store.clear()

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pathology.contracts.errors import DataError
+from pathology.contracts.extraction.tiling import Tiling
+from pathology.wsi.extraction import plan_slide
 from pathology.wsi.tile_store import Strip, TileStore
 
 from tests.waiting import MAX_WAIT_SECONDS
@@ -136,3 +138,14 @@ def test_who_waits_for_a_decoding_that_fails_is_told_and_the_next_may_try():
             with pytest.raises(MemoryError, match="no room"):
                 waiting.result(MAX_WAIT_SECONDS)
     assert np.array_equal(kept.region(0, 0, 200, 90, 0), cut(0, 0, 0, 200, 90))
+
+
+def test_of_the_level_that_tissue_was_looked_for_on_nothing_is_kept(svs):
+    """Or a large slide would need that memory while its tissue is looked for, its peak."""
+    slide = plan_slide(svs, Tiling()).slide
+    try:
+        assert (slide.name, slide.reader._store._bytes, len(slide.reader._store._kept)) == ("tiff", 0, 0)
+        slide.read_region(0, 0, 64, 64, 0)
+        assert slide.reader._store._bytes > 0
+    finally:
+        slide.close()

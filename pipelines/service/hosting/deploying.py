@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,8 +15,17 @@ from pathology.contracts.refusals import code_of, is_missing, message_of
 from pipelines.service.errors import explain, is_taken
 from pipelines.service.hosting.asking import Answer, Endpoint, RefusedError, UnavailableError
 from pipelines.service.hosting.first_request import FirstRequest, ask_first
-from pipelines.service.hosting.plan import UNAPPROVED, Plan, scalable
-from pipelines.service.hosting.standing import CHANGING, FAILED, IN_SERVICE, Standing, followed, require_ours, standing
+from pipelines.service.hosting.plan import UNAPPROVED, Plan, alarm_name, scalable
+from pipelines.service.hosting.standing import (
+    CHANGING,
+    FAILED,
+    IN_SERVICE,
+    Standing,
+    described_config,
+    followed,
+    require_ours,
+    standing,
+)
 from pipelines.service.interruption import FollowingInterruptedError
 from pipelines.service.session import Session, client
 from steps.shapes import Request
@@ -90,11 +99,11 @@ def deploy(
         RequestError: when the service refuses, before anything serves.
         DeploymentError: when the new hosts fail or answer wrongly: the old ones are in service again, and a new endpoint is gone.
     """
-    _guard(session, plan, say)
-    made = _Made(session, plan)
+    made = _Made(session, plan, new=now is None)
     try:
         made.make()
-        _change(session, plan, now)
+        _guard(session, plan, say)
+        _change(session, plan, now, say)
     except ClientError as error:
         made.undo()
         raise RequestError(_refusal(error, plan)) from None
@@ -138,10 +147,11 @@ def _hosts(plan: Plan) -> str:
 
 @dataclass
 class _Made:
-    """Model and configuration, and which of them this call made."""
+    """Model and configuration, and which of them this call made; ``new``: the endpoint is new, and so is its alarm."""
 
     session: Session
     plan: Plan
+    new: bool
     model: bool = False
     config: bool = False
 
@@ -157,6 +167,8 @@ class _Made:
             _deleted(sagemaker.delete_endpoint_config, EndpointConfigName=self.plan.config_name)
         if self.model:
             _deleted(sagemaker.delete_model, ModelName=self.plan.model_name)
+        if self.new:
+            unguard(self.session, self.plan.endpoint)
 
 
 def _create(call: Any, request: Request) -> bool:
@@ -178,10 +190,11 @@ def _deleted(call: Any, **named: str) -> None:
             raise
 
 
-def _change(session: Session, plan: Plan, now: Standing | None) -> None:
+def _change(session: Session, plan: Plan, now: Standing | None, say: Callable[[str], None]) -> None:
     if now is None:
         session.sagemaker.create_endpoint(**plan.create)
     else:
+        _unscale_for_another_type(session, plan, now, say)
         session.sagemaker.update_endpoint(**plan.update)
 
 
@@ -254,24 +267,41 @@ def _guard(session: Session, plan: Plan, say: Callable[[str], None]) -> None:
         say(f"{plan.endpoint}: alarm {plan.alarm['AlarmName']} watches its errors")
 
 
+def unguard(session: Session, name: str) -> None:
+    """Take an endpoint's alarm away; there need be none."""
+    if not session.environment.local:
+        client(session, "cloudwatch").delete_alarms(AlarmNames=[alarm_name(name)])
+
+
 def _scale(session: Session, plan: Plan, say: Callable[[str], None]) -> None:
     """Let the number of hosts follow the load, or no more."""
-    if session.environment.local:
-        return
-    scaling = client(session, "application-autoscaling")
     if plan.scaling is None:
         unscale(session, plan.endpoint)
         return
+    scaling = client(session, "application-autoscaling")
     scaling.register_scalable_target(**plan.scaling.target)
     scaling.put_scaling_policy(**plan.scaling.policy)
     say(f"{plan.endpoint}: {plan.scaling.target['MinCapacity']} to {plan.scaling.target['MaxCapacity']} hosts, by the load")
 
 
-def unscale(session: Session, name: str) -> None:
-    """An endpoint's hosts follow no load any more."""
-    if not session.environment.local:
-        with suppress(client(session, "application-autoscaling").exceptions.ObjectNotFoundException):
-            client(session, "application-autoscaling").deregister_scalable_target(**scalable(name))
+def unscale(session: Session, name: str) -> bool:
+    """An endpoint's hosts follow no load any more; whether they did."""
+    if session.environment.local:
+        return False
+    scaling, target = client(session, "application-autoscaling"), scalable(name)
+    where = {"ServiceNamespace": target["ServiceNamespace"], "ScalableDimension": target["ScalableDimension"]}
+    if not scaling.describe_scalable_targets(**where, ResourceIds=[target["ResourceId"]])["ScalableTargets"]:
+        return False
+    scaling.deregister_scalable_target(**target)
+    return True
+
+
+def _unscale_for_another_type(session: Session, plan: Plan, now: Standing, say: Callable[[str], None]) -> None:
+    """An update that changes the hosts' type fails while their number follows the load (SageMaker developer guide, "Update endpoints that
+    use auto scaling")."""
+    before = (described_config(session, now.config) or {}).get("ProductionVariants") or [{}]
+    if before[0].get("InstanceType") != plan.config["ProductionVariants"][0]["InstanceType"] and unscale(session, plan.endpoint):
+        say(f"{plan.endpoint}: its hosts follow no load until it is deployed, since their type changes")
 
 
 def remove_config(session: Session, name: str) -> None:

@@ -56,7 +56,7 @@ def pictures(session: Session, given: Sequence[str]) -> Inputs:
             raise RequestError(f"{text}: holds no .png, .jpg or .jpeg" + (f", but {len(others)} other files" if others else ""))
         items += found
         if others:
-            left_out.append(f"{text}: {_counted(others, 'files are no pictures')}")
+            left_out.append(f"{text}: {_counted(others, 'file', 'no picture by name')}")
     return Inputs(_once(items), left_out)
 
 
@@ -115,7 +115,7 @@ def patients(session: Session, given: Sequence[str], features: str | None, table
         seen.add(slide.slide_id)
     ready = [slide for slide in slides if slide.status == "ok"]
     left_out = [f"{slide.slide_id}: {slide.status}, {slide.reason or 'no tissue'}" for slide in slides if slide.status != "ok"]
-    lines = [_counted(left_out, "slides have no features")] if left_out else []
+    lines = [_counted(left_out, "slide", "without features")] if left_out else []
     if not ready:
         raise RequestError(f"none of {len(slides)} slides has features: {'; '.join(lines)}")
     if table is None:
@@ -192,8 +192,8 @@ def _once(items: list[Input]) -> list[Input]:
     return items
 
 
-def _counted(names: Sequence[str], what: str) -> str:
-    return f"{len(names)} {what} ({', '.join(_first(names))})"
+def _counted(names: Sequence[str], what: str, how: str) -> str:
+    return f"{len(names)} {what}{'' if len(names) == 1 else 's'}, {how} ({', '.join(_first(names))})"
 
 
 def _first(names: Sequence[str]) -> Iterator[str]:

@@ -79,11 +79,15 @@ class Plan:
 
     @property
     def update(self) -> Request:
-        """UpdateEndpoint."""
+        """UpdateEndpoint; where the number of hosts follows the load, it stays what the load made it."""
+        kept = {
+            "RetainAllVariantProperties": True,
+            "ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DataCaptureConfig"}],
+        }
         return {
             "EndpointName": self.endpoint,
             "EndpointConfigName": self.config_name,
-            "RetainAllVariantProperties": False,
+            **(kept if self.scaling else {"RetainAllVariantProperties": False}),
             "DeploymentConfig": self.deployment,
         }
 

@@ -8,10 +8,9 @@ from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
 from pathology.contracts.refusals import is_missing
 
-from pipelines.service.hosting.deploying import remove_config, unscale
-from pipelines.service.hosting.plan import alarm_name
+from pipelines.service.hosting.deploying import remove_config, unguard, unscale
 from pipelines.service.hosting.standing import Standing, followed, require_ours, standing
-from pipelines.service.session import Session, client
+from pipelines.service.session import Session
 
 _BUSY = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
 
@@ -55,5 +54,4 @@ def undeploy(session: Session, found: Standing, say: Callable[[str], None]) -> N
         if now is not None and now.status not in {*_BUSY, "Deleting"}:
             raise RequestError(f"endpoint {found.name} is {now.status} and not gone: look at it in the console")
     remove_config(session, found.config)
-    if not session.environment.local:
-        client(session, "cloudwatch").delete_alarms(AlarmNames=[alarm_name(found.name)])
+    unguard(session, found.name)

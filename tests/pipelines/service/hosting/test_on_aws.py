@@ -1,15 +1,13 @@
 """deploy, endpoints, invoke and undeploy in an AWS account: moto's server, and answers given in its place where it has none."""
 
 import json
-from urllib.parse import unquote
 
 import boto3
 import pytest
 from pathology.contracts.storage import S3Store
 
-from pipelines.checks.shapes import request_faults
 from tests.pipelines import registry
-from tests.pipelines.on_aws import response
+from tests.pipelines.service.hosting.account import Account
 
 ON_AWS = ("--task", "msi", "--environment", "example")
 NAME = registry.GROUP
@@ -34,42 +32,6 @@ def add(sagemaker, example):
         return arn
 
     return make
-
-
-class Account:
-    """What moto lacks of SageMaker: UpdateEndpoint, tags on what it does not tag, and a model that answers."""
-
-    def __init__(self):
-        self.updates, self.requests, self.answers, self.statuses, self.tags = [], [], [], [], {}
-        self.model = "model of none"
-
-    def __call__(self, request, **_):
-        url = unquote(request.url)
-        if url.endswith("/invocations"):
-            self.requests.append((url, request.body))
-            given = (
-                self.answers.pop(0) if self.answers else (200, {"label": "MSS", "probability": 0.25, "model_version": self.model})
-            )
-            return response(*given, kind="application/json")
-        target = request.headers.get("X-Amz-Target", b"")
-        service, _, operation = (target.decode() if isinstance(target, bytes) else target).partition(".")
-        if service != "SageMaker":
-            return None
-        body = json.loads(request.body)
-        assert request_faults(operation, body) == []
-        if operation == "UpdateEndpoint":
-            self.updates.append(body)
-            return response(200, {"EndpointArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{body['EndpointName']}"})
-        if operation == "DescribeEndpoint" and self.updates:
-            status, config = self.statuses.pop(0) if self.statuses else ("InService", self.updates[-1]["EndpointConfigName"])
-            return response(200, described(body["EndpointName"], status, config))
-        return None
-
-
-def described(name, status, config):
-    arn = f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{name}"
-    moments = {"CreationTime": 1794000000.0, "LastModifiedTime": 1794000060.0}
-    return {"EndpointName": name, "EndpointArn": arn, "EndpointConfigName": config, "EndpointStatus": status, **moments}
 
 
 @pytest.fixture

@@ -64,7 +64,8 @@ def _print(found: list[Listed], others: int, *, priced: bool) -> None:
         for line in _remarks(one):
             print(line)
     if others:
-        print(f"{others} other {'endpoint' if others == 1 else 'endpoints'} of the account, which deploy did not make")
+        what = "endpoint" if others == 1 else "endpoints"
+        print(f"{others} other {what} of the account, which deploy did not make or you may not look at")
 
 
 def _remarks(one: Listed) -> list[str]:

@@ -197,6 +197,7 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
     stack, server, quick, here, played, recording, example, monkeypatch, tmp_path
 ):
     put_results(example)
+    put_endpoint()
     recording.clear()
     done = person(here, played, example, tmp_path, monkeypatch)
     assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS - OF_WHO_REVIEWS - OF_WHO_HOSTS
@@ -209,6 +210,15 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
     recording.extend(awaited(example, AWAITED_VERBS, VERBS))
     assert refused(stack, AUTHOR, recording) == []
     assert surplus(stack, AUTHOR, recording) == []
+
+
+def put_endpoint():
+    """An endpoint as deploy leaves it, for version to find."""
+    sagemaker, tags = boto3.client("sagemaker"), [{"Key": "task", "Value": "msi"}, {"Key": "model-package", "Value": VERSION}]
+    sagemaker.create_model(ModelName=GROUP, ExecutionRoleArn="arn:aws:iam::111122223333:role/x", PrimaryContainer={"Image": "i"})
+    variant = {"VariantName": "all", "ModelName": GROUP, "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=GROUP, ProductionVariants=[variant], Tags=tags)
+    sagemaker.create_endpoint(EndpointName=GROUP, EndpointConfigName=GROUP, Tags=tags)
 
 
 def put_results(env):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pipelines.service.session import Session
+from pipelines.service.session import Session, state_folder
 
 
 def address(session: Session, name: str) -> str | None:
     """The URL of an endpoint's invocations on this machine; None on AWS, whose requests are signed."""
     if not session.environment.local:
         return None
-    from pipelines.local.runtime import endpoint_url
+    from pipelines.local.hosting import url_of
 
-    url = endpoint_url(session.sagemaker.state, name)
+    url = url_of(state_folder(), name)
     return f"{url}/invocations" if url else None

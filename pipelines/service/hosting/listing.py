@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipelines.service.errors import explain
 from pipelines.service.hosting.address import address
 from pipelines.service.hosting.standing import Standing, all_standing, described_config
 from pipelines.service.session import Session
@@ -54,3 +57,12 @@ def _listed(session: Session, one: Standing, prices: Mapping[str, float]) -> Lis
     price = prices.get(instance_type)
     hourly = None if price is None or session.environment.local else price * one.instances
     return Listed(one, instance_type, hourly, address(session, one.name))
+
+
+def serving(session: Session, version: str) -> tuple[list[Standing], str | None]:
+    """The endpoints that serve a version, by its ARN; or why that cannot be told."""
+    try:
+        ours, _ = all_standing(session)
+    except (ClientError, BotoCoreError) as error:
+        return [], explain(error)
+    return [one for one in ours if one.version == version], None

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from pathology.contracts.errors import RequestError
-from pathology.contracts.refusals import is_missing
+from pathology.contracts.refusals import is_denied, is_missing
 
 from pipelines.service.hosting.plan import BY, TASK, UNAPPROVED, VERSION
 from pipelines.service.paging import paginate
@@ -125,11 +125,17 @@ def tags_of(session: Session, arn: str) -> dict[str, str]:
 
 
 def all_standing(session: Session) -> tuple[list[Standing], int]:
-    """All endpoints that deploy made, by name, and how many others there are."""
+    """All endpoints that deploy made, by name, and how many others there are; those that the caller may not look at are among them."""
     ours, others = [], 0
     summaries = paginate(session.sagemaker.list_endpoints, "Endpoints", SortBy="Name", SortOrder="Ascending", MaxResults=100)
     for summary in summaries:
-        found = standing(session, summary["EndpointName"])
+        try:
+            found = standing(session, summary["EndpointName"])
+        except ClientError as error:
+            if not is_denied(error):
+                raise
+            others += 1
+            continue
         if found is None:
             continue  # deleted meanwhile
         if found.task and found.version:

@@ -19,6 +19,9 @@ Colour = tuple[int, int, int]
 Kind = Literal["annotation", "detection", "tile"]
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
 def feature(kind: Kind, pieces: Sequence[Piece], class_name: str, colour: Colour, /, **properties: Any) -> dict[str, Any]:
     """One object of class ``class_name``: a Polygon, or a MultiPolygon of several ``pieces``; further ``properties`` as they are."""
     coordinates: dict[str, Any] = {"type": "Polygon", "coordinates": pieces[0]}
@@ -48,7 +51,7 @@ def dumps(content: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: for a number that JSON does not have.
     """
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(content).encode()
 
 
 def within(limit: int, features: Iterable[Mapping[str, Any]], members: Callable[[int], Mapping[str, Any]]) -> bytes:

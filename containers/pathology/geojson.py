@@ -60,12 +60,12 @@ def within(limit: int, features: Iterable[Mapping[str, Any]], members: Callable[
     ``members`` says of a number of features what their collection has besides. No more are made than have room.
     """
     written: list[bytes] = []
-    free = limit
+    size = -1  # a comma goes between two, and not after the last
     for one in features:
         written.append(dumps(one))
-        free -= len(written[-1]) + 1
-        if free < 0:
+        size += len(written[-1]) + 1
+        if size > limit:
             break
-    while free < len(head := dumps(collection((), **members(len(written))))) and written:
-        free += len(written.pop()) + 1
+    while len(head := dumps(collection((), **members(len(written))))) + size > limit and written:
+        size -= len(written.pop()) + 1
     return head[: -len("]}")] + b",".join(written) + b"]}"

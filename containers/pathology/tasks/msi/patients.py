@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -111,7 +112,7 @@ def size(request: PatientRequest) -> int:
     store, total = _store(os.environ.get(ROOT_VARIABLE)), 0
     for number, slide in enumerate(request.slides, 1):
         with _said_of(slide, f"slide {number} of {len(request.slides)}"):
-            entry = store.entry(Uri.parse(slide.features))
+            entry = store.entry(_object(slide))
             if entry is None:
                 raise DataError(f"{slide.features}: there is no such object")
             total += entry.bytes
@@ -131,7 +132,7 @@ def fetch(request: PatientRequest, config: MsiConfig) -> Bag:
         for number, slide in enumerate(request.slides, 1):
             path, where = Path(folder) / f"{number}.h5", f"slide {number} of {len(request.slides)}"
             with _said_of(slide, where):
-                store.download(Uri.parse(slide.features), path)
+                store.download(_object(slide), path)
             try:
                 features = read_features(path, slide.slide_id, slide.sha256)
             except DataError as error:
@@ -144,6 +145,13 @@ def fetch(request: PatientRequest, config: MsiConfig) -> Bag:
             path.unlink()
     places = tuple(Place.of(named.slide_id, slide) for named, slide in zip(request.slides, slides, strict=True))
     return Bag(np.concatenate([slide.features for slide in slides]), Tiles.of(slides), places)
+
+
+def _object(slide: SlideFeatures) -> Uri:
+    uri = Uri.parse(slide.features)
+    if not uri.path:
+        raise DataError(f"{uri}: it names no object")
+    return uri
 
 
 @lru_cache(maxsize=1)
@@ -161,28 +169,24 @@ def _said_of(slide: SlideFeatures, where: str) -> Iterator[None]:
     except DataError as error:
         text = f"slide {slide.slide_id}: its feature file is gone ({error}): {again}"
         raise NamedError(text, f"{where}: its feature file is gone") from None
-    except PermissionError:
-        raise _forbidden(slide, where) from None
     except Exception as error:
         status = _status(error)
         if status is None:
             raise
         if 400 <= status < 500 and status not in (408, 429):
-            raise _forbidden(slide, where) from None
-        raise UnavailableError("the features' storage does not answer now: try again in a second") from error
-
-
-def _forbidden(slide: SlideFeatures, where: str) -> NamedError:
-    text = f"slide {slide.slide_id}: its feature file may not be read by this endpoint's role: let it, or give another URI"
-    return NamedError(text, f"{where}: its feature file may not be read")
+            text = f"slide {slide.slide_id}: its feature file may not be read by this endpoint: let its role read it, or give another URI"
+            raise NamedError(text, f"{where}: its feature file may not be read") from None
+        raise UnavailableError("the storage of the features does not answer now: try again in a second") from error
 
 
 def _status(error: Exception) -> int | None:
-    """The HTTP status that S3 answered, 503 where it did not answer at all; None for anything else than S3's failures.
+    """The HTTP status that S3 answered, 503 where it did not answer at all; None for anything else than a failure to read.
 
-    By shape and by module: where a run is local there is no boto3 to ask.
+    S3's errors by their shape and module: where a run is local there is no boto3 to ask.
     """
+    if isinstance(error, OSError):
+        return 403 if error.errno in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG) else None
     response = getattr(error, "response", None)
     if isinstance(response, dict) and "ResponseMetadata" in response:
         return int(response["ResponseMetadata"].get("HTTPStatusCode", 503))
-    return 503 if type(error).__module__.startswith("botocore") else None
+    return 503 if type(error).__module__.partition(".")[0] in ("boto3", "botocore", "s3transfer") else None

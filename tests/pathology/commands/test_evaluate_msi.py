@@ -36,6 +36,27 @@ def test_signal_is_found_in_patients_never_seen(evaluated):
     assert re.search(rf"^AUROC {value:.3f} \(95% interval 0\.\d+ to [01]\.\d+\), 40 patients, 16 positive$", log, re.MULTILINE)
 
 
+@pytest.mark.parametrize("fault", ["raises", "forgets"])
+def test_a_version_whose_geojson_cannot_be_written_is_not_evaluated(msi_run, tmp_path, monkeypatch, fault):
+    """Its probabilities are right, and no registration follows."""
+    from pathology.tasks.msi import serving
+
+    def faulty(*arguments, **members):
+        if fault == "raises":
+            raise RuntimeError("a ring does not close")
+        return b'{"features": [], "tiles_left_out": 1}'
+
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    monkeypatch.setattr(serving, "attention_geojson", faulty)
+    said = {
+        "raises": "a ring does not close",
+        "forgets": r"patient P000: the endpoint's GeoJSON is of 1 tiles and \d+ were pooled: ",
+    }
+    with pytest.raises((RuntimeError, DataError), match=said[fault]):
+        msi_run.evaluate(tmp_path)
+    assert not (tmp_path / "evaluation" / "evaluation.json").exists()
+
+
 def test_every_number_follows_from_predictions(evaluated):
     from sklearn import metrics
 
@@ -236,7 +257,7 @@ def test_an_address_with_a_semicolon_stays_one(evaluated, msi_run):
     test = [row for row in msi_run.cohort if row.split == "test"]
     patient = patients_of(test, msi_run.slides)[0][0]
     uris = {row.slide_id: f"s3://bucket/a;b/{row.slide_id}.svs" for row in patient.slides}
-    answer = {"probability": 0.5, "fold_probabilities": [0.4, 0.6], "label": "x"}
+    answer = {"probability": 0.5, "fold_std": 0.1, "label": "x"}
     row = prediction(patient, answer, load_ensemble(msi_run.root / "ml" / "model"), uris)
     assert row.where == [(slide.slide_id, f"s3://bucket/a%3Bb/{slide.slide_id}.svs") for slide in patient.slides]
 

@@ -12,7 +12,7 @@ from pathology.commands import serve
 from pathology.contracts.errors import RequestError
 from pathology.serving.code import endpoint_code
 
-SERVED = ("mhist", "lizard")
+SERVED = ("msi", "mhist", "lizard")
 
 
 @pytest.fixture
@@ -38,7 +38,6 @@ def ended(tmp_path, monkeypatch, capsys):
 
 
 NO_CODE = "have no endpoint: this code holds none for it"
-NO_PICTURES = "have no endpoint: its requests are not single pictures"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ NO_PICTURES = "have no endpoint: its requests are not single pictures"
         ("{", None, 1, "holds no model (JSONDecodeError at config.json)"),
         ("[]", None, 1, "holds no model (TypeError at config.json)"),
         ("{}", None, 1, "holds no model (KeyError at config.json)"),
-        ('{"task": "msi"}', None, 2, f"models of task 'msi' {NO_PICTURES}"),
+        ('{"task": "msi"}', None, 1, "config.json is not a model configuration"),
         ('{"task": "grading"}', None, 2, f"models of task 'grading' {NO_CODE}"),
         ('{"task": ["mhist"]}', None, 2, f"models of task ['mhist'] {NO_CODE}"),
         ('{"task": null}', None, 2, f"models of task None {NO_CODE}"),

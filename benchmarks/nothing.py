@@ -15,7 +15,7 @@ from pathology.contracts.code import Code
 from pathology.contracts.uris import Uri
 
 from pipelines.local.client import LocalSageMaker
-from pipelines.local.jobs import ENTRY_POINT
+from pipelines.local.entry_point import ENTRY_POINT
 
 _CODE = "s3://local/code/nothing.tar.gz"
 _ROLE = "arn:aws:iam::000000000000:role/local"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
 
+from pipelines.local.endpoint_calls import EndpointCalls
 from pipelines.local.execution_calls import ExecutionCalls
 from pipelines.local.job_calls import JobCalls
 from pipelines.local.registry_calls import RegistryCalls
@@ -14,8 +15,8 @@ from pipelines.local.state import State
 from pipelines.local.tag_calls import TagCalls
 
 
-class LocalSageMaker(ExecutionCalls, JobCalls, RegistryCalls, TagCalls):
-    """Pipelines, executions, jobs and model packages below ``root``; arguments, answers and errors as boto3's."""
+class LocalSageMaker(EndpointCalls, ExecutionCalls, JobCalls, RegistryCalls, TagCalls):
+    """Pipelines, executions, jobs, model packages and endpoints below ``root``; arguments, answers and errors as boto3's."""
 
     exceptions = SimpleNamespace(ClientError=ClientError)
     """As a client of boto3 has them, for who cannot import botocore."""

@@ -27,6 +27,14 @@ VERSION: Members = {
     **dict.fromkeys(("ModelPackageArn", "ModelPackageStatus", "ModelApprovalStatus", "CreationTime"), str),
     "ModelPackageVersion": int,
 }
+MODEL: Members = {**dict.fromkeys(("ModelName", "ModelArn", "CreationTime"), str), "PrimaryContainer": dict}
+ENDPOINT_CONFIG: Members = {
+    **dict.fromkeys(("EndpointConfigName", "EndpointConfigArn", "CreationTime"), str),
+    "ProductionVariants": list,
+}
+ENDPOINT: Members = dict.fromkeys(
+    ("EndpointName", "EndpointArn", "EndpointConfigName", "EndpointStatus", "CreationTime", "LastModifiedTime"), str
+)
 CACHED: Members = {**dict.fromkeys(("execution", "name", "at"), str), "objects": list}
 _JOB = {"ProcessingJob": ("AppSpecification", "ProcessingResources"), "TrainingJob": ("AlgorithmSpecification", "ResourceConfig")}
 DEFINITION: Members = {"Version": str, "Parameters": list, "Steps": list}
@@ -55,12 +63,16 @@ def _remedy(path: Path) -> str:
         return f"move the folder {folder} away and start another; other executions need nothing of it"
     if path.name == "group.json":
         return "delete it and run python -m pipelines.upsert, which makes it again; the group's versions stay"
+    if path.name == "endpoint.json":
+        return f"end the processes that ps shows with {folder}, move the folder away and deploy again"
     if folder.name.endswith(".tokens"):
         return "delete it; the word given as --token then starts a new execution"
     remedies = {
         "pipelines": "delete it and run python -m pipelines.upsert, which makes it again; executions of before are listed no more",
         "steps": "delete it; python -m pipelines.retry then runs that step again",
         "jobs": "start another execution, which runs that job's step again; others need nothing of it",
+        "models": "delete it and deploy again, which makes it again; endpoints that run keep what they were made of",
+        "endpoint-configs": "delete it and deploy again, which makes it again; endpoints that run keep what they were made of",
         "defaults": f"delete it, and make demo TASK={path.stem} again",
     }
     return remedies.get(folder.name, "move it away; nothing else needs it")

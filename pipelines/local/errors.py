@@ -7,6 +7,9 @@ from collections.abc import Collection
 
 from botocore.exceptions import ClientError
 
+from pipelines.checks.shapes import request_faults
+from steps.shapes import Request
+
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 
@@ -45,3 +48,14 @@ def known(operation: str, given: Collection[str], understood: Collection[str]) -
     others = sorted(set(given) - set(understood))
     if others:
         raise refused(operation, f"{', '.join(others)} is not supported by local runs.")
+
+
+def check_request(operation: str, request: Request) -> None:
+    """Hold a request against the service's model of it.
+
+    Raises:
+        ClientError: naming what does not fit.
+    """
+    faults = request_faults(operation, request)
+    if faults:
+        raise refused(operation, "; ".join(faults))

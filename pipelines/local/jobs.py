@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
-import signal
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,18 +15,11 @@ from pathology.contracts.storage import FolderStore
 from pipelines.local import processes
 from pipelines.local.containers import CONTAINERS, Container
 from pipelines.local.definition import job_problems
-from pipelines.local.processes import Host, log_of
+from pipelines.local.entry_point import command, environment
+from pipelines.local.processes import Host
 from pipelines.local.state import State, now, write_json
 from steps.shapes import Answer, Request
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-ENTRY_POINT = REPOSITORY / "containers" / "pathology-run"
-_INHERITED = (
-    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE"),
-    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
-)
-"""All that a job sees of the environment that started the run: no credentials, no settings of another project. Those that it has are
-the run's own, for calls of SageMaker that stay on this machine (:mod:`pipelines.local.endpoint`)."""
 _MAX_SECONDS = 24 * 3600
 """MaxRuntimeInSeconds where the request has none, as in the service."""
 _SCRATCH_FOLDERS = ("code", "scratch", "shims")
@@ -96,7 +85,7 @@ class LocalJob:
         hosts: list[Host] = []
         try:
             for root in roots:
-                hosts.append(processes.start(_command(container), root, self._environment(container, root, store)))
+                hosts.append(processes.start(command(container.arguments), root, self._environment(container, root, store)))
                 processes.record(self.folder, hosts)
             self._wait(container, hosts)
         finally:
@@ -111,16 +100,8 @@ class LocalJob:
         return results
 
     def _environment(self, container: Container, root: Path, store: FolderStore) -> dict[str, str]:
-        return {
-            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
-            "PATHOLOGY_ROOT": str(root),
-            "PATHOLOGY_URI_ROOT": str(store.root),
-            "OMP_NUM_THREADS": str(max(1, self.cores // len(container.hosts))),
-            "PYTHONUNBUFFERED": "1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            **self.environment,
-            **container.environment,
-        }
+        threads = self.cores // len(container.hosts)
+        return {**environment(root, store.root, threads), **self.environment, **container.environment}
 
     def _asked_to_stop(self, container: Container) -> bool:
         """Asked at every look at the processes, which is when their checkpoints are copied too."""
@@ -141,7 +122,7 @@ class LocalJob:
         if failed is None:
             return
         reason = failure_reason(container, failed.root)
-        raise JobError(f"AlgorithmError: {reason}, exit code: {_exit_code(failed.process.returncode)}", "AlgorithmError")
+        raise JobError(f"AlgorithmError: {reason}, exit code: {processes.exit_code(failed.process.returncode)}", "AlgorithmError")
 
 
 def _failed(error: DataError | RequestError | OSError) -> JobError:
@@ -170,30 +151,11 @@ def _faults(kind: str, request: Request) -> list[str]:
     return faults
 
 
-def _command(container: Container) -> list[str]:
-    """The images' entry point, which runs on the standard library alone: ``-I -S`` halves the time it takes to start."""
-    return [sys.executable, "-I", "-S", str(ENTRY_POINT), *container.arguments]
-
-
-def _exit_code(code: int) -> str:
-    """A process's end as a container's: 128 and the signal's number for one that was killed, by whomever."""
-    if code >= 0:
-        return str(code)
-    with suppress(ValueError):
-        return f"{128 - code} ({signal.Signals(-code).name})"
-    return str(128 - code)
-
-
-def _last_line(root: Path) -> str:
-    lines = log_of(root).read_text(errors="replace").strip().splitlines()
-    return lines[-1][:500] if lines else "it said nothing"
-
-
 def failure_reason(container: Container, root: Path) -> str:
     """Why a host says it failed: its failure file, else the last line of its log."""
     message = container.message(root)
     text = message.read_text(errors="replace").strip() if message.is_file() else ""
-    return text or _last_line(root)
+    return text or processes.last_line(root)
 
 
 def _reason(container: Container, error: JobError, folder: Path) -> dict[str, str]:

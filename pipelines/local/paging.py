@@ -34,3 +34,25 @@ def page(
 def in_order(items: list[Answer], by: str, order: str) -> list[Answer]:
     """Items sorted by one of their keys; ``order`` is Ascending or Descending."""
     return sorted(items, key=lambda item: item[by], reverse=order == "Descending")
+
+
+def named_page(
+    operation: str,
+    key: str,
+    items: list[Answer],
+    name: str,
+    *,
+    NameContains: str = "",
+    SortBy: str = "CreationTime",
+    SortOrder: str = "Descending",
+    NextToken: str | None = None,
+    MaxResults: int | None = None,
+) -> Answer:
+    """A page of items whose names, their member ``name``, contain a text in any case; the youngest first unless asked otherwise.
+
+    Raises:
+        ClientError: as :func:`page` does.
+    """
+    named = [item for item in items if NameContains.lower() in item[name].lower()]
+    ordered = in_order(named, {"Name": name}.get(SortBy, SortBy), SortOrder)
+    return page(operation, key, ordered, NextToken, MaxResults)

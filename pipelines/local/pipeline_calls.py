@@ -14,9 +14,10 @@ from pathology.contracts.uris import Uri
 from pipelines.local.damage import DEFINITION, PIPELINE, parse, whole
 from pipelines.local.definition import problems
 from pipelines.local.errors import check_name, known, missing, refused
+from pipelines.local.locks import locked
 from pipelines.local.paging import in_order, page
 from pipelines.local.records import PipelineRecord
-from pipelines.local.state import Execution, State, arn, create_json, locked, now, read_json, with_times, write_json
+from pipelines.local.state import Execution, State, arn, create_json, now, read_json, with_times, write_json
 from pipelines.local.supervisor import has_ended
 from steps.shapes import Answer, Request
 

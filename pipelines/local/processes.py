@@ -46,9 +46,24 @@ def log_of(root: Path) -> Path:
     return root.with_name(f"{root.name}.log")
 
 
+def last_line(root: Path) -> str:
+    """The last line that a host has said."""
+    lines = log_of(root).read_text(errors="replace").strip().splitlines()
+    return lines[-1][:500] if lines else "it said nothing"
+
+
+def exit_code(code: int) -> str:
+    """A process's end as a container's: 128 and the signal's number for one that was killed, by whomever."""
+    if code >= 0:
+        return str(code)
+    with suppress(ValueError):
+        return f"{128 - code} ({signal.Signals(-code).name})"
+    return str(128 - code)
+
+
 def start(command: Sequence[str], root: Path, environment: dict[str, str]) -> Host:
-    """Start a host's process in a group of its own; what it says goes to its log as it says it."""
-    with log_of(root).open("wb") as log:
+    """Start a host's process in a group of its own; what it says goes to its log as it says it, behind what the one before it said."""
+    with log_of(root).open("ab") as log:
         process = subprocess.Popen(
             command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )

@@ -61,6 +61,36 @@ class StepRecord(TypedDict, total=False):
     Metadata: dict[str, dict[str, str]]
 
 
+class Deployment(TypedDict, total=False):
+    """What an endpoint runs or is to run: the configuration and the model of its variant as they were then, since both may be deleted
+    under it, and what UpdateEndpoint was given. ``Baking`` is since when requests go to it while the one before it still stands by."""
+
+    Config: Record
+    Model: Record
+    DeploymentConfig: dict[str, Any]
+    StartTime: str
+    Baking: str
+
+
+class EndpointRecord(TypedDict, total=False):
+    """endpoint.json: what DescribeEndpoint answers, times as text; its tags, its address, what it runs and what it is to run instead,
+    and how often its server was started again."""
+
+    EndpointName: str
+    EndpointArn: str
+    EndpointConfigName: str
+    EndpointStatus: str
+    FailureReason: str
+    CreationTime: str
+    LastModifiedTime: str
+    LastDeploymentConfig: dict[str, Any]
+    Tags: list[dict[str, str]]
+    Url: str
+    Deployed: Deployment
+    Pending: Deployment
+    Restarts: int
+
+
 class FinalMetric(TypedDict):
     """A metric's last value, as it stands in a Training job's FinalMetricDataList."""
 

@@ -10,14 +10,14 @@ from typing import Any
 from pathology.contracts.description.schema import ModelCard
 from pathology.contracts.errors import DataError
 
-from pipelines.checks.shapes import request_faults
 from pipelines.local.damage import VERSION
-from pipelines.local.errors import check_name, known, missing, refused
+from pipelines.local.errors import check_name, check_request, known, missing, refused
 from pipelines.local.group_calls import GroupCalls, without
+from pipelines.local.locks import locked_now
 from pipelines.local.model_packages import register, versions
 from pipelines.local.paging import in_order, page
 from pipelines.local.records import Record
-from pipelines.local.state import locked_now, now, read_json, with_times, write_json
+from pipelines.local.state import now, read_json, with_times, write_json
 from steps.shapes import Answer, Request
 
 _APPROVED = ("PendingManualApproval", "Approved", "Rejected")
@@ -30,17 +30,6 @@ _UPDATES = {
     *("ModelLifeCycle", "ModelCard", "SourceUri", "ClientToken"),
 }
 _MAX_METADATA = 50
-
-
-def _check(operation: str, request: Request) -> None:
-    """Hold a request against the service's model of it.
-
-    Raises:
-        ClientError: naming what does not fit.
-    """
-    faults = request_faults(operation, request)
-    if faults:
-        raise refused(operation, "; ".join(faults))
 
 
 def _check_card(card: Request) -> None:
@@ -115,7 +104,7 @@ class RegistryCalls(GroupCalls):
     def update_model_package(self, *, ModelPackageArn: str, **changes: Any) -> Answer:
         """UpdateModelPackage: what is given takes the place of what was there; metadata are added to those that were there."""
         known("UpdateModelPackage", changes, _UPDATES)
-        _check("UpdateModelPackage", {"ModelPackageArn": ModelPackageArn, **changes})
+        check_request("UpdateModelPackage", {"ModelPackageArn": ModelPackageArn, **changes})
         _check_card(changes.get("ModelCard", {}))
         changes = {key: value for key, value in changes.items() if key != "ClientToken"}
         with self._changing(ModelPackageArn, "UpdateModelPackage") as (path, record):

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
 from pathology.contracts.storage import FolderStore, atomic_write, temp_sibling
 
 from pipelines.local.damage import DEFINITION, EXECUTION, DamagedError, Members, check_step, parse, whole
+from pipelines.local.locks import locked, take_lock
 from pipelines.local.records import ExecutionRecord, StepRecord
 from steps.shapes import Definition
 
@@ -97,28 +97,6 @@ def create_json(path: Path, record: Any) -> bool:
         finally:
             beside.unlink(missing_ok=True)
         return True
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file while changing what it guards; it is free again when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        flock(file, LOCK_EX)
-        yield
-
-
-@contextmanager
-def locked_now(path: Path) -> Iterator[bool]:
-    """Hold a lock file as :func:`locked` does, without waiting for it; whether this call holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def _execution_of(job: str) -> str:
@@ -288,10 +266,4 @@ class Execution:
     def take_runner_lock(self) -> int | None:
         """A descriptor that holds the runner's lock, or None while a runner lives. The lock ends with its last holder, so that
         no process id has to be trusted."""
-        descriptor = os.open(self.folder / "runner.lock", os.O_CREAT | os.O_RDWR)
-        try:
-            flock(descriptor, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
+        return take_lock(self.folder / "runner.lock")

@@ -1,13 +1,15 @@
-"""Tags of pipelines, model package groups and model versions; they stand in the resource's own record."""
+"""Tags of pipelines, of the registry and of hosting; they stand in the resource's own record."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pipelines.local.errors import missing
+from pipelines.local.hosting import config_path, hosted, model_path
+from pipelines.local.locks import locked
 from pipelines.local.paging import page
 from pipelines.local.pipeline_calls import LocalCalls
-from pipelines.local.state import locked, read_json, write_json
+from pipelines.local.state import read_json, write_json
 from steps.shapes import Answer
 
 
@@ -20,6 +22,9 @@ class TagCalls(LocalCalls):
             "pipeline": lambda: self.state.pipeline(name),
             "model-package-group": lambda: self.state.group_record(name),
             "model-package": lambda: self.state.described(resource),
+            "model": lambda: model_path(self.state.root, name),
+            "endpoint-config": lambda: config_path(self.state.root, name),
+            "endpoint": lambda: hosted(self.state.root, name).record_path,
         }
         path = paths[kind]() if kind in paths and ".." not in name else None
         if path is None or not path.is_file():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import tarfile
+import zlib
 from pathlib import Path
 
 from pathology.contracts.errors import DataError
@@ -93,3 +94,16 @@ def pack(folders: list[Path], target: Path) -> bool:
     finally:
         beside.unlink(missing_ok=True)
     return True
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar.gz, nothing of it outside of the folder.
+
+    Raises:
+        DataError: when it is none, or holds what would lie elsewhere.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{archive.name} cannot be unpacked: {error}") from None

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from pipelines.local.endpoint import Endpoint
-from pipelines.local.state import locked
+from pipelines.local.locks import locked
 from pipelines.service.errors import explain
 from tests.waiting import until
 

@@ -1,0 +1,92 @@
+"""The calls on endpoint configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.local.damage import ENDPOINT_CONFIG
+from pipelines.local.errors import check_name, check_request, known, refused
+from pipelines.local.group_calls import without
+from pipelines.local.hosting import config_path
+from pipelines.local.model_calls import ModelCalls
+from pipelines.local.paging import named_page
+from pipelines.local.records import Record
+from pipelines.local.state import arn, create_json, now, read_json
+from steps.shapes import Answer, Request
+
+_REQUEST = {
+    *("ProductionVariants", "DataCaptureConfig", "Tags", "KmsKeyId", "ExecutionRoleArn", "VpcConfig"),
+    *("EnableNetworkIsolation", "MetricsConfig"),
+}
+_VARIANT_REFUSED = ("ServerlessConfig", "InstancePools")
+
+
+def unheeded(config: Request) -> list[str]:
+    """What a configuration asks for and this machine has not, a line each: an endpoint's log says it."""
+    lines = []
+    for variant in config["ProductionVariants"]:
+        if variant.get("InitialInstanceCount", 1) > 1:
+            lines.append(f"{variant['InitialInstanceCount']} instances are asked for: this machine runs one server")
+        if "ManagedInstanceScaling" in variant:
+            lines.append("instances that scale are asked for: this machine runs one server")
+    if config.get("DataCaptureConfig", {}).get("EnableCapture"):
+        lines.append("data capture is asked for: nothing is captured on this machine")
+    if "KmsKeyId" in config:
+        lines.append("a KMS key is asked for: nothing is encrypted on this machine")
+    return lines
+
+
+class EndpointConfigCalls(ModelCalls):
+    """Calls on endpoint configurations."""
+
+    def create_endpoint_config(self, *, EndpointConfigName: str, **request: Any) -> Answer:
+        """CreateEndpointConfig of one variant, whose model has to be there."""
+        known("CreateEndpointConfig", request, _REQUEST)
+        check_request("CreateEndpointConfig", {"EndpointConfigName": EndpointConfigName, **request})
+        check_name("CreateEndpointConfig", EndpointConfigName, 63)
+        variants = request["ProductionVariants"]
+        if len(variants) != 1:
+            raise refused("CreateEndpointConfig", f"{len(variants)} production variants: an endpoint of this machine has one.")
+        (variant,) = variants
+        for member in _VARIANT_REFUSED:
+            if member in variant:
+                raise refused("CreateEndpointConfig", f"{member} is not supported by local endpoints.")
+        for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+            if member not in variant:
+                raise refused("CreateEndpointConfig", f"ProductionVariants[0] has no {member}.")
+        self._model(variant["ModelName"], "CreateEndpointConfig")
+        record = {
+            "EndpointConfigName": EndpointConfigName,
+            "EndpointConfigArn": arn(f"endpoint-config/{EndpointConfigName}"),
+            "CreationTime": now(),
+            **request,
+            "Tags": list(request.get("Tags", [])),
+        }
+        if not create_json(config_path(self.state.root, EndpointConfigName), record):
+            message = f'Cannot create already existing endpoint configuration "{record["EndpointConfigArn"]}".'
+            raise refused("CreateEndpointConfig", message)
+        return {"EndpointConfigArn": record["EndpointConfigArn"]}
+
+    def _config(self, name: str, operation: str) -> Record:
+        check_name(operation, name, 63)
+        record = read_json(config_path(self.state.root, name), ENDPOINT_CONFIG)
+        if record is None:
+            raise refused(operation, f'Could not find endpoint configuration "{arn(f"endpoint-config/{name}")}".')
+        return dict(record)
+
+    def describe_endpoint_config(self, *, EndpointConfigName: str) -> Answer:
+        """DescribeEndpointConfig."""
+        return without(self._config(EndpointConfigName, "DescribeEndpointConfig"), "Tags")
+
+    def list_endpoint_configs(self, **request: Any) -> Answer:
+        """ListEndpointConfigs."""
+        known("ListEndpointConfigs", request, ("NameContains", "SortBy", "SortOrder", "NextToken", "MaxResults"))
+        records = [read_json(path, ENDPOINT_CONFIG) for path in (self.state.root / "endpoint-configs").glob("*.json")]
+        names = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
+        kept = [without({key: record[key] for key in names}) for record in records if record]
+        return named_page("ListEndpointConfigs", "EndpointConfigs", kept, "EndpointConfigName", **request)
+
+    def delete_endpoint_config(self, *, EndpointConfigName: str) -> None:
+        """DeleteEndpointConfig, one in use too, as the service does: the endpoint goes on with what it was made of."""
+        self._config(EndpointConfigName, "DeleteEndpointConfig")
+        config_path(self.state.root, EndpointConfigName).unlink(missing_ok=True)

@@ -87,7 +87,7 @@ def _requests(planned: Plan, *, exists: bool) -> list[dict[str, object]]:
 
 def _print(session: Session, planned: Plan, done: Deployed, request: FirstRequest, *, as_json: bool) -> None:
     from pipelines.service.hosting.address import address
-    from pipelines.service.hosting.asking import said
+    from pipelines.service.hosting.asking import said, short
     from pipelines.tables import print_json
 
     answer, where = said(done.answer.read()), address(session, planned.endpoint)
@@ -109,7 +109,10 @@ def _print(session: Session, planned: Plan, done: Deployed, request: FirstReques
     if "unapproved" in planned.tags:
         print(f"warning: nobody approved it: {planned.tags['unapproved']}")
     print(f"first request: {request.what}")
-    words = ", ".join(f"{key} {value}" for key, value in answer.items()) or f"{len(done.answer.content):,} bytes"
+    words = (
+        ", ".join(f"{key.replace('_', ' ')} {short(value)}" for key, value in answer.items())
+        or f"{len(done.answer.content):,} bytes"
+    )
     evaluated = f"; Evaluate wrote {request.label}, {request.probability:.3f}" if request.probability is not None else ""
     print(f"answer: {words}{evaluated}")
     print(f"ask it: python -m pipelines.invoke --task {planned.task} …" + (f"\n    or: {where}" if where else ""))

@@ -155,12 +155,14 @@ def _write_table(path: Path, found: list[Result]) -> None:
 
 
 def _print(found: list[Result], out: Path | None) -> None:
+    from pipelines.service.hosting.asking import short
     from pipelines.tables import print_table, table
 
     columns = _columns(found)
-    rows = [(one.name, *(one.row.get(name, "") for name in columns)) for one in found if one.status != "refused"]
+    rows = [(one.name, *(short(one.row.get(name, "")) for name in columns)) for one in found if one.status != "refused"]
     if rows:
-        print_table(table(("Input", *columns), rows, right=[name for name in columns if name not in ("label", "folds")]))
+        headings = [name.replace("_", " ") for name in columns]
+        print_table(table(("Input", *headings), rows, right=[name for name in headings if name != "label"]))
     for one in found:
         if one.status == "refused":
             print(f"refused: {one.name}: {one.reason}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.checks.iam import Statement, allowed, parse_statements, role_of
+from infra.checks.iam import Context, Statement, allowed, parse_statements, role_of
 from infra.checks.network import private_subnets
 from infra.checks.template import PSEUDO, Finding, Findings, Stack, as_list
 
@@ -55,7 +55,7 @@ def _check_models(stack: Stack, policy: str, given: list[Statement]) -> Iterator
     subnets = [subnet.ref for subnet in private_subnets(stack)]
     groups = [str(stack.outputs.get("JobSecurityGroupId"))]
     ours = {"sagemaker:VpcSubnets": subnets, "sagemaker:VpcSecurityGroupIds": groups}
-    strange = {
+    strange: dict[str, Context] = {
         "in no network": {},
         "in a strange subnet": {**ours, "sagemaker:VpcSubnets": [*subnets, "subnet-strange"]},
         "with a strange security group": {**ours, "sagemaker:VpcSecurityGroupIds": ["sg-strange"]},
@@ -67,5 +67,5 @@ def _check_models(stack: Stack, policy: str, given: list[Statement]) -> Iterator
             yield Finding(policy, f"lets a person {_CREATE} {how}")
 
 
-def _allows(given: list[Statement], action: str, resource: str, context: dict[str, object]) -> bool:
+def _allows(given: list[Statement], action: str, resource: str, context: Context) -> bool:
     return any(one.allows and one.applies(action, resource, context) for one in given)

@@ -124,7 +124,8 @@ def _words(error: ClientError) -> str:
 
 
 def said(answer: dict[str, Any]) -> dict[str, str]:
-    """An answer as a row of a table: label, probability and spread of a classifier; nuclei, all and by class, of GeoJSON."""
+    """An answer as a row of a table, its numbers in full: label, probability and spread of a classifier; nuclei, all and by class, of
+    GeoJSON."""
     if "features" in answer and "probability" not in answer:
         names = Counter(
             (feature.get("properties") or {}).get("classification", {}).get("name", "none") for feature in answer["features"]
@@ -136,8 +137,16 @@ def said(answer: dict[str, Any]) -> dict[str, str]:
         row["label"] = str(answer["label"])
     for name in ("probability", "threshold"):
         if isinstance(answer.get(name), int | float):
-            row[name] = f"{answer[name]:.3f}"
+            row[name] = repr(float(answer[name]))
     folds = answer.get("fold_probabilities")
     if folds:
-        row["folds"] = f"{min(folds):.3f}–{max(folds):.3f}"
+        row["lowest_fold"], row["highest_fold"] = repr(float(min(folds))), repr(float(max(folds)))
     return row
+
+
+def short(text: str) -> str:
+    """A number as a person's table has room for it; other text as it is."""
+    try:
+        return f"{float(text):.3f}" if "." in text or "e" in text else text
+    except ValueError:
+        return text

@@ -107,7 +107,8 @@ def deploy(
     except ClientError as error:
         made.undo()
         raise RequestError(_refusal(error, plan)) from None
-    say(f"{plan.endpoint}: version {plan.version.number}, {'updating' if now else 'creating'} on {_hosts(plan)}")
+    where = "this machine" if session.environment.local else _hosts(plan)
+    say(f"{plan.endpoint}: version {plan.version.number}, {'updating' if now else 'creating'} on {where}")
     with _goes_on(plan):
         end = _followed(session, plan.endpoint, say)
     if end is None or end.status != IN_SERVICE or end.config != plan.config_name:

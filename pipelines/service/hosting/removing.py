@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from botocore.exceptions import ClientError
@@ -10,8 +11,11 @@ from pathology.contracts.refusals import is_missing
 
 from pipelines.service.hosting.deploying import remove_config, unguard, unscale
 from pipelines.service.hosting.standing import Standing, followed, require_ours, standing
+from pipelines.service.polling import poll_interval
 from pipelines.service.session import Session
 
+_SEEN_SECONDS = 60
+"""For what was deleted to be seen as such: an answer may be of a moment before."""
 _BUSY = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
 
 
@@ -34,6 +38,14 @@ def removable(session: Session, task: str, name: str) -> Standing:
     return found
 
 
+def _end(session: Session, name: str) -> Standing | None:
+    """How an endpoint is once nothing changes it any more; None where it is gone."""
+    end = None
+    for end in followed(session, name):  # noqa: B007
+        pass
+    return end
+
+
 def undeploy(session: Session, found: Standing, say: Callable[[str], None]) -> None:
     """Take it away, and wait until it is gone.
 
@@ -46,12 +58,13 @@ def undeploy(session: Session, found: Standing, say: Callable[[str], None]) -> N
     except ClientError as error:
         if not is_missing(error):
             raise
-    before = ""
-    for now in followed(session, found.name):
-        if now is not None and now.status != before:
+    before, until = "", time.monotonic() + _SEEN_SECONDS
+    while (now := _end(session, found.name)) is not None:
+        if now.status != before:
             say(f"{now.name}: {now.status}")
             before = now.status
-        if now is not None and now.status not in {*_BUSY, "Deleting"}:
+        if time.monotonic() > until:
             raise RequestError(f"endpoint {found.name} is {now.status} and not gone: look at it in the console")
+        time.sleep(poll_interval(session))
     remove_config(session, found.config)
     unguard(session, found.name)

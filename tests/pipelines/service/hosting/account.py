@@ -35,6 +35,8 @@ class Account:
         if operation == "UpdateEndpoint":
             self.updates.append(body)
             return response(200, {"EndpointArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{body['EndpointName']}"})
+        if operation == "DeleteEndpoint":
+            self.updates.clear()
         if operation == "DescribeEndpoint" and self.updates:
             status, config = self.statuses.pop(0) if self.statuses else ("InService", self.updates[-1]["EndpointConfigName"])
             return response(200, described(body["EndpointName"], status, config))

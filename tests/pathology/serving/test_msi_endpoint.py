@@ -203,18 +203,20 @@ def test_features_beyond_what_is_held_are_refused_before_they_are_fetched(task, 
     assert f"and at most {held:,} are held: name less" in answer.json()["error"] and len(fetched) == 1
 
 
-def test_while_as_much_is_held_as_may_be_others_are_told_to_come_again(task, msi_run):
+@pytest.mark.parametrize("stage", ["size", "fetch"])
+def test_while_as_much_is_held_or_asked_as_may_be_others_are_told_to_come_again(task, msi_run, monkeypatch, stage):
     serving, model = task
     one, begun, go_on = of(msi_run, "P001"), Event(), Event()
-    fetch = serving.FETCHING.fetch
+    function = getattr(serving.FETCHING, stage)
 
     def slow(*given):
         begun.set()
         assert go_on.wait(60)
-        return fetch(*given)
+        return function(*given)
 
     held = sum(msi_run.feature_file(row["slide_id"]).stat().st_size for row in one)
-    serving.FETCHING = replace(serving.FETCHING, held=held, fetch=slow)
+    serving.FETCHING = replace(serving.FETCHING, held=held, **{stage: slow})
+    monkeypatch.setattr("pathology.serving.app.MAX_WAITING", 1)
     with listening(serving, model) as endpoint, ThreadPoolExecutor(1) as pool:
         first = pool.submit(endpoint.post, body(one), JSON)
         until(begun.is_set)
@@ -225,6 +227,23 @@ def test_while_as_much_is_held_as_may_be_others_are_told_to_come_again(task, msi
         go_on.set()
         assert first.result().status_code == 200
         assert endpoint.post(body(one), JSON).status_code == 200
+
+
+def test_a_storage_that_does_not_answer_is_a_503_and_no_fault_of_the_model(task, msi_run):
+    from pathology.serving.named import UnavailableError
+
+    serving, model = task
+
+    def down(*given):
+        raise UnavailableError("the storage of the features does not answer now: try again in a second")
+
+    serving.FETCHING = replace(serving.FETCHING, fetch=down)
+    with listening(serving, model) as endpoint:
+        for _ in range(4):
+            answer = endpoint.post(body(of(msi_run, "P001")), JSON)
+            assert_refused(answer, 503)
+            assert answer.headers["retry-after"] == "1" and "does not answer now" in answer.json()["error"]
+        assert endpoint.ask("GET", "/ping").status_code == 200
 
 
 def test_a_starting_endpoint_is_proven_on_a_made_up_patient_in_every_content_type(task, monkeypatch):

@@ -1,4 +1,4 @@
-"""The msi endpoint as it is served, its real model inside: what evaluation wrote, attention as GeoJSON, ill will, and its log."""
+"""The msi endpoint as it is served, its real model inside: what the model in process does, attention as GeoJSON, ill will, and its log."""
 
 import hashlib
 import json
@@ -43,25 +43,18 @@ def logged(server, answer):
     return entry
 
 
-@pytest.fixture(scope="module")
-def predictions(msi_run, tmp_path_factory):
-    """What EvaluateMsi writes of the test patients."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
-        return msi_run.evaluate(tmp_path_factory.mktemp("evaluation"))[1]
-
-
-def test_it_answers_what_evaluation_wrote_of_every_test_patient(server, msi_run, predictions):
-    """Many at once, so that they wait for one another: bags go through the model one by one, and the numbers are the same."""
-    requests = [(body(of(msi_run, row.patient_id)), JSON) for row in predictions]
+def test_it_answers_to_the_byte_what_the_model_in_process_does(server, task, msi_run):
+    """Many at once: bags go through the model one by one, so that nobody's answer depends on who else asks."""
+    serving, model = task
+    patients = sorted({row.patient_id for row in msi_run.cohort})[:12]
+    requests = [(body(of(msi_run, patient)), headers) for patient in patients for headers in (JSON, GEOJSON)]
     answers = server.crowd(requests, 8)
     assert {answer.status_code for answer in answers} == {200}
-    for row, answer in zip(predictions, (answer.json() for answer in answers), strict=True):
-        assert (answer["probability"], answer["fold_std"]) == (row.probability, row.fold_std)
-        assert answer["label"] == ("MSS", "MSI-H")[row.predicted]
-    assert len({row.probability for row in predictions}) > len(predictions) // 2
-    again = server.crowd(requests, 1)
-    assert [answer.content for answer in again] == [answer.content for answer in answers]
+    for (content, headers), answer in zip(requests, answers, strict=True):
+        prediction = serving.predict_fn(serving.input_fn(content), model)
+        assert answer.content == serving.output_fn(prediction, headers.get("Accept", "*/*"))
+    assert len({answer.json()["probability"] for answer in answers}) == len(patients)
+    assert {logged(server, answer)["batch"] for answer in answers} == {1}
 
 
 def test_attention_is_a_tile_each_in_level_0_px_of_its_slide(server, msi_run):

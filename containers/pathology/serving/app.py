@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from pathology.contracts.errors import DataError, RequestError
 from pathology.contracts.media import JSON, MAX_BODY
 from pathology.host import cores
-from pathology.serving.batching import MAX_HELD, Batcher, OverloadedError
+from pathology.serving.batching import MAX_HELD, MAX_WAITING, Batcher, OverloadedError
 from pathology.serving.bodies import Bodies, Body, RefusedError
 from pathology.serving.logs import log
 from pathology.serving.memory import configure_malloc
@@ -119,6 +119,8 @@ class Endpoint:
         self.task, self.model, self.version, self.batcher, self.bodies = task, model, version, batcher, Bodies()
         self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self.fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+        self.sized = 0
+        """Requests that wait for the size of what they name."""
         # One: an answer may be large while it is written, and the loop has to keep answering pings.
         self.writer = ThreadPoolExecutor(1, thread_name_prefix="write")
 
@@ -164,11 +166,7 @@ class Endpoint:
         loop, fetching = asyncio.get_running_loop(), self.task.FETCHING
         async with self.bodies.reading(body) as content:
             item = await loop.run_in_executor(self.decoders, self._parse, content, content_type)
-        size = await loop.run_in_executor(self.fetchers, fetching.size, item) if fetching else int(item.nbytes)
-        if fetching and size > fetching.held:
-            raise RefusedError(
-                413, f"what the request names has {size:,} bytes, and at most {fetching.held:,} are held: name less"
-            )
+        size = await self._size(fetching, item) if fetching else int(item.nbytes)
         with self.batcher.holding(size):
             if fetching:
                 item = await loop.run_in_executor(self.fetchers, fetching.fetch, item, self.model)
@@ -179,6 +177,26 @@ class Endpoint:
         if len(written) > MAX_BODY:
             raise RefusedError(413, f"the answer has more than {MAX_BODY:,} bytes: send a smaller picture")
         return Response(written, media_type=media_type)
+
+    async def _size(self, fetching: Fetching, request: Any) -> int:
+        """Bytes of what a request names.
+
+        Raises:
+            OverloadedError: when too many ask.
+            RefusedError: when so many are never held.
+        """
+        if self.sized >= MAX_WAITING:
+            raise OverloadedError
+        self.sized += 1
+        try:
+            size = await asyncio.get_running_loop().run_in_executor(self.fetchers, fetching.size, request)
+        finally:
+            self.sized -= 1
+        if size > fetching.held:
+            raise RefusedError(
+                413, f"what the request names has {size:,} bytes, and at most {fetching.held:,} are held: name less"
+            )
+        return size
 
     def _parse(self, content: bytearray, content_type: str) -> Any:
         """In a decoder, so that only what is being decoded is held twice, and not all that waits for its turn."""

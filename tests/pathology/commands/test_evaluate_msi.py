@@ -1,12 +1,14 @@
 """EvaluateMsi: every number recomputed from predictions.csv with scikit-learn; nothing dropped; one file that needs nothing."""
 
 import hashlib
+import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from cards import check_card
+from endpoints import listening
 from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_cohort, write_flow, write_table
 from packed import without_baseline, without_list
 from pages import Page, check_in_browser
@@ -34,6 +36,22 @@ def test_signal_is_found_in_patients_never_seen(evaluated):
     assert block["positives"] == sum(row.label for row in predictions) == 16
     value = block["intervals"]["auroc"]["value"]
     assert re.search(rf"^AUROC {value:.3f} \(95% interval 0\.\d+ to [01]\.\d+\), 40 patients, 16 positive$", log, re.MULTILINE)
+
+
+def test_the_endpoint_answers_what_was_evaluated(evaluated, msi_run, monkeypatch):
+    """Over HTTP, eight at a time, every test patient."""
+    from pathology.tasks.msi import serving
+
+    _, evaluation, predictions, _ = evaluated
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    slides = {row.slide_id: {name: getattr(row, name) for name in ("slide_id", "features", "sha256")} for row in msi_run.slides}
+    bodies = [json.dumps({"slides": [slides[name] for name in row.slide_ids.split(";")]}) for row in predictions]
+    with listening(serving, serving.model_fn(msi_run.root / "ml" / "model")) as endpoint:
+        answers = endpoint.crowd([(body, {"Content-Type": "application/json"}) for body in bodies], 8)
+    for row, answer in zip(predictions, (answer.json() for answer in answers), strict=True):
+        assert (answer["probability"], answer["fold_std"]) == (row.probability, row.fold_std)  # the same sums: the same number
+        assert answer["label"] == ("MSS", "MSI-H")[row.predicted]
+        assert answer["model_version"] == evaluation["pathology"]["model"]["version"]
 
 
 @pytest.mark.parametrize("fault", ["raises", "forgets"])

@@ -12,6 +12,8 @@ from pathology.commands import serve
 from pathology.contracts.errors import RequestError
 from pathology.serving.code import endpoint_code
 
+from tests.made import REPOSITORY
+
 SERVED = ("msi", "mhist", "lizard")
 
 
@@ -98,6 +100,23 @@ def test_a_name_that_is_not_a_tasks_is_refused_and_nothing_is_imported(tmp_path,
 def test_a_task_is_found_by_its_name(tmp_path, task):
     serving = serve.task_of(write_config(tmp_path, task))
     assert serving.__name__ == f"pathology.tasks.{task}.serving" and serving.BATCH > 0
+
+
+@pytest.mark.parametrize("task", SERVED)
+def test_a_version_says_of_itself_what_its_endpoint_does_and_nothing_that_it_cannot(tmp_path, task):
+    serving = serve.task_of(write_config(tmp_path, task))
+    steps = json.loads((REPOSITORY / "pipeline_definitions" / f"{task}.json").read_text())["Steps"]
+    (check,) = [step for step in steps if step["Type"] == "Condition"]
+    (register,) = [step for step in check["Arguments"]["IfSteps"] if step["Type"] == "RegisterModel"]
+    said = register["Arguments"]["InferenceSpecification"]
+    assert said.keys() == {
+        *("Containers", "SupportedContentTypes", "SupportedResponseMIMETypes"),
+        "SupportedRealtimeInferenceInstanceTypes",
+    }
+    assert (said["SupportedContentTypes"], said["SupportedResponseMIMETypes"]) == (list(serving.TAKES), list(serving.ANSWERS))
+    assert said["SupportedRealtimeInferenceInstanceTypes"]
+    for kind in serving.ANSWERS:
+        assert serving.media_type(kind) == kind
 
 
 def test_its_process_ends_so_too(tmp_path):

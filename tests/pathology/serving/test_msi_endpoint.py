@@ -1,4 +1,4 @@
-"""The msi endpoint as it is served, its real model inside: what evaluation wrote, attention as GeoJSON, ill will, and its log."""
+"""The msi endpoint as it is served, its real model inside: what the model in process does, attention as GeoJSON, ill will, and its log."""
 
 import hashlib
 import json
@@ -43,25 +43,18 @@ def logged(server, answer):
     return entry
 
 
-@pytest.fixture(scope="module")
-def predictions(msi_run, tmp_path_factory):
-    """What EvaluateMsi writes of the test patients."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
-        return msi_run.evaluate(tmp_path_factory.mktemp("evaluation"))[1]
-
-
-def test_it_answers_what_evaluation_wrote_of_every_test_patient(server, msi_run, predictions):
-    """Many at once, so that they wait for one another: bags go through the model one by one, and the numbers are the same."""
-    requests = [(body(of(msi_run, row.patient_id)), JSON) for row in predictions]
+def test_it_answers_to_the_byte_what_the_model_in_process_does(server, task, msi_run):
+    """Many at once: bags go through the model one by one, so that nobody's answer depends on who else asks."""
+    serving, model = task
+    patients = sorted({row.patient_id for row in msi_run.cohort})[:12]
+    requests = [(body(of(msi_run, patient)), headers) for patient in patients for headers in (JSON, GEOJSON)]
     answers = server.crowd(requests, 8)
     assert {answer.status_code for answer in answers} == {200}
-    for row, answer in zip(predictions, (answer.json() for answer in answers), strict=True):
-        assert (answer["probability"], answer["fold_std"]) == (row.probability, row.fold_std)
-        assert answer["label"] == ("MSS", "MSI-H")[row.predicted]
-    assert len({row.probability for row in predictions}) > len(predictions) // 2
-    again = server.crowd(requests, 1)
-    assert [answer.content for answer in again] == [answer.content for answer in answers]
+    for (content, headers), answer in zip(requests, answers, strict=True):
+        prediction = serving.predict_fn(serving.input_fn(content), model)
+        assert answer.content == serving.output_fn(prediction, headers.get("Accept", "*/*"))
+    assert len({answer.json()["probability"] for answer in answers}) == len(patients)
+    assert {logged(server, answer)["batch"] for answer in answers} == {1}
 
 
 def test_attention_is_a_tile_each_in_level_0_px_of_its_slide(server, msi_run):
@@ -203,18 +196,20 @@ def test_features_beyond_what_is_held_are_refused_before_they_are_fetched(task, 
     assert f"and at most {held:,} are held: name less" in answer.json()["error"] and len(fetched) == 1
 
 
-def test_while_as_much_is_held_as_may_be_others_are_told_to_come_again(task, msi_run):
+@pytest.mark.parametrize("stage", ["size", "fetch"])
+def test_while_as_much_is_held_or_asked_as_may_be_others_are_told_to_come_again(task, msi_run, monkeypatch, stage):
     serving, model = task
     one, begun, go_on = of(msi_run, "P001"), Event(), Event()
-    fetch = serving.FETCHING.fetch
+    function = getattr(serving.FETCHING, stage)
 
     def slow(*given):
         begun.set()
         assert go_on.wait(60)
-        return fetch(*given)
+        return function(*given)
 
     held = sum(msi_run.feature_file(row["slide_id"]).stat().st_size for row in one)
-    serving.FETCHING = replace(serving.FETCHING, held=held, fetch=slow)
+    serving.FETCHING = replace(serving.FETCHING, held=held, **{stage: slow})
+    monkeypatch.setattr("pathology.serving.app.MAX_WAITING", 1)
     with listening(serving, model) as endpoint, ThreadPoolExecutor(1) as pool:
         first = pool.submit(endpoint.post, body(one), JSON)
         until(begun.is_set)
@@ -225,6 +220,23 @@ def test_while_as_much_is_held_as_may_be_others_are_told_to_come_again(task, msi
         go_on.set()
         assert first.result().status_code == 200
         assert endpoint.post(body(one), JSON).status_code == 200
+
+
+def test_a_storage_that_does_not_answer_is_a_503_and_no_fault_of_the_model(task, msi_run):
+    from pathology.serving.named import UnavailableError
+
+    serving, model = task
+
+    def down(*given):
+        raise UnavailableError("the storage of the features does not answer now: try again in a second")
+
+    serving.FETCHING = replace(serving.FETCHING, fetch=down)
+    with listening(serving, model) as endpoint:
+        for _ in range(4):
+            answer = endpoint.post(body(of(msi_run, "P001")), JSON)
+            assert_refused(answer, 503)
+            assert answer.headers["retry-after"] == "1" and "does not answer now" in answer.json()["error"]
+        assert endpoint.ask("GET", "/ping").status_code == 200
 
 
 def test_a_starting_endpoint_is_proven_on_a_made_up_patient_in_every_content_type(task, monkeypatch):

@@ -21,6 +21,8 @@ CLASSES: tuple[tuple[float, str, Colour], ...] = (
 a heat map, told apart with any kind of colour vision (ColorBrewer's RdYlBu)."""
 MEASUREMENTS = ("Attention", "Attention SD over folds", "Attention / mean")
 """The folds' mean and standard deviation, and the mean as a multiple of that over the patient's tiles."""
+LEAST_BYTES = 200
+"""Every tile has more: no more of them are looked at than could have room."""
 DIGITS = 6
 """Significant ones of an attention: it is a float32."""
 
@@ -37,11 +39,12 @@ def attention_geojson(attention: np.ndarray, places: Sequence[Place], limit: int
     sides = [_side(place) for place in places]
     mean, spread = attention.mean(axis=0, dtype=np.float64), attention.std(axis=0, dtype=np.float64)
     order = np.argsort(-mean, kind="stable")
+    first = order[: limit // LEAST_BYTES]
     owners = np.repeat(np.arange(len(places)), [len(place.coords) for place in places])
     coords = np.concatenate([place.coords for place in places])
 
     def tiles() -> Iterator[dict[str, Any]]:
-        columns = (owners[order], coords[order], mean[order], spread[order], mean[order] * len(mean))
+        columns = (owners[first], coords[first], mean[first], spread[first], mean[first] * len(mean))
         for owner, (x, y), *values in zip(*(column.tolist() for column in columns), strict=True):
             _, name, colour = next(entry for entry in CLASSES if values[-1] >= entry[0])
             yield feature(

@@ -64,7 +64,7 @@ def _remedy(path: Path) -> str:
     if path.name == "group.json":
         return "delete it and run python -m pipelines.upsert, which makes it again; the group's versions stay"
     if path.name == "endpoint.json":
-        return f"end the processes that ps shows with {folder}, move the folder away and deploy again"
+        return f"move the folder {folder} away and deploy again; its processes have ended by themselves"
     if folder.name.endswith(".tokens"):
         return "delete it; the word given as --token then starts a new execution"
     remedies = {

@@ -22,7 +22,7 @@ _SUMMARY = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "
 _SETTLED = ("InService", "Failed")
 
 
-def _variant(deployment: Deployment, status: str, since: str) -> Answer:
+def _variant(deployment: Deployment, instances: int, status: list[Answer]) -> Answer:
     variant, image = variant_of(deployment), container_of(deployment).get("Image", "")
     weight = float(variant.get("InitialVariantWeight", 1.0))
     return {
@@ -30,23 +30,26 @@ def _variant(deployment: Deployment, status: str, since: str) -> Answer:
         "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image}] if image else [],
         "CurrentWeight": weight,
         "DesiredWeight": weight,
-        "CurrentInstanceCount": 1,
+        "CurrentInstanceCount": instances,
         "DesiredInstanceCount": 1,
-        "VariantStatus": [{"Status": status, "StartTime": since}] if status else [],
+        **({"VariantStatus": status} if status else {}),
     }
 
 
 def _described(record: EndpointRecord) -> Answer:
-    """What Describe answers of a record. The variant of an update stands in PendingDeploymentSummary until it is served alone."""
+    """What Describe answers of a record. The variant of an update stands in PendingDeploymentSummary until it serves alone; one whose
+    server is being started again has no instance meanwhile, and says why."""
     answer: Answer = {key: record[key] for key in _ANSWERED if key in record}  # type: ignore[literal-required]
     if "Deployed" in record:
-        answer["ProductionVariants"] = [_variant(record["Deployed"], "", "")]
+        restarting = [{"Status": "Creating", **record["Restarting"]}] if "Restarting" in record else []
+        answer["ProductionVariants"] = [_variant(record["Deployed"], 0 if restarting else 1, restarting)]
     if "Pending" in record:
         pending = record["Pending"]
-        status = ("Baking", pending["Baking"]) if "Baking" in pending else ("Creating", pending["StartTime"])
+        baking = "Baking" in pending
+        status = {"Status": "Baking" if baking else "Creating", "StartTime": pending["Baking" if baking else "StartTime"]}
         answer["PendingDeploymentSummary"] = {
             "EndpointConfigName": pending["Config"]["EndpointConfigName"],
-            "ProductionVariants": [_variant(pending, *status)],
+            "ProductionVariants": [_variant(pending, int(baking), [status])],
             "StartTime": pending["StartTime"],
         }
     return dict(with_times(answer))
@@ -95,7 +98,7 @@ class EndpointCalls(EndpointConfigCalls):
 
     @staticmethod
     def _say_unheeded(endpoint: Hosted, wanted: Deployment) -> None:
-        for line in unheeded(wanted["Config"]):
+        for line in unheeded(wanted["Config"], wanted["Model"]):
             endpoint.log(line)
         config = wanted.get("DeploymentConfig", {})
         if config.get("AutoRollbackConfiguration", {}).get("Alarms"):

@@ -15,24 +15,29 @@ from pipelines.local.state import arn, create_json, now, read_json
 from steps.shapes import Answer, Request
 
 _REQUEST = {
-    *("ProductionVariants", "DataCaptureConfig", "Tags", "KmsKeyId", "ExecutionRoleArn", "VpcConfig"),
-    *("EnableNetworkIsolation", "MetricsConfig"),
+    *("ProductionVariants", "DataCaptureConfig", "Tags", "KmsKeyId"),
+}
+_VARIANT_HEEDED = {
+    *("VariantName", "ModelName", "InstanceType", "InitialInstanceCount", "InitialVariantWeight"),
+    "ContainerStartupHealthCheckTimeoutInSeconds",
 }
 _VARIANT_REFUSED = ("ServerlessConfig", "InstancePools")
 
 
-def unheeded(config: Request) -> list[str]:
-    """What a configuration asks for and this machine has not, a line each: an endpoint's log says it."""
-    lines = []
-    for variant in config["ProductionVariants"]:
-        if variant.get("InitialInstanceCount", 1) > 1:
-            lines.append(f"{variant['InitialInstanceCount']} instances are asked for: this machine runs one server")
-        if "ManagedInstanceScaling" in variant:
-            lines.append("instances that scale are asked for: this machine runs one server")
+def unheeded(config: Request, model: Request) -> list[str]:
+    """What they ask for and this machine has not, a line each: an endpoint's log says it."""
+    (variant,) = config["ProductionVariants"]
+    lines = [f"{member} is asked for, and means nothing on this machine" for member in sorted(set(variant) - _VARIANT_HEEDED)]
+    if variant["InitialInstanceCount"] > 1:
+        lines.append(f"{variant['InitialInstanceCount']} instances are asked for: this machine runs one server")
     if config.get("DataCaptureConfig", {}).get("EnableCapture"):
         lines.append("data capture is asked for: nothing is captured on this machine")
     if "KmsKeyId" in config:
         lines.append("a KMS key is asked for: nothing is encrypted on this machine")
+    if "VpcConfig" in model:
+        lines.append("a VPC is asked for: this machine has none")
+    if model.get("EnableNetworkIsolation"):
+        lines.append("network isolation is asked for: this machine has none")
     return lines
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pathology.contracts.errors import PathologyError
 from pathology.contracts.storage import FolderStore
 
 from pipelines.local import processes
-from pipelines.local.hosting import Hosted, hosted
+from pipelines.local.hosting import Hosted, fail, hosted, serves_again
 from pipelines.local.model_server import ANSWER_SECONDS, ModelServer, container_of, lay_out
 from pipelines.local.records import Deployment, EndpointRecord
 from pipelines.local.state import now
@@ -52,6 +53,7 @@ class Front:
         self.restarts = 0
         self.started = 0.0
         self.again: float | None = None
+        self._read: tuple[tuple[int, int], EndpointRecord] | None = None
 
     # ---- Lives ----
 
@@ -60,11 +62,11 @@ class Front:
         threading.Thread(target=self.address.serve_forever, daemon=True).start()
         self._change(Url=self.address.url)
         try:
-            pending = (self.endpoint.record or {}).get("Pending", {})
+            pending = (self._record() or {}).get("Pending", {})
             self.traffic.serving = self._brought_up(pending, lambda: None)
             self._in_service(pending)
             self._say(f"InService at {self.address.url}")
-            while (record := self.endpoint.record) is not None and record["EndpointStatus"] != "Deleting":
+            while (record := self._record()) is not None and record["EndpointStatus"] != "Deleting":
                 if "Pending" in record:
                     self._update(record["Pending"])
                 self._keep_up()
@@ -76,8 +78,20 @@ class Front:
         self._end()
         self.endpoint.remove()
 
+    def _record(self) -> EndpointRecord | None:
+        """The endpoint's record, read again when the file is another."""
+        with suppress(FileNotFoundError):
+            status = self.endpoint.record_path.stat()
+            mark = status.st_ino, status.st_mtime_ns
+            if self._read is None or self._read[0] != mark:
+                record = self.endpoint.record
+                self._read = None if record is None else (mark, record)
+            return None if self._read is None else self._read[1]
+        return None
+
     def _end(self) -> None:
         """No request is taken any more; what has come in is answered."""
+        self.traffic.stop()
         self.address.shutdown()
         for server in list(self.living):
             self._drain(server)
@@ -132,6 +146,7 @@ class Front:
         if fault is None:
             if server.good and not was_good:
                 self._say(f"server {server.name} serves again")
+                self.endpoint.change(serves_again)
             return
         server.end()
         self.restarts = 0 if time.monotonic() - self.started > _STEADY_SECONDS else self.restarts
@@ -140,8 +155,9 @@ class Front:
         pause = 0.0 if self.restarts == 0 else min(_BACK_OFF * 2 ** (self.restarts - 1), _MAX_BACK_OFF)
         self.restarts += 1
         self.again = time.monotonic() + pause
-        self._say(f"server {server.name}: {fault}: it is started again, {self.restarts} of {MAX_RESTARTS} in a row")
-        self.endpoint.change(lambda record: record.update({"Restarts": record.get("Restarts", 0) + 1}))
+        said = f"{fault}: it is started again, {self.restarts} of {MAX_RESTARTS} in a row"
+        self._say(f"server {server.name}: {said}")
+        self._change(Restarting={"StatusMessage": said[:1024], "StartTime": now()})
 
     def _start(self, server: ModelServer) -> None:
         server.start()
@@ -231,7 +247,12 @@ class Front:
     def fail(self, reason: str) -> None:
         """The endpoint has failed."""
         self._say(f"Failed: {reason}")
-        self._change(EndpointStatus="Failed", FailureReason=reason[:1024])
+        self.endpoint.change(lambda record: fail(record, reason))
+
+    def abandon(self) -> None:
+        """End what runs, whatever it is at."""
+        for server in self.living:
+            server.end()
 
     def _in_service(self, deployment: Deployment) -> None:
         """The endpoint runs what was pending."""
@@ -239,6 +260,7 @@ class Front:
         def change(record: EndpointRecord) -> None:
             record.pop("Pending", None)
             record.pop("FailureReason", None)
+            record.pop("Restarting", None)
             record["Deployed"] = {key: value for key, value in deployment.items() if key != "Baking"}  # type: ignore[typeddict-item]
             record["EndpointConfigName"] = deployment["Config"]["EndpointConfigName"]
             if record["EndpointStatus"] != "Deleting":
@@ -263,6 +285,7 @@ def main() -> None:
         front.run()
     except Exception as error:
         traceback.print_exc()
+        front.abandon()
         front.fail(f"{type(error).__name__}: {error}")
         sys.exit(1)
 

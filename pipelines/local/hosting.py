@@ -108,6 +108,18 @@ class Hosted:
             shutil.rmtree(aside, ignore_errors=True)
 
 
+def fail(record: EndpointRecord, reason: str) -> None:
+    """The endpoint of this record has failed, and whatever it was to become is off."""
+    for member in ("Pending", "Restarting"):
+        record.pop(member, None)  # type: ignore[misc]
+    record.update({"EndpointStatus": "Failed", "FailureReason": reason[:1024]})
+
+
+def serves_again(record: EndpointRecord) -> None:
+    """The endpoint's server is there again."""
+    record.pop("Restarting", None)
+
+
 def spawn(root: Path, endpoint: Hosted, lock: int) -> None:
     """Start an endpoint's front with the lock in its hands, detached from the terminal; this process lets go of the lock."""
     try:
@@ -142,7 +154,7 @@ def reap_dead_front(endpoint: Hosted) -> None:
         if record["EndpointStatus"] == "Deleting":
             endpoint.remove()
             return
-        endpoint.change(lambda changed: changed.update({"EndpointStatus": "Failed", "FailureReason": GONE}))
+        endpoint.change(lambda record: fail(record, GONE))
         endpoint.log(f"Failed: {GONE}")
     finally:
         os.close(lock)

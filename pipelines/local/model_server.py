@@ -30,6 +30,9 @@ ANSWER_SECONDS = 60
 """In which a container has to answer, as in the service."""
 _PING_SECONDS = 2.0
 """The service's own limit of a ping."""
+_PING_EVERY = 5.0
+_MAX_BAD_PINGS = 3
+"""In a row, of a server that serves. One that does not come in time is none of them: the machine may be busy."""
 _TIED = Path(__file__).with_name("tied.py")
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
 """Headers of an answer that are of one connection, or that whoever passes it on writes itself."""
@@ -93,6 +96,8 @@ class ModelServer:
     _host: processes.Host | None = None
     _read_from: int = 0
     _since: float = 0.0
+    _pinged: float = 0.0
+    _bad_pings: int = 0
 
     @property
     def name(self) -> str:
@@ -114,7 +119,7 @@ class ModelServer:
         """Start the process; its port is known when it has logged it."""
         log = processes.log_of(self.root)
         self._read_from = log.stat().st_size if log.exists() else 0
-        self.good, self.port = False, None
+        self.good, self.port, self._bad_pings = False, None, 0
         variables = {
             **environment(self.root, self.store.root, os.cpu_count() or 1),
             **container_of(self.deployment).get("Environment", {}),
@@ -130,7 +135,7 @@ class ModelServer:
             self.good = False
             return f"its server ended with exit code {processes.exit_code(code)}: {processes.last_line(self.root)}"
         if self.good:
-            return None
+            return self._sick()
         self.port = self.port or self._logged_port()
         if self.port is not None and self._ping():
             self.good = True
@@ -149,9 +154,20 @@ class ModelServer:
                         return int(entry["port"])
         return None
 
-    def _ping(self) -> bool:
+    def _sick(self) -> str | None:
+        """Why a server that serves has to be replaced, by its pings, which come now and then."""
+        if time.monotonic() - self._pinged < _PING_EVERY:
+            return None
+        self._bad_pings = 0 if self._ping() is not False else self._bad_pings + 1
+        return f"its server failed {self._bad_pings} pings in a row" if self._bad_pings >= _MAX_BAD_PINGS else None
+
+    def _ping(self) -> bool | None:
+        """Whether a ping is good; None when it does not come in time."""
+        self._pinged = time.monotonic()
         try:
             return self.ask("GET", "/ping", {}, b"", _PING_SECONDS).status == http.client.OK
+        except TimeoutError:
+            return None
         except (OSError, http.client.HTTPException):
             return False
 

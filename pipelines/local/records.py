@@ -74,7 +74,7 @@ class Deployment(TypedDict, total=False):
 
 class EndpointRecord(TypedDict, total=False):
     """endpoint.json: what DescribeEndpoint answers, times as text; its tags, its address, what it runs and what it is to run instead,
-    and how often its server was started again."""
+    and why its server is being started again."""
 
     EndpointName: str
     EndpointArn: str
@@ -88,7 +88,7 @@ class EndpointRecord(TypedDict, total=False):
     Url: str
     Deployed: Deployment
     Pending: Deployment
-    Restarts: int
+    Restarting: dict[str, str]
 
 
 class FinalMetric(TypedDict):

@@ -46,6 +46,11 @@ class Traffic:
             before, self.serving, self.baking = self.serving, self.baking, None
             return before
 
+    def stop(self) -> None:
+        """Take no requests any more."""
+        with self.guard:
+            self.serving = self.baking = None
+
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[Reply, ModelServer | None]:
         """An answer and the server that gave it: None where the front had to."""
         with self.guard:
@@ -71,8 +76,8 @@ class Traffic:
             try:
                 reply = server.ask(method, path, headers, body)
             except (OSError, HTTPException) as error:
-                wrong = f"its server broke off the request ({type(error).__name__})"
-                self._blame(server, f"its first answers: {wrong}")
+                wrong = f"its server broke off {method} {path} ({type(error).__name__})"
+                self._blame(server, wrong)
                 continue
             if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 if path == "/invocations":
@@ -136,7 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass(self, path: str) -> None:
         """Read the request whole, so that it can be sent again, and pass it on."""
         body = self._body()
-        if isinstance(body, Reply):
+        if body is None:  # whoever sent it is gone
+            self.close_connection = True
+        elif isinstance(body, Reply):
             self.close_connection = True
             self._write(body, None)
         elif self.path.partition("?")[0] != path:
@@ -145,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {name: value for name, value in self.headers.items() if name.lower() in _PASSED}
             self._write(*self.server.traffic.answer(self.command, path, headers, body))
 
-    def _body(self) -> bytes | Reply:
+    def _body(self) -> bytes | Reply | None:
         length = self.headers.get("Content-Length", "0" if self.command == "GET" else "")
         if not length.isdecimal() or "Transfer-Encoding" in self.headers:
             return refusal(HTTPStatus.LENGTH_REQUIRED, "send the body whole, with its Content-Length")
@@ -153,7 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
             return refusal(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has {int(length):,} bytes, at most {MAX_BODY:,} are taken"
             )
-        return self.rfile.read(int(length))
+        body = self.rfile.read(int(length))
+        return body if len(body) == int(length) else None
 
     def _write(self, reply: Reply, server: ModelServer | None) -> None:
         self.send_response(reply.status)

@@ -7,7 +7,7 @@ setup(
     package_dir={"pathology": "containers/pathology"},
     package_data={
         "pathology": ["**/*.j2", "**/*.css", "**/*.js", "py.typed"],
-        "pipelines": ["**/*.j2", "**/*.css", "**/*.js", "py.typed"],
+        "pipelines": ["**/*.j2", "**/*.png", "**/*.css", "**/*.js", "py.typed"],
         "steps": ["py.typed"],
     },
 )

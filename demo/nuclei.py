@@ -89,7 +89,7 @@ def make_nuclei(folder: Path, patches: int, seed: int = 0, sources: int = 12) ->
         raise ValueError(f"{patches} patches of {sources} source images: at least one of each can be made")
     folder.mkdir(parents=True, exist_ok=True)
     owners = [number * sources // patches for number in range(patches)]
-    looks = [_look(np.random.default_rng([seed, 1, source])) for source in range(sources)]
+    looks = [new_look(np.random.default_rng([seed, 1, source])) for source in range(sources)]
     counts = []
     paths = folder / "images.npy", folder / "labels.npy"
     beside = [temp_sibling(path) for path in paths]
@@ -125,7 +125,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _look(generator: np.random.Generator) -> Look:
+def new_look(generator: np.random.Generator) -> Look:
+    """How a source image looks: the strength and the colours of its stains, and which nuclei it has."""
     fractions = np.array([kind.fraction for kind in KINDS]) * np.exp(generator.normal(0, 0.35, len(KINDS)))
     stains = (STAINS * np.exp(generator.normal(0, 0.05, STAINS.shape))).astype(np.float32)
     strengths = np.exp(generator.normal(0, 0.10, 2))

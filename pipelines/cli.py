@@ -36,6 +36,9 @@ ExecutionName = Annotated[
 VersionName = Annotated[
     str, typer.Argument(metavar="VERSION", help="A model version's number or ARN, or latest.", show_default=False)
 ]
+EndpointName = Annotated[
+    str | None, typer.Option("--name", help="The endpoint's name; the task's group when left out.", show_default=False)
+]
 Note = Annotated[str, typer.Option("--note", help="Why, in one line; it stays with the version.", show_default=False)]
 
 

@@ -89,6 +89,10 @@ def _lines(found: Details) -> Iterator[str]:
     yield f"evaluated by {_made(item.evaluated, item.evaluation_uri)}"
     yield f"artefact: {item.artefact or 'none'}"
     yield f"report: {found.report or 'none'}"
+    if found.deployed is None:
+        yield f"deployed: not known ({found.not_told})"
+    else:
+        yield f"deployed: {', '.join(f'{name} ({status})' for name, status in found.deployed.items()) or 'nowhere'}"
 
 
 def _said_of_itself(item: Version) -> Iterator[str]:

@@ -76,6 +76,9 @@ NEEDS: dict[str, tuple[Need, ...]] = {
             Need("metrics", ("cloudwatch:PutMetricData",), ("*",), {"cloudwatch:namespace": f"/aws/sagemaker/{kind}"})
             for kind in (*_JOBS, "Endpoints")
         ),
+        Need(  # SageMaker developer guide, "Auto-Rollback Configuration and Monitoring"
+            "an endpoint's alarms", ("cloudwatch:DescribeAlarms",), (f"arn:aws:cloudwatch:{_HERE}:alarm:pathology-msi-errors",)
+        ),
         Need("pulling images", _actions("ecr", "BatchCheckLayerAvailability BatchGetImage GetDownloadUrlForLayer"), _IMAGES),
         Need("pulling images", ("ecr:GetAuthorizationToken",), ("*",)),
         Need(

@@ -1,4 +1,5 @@
-"""The notebook's own settings, and that the script in the template is the one in infra/lifecycle."""
+"""The notebook's own settings, and that the script in the template is the one in infra/lifecycle, without its comments: a template may
+have 51,200 bytes."""
 
 from __future__ import annotations
 
@@ -14,6 +15,12 @@ SCRIPT = Path(__file__).parents[1] / "lifecycle" / "on-start.sh"
 MAX_SCRIPT_CHARACTERS = 16_384
 """Of a lifecycle configuration, base64 (SageMaker API reference, NotebookInstanceLifecycleHook)."""
 _MARKER = re.compile(r"^( *)# infra/lifecycle/on-start\.sh\b.*\n\1- \|\n((?:\1  .*\n|\n)*)", re.MULTILINE)
+
+
+def script_in_template() -> str:
+    """infra/lifecycle/on-start.sh as the template has it: its first line, and no line that is a comment."""
+    first, *lines = SCRIPT.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join([first, *(line for line in lines if not line.lstrip().startswith("#"))])
 
 
 def check_notebook(stack: Stack) -> Findings:
@@ -40,7 +47,7 @@ def check_lifecycle(stack: Stack) -> Findings:
     for lifecycle in stack.of("SageMaker::NotebookInstanceLifecycleConfig"):
         hooks = as_list(lifecycle["OnStart"])
         content = str(hooks[0].get("Content")) if len(hooks) == 1 else ""
-        script = SCRIPT.read_text(encoding="utf-8")
+        script = script_in_template()
         if not content.endswith(f"\n{script}"):
             yield Finding(lifecycle.name, f"its script is not {SCRIPT.name}: run python -m infra.checks --write")
         prologue = content.removesuffix(script)
@@ -63,7 +70,7 @@ def write_script(template: Path) -> bool:
     match = _MARKER.search(text)
     if match is None:
         raise RequestError(f"{template}: there is no line '# infra/lifecycle/on-start.sh …' with '- |' below it: put it back")
-    lines = SCRIPT.read_text(encoding="utf-8").splitlines()
+    lines = script_in_template().splitlines()
     block = "".join(f"{match[1]}  {line}\n" if line else "\n" for line in lines)
     # The blank lines behind the block belong to the template.
     tail = match[2][len(match[2].rstrip("\n")) + 1 :]

@@ -43,6 +43,7 @@ _TYPES = {
     "NotebookRoleArn": ("IAM::Role", ".Arn"),
     "AuthorPolicyArn": ("IAM::ManagedPolicy", ""),
     "ApproverPolicyArn": ("IAM::ManagedPolicy", ""),
+    "DeployerPolicyArn": ("IAM::ManagedPolicy", ""),
     "InTheVpcPolicyArn": ("IAM::ManagedPolicy", ""),
     "BucketName": ("S3::Bucket", ""),
     "KmsKeyArn": ("KMS::Key", ".Arn"),

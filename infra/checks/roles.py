@@ -17,7 +17,10 @@ WITHOUT_RESOURCE = frozenset(
         "cloudwatch:PutMetricData",
         *(f"ec2:Describe{what}" for what in ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")),
         "ecr:GetAuthorizationToken",
-        *(f"sagemaker:List{what}" for what in ("Apps", "Domains", "ModelPackageGroups", "Pipelines", "ProcessingJobs")),
+        *(
+            f"sagemaker:List{what}"
+            for what in ("Apps", "Domains", "Endpoints", "ModelPackageGroups", "Pipelines", "ProcessingJobs")
+        ),
         *(f"sagemaker:List{what}" for what in ("Spaces", "TrainingJobs", "UserProfiles")),
     }
 )

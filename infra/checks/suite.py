@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infra.checks import approval, needs, network, notebook, notices, outputs, reach, roles, shape, storage, studio
+from infra.checks import approval, deployer, needs, network, notebook, notices, outputs, reach, roles, shape, storage, studio
 from infra.checks.joining import OWN_VPC, joined, part_of, taken
 from infra.checks.template import Finding, Findings, Stack, parse
 
@@ -27,7 +27,14 @@ THE_NETWORK: tuple[Check, ...] = (
 THE_PLATFORM: tuple[Check, ...] = (
     *(network.check_one_network, network.check_mount_targets, network.check_notebook_location, network.check_flow_log),
     *(reach.check_reach, storage.check_repositories, storage.check_deletion, storage.check_ledger),
-    *(roles.check_roles_apart, approval.check_approval, needs.check_needs, outputs.check_exported, notices.check_notices),
+    *(
+        roles.check_roles_apart,
+        approval.check_approval,
+        deployer.check_deployer,
+        needs.check_needs,
+        outputs.check_exported,
+        notices.check_notices,
+    ),
     *(notebook.check_notebook, notebook.check_lifecycle, outputs.check_outputs, outputs.check_meaning),
 )
 """Of the platform's template, in whichever network."""

@@ -9,6 +9,7 @@ from pathology.contracts.errors import RequestError
 from pathology.contracts.extraction.collect import CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeaturesJob
 from pathology.contracts.log_lines import CLASSIFIER_METRICS, SLIDE_METRIC
+from pathology.contracts.media import ATTENTION
 from pathology.contracts.msi.evaluate import EvaluateMsi
 from pathology.contracts.msi.prepare import PrepareMsiJob
 from pathology.contracts.msi.train import TrainMsi
@@ -141,6 +142,7 @@ def msi(task: MsiTask, env: Environment) -> tuple[list[Parameter], list[Step]]:
         looks=verdict.value("looks_text"),
         encoder=run["EncoderUri"],
         facts=("labels", "tile", "features", "aggregation"),
+        answers=ATTENTION,
     )
     described = describe("DescribeMsi", env, run, version, scores, resources=task.describe.resources)
     gate = quality_gate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.local.errors import missing
@@ -31,15 +32,31 @@ class TagCalls(LocalCalls):
             raise missing(operation, f"Resource {resource} does not exist.")
         return path
 
-    def add_tags(self, *, ResourceArn: str, Tags: list[dict[str, str]]) -> Answer:
-        """AddTags; a key that is there takes the new value."""
-        path = self._tagged(ResourceArn, "AddTags")
+    def _change_tags(self, path: Path, change: Callable[[dict[str, str]], None]) -> list[dict[str, str]]:
+        """Change a record's tags under its lock; what they are then."""
         with locked(path.with_suffix(".lock")):
             record = read_json(path, {})
-            tags = {tag["Key"]: tag["Value"] for tag in [*record.get("Tags", []), *Tags]}
+            tags = {tag["Key"]: tag["Value"] for tag in record.get("Tags", [])}
+            change(tags)
             record["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
             write_json(path, record)
-        return {"Tags": record["Tags"]}
+        changed: list[dict[str, str]] = record["Tags"]
+        return changed
+
+    def add_tags(self, *, ResourceArn: str, Tags: list[dict[str, str]]) -> Answer:
+        """AddTags; a key that is there takes the new value."""
+        new = {tag["Key"]: tag["Value"] for tag in Tags}
+        return {"Tags": self._change_tags(self._tagged(ResourceArn, "AddTags"), lambda tags: tags.update(new))}
+
+    def delete_tags(self, *, ResourceArn: str, TagKeys: list[str]) -> Answer:
+        """DeleteTags; one that is not there is as good as deleted."""
+
+        def delete(tags: dict[str, str]) -> None:
+            for key in TagKeys:
+                tags.pop(key, None)
+
+        self._change_tags(self._tagged(ResourceArn, "DeleteTags"), delete)
+        return {}
 
     def list_tags(self, *, ResourceArn: str, NextToken: str | None = None, MaxResults: int | None = None) -> Answer:
         """ListTags."""

@@ -41,6 +41,29 @@ class Session:
         return with_own_paths(state_folder(), text)
 
 
+def client(session: Session, service: str, *, tries: int = _MAX_ATTEMPTS, seconds: int = _READ_SECONDS) -> Any:
+    """A client of another service than the session has: boto3's, with so many ``tries`` and ``seconds`` for an answer; of this machine
+    there is ``sagemaker-runtime`` alone."""
+    if session.environment.local:
+        from pipelines.local.runtime import LocalRuntime
+
+        assert service == "sagemaker-runtime", f"this machine has no {service}"
+        return LocalRuntime(state_folder())
+    import boto3
+
+    return boto3.Session(region_name=session.environment.region).client(service, config=_config(tries, seconds))
+
+
+def _config(tries: int, seconds: int) -> Any:
+    from botocore.config import Config
+
+    return Config(
+        retries={"mode": "adaptive", "total_max_attempts": tries},
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=seconds,
+    )
+
+
 def open_session(env: Environment) -> Session:
     """boto3's clients for AWS, which try every call again after throttling, server faults and time-outs; folders and processes
     for the local environment."""
@@ -51,13 +74,8 @@ def open_session(env: Environment) -> Session:
         sagemaker = LocalSageMaker(state_folder())
         return Session(env, sagemaker, FolderStore(state_folder()), LocalLogs(sagemaker.state))
     import boto3
-    from botocore.config import Config
 
-    config = Config(
-        retries={"mode": "adaptive", "max_attempts": _MAX_ATTEMPTS},
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-    )
+    config = _config(_MAX_ATTEMPTS, _READ_SECONDS)
     session = boto3.Session(region_name=env.region)
     clients = {name: session.client(name, config=config) for name in ("sagemaker", "s3", "logs")}
     return Session(env, clients["sagemaker"], S3Store(clients["s3"]), clients["logs"])

@@ -203,10 +203,13 @@ def read_evaluation_at(session: Session, uri: str) -> tuple[dict[str, Any] | Non
 
 @dataclass(frozen=True)
 class Details:
-    """Everything that is known of one version."""
+    """Everything that is known of one version; ``deployed``: the endpoints that serve it with their status, or None and ``not_told``, why
+    that is not known."""
 
     version: Version
     report: str | None
+    deployed: dict[str, str] | None
+    not_told: str | None
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -231,6 +234,8 @@ class Details:
             "artefact": version.artefact,
             "evaluation": version.evaluation_uri,
             "report": self.report,
+            "deployed": self.deployed,
+            "deployed_not_told": self.not_told,
         }
 
 
@@ -260,6 +265,10 @@ def hashes(version: Version) -> dict[str, str]:
 
 
 def details(session: Session, version: Version) -> Details:
-    """Beside the version, where its report lies."""
+    """Beside the version, where its report lies and where it is deployed."""
+    from pipelines.service.hosting.listing import serving
+
     uri = version.evaluation_uri
-    return Details(version, location(session, Uri.parse(uri).parent / REPORT) if uri else None)
+    report = location(session, Uri.parse(uri).parent / REPORT) if uri else None
+    found, trouble = serving(session, version.arn)
+    return Details(version, report, None if trouble else {one.name: one.status for one in found}, trouble)

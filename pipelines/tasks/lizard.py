@@ -9,12 +9,13 @@ from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.lizard.evaluate import EvaluateLizard
 from pathology.contracts.lizard.prepare import PrepareLizard, PrepareLizardJob
 from pathology.contracts.lizard.train import TrainLizard
+from pathology.contracts.media import GEOJSON, JSON
 from pathology.contracts.settings import Fraction, Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 
 from pipelines.tasks import TRAIN
 from pipelines.tasks.sections import Compare, Data, InstanceParameters, PatchTraining, Processing, Task
-from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
+from pipelines.tasks.spec import Demo, Hosted, PipelineSpec, TaskSpec
 
 
 class Dataset(Settings):
@@ -70,6 +71,7 @@ TASK = TaskSpec(
         "r2": "R²",
     },
     comparable="pathology.tasks.lizard.comparison:COMPARABLE",
+    hosted=Hosted(answers=(GEOJSON, JSON), sample="nuclei.png"),
     demo=Demo(
         make="demo.nuclei:make_demo",
         data={"DatasetUri": "arrays"},

@@ -8,6 +8,7 @@ from pathology.contracts.comparison.gate import CompareJob
 from pathology.contracts.description.describe import DescribeVersion
 from pathology.contracts.extraction.collect import CollectFeatures, CollectFeaturesJob
 from pathology.contracts.extraction.extract import ExtractFeatures, ExtractFeaturesJob
+from pathology.contracts.media import GEOJSON, JSON
 from pathology.contracts.msi.evaluate import EvaluateMsi
 from pathology.contracts.msi.prepare import PrepareMsi, PrepareMsiJob
 from pathology.contracts.msi.train import TrainMsi
@@ -26,7 +27,7 @@ from pipelines.tasks.sections import (
     Task,
     Training,
 )
-from pipelines.tasks.spec import Demo, PipelineSpec, TaskSpec
+from pipelines.tasks.spec import Demo, Hosted, PipelineSpec, TaskSpec
 from steps.environment import RunAs, TrainingResources
 
 
@@ -90,6 +91,7 @@ TASK = TaskSpec(
     headline=("auroc", "balanced_accuracy", "sensitivity", "specificity"),
     titles={"auroc": "AUROC"},
     comparable="pathology.contracts.msi.comparison:COMPARABLE",
+    hosted=Hosted(takes="patients", answers=(JSON, GEOJSON), encoder=False),
     demo=Demo(
         make="demo.slides:make_demo",
         data={"SlidesUri": "slides", "LabelsUri": "labels/labels.csv"},

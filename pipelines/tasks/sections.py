@@ -12,6 +12,7 @@ from pathology.contracts.settings import Fraction, Settings, setting
 from pydantic import BaseModel, Field, model_validator
 from pydantic.fields import FieldInfo
 
+from pipelines.tasks.endpoint import Endpoint
 from steps.environment import Environment, Registration, Resources, TrainingResources
 
 
@@ -139,6 +140,21 @@ class Task(Settings):
     stage: Stage | None = None
     describe: Describe = Describe()
     register_as: Annotated[Registration, Field(alias="register")]
+    endpoint: Endpoint = Endpoint()
+
+    @model_validator(mode="after")
+    def _deployed_on_what_is_registered(self) -> Self:
+        chosen, types = self.endpoint.instance_type, self.register_as.instance_types
+        if chosen is not None and chosen not in types:
+            raise ValueError(
+                f"endpoint.instance-type {chosen} is none of register.instance-types, {', '.join(types)}: add it there"
+            )
+        return self
+
+    @property
+    def endpoint_instance_type(self) -> str:
+        """What an endpoint of its versions runs on."""
+        return self.endpoint.instance_type or self.register_as.instance_types[0]
 
     @classmethod
     def fields(cls) -> Iterator[SectionField]:

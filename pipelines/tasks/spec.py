@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pathology.contracts.errors import RequestError
+from pathology.contracts.media import JSON
 from pathology.contracts.settings import Settings
 
 from pipelines.tasks import TRAIN
@@ -58,9 +59,25 @@ class Demo:
 
 
 @dataclass(frozen=True)
+class Hosted:
+    """What an endpoint of the task takes, and the content types that it ``answers``, the usual one first.
+
+    ``takes``: pictures, a request each, or patients, whose slides' features a request names. ``encoder``: it runs the encoder, whose
+    folder is then among the model's data. ``sample`` is a file of ``pipelines/service/hosting/samples`` that an endpoint can be tried
+    with; without one the first request is a test item of the version.
+    """
+
+    takes: Literal["pictures", "patients"] = "pictures"
+    answers: tuple[str, ...] = (JSON,)
+    encoder: bool = True
+    sample: str | None = None
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """A task. ``titles`` are its measures as people write them, by their names in evaluation.json, the ``headline`` ones first;
-    ``comparable`` is ``module:name`` of how two of its models are compared, imported when they are."""
+    ``comparable`` is ``module:name`` of how two of its models are compared, imported when they are; ``hosted`` what an endpoint of it does.
+    """
 
     name: str
     pipelines: Mapping[str, PipelineSpec]
@@ -68,6 +85,7 @@ class TaskSpec:
     titles: Mapping[str, str]
     comparable: str
     demo: Demo
+    hosted: Hosted = Hosted()
 
     def comparison(self) -> Comparable:
         """How two of its models are compared."""

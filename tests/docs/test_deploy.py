@@ -277,9 +277,9 @@ def run(program, version, requests):
 def test_content_types_are_those_of_the_endpoint():
     from pathology.contracts.media import GEOJSON, IMAGES, JSON, NPY
 
-    rows = dict(re.findall(r"^\| (mhist|lizard) \| ((?:.*`.*)+) \|$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE))
+    rows = dict(re.findall(r"^\| (msi|mhist|lizard) \| ((?:.*`.*)+) \|$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE))
     kinds = {task: set(re.findall(r"`((?:image|application)/[\w+-]+)`", row)) for task, row in rows.items()}
-    assert kinds == {"mhist": {*IMAGES, JSON}, "lizard": {*IMAGES, GEOJSON, JSON, NPY}}
+    assert kinds == {"msi": {JSON, GEOJSON}, "mhist": {*IMAGES, JSON}, "lizard": {*IMAGES, GEOJSON, JSON, NPY}}
 
 
 def test_the_checklist_is_one_of_checkable_lines():

@@ -64,11 +64,20 @@ NAMED = {
     "ModelPackageGroupName": "model-package-group/",
     "ProcessingJobName": "processing-job/",
     "TrainingJobName": "training-job/",
+    "ModelName": "model/",
+    "EndpointName": "endpoint/",
+    "EndpointConfigName": "endpoint-config/",
 }
 """The argument of a SageMaker call that names its resource, and what goes before it where it is no ARN; the first one counts."""
 
 
+WITHOUT_RESOURCE = {"ListEndpoints"}
+
+
 def of_sagemaker(operation, given):
+    if operation in WITHOUT_RESOURCE:
+        yield Call(f"sagemaker:{operation}", "*")
+        return
     name = next(name for name in NAMED if name in given)
     on = given[name] if given[name].startswith("arn:") else f"{ARN}:{NAMED[name]}{given[name]}"
     on = on.replace(MOTO_ACCOUNT, "111122223333")  # moto answers with an account of its own
@@ -86,8 +95,15 @@ def of_sagemaker(operation, given):
     yield Call(f"sagemaker:{operation}", on, {key: value for key, value in context.items() if value})
     if given.get("Tags"):
         yield Call("sagemaker:AddTags", on)
-    if "RoleArn" in given:
-        yield Call("iam:PassRole", given["RoleArn"], PASSED)
+    for member in ("RoleArn", "ExecutionRoleArn"):
+        if member in given:
+            yield Call("iam:PassRole", given[member], PASSED)
+
+
+def of_alarms(operation, given):
+    """CloudWatch's alarms."""
+    for name in given.get("AlarmNames") or [given["AlarmName"]]:
+        yield Call(f"cloudwatch:{operation}", f"arn:aws:cloudwatch:us-east-1:111122223333:alarm:{name}")
 
 
 def needed(env, service, operation, given):
@@ -97,8 +113,12 @@ def needed(env, service, operation, given):
             return of_s3(env, operation, given)
         case "logs":
             return of_logs(operation, given)
-        case "sagemaker":
+        case "sagemaker" | "sagemaker-runtime":
             return of_sagemaker(operation, given)
+        case "cloudwatch":
+            return of_alarms(operation, given)
+        case "application-autoscaling":  # a target's id is the service's own
+            return [Call(f"{service}:{operation}", "arn:aws:application-autoscaling:us-east-1:111122223333:scalable-target/x")]
         case "sts":
             assert operation == "GetCallerIdentity"
             return ()  # asks for no permission (AWS STS API reference)

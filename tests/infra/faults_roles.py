@@ -198,6 +198,7 @@ for output in (
         "PipelineRoleArn",
         "JobRoleArn",
         "ApproverPolicyArn",
+        "DeployerPolicyArn",
     ),
     *("PublicSubnetId", "PrivateSubnetAId", "PrivateSubnetBId", "EndpointSecurityGroupId"),
     *("BucketName", "CucimTilerRepositoryUri", "TrainingRepositoryUri", "KmsKeyArn", "Region", "AccountId", "VpcId"),
@@ -245,3 +246,40 @@ def pipeline_and_job_role_are_mixed_up(template):
 @fault("output NotebookRoleArn")
 def the_notebook_has_the_pipelines_role(template):
     template["Resources"]["Notebook"]["Properties"]["RoleArn"] = attribute("PipelineRole", "Arn")
+
+
+# ---- who deploys ----
+def _deployer(sid, key, value, words):
+    def plant(template):
+        for one in template["Resources"]["DeployerPolicy"]["Properties"]["PolicyDocument"]["Statement"]:
+            if one["Sid"] == sid:
+                if value is None:
+                    del one[key]
+                else:
+                    one[key] = value(one[key]) if callable(value) else value
+
+    plant.__name__ = f"deployer_{sid}_{key}"
+    fault("DeployerPolicy", words)(plant)
+
+
+_deployer("MakeModelsInTheVpc", "Condition", None, "sagemaker:CreateModel in no network")
+_deployer("MakeModelsInTheVpc", "Action", "sagemaker:DescribeModel", "does not let a person sagemaker:CreateModel")
+_deployer("PassTheJobRole", "Resource", attribute("PipelineRole", "Arn"), "passes <PipelineRole.Arn>")
+for _action in ("CreateEndpoint", "UpdateEndpoint", "InvokeEndpoint", "DeleteModel"):
+    _deployer(
+        "DeployAndAsk",
+        "Action",
+        lambda actions, name=_action: [one for one in actions if one != f"sagemaker:{name}"],
+        f"does not let a person sagemaker:{_action}",
+    )
+_deployer(
+    "DeployAndAsk",
+    "Resource",
+    {"Fn::Sub": "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:*"},
+    "of others than ours",
+)
+
+
+@fault("JobRole", "has DeployerPolicy, which is for people")
+def a_job_deploys(template):
+    template["Resources"]["JobRole"]["Properties"]["ManagedPolicyArns"].append(ref("DeployerPolicy"))

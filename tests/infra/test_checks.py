@@ -409,14 +409,14 @@ def test_no_template_is_one_line_and_exit_2(tmp_path, capsys):
 def script_and_template(tmp_path, monkeypatch):
     """A copy of the template, a script that was changed, and both known to the checks."""
     script, template = tmp_path / "on-start.sh", tmp_path / "platform-stack.yml"
-    script.write_text("#!/bin/bash\n\nif true; then\n    echo 'ä: ${!x} \\n'\nfi\n")
+    script.write_text("#!/bin/bash\n# why\nif true; then\n    # how\n    echo 'ä: ${!x} \\n'\nfi\n")
     template.write_text(TEMPLATES["platform-stack"].read_text())
     monkeypatch.setattr(notebook, "SCRIPT", script)
     return script, template
 
 
 def test_a_script_is_put_in_as_it_is_and_only_once(script_and_template):
-    script, template = script_and_template
+    _, template = script_and_template
     before = copy.deepcopy(parse(template))
     assert [str(one) for one in findings_alone(before)] == [
         "NotebookLifecycle: its script is not on-start.sh: run python -m infra.checks --write"
@@ -425,7 +425,7 @@ def test_a_script_is_put_in_as_it_is_and_only_once(script_and_template):
     after = parse(template)
     assert findings_alone(after) == []
     content = after["Resources"]["NotebookLifecycle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Join"][1]
-    assert content[1] == script.read_text()
+    assert content[1] == "#!/bin/bash\nif true; then\n    echo 'ä: ${!x} \\n'\nfi\n", "as it is, without its comments"
     content[1] = before["Resources"]["NotebookLifecycle"]["Properties"]["OnStart"][0]["Content"]["Fn::Base64"]["Fn::Join"][1][1]
     assert after == before, "something else was changed"
     assert not write_script(template)

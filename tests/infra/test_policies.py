@@ -35,6 +35,8 @@ OF_WHO_DEPLOYS = {"environment", "doctor"}
 """Verbs for whoever deploys the stack. They read what an administrator reads, IAM and quotas too, of which AuthorPolicy has nothing."""
 OF_WHO_REVIEWS = {"approve", "reject"}
 """Verbs for whoever has ApproverPolicy besides."""
+OF_WHO_HOSTS = {"deploy", "endpoints", "invoke", "undeploy"}
+"""Verbs for whoever has DeployerPolicy besides."""
 AUTHOR, PIPELINE, JOB = "NotebookRole", "PipelineRole", "JobRole"
 FOLLOWED = {
     "CreateProcessingJob": ("DescribeProcessingJob", "StopProcessingJob"),
@@ -195,9 +197,10 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
     stack, server, quick, here, played, recording, example, monkeypatch, tmp_path
 ):
     put_results(example)
+    put_endpoint()
     recording.clear()
     done = person(here, played, example, tmp_path, monkeypatch)
-    assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS - OF_WHO_REVIEWS
+    assert done.keys() == set(VERBS) - OF_WHO_DEPLOYS - OF_WHO_REVIEWS - OF_WHO_HOSTS
     crashed = {verb: [one.err for one in runs if "Traceback" in one.err or one.code == 2] for verb, runs in done.items()}
     assert {verb: errors for verb, errors in crashed.items() if errors} == {}
     assert len(recording) > 50
@@ -207,6 +210,15 @@ def test_a_person_may_do_what_every_verb_does_and_nothing_else(
     recording.extend(awaited(example, AWAITED_VERBS, VERBS))
     assert refused(stack, AUTHOR, recording) == []
     assert surplus(stack, AUTHOR, recording) == []
+
+
+def put_endpoint():
+    """An endpoint as deploy leaves it, for version to find."""
+    sagemaker, tags = boto3.client("sagemaker"), [{"Key": "task", "Value": "msi"}, {"Key": "model-package", "Value": VERSION}]
+    sagemaker.create_model(ModelName=GROUP, ExecutionRoleArn="arn:aws:iam::111122223333:role/x", PrimaryContainer={"Image": "i"})
+    variant = {"VariantName": "all", "ModelName": GROUP, "InstanceType": "ml.m5.xlarge", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=GROUP, ProductionVariants=[variant], Tags=tags)
+    sagemaker.create_endpoint(EndpointName=GROUP, EndpointConfigName=GROUP, Tags=tags)
 
 
 def put_results(env):
@@ -416,6 +428,60 @@ def test_a_pipeline_registers_no_version_that_is_approved(stack):
     assert refused(stack, PIPELINE, registering("Approved")) == [
         f"sagemaker:CreateModelPackage on {ARN}:model-package-group/{GROUP}"
     ]
+
+
+# ---- Who deploys ----
+def hosting(here, folder, monkeypatch, sagemaker, bucket):
+    """Every verb on endpoints, in the ways that call AWS differently; what each answered."""
+    store, done = S3Store(boto3.client("s3")), {}
+    sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
+    for patients in (("P1",), ("P2",)):
+        arn = registry.add(sagemaker, store, bucket, patients=patients)
+        metadata = sagemaker.describe_model_package(ModelPackageName=arn)["CustomerMetadataProperties"]
+        sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved", CustomerMetadataProperties=metadata)
+    request = folder / "slides.json"
+    request.write_text('{"slides": []}')
+    yield
+
+    def run(verb, *arguments):
+        done.setdefault(verb, []).append(here(verb, *arguments, *ON_AWS))
+
+    changed = yaml.safe_load((config.DEFINITIONS / "msi.yaml").read_text())
+    changed["endpoint"] |= {"max-instances": 3}
+    (folder / "msi.yaml").write_text(yaml.safe_dump(changed))
+    run("deploy", "--task", "msi", "--version", "1", "--sample", str(request))
+    with monkeypatch.context() as patch:
+        patch.setattr(config.load_task, "__defaults__", (folder, "train"))
+        run("deploy", "--task", "msi", "--version", "2", "--sample", str(request))
+    run("endpoints")
+    (folder / "slides.csv").write_text("x\n")
+    run("undeploy", "--task", "msi", "--yes")
+    yield done
+
+
+def test_who_deploys_may_do_what_the_verbs_do_and_nothing_else(
+    template, stack, server, quick, here, before_send, recording, example, monkeypatch, tmp_path
+):
+    from tests.pipelines.service.hosting.account import Account
+
+    answering = Account()
+    before_send(answering)
+    sagemaker = boto3.client("sagemaker")
+    acting = hosting(here, tmp_path, monkeypatch, sagemaker, example.bucket)
+    next(acting)
+    answering.any_model = True
+    recording.clear()
+    done = next(acting)
+    assert done.keys() == OF_WHO_HOSTS - {"invoke"}, "deploy's first request is invoke's call"
+    assert [one.err for runs in done.values() for one in runs if one.code] == []
+    assert {call.action for call in recording} >= {"sagemaker:InvokeEndpoint", "application-autoscaling:PutScalingPolicy"}
+    attached = template["Resources"][AUTHOR]["Properties"]["ManagedPolicyArns"]
+    attached.append({"Ref": "DeployerPolicy"})
+    with_it = Stack(template, values=stack.values)
+    assert refused(with_it, AUTHOR, recording) == []
+    assert [line for line in surplus(with_it, AUTHOR, recording) if line.startswith("DeployerPolicy")] == []
+    for role in (AUTHOR, PIPELINE, JOB):
+        assert "sagemaker:CreateEndpoint on" in " ".join(refused(stack, role, recording))
 
 
 # ---- The test itself ----

@@ -6,7 +6,7 @@ import re
 import pytest
 from deploying import ACCOUNT, REGION, client, deploy
 
-from infra.checks.notebook import SCRIPT
+from infra.checks.notebook import SCRIPT, script_in_template
 from infra.checks.storage import REPOSITORIES
 from infra.checks.suite import TEMPLATES
 from infra.checks.template import parse
@@ -92,7 +92,7 @@ def test_the_notebook_starts_with_the_script(outputs):
     config = client("sagemaker").describe_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=name)
     script = base64.b64decode(config["OnStart"][0]["Content"]).decode()
     prologue = f"#!/bin/bash\nexport EFS_ID={outputs['EFSFileSystemId']}\nexport AWS_REGION={REGION}\n"
-    assert script == prologue + SCRIPT.read_text()
+    assert script == prologue + script_in_template()
 
 
 def test_the_script_makes_the_folders_that_jobs_mount():

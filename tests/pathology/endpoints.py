@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPResponse
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -55,7 +56,46 @@ def entries(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-class Server:
+class Client:
+    """Asks the server at ``url``."""
+
+    url: str
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """One request on a connection of its own."""
+        return httpx.request(method, self.url + path, timeout=MAX_WAIT_SECONDS, verify=NO_CERTIFICATES, trust_env=False, **more)
+
+    def post(self, content: Any, headers: dict[str, str] = PNG, **more: Any) -> httpx.Response:
+        """Ask for a prediction."""
+        return self.ask("POST", "/invocations", content=content, headers=headers, **more)
+
+    def crowd(self, requests: Requests, clients: int) -> list[httpx.Response]:
+        """Answers to ``(body, headers)`` in order, so many at once."""
+        with ThreadPoolExecutor(clients) as pool:
+            return list(pool.map(lambda one: self.post(*one), requests))
+
+
+@contextmanager
+def listening(task: Any, model: Any) -> Iterator[Client]:
+    """The endpoint's application over a loaded model, in a thread of this process."""
+    import uvicorn
+    from pathology.serving.app import make_app
+
+    app = make_app(task, model, model.version)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started, "a port", lambda: None if thread.is_alive() else "it has ended")
+        client = Client()
+        client.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+class Server(Client):
     """A started server, the process of ``command`` itself, which logs to ``folder`` and says there on which port it listens.
 
     Its model can be held, as serving/gate has it.
@@ -109,19 +149,6 @@ class Server:
         """The most that it ever had in memory, in bytes, or what it has now: ``VmRSS``."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition(f"{figure}:")[2].split()[0]) * 1024
-
-    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """One request on a connection of its own."""
-        return httpx.request(method, self.url + path, timeout=MAX_WAIT_SECONDS, verify=NO_CERTIFICATES, trust_env=False, **more)
-
-    def post(self, content: Any, headers: dict[str, str] = PNG, **more: Any) -> httpx.Response:
-        """Ask for a prediction."""
-        return self.ask("POST", "/invocations", content=content, headers=headers, **more)
-
-    def crowd(self, requests: Requests, clients: int) -> list[httpx.Response]:
-        """Answers to ``(body, headers)`` in order, so many at once."""
-        with ThreadPoolExecutor(clients) as pool:
-            return list(pool.map(lambda one: self.post(*one), requests))
 
     def count(self, what: str) -> int:
         """How many pictures are ``read``, or batches ``begun``, so far."""

@@ -24,6 +24,15 @@ MANIFEST = EncoderManifest(
 SETTINGS_HASH = "0123456789abcdef"
 
 
+GRID = {"patch_size": 224, "patch_size_level0": 448, "patch_side_level0": 448.5}
+"""What extraction writes on a feature file's coordinates, as far as an endpoint reads it."""
+
+
+def corners(count: int) -> np.ndarray:
+    """Level-0 px x, y of so many tiles in rows of six."""
+    return np.stack([np.arange(count) % 6, np.arange(count) // 6], axis=1) * 448
+
+
 def processing_job(root: Path, settings: Settings, inputs: dict[str, Path], outputs: tuple[str, ...] = ()) -> Job:
     """A Processing job as the service would describe it to a container whose /opt/ml is ``root``.
 
@@ -67,8 +76,9 @@ def plant(
             features[: max(1, count // 4), 0] += signal * carries[patient]
             uri = f"s3://bucket/features/{SETTINGS_HASH}/{slide_id}.h5"
             path = uri_root / "s3" / "bucket" / "features" / SETTINGS_HASH / f"{slide_id}.h5"
-            sha256 = write_features(path, features, np.zeros((count, 2)), np.ones(count), feature_attributes(count))
-            content = content_sha256(features, np.zeros((count, 2)))
+            coords = corners(count)
+            sha256 = write_features(path, features, coords, np.ones(count), feature_attributes(count), grid=GRID)
+            content = content_sha256(features, coords)
             cohort.append(
                 CohortRow(
                     slide_id=slide_id,

@@ -87,7 +87,7 @@ def slides(patients, settings="5e77", content=lambda name: f"features of {name}"
     return (SLIDES + "".join(f"{name}-DX1,{settings},{digest}\n" for name, digest in hashes.items())).encode()
 
 
-def evaluation(inputs, uris, config, archive, auroc=0.9, settings=None, encoder=None, block=None):
+def evaluation(inputs, uris, config, archive, digest="a" * 64, auroc=0.9, settings=None, encoder=None, block=None):
     """As much of evaluation.json as verbs read; ``block`` changes the block."""
     interval = {"value": auroc, "low": auroc - 0.06, "high": auroc + 0.05}
     training = {"settings": {"epochs": "20", "shuffle-labels": "false", **(settings or {})}, "inputs": inputs, "code": "c0de"}
@@ -108,7 +108,7 @@ def evaluation(inputs, uris, config, archive, auroc=0.9, settings=None, encoder=
             "config_sha256": config,
             "version": config[:12],
             "labels": LABELS,
-            "archive_sha256": "a" * 64,
+            "archive_sha256": digest,
             "serving_code": "5e4e",
             "training": training,
         },
@@ -143,12 +143,13 @@ def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_
     files = artefact(patients, inputs["cohort"], with_list)
     config = hashlib.sha256(files["config.json"]).hexdigest()
     archive = run / "TrainMsi" / f"pipelines-{execution}-TrainMsi-Xy12" / "output/model.tar.gz"
-    report = evaluation(inputs, {"cohort": str(place)}, config, str(archive), **changes)
+    packed = pack(files)
+    report = evaluation(inputs, {"cohort": str(place)}, config, str(archive), hashlib.sha256(packed).hexdigest(), **changes)
     if tested is not None:
         put_tested(store, run, report["pathology"], **tested)
     encoder = report["pathology"]["encoder"]
     store.write(place, cohort)
-    store.write(archive, pack(files))
+    store.write(archive, packed)
     store.write(run / "EvaluateMsi/evaluation/evaluation.json", json.dumps(report).encode())
     metadata = {
         "task": "msi",
@@ -167,6 +168,7 @@ def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_
             "Containers": [{"Image": "training@sha256:0", "ModelDataUrl": str(archive)}],
             "SupportedContentTypes": ["application/json"],
             "SupportedResponseMIMETypes": ["application/json"],
+            "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.xlarge", "ml.m5.2xlarge"],
         },
         "ModelMetrics": {
             "ModelQuality": {

@@ -92,7 +92,7 @@ def test_unknown_task_and_environment_are_refused():
         (("vpc",), "x", "vpc: unknown key"),
         (("job_role",), "admin", "job.role"),
         (("account",), "12", "account"),
-        (("tags",), {f"k{number}": "v" for number in range(49)}, "tags: .*48"),
+        (("tags",), {f"k{number}": "v" for number in range(47)}, "tags: .*46"),
     ],
 )
 def test_what_is_wrong_in_an_environment_is_named(tmp_path, key, value, message):

@@ -1,7 +1,9 @@
-"""EvaluateLizard: the packaged model on the test patches, through the function that serves it → scores, predictions, report."""
+"""EvaluateLizard: the packaged model on the test patches, through the functions that serve it → scores, predictions, report."""
 
 from __future__ import annotations
 
+import io
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathology.contracts.intervals import Interval
 from pathology.contracts.intervals.clusters import Spread
 from pathology.contracts.lizard.evaluate import EvaluateLizard, NucleiScoreRow
 from pathology.contracts.lizard.patches import TABLE, NucleiDataset
+from pathology.contracts.media import GEOJSON, IMAGES, NPY
 from pathology.encoders.job_encoder import find_encoder
 from pathology.evaluation import check_seen, identity, load_packaged, origin, write_evaluation
 from pathology.job import Job, run
@@ -86,17 +89,34 @@ def check_classes(config: LizardConfig, dataset: NucleiDataset) -> None:
 
 
 def spool(path: Path, nuclei: Nuclei, dataset: NucleiDataset, model: LizardModel) -> np.ndarray:
-    """Predict each patch as a request to the endpoint would be: label maps (n, S, S, 2) uint16, mapped from ``path``.
+    """Ask of each patch as the endpoint would be asked, through all four functions: label maps (n, S, S, 2) uint16, mapped from ``path``.
 
-    Out of a PNG ``input_fn`` would give the patch's own pixels, so that detour is left out. The maps are on disk because the report
-    draws some of them, and which is known at the end only.
+    The maps are on disk because the report draws some of them, and which is known at the end only.
+
+    Raises:
+        DataError: naming the patch whose two answers, label map and GeoJSON, have different nuclei.
     """
     maps = np.lib.format.open_memmap(path, "w+", np.uint16, (len(nuclei), dataset.side, dataset.side, 2))
     for start in range(0, len(nuclei), serving.BATCH):
-        images = [nuclei[index][0] for index in range(start, min(start + serving.BATCH, len(nuclei)))]
-        for index, prediction in enumerate(serving.predict_fn(images, model), start):
-            maps[index] = prediction.labels
+        indices = range(start, min(start + serving.BATCH, len(nuclei)))
+        images = [serving.input_fn(nuclei.png(index), IMAGES[0]) for index in indices]
+        for index, prediction in zip(indices, serving.predict_fn(images, model), strict=True):
+            maps[index] = answered(prediction, nuclei.rows[index].name)
     return maps
+
+
+def answered(prediction: serving.Prediction, name: str) -> np.ndarray:
+    """The label map (H, W, 2) that the endpoint would answer of the patch ``name``, once its GeoJSON is proven to have the same nuclei."""
+    labels: np.ndarray = np.load(io.BytesIO(serving.output_fn(prediction, NPY)), allow_pickle=False)
+    outlined, found = (
+        len(json.loads(serving.output_fn(prediction, GEOJSON))["features"]),
+        np.count_nonzero(np.unique(labels[..., 0])),
+    )
+    if outlined != found:
+        raise DataError(
+            f"patch {name}: the endpoint's GeoJSON has {outlined} nuclei and its label map {found}: correct what writes them"
+        )
+    return labels
 
 
 def score(nuclei: Nuclei, maps: np.ndarray, classes: Sequence[str]) -> Predicted:

@@ -16,6 +16,7 @@ from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Bounds, EncoderReport, Seen
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.intervals import Interval
+from pathology.contracts.media import GEOJSON, JSON
 from pathology.contracts.msi.evaluate import (
     ESCAPED,
     SEPARATOR,
@@ -51,6 +52,9 @@ from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.report import render
 from pathology.tasks.msi.slides import figures, read_otherwise, total_tiles
 
+OUTLINED = 16
+"""Patients whose attention is written as GeoJSON too, to prove that it can be: up to a second of each."""
+
 
 def main(job: Job) -> None:
     """Predict every test patient, score them, write evaluation.json, predictions.csv and report.html."""
@@ -70,7 +74,7 @@ def main(job: Job) -> None:
     not_evaluable = [_not_evaluable(patient, test, slides) for patient in lost]
     for patient in not_evaluable:
         print(f"not evaluable: patient {patient.patient_id}, {patient.reason}")
-    asked = [ask(patient, model) for patient in patients]
+    asked = [ask(patient, model, outlined=number < OUTLINED) for number, patient in enumerate(patients)]
     answers = [answer for answer, _ in asked]
     uris = {row.slide_id: row.slide_uri for row in test}
     predictions = [prediction(patient, answer, model, uris) for patient, answer in zip(patients, answers, strict=True)]
@@ -107,15 +111,27 @@ def check_encoder(config: MsiConfig, manifest: EncoderManifest) -> None:
         )
 
 
-def ask(patient: Patient, model: Ensemble) -> tuple[dict[str, Any], np.ndarray]:
+def ask(patient: Patient, model: Ensemble, outlined: bool) -> tuple[dict[str, Any], np.ndarray]:
     """The answer on one patient, through ``input_fn``, ``predict_fn`` and ``output_fn``, as a request to the endpoint would go.
 
-    Beside it the mean (D,) of the patient's tile features, which the baseline takes.
+    Beside it the mean (D,) of the patient's tile features, which the baseline takes. Where it is to be ``outlined`` the endpoint's other
+    answer, attention as GeoJSON, is written too.
+
+    Raises:
+        DataError: naming the patient whose GeoJSON is not of the tiles that were pooled.
     """
     slides = [{"slide_id": row.slide_id, "features": row.features, "sha256": row.sha256} for row in patient.slides]
-    request = serving.input_fn(json.dumps({"slides": slides}), serving.JSON)
+    request = serving.input_fn(json.dumps({"slides": slides}), JSON)
     predicted = serving.predict_fn(request, model)
-    return json.loads(serving.output_fn(predicted, serving.JSON)), predicted.tile_mean
+    answer = json.loads(serving.output_fn(predicted, JSON))
+    if outlined:
+        collection, pooled = json.loads(serving.output_fn(predicted, GEOJSON)), answer["tiles"]["pooled"]
+        of = len(collection["features"]) + collection["tiles_left_out"]
+        if of != pooled:
+            raise DataError(
+                f"patient {patient.patient_id}: the endpoint's GeoJSON is of {of} tiles and {pooled} were pooled: correct what writes it"
+            )
+    return answer, predicted.tile_mean
 
 
 def prediction(patient: Patient, answer: dict[str, Any], model: Ensemble, slide_uris: Mapping[str, str]) -> PatientPredictionRow:
@@ -127,7 +143,7 @@ def prediction(patient: Patient, answer: dict[str, Any], model: Ensemble, slide_
         slides=len(patient.slides),
         label=patient.label,
         probability=answer["probability"],
-        fold_std=float(np.std(answer["fold_probabilities"])),
+        fold_std=answer["fold_std"],
         predicted=int(answer["label"] == model.config.labels[1]),
         slide_ids=SEPARATOR.join(slide_ids),
         slide_uris=SEPARATOR.join(slide_uris[name].replace(SEPARATOR, ESCAPED) for name in slide_ids),

@@ -32,7 +32,7 @@ def task_of(folder: Path) -> ModuleType:
 
     Raises:
         DataError: when there is no model.
-        RequestError: when this code holds no serving module of its task, or one that takes no batches of pictures.
+        RequestError: when this code holds no serving module of its task.
     """
     try:
         task = json.loads((folder / "config.json").read_bytes())["task"]
@@ -41,10 +41,7 @@ def task_of(folder: Path) -> ModuleType:
     module = f"pathology.tasks.{task}.serving"
     if not (isinstance(task, str) and TASK_NAME.fullmatch(task) and _exists(module)):
         raise RequestError(f"models of task {task!r:.80} have no endpoint: this code holds none for it")
-    serving = importlib.import_module(module)
-    if not hasattr(serving, "BATCH"):
-        raise RequestError(f"models of task {task!r:.80} have no endpoint: its requests are not single pictures")
-    return serving
+    return importlib.import_module(module)
 
 
 def _exists(module: str) -> bool:
@@ -81,9 +78,8 @@ def serve(task: Any, model: Any, port: int) -> None:
 
 
 def main() -> None:
-    """Load, prove on a white picture that the model answers, listen."""
-    import numpy as np
-
+    """Load, prove on a made-up item that the model answers, listen."""
+    from pathology.serving.app import prove
     from pathology.serving.logs import log, set_up
 
     set_up()
@@ -93,8 +89,7 @@ def main() -> None:
     folder = Path(os.environ.get(ROOT_VARIABLE, OPT_ML)) / "model"
     task = task_of(folder)
     model = task.model_fn(folder)
-    (answer,) = task.predict_fn([np.full((task.SIDE, task.SIDE, 3), 255, np.uint8)], model)
-    task.output_fn(answer)
+    prove(task, model)
     log("loaded", task=task.__name__, model_version=model.version)
     serve(task, model, int(port))
 

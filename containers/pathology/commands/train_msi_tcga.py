@@ -23,6 +23,7 @@ from pathology.contracts.operating_points import OperatingPoint
 from pathology.encoders.job_encoder import find_encoder
 from pathology.job import Job, run
 from pathology.metrics.operating_points import choose, deciding
+from pathology.serving.code import endpoint_code
 from pathology.tasks.msi import baseline, serving
 from pathology.tasks.msi.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
 from pathology.tasks.msi.calibration import calibrate
@@ -69,7 +70,6 @@ def main(job: Job) -> None:
     simple, simple_weights = baseline.fit(bags).pack()
     folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in validated.models]
     learned_from, learned_from_content = LearnedFrom.of(items(patients), hashes).pack()
-    code = closure(serving.__name__)
     config = MsiConfig(
         labels=read_classes(tables["cohort"]),
         threshold=threshold,
@@ -86,14 +86,14 @@ def main(job: Job) -> None:
         training=settings.as_strings(),
         inputs=hashes,
         learned_from=learned_from,
-        serving_code=code.hash,
+        serving_code=closure(serving.__name__).hash,
         versions=library_versions(*LIBRARIES),
         training_code=command_code(COMMAND).hash,
         curves=tuple(model.curve for model in validated.models),
         baseline=simple,
     )
     files = {entry.file: content for entry, content in folds} | {LEARNED_FROM: learned_from_content, simple.file: simple_weights}
-    save_artefact(job.output("model"), config, files, code, serving.__name__)
+    save_artefact(job.output("model"), config, files, endpoint_code(serving.__name__), serving.__name__)
 
 
 def _first(root: Path, patients: Sequence[Patient]) -> Features:

@@ -45,7 +45,7 @@ def explain(error: ValidationError, where: str) -> str:
         message = "unknown key: take it out or correct its name"
     elif first["type"] == "missing":
         message = "missing: add it"
-    elif "input" in first and not isinstance(first["input"], dict):
+    elif "input" in first and not isinstance(first["input"], dict | list):
         message = f"{message}, not {first['input']!r}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{where}: {key + ': ' if key else ''}{message}{more}"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pathology.contracts.errors import DataError
+from pathology.geojson import collection, feature
 from pathology.nuclei.classes import instance_classes
 from pathology.nuclei.palette import class_colours
 
@@ -24,13 +25,13 @@ RIGHT, DOWN, LEFT, UP = range(4)
 """Ways along an edge of a px, which lies to the right of it as one walks: its top, right, bottom and left edge."""
 
 
-def features(labels: np.ndarray, classes: Sequence[str], offset: tuple[float, float] = (0, 0)) -> dict[str, Any]:
+def features(labels: np.ndarray, classes: Sequence[str], offset: tuple[float, float] = (0, 0), **members: Any) -> dict[str, Any]:
     """The nuclei of ``labels`` (H, W, 2), instance id and class, as a GeoJSON FeatureCollection that QuPath opens.
 
     One detection a nucleus, ascending by id, classified by name and coloured as :func:`class_colours` says. Coordinates are px, px
     (0, 0) covering 0 to 1 in x and y, moved by ``offset`` (x, y). Rings close, touch neither themselves nor, along an edge, one
     another; exteriors run counter-clockwise with y upwards (RFC 7946), holes clockwise. A nucleus in several pieces, or in pieces
-    that touch at corners only, is a MultiPolygon: every px that it has is in it.
+    that touch at corners only, is a MultiPolygon: every px that it has is in it. ``members`` are what the collection has besides.
 
     Raises:
         DataError: as :func:`instance_classes`.
@@ -38,23 +39,12 @@ def features(labels: np.ndarray, classes: Sequence[str], offset: tuple[float, fl
     ids, kinds = instance_classes(labels, len(classes))
     colours = class_colours(len(classes))
     outlines = polygons(labels[..., 0])
+    right, down = offset
     detections = []
     for number, kind in zip(ids.tolist(), kinds.tolist(), strict=True):
-        classification = {"name": classes[kind - 1], "color": list(colours[kind - 1])}
-        detections.append({
-            "type": "Feature",
-            "geometry": _geometry(outlines[number], offset),
-            "properties": {"objectType": "detection", "classification": classification},
-        })  # fmt: skip
-    return {"type": "FeatureCollection", "features": detections}
-
-
-def _geometry(pieces: list[list[Ring]], offset: tuple[float, float]) -> dict[str, Any]:
-    right, down = offset
-    coordinates = [[[[x + right, y + down] for x, y in ring] for ring in piece] for piece in pieces]
-    if len(coordinates) == 1:
-        return {"type": "Polygon", "coordinates": coordinates[0]}
-    return {"type": "MultiPolygon", "coordinates": coordinates}
+        pieces = [[[[x + right, y + down] for x, y in ring] for ring in piece] for piece in outlines[number]]
+        detections.append(feature("detection", pieces, classes[kind - 1], colours[kind - 1]))
+    return collection(detections, **members)
 
 
 def polygons(instances: np.ndarray) -> dict[int, list[list[Ring]]]:

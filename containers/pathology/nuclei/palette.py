@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathology.contracts.errors import RequestError
-
-Colour = tuple[int, int, int]
-"""Red, green, blue, 0 to 255."""
+from pathology.geojson import Colour
 
 OKABE_ITO: tuple[Colour, ...] = (
     (230, 159, 0),  # orange

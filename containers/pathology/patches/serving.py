@@ -23,6 +23,9 @@ SIDE = 224
 """px: what H-optimus-0 takes; a patch of another side is resized while it is parsed, so that none waits in full size."""
 BATCH, BATCH_BYTES = 64, 64 * SIDE * SIDE * 3
 """Patches that go through the model together, and their size."""
+TAKES, ANSWERS = IMAGES, (JSON,)
+FETCHING = None
+"""A request holds its patch."""
 
 
 def input_fn(body: bytes, content_type: str = IMAGES[0], side: int = SIDE) -> np.ndarray:
@@ -61,13 +64,18 @@ def answer(probability: float, model: PatchModel[Any]) -> dict[str, Any]:
     }
 
 
+def proof(model: PatchModel[Any]) -> np.ndarray:
+    """A white patch, that a starting endpoint is proven on."""
+    return np.full((SIDE, SIDE, 3), 255, np.uint8)
+
+
 def media_type(accept: str) -> str:
     """The content type of the answer to a request with this Accept header: JSON.
 
     Raises:
         RequestError: when the caller wants another.
     """
-    return agree(accept, (JSON,))
+    return agree(accept, ANSWERS)
 
 
 def output_fn(prediction: dict[str, Any], accept: str = JSON) -> bytes:

@@ -47,9 +47,10 @@ class Batcher(Generic[I, O]):
         wait_ms: float,
         size: Callable[[I], int] = lambda _: 0,
         max_bytes: int = sys.maxsize,
+        max_held: int = MAX_HELD,
     ) -> None:
         self.predict, self.max_items, self.wait_s = predict, max_items, wait_ms / 1000
-        self.size, self.max_bytes, self.held = size, max_bytes, 0
+        self.size, self.max_bytes, self.max_held, self.held = size, max_bytes, max_held, 0
         self.sizes: Counter[int] = Counter()
         self._next: tuple[I, asyncio.Future[Answer[O]]] | None = None
         self._queue: asyncio.Queue[tuple[I, asyncio.Future[Answer[O]]] | None] = asyncio.Queue()
@@ -81,7 +82,7 @@ class Batcher(Generic[I, O]):
         Raises:
             OverloadedError: when too much is held already.
         """
-        if self.held and self.held + size > MAX_HELD:
+        if self.held and self.held + size > self.max_held:
             raise OverloadedError
         self.held += size
         try:

@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-MAX_BODY = 6 * 2**20
-"""SageMaker's own limit for a real-time endpoint."""
+from pathology.contracts.media import MAX_BODY
+
 MAX_HELD = 64 * 2**20
 """Of all bodies being read at one time."""
 READ_SECONDS = 20.0
@@ -78,7 +78,7 @@ class Bodies:
             RefusedError: when it is too large, too slow, or one too many.
             ClientDisconnect: when the client goes away.
         """
-        too_large = RefusedError(413, f"the body has more than {self.max_body:,} bytes: send one patch")
+        too_large = RefusedError(413, f"the body has more than {self.max_body:,} bytes, the most that is read: send less")
         if body.declared > self.max_body:
             raise too_large
         content = bytearray()

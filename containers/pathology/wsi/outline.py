@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pathology.geojson import Colour, collection, dumps, feature
 from pathology.wsi.grid import Grid
 from pathology.wsi.thumbnail import Thumbnail
-
-Colour = tuple[int, int, int]
-"""Red, green, blue."""
 
 TISSUE: Colour = (0, 150, 60)
 """Green is the colour that neither haematoxylin nor eosin has."""
@@ -105,19 +103,9 @@ def tissue_geojson(tissue: np.ndarray, downsample: float, slide_id: str, origin:
     for number, polygon in enumerate(outline(tissue), start=1):
         rings = [np.round(ring * downsample - origin, 2).tolist() for ring in (polygon.exterior, *polygon.holes)]
         name = uuid.uuid5(NAMESPACE, json.dumps([slide_id, rings]))
-        features.append({
-            "type": "Feature",
-            "id": str(name),
-            "geometry": {"type": "Polygon", "coordinates": rings},
-            "properties": {
-                "objectType": "annotation",
-                "name": f"Tissue {number}",
-                "classification": {"name": "Tissue", "color": list(TISSUE)},
-                "isLocked": True,
-            },
-        })  # fmt: skip
-    collection = {"type": "FeatureCollection", "features": features}
-    return (json.dumps(collection, separators=(",", ":"), sort_keys=True, allow_nan=False) + "\n").encode()
+        piece = feature("annotation", [rings], "Tissue", TISSUE, name=f"Tissue {number}", isLocked=True)
+        features.append({"id": str(name), **piece})
+    return dumps(collection(features)) + b"\n"
 
 
 def overlay(

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cards import check_card
-from endpoints import encoded
+from endpoints import PNG, encoded, listening
 from msi_jobs import write_table
 from packed import without_list
 from pages import Page, check_in_browser
@@ -20,7 +20,7 @@ from pathology.contracts.evaluation import Seen
 from pathology.contracts.intervals.clusters import NO_INTERVAL
 from pathology.contracts.lizard.evaluate import LizardEvaluation
 from pathology.contracts.lizard.patches import LIZARD_CLASSES
-from pathology.contracts.media import NPY
+from pathology.contracts.media import GEOJSON, NPY
 from pathology.nuclei.counts import central_counts
 from pathology.tasks.lizard.dataset import read_prepared
 from pathology.tasks.lizard.rows import patch_rows
@@ -192,20 +192,43 @@ def test_the_classes_of_what_was_found(evaluated):
         assert all(studio[name]["standard_deviation"] > 0 for name in expected)
 
 
-def test_the_endpoint_gives_the_same_nuclei(evaluated, lizard):
-    """What is evaluated is what is deployed: a PNG is decoded to the array's own pixels, and the answer scores as in the table."""
+def test_the_endpoint_answers_what_was_evaluated(evaluated, lizard):
+    """Over HTTP, eight at a time: every patch's label map scores as in the table, its GeoJSON has as many nuclei."""
     from pathology.tasks.lizard import serving
 
     _, evaluation, predictions, _ = evaluated
     model = lizard.load()
     assert model.version == evaluation["pathology"]["model"]["version"]
-    for row in lizard.test[:2] + lizard.test[-2:]:
-        picture = serving.input_fn(encoded(lizard.images[row.index]), "image/png")
-        assert picture.dtype == np.uint8 and (picture == lizard.images[row.index]).all()
-        answer = serving.output_fn(serving.predict_fn([picture], model)[0], NPY)
-        labels = np.load(io.BytesIO(answer), allow_pickle=False)
+    bodies = [encoded(lizard.images[row.index]) for row in lizard.test]
+    with listening(serving, model) as endpoint:
+        answers, outlined = (endpoint.crowd([(body, {**PNG, "Accept": kind}) for body in bodies], 8) for kind in (NPY, GEOJSON))
+    for row, answer, outline in zip(lizard.test, answers, outlined, strict=True):
+        labels = np.load(io.BytesIO(answer.content), allow_pickle=False)
         rows = patch_rows(row.name, row.source, lizard.labels[row.index], labels, LIZARD_CLASSES)
         assert rows == [item for item in predictions if item.patch == row.name]
+        collection = outline.json()
+        assert sum(collection["counts"].values()) == len(collection["features"]) == labels[..., 0].max()
+        assert collection["model_version"] == model.version
+
+
+@pytest.mark.parametrize("fault", ["raises", "forgets"])
+def test_a_version_whose_geojson_cannot_be_written_is_not_evaluated(lizard, tmp_path, monkeypatch, fault):
+    """Its label maps are right, and no registration follows."""
+    from pathology.tasks.lizard import serving
+
+    def faulty(labels, classes, **members):
+        if fault == "raises":
+            raise RuntimeError("a ring does not close")
+        return {"type": "FeatureCollection", "features": []}
+
+    monkeypatch.setattr(serving, "features", faulty)
+    said = {
+        "raises": "a ring does not close",
+        "forgets": r"patch \S+: the endpoint's GeoJSON has 0 nuclei and its label map \d+: ",
+    }
+    with pytest.raises((RuntimeError, DataError), match=said[fault]):
+        lizard.evaluate(tmp_path)
+    assert not (tmp_path / "evaluation" / "evaluation.json").exists()
 
 
 def test_the_packed_weights_are_those_that_are_run(lizard, tmp_path):
@@ -214,6 +237,13 @@ def test_the_packed_weights_are_those_that_are_run(lizard, tmp_path):
     evaluation, predictions, _ = lizard.evaluate(tmp_path, seeing=False)
     model = serving.model_fn(lizard.folder, lizard.models)
     predictions_made = serving.predict_fn([lizard.images[row.index] for row in lizard.test], model)
+    with listening(serving, model) as endpoint:
+        answers = [endpoint.post(encoded(lizard.images[row.index]), {**PNG, "Accept": NPY}) for row in lizard.test]
+    maps = [np.load(io.BytesIO(answer.content), allow_pickle=False) for answer in answers]
+    same = [np.array_equal(one, each.labels) for one, each in zip(maps, predictions_made, strict=True)]
+    assert np.mean(same) >= 0.99  # a picture alone, and all of them together: sums differ by their last bit
+    (alone,) = serving.predict_fn([lizard.images[lizard.test[0].index]], model)
+    assert serving.output_fn(alone, NPY) == answers[0].content
     counts = {row.name: int(each.labels[..., 0].max()) for row, each in zip(lizard.test, predictions_made, strict=True)}
     assert {row.patch: row.tp + row.fp for row in predictions if row.class_name == "all"} == counts
     assert evaluation["pathology"]["predicted"] == sum(counts.values()) > 0

@@ -1,12 +1,14 @@
 """EvaluateMsi: every number recomputed from predictions.csv with scikit-learn; nothing dropped; one file that needs nothing."""
 
 import hashlib
+import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from cards import check_card
+from endpoints import listening
 from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_cohort, write_flow, write_table
 from packed import without_baseline, without_list
 from pages import Page, check_in_browser
@@ -34,6 +36,43 @@ def test_signal_is_found_in_patients_never_seen(evaluated):
     assert block["positives"] == sum(row.label for row in predictions) == 16
     value = block["intervals"]["auroc"]["value"]
     assert re.search(rf"^AUROC {value:.3f} \(95% interval 0\.\d+ to [01]\.\d+\), 40 patients, 16 positive$", log, re.MULTILINE)
+
+
+def test_the_endpoint_answers_what_was_evaluated(evaluated, msi_run, monkeypatch):
+    """Over HTTP, eight at a time, every test patient."""
+    from pathology.tasks.msi import serving
+
+    _, evaluation, predictions, _ = evaluated
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    slides = {row.slide_id: {name: getattr(row, name) for name in ("slide_id", "features", "sha256")} for row in msi_run.slides}
+    bodies = [json.dumps({"slides": [slides[name] for name in row.slide_ids.split(";")]}) for row in predictions]
+    with listening(serving, serving.model_fn(msi_run.root / "ml" / "model")) as endpoint:
+        answers = endpoint.crowd([(body, {"Content-Type": "application/json"}) for body in bodies], 8)
+    for row, answer in zip(predictions, (answer.json() for answer in answers), strict=True):
+        assert (answer["probability"], answer["fold_std"]) == (row.probability, row.fold_std)  # the same sums: the same number
+        assert answer["label"] == ("MSS", "MSI-H")[row.predicted]
+        assert answer["model_version"] == evaluation["pathology"]["model"]["version"]
+
+
+@pytest.mark.parametrize("fault", ["raises", "forgets"])
+def test_a_version_whose_geojson_cannot_be_written_is_not_evaluated(msi_run, tmp_path, monkeypatch, fault):
+    """Its probabilities are right, and no registration follows."""
+    from pathology.tasks.msi import serving
+
+    def faulty(*arguments, **members):
+        if fault == "raises":
+            raise RuntimeError("a ring does not close")
+        return b'{"features": [], "tiles_left_out": 1}'
+
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    monkeypatch.setattr(serving, "attention_geojson", faulty)
+    said = {
+        "raises": "a ring does not close",
+        "forgets": r"patient P000: the endpoint's GeoJSON is of 1 tiles and \d+ were pooled: ",
+    }
+    with pytest.raises((RuntimeError, DataError), match=said[fault]):
+        msi_run.evaluate(tmp_path)
+    assert not (tmp_path / "evaluation" / "evaluation.json").exists()
 
 
 def test_every_number_follows_from_predictions(evaluated):
@@ -236,7 +275,7 @@ def test_an_address_with_a_semicolon_stays_one(evaluated, msi_run):
     test = [row for row in msi_run.cohort if row.split == "test"]
     patient = patients_of(test, msi_run.slides)[0][0]
     uris = {row.slide_id: f"s3://bucket/a;b/{row.slide_id}.svs" for row in patient.slides}
-    answer = {"probability": 0.5, "fold_probabilities": [0.4, 0.6], "label": "x"}
+    answer = {"probability": 0.5, "fold_std": 0.1, "label": "x"}
     row = prediction(patient, answer, load_ensemble(msi_run.root / "ml" / "model"), uris)
     assert row.where == [(slide.slide_id, f"s3://bucket/a%3Bb/{slide.slide_id}.svs") for slide in patient.slides]
 

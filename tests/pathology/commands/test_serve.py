@@ -12,7 +12,9 @@ from pathology.commands import serve
 from pathology.contracts.errors import RequestError
 from pathology.serving.code import endpoint_code
 
-SERVED = ("mhist", "lizard")
+from tests.made import REPOSITORY
+
+SERVED = ("msi", "mhist", "lizard")
 
 
 @pytest.fixture
@@ -38,7 +40,6 @@ def ended(tmp_path, monkeypatch, capsys):
 
 
 NO_CODE = "have no endpoint: this code holds none for it"
-NO_PICTURES = "have no endpoint: its requests are not single pictures"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ NO_PICTURES = "have no endpoint: its requests are not single pictures"
         ("{", None, 1, "holds no model (JSONDecodeError at config.json)"),
         ("[]", None, 1, "holds no model (TypeError at config.json)"),
         ("{}", None, 1, "holds no model (KeyError at config.json)"),
-        ('{"task": "msi"}', None, 2, f"models of task 'msi' {NO_PICTURES}"),
+        ('{"task": "msi"}', None, 1, "config.json is not a model configuration"),
         ('{"task": "grading"}', None, 2, f"models of task 'grading' {NO_CODE}"),
         ('{"task": ["mhist"]}', None, 2, f"models of task ['mhist'] {NO_CODE}"),
         ('{"task": null}', None, 2, f"models of task None {NO_CODE}"),
@@ -99,6 +100,23 @@ def test_a_name_that_is_not_a_tasks_is_refused_and_nothing_is_imported(tmp_path,
 def test_a_task_is_found_by_its_name(tmp_path, task):
     serving = serve.task_of(write_config(tmp_path, task))
     assert serving.__name__ == f"pathology.tasks.{task}.serving" and serving.BATCH > 0
+
+
+@pytest.mark.parametrize("task", SERVED)
+def test_a_version_says_of_itself_what_its_endpoint_does_and_nothing_that_it_cannot(tmp_path, task):
+    serving = serve.task_of(write_config(tmp_path, task))
+    steps = json.loads((REPOSITORY / "pipeline_definitions" / f"{task}.json").read_text())["Steps"]
+    (check,) = [step for step in steps if step["Type"] == "Condition"]
+    (register,) = [step for step in check["Arguments"]["IfSteps"] if step["Type"] == "RegisterModel"]
+    said = register["Arguments"]["InferenceSpecification"]
+    assert said.keys() == {
+        *("Containers", "SupportedContentTypes", "SupportedResponseMIMETypes"),
+        "SupportedRealtimeInferenceInstanceTypes",
+    }
+    assert (said["SupportedContentTypes"], said["SupportedResponseMIMETypes"]) == (list(serving.TAKES), list(serving.ANSWERS))
+    assert said["SupportedRealtimeInferenceInstanceTypes"]
+    for kind in serving.ANSWERS:
+        assert serving.media_type(kind) == kind
 
 
 def test_its_process_ends_so_too(tmp_path):

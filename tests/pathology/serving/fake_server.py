@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 from pathology.commands.serve import serve
 from pathology.contracts.errors import RequestError
+from pathology.contracts.media import IMAGES, MAX_BODY
 from pathology.images import decode_image, resize_square
-from pathology.serving.bodies import MAX_BODY
 from pathology.serving.logs import set_up
 
 LONG = 99
@@ -39,5 +39,5 @@ def output_fn(prediction, accept):
 if __name__ == "__main__":
     set_up()
     functions = {"input_fn": input_fn, "predict_fn": predict_fn, "media_type": media_type, "output_fn": output_fn}
-    task = SimpleNamespace(BATCH=64, BATCH_BYTES=2**24, **functions)
+    task = SimpleNamespace(BATCH=64, BATCH_BYTES=2**24, TAKES=IMAGES, FETCHING=None, **functions)
     serve(task, SimpleNamespace(version="0123456789ab"), int(sys.argv[1]))

@@ -214,9 +214,8 @@ def test_a_batch_ends_before_it_is_too_large_and_a_larger_item_goes_alone():
     assert in_bytes([1] * 9, 10, max_items=4) == [[1] * 4, [1] * 4, [1]]
 
 
-def test_more_than_may_be_held_is_told_at_once_and_the_first_never(monkeypatch):
-    monkeypatch.setattr(batching, "MAX_HELD", 10)
-    batcher = Batcher(double, 8, 1.0)
+def test_more_than_may_be_held_is_told_at_once_and_the_first_never():
+    batcher = Batcher(double, 8, 1.0, max_held=10)
     with batcher.holding(11), pytest.raises(OverloadedError), batcher.holding(1):
         pass
     with batcher.holding(6), batcher.holding(4), pytest.raises(OverloadedError), batcher.holding(1):

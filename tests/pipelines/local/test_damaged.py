@@ -32,6 +32,10 @@ ARGUMENTS = {
     "render": ("--check", *TASK),
     "approve": (*TASK, "2", "--note", "x", "--accept-warning", "no-evaluation"),
     "reject": (*TASK, "2", "--note", "x"),
+    "endpoints": TASK,
+    "deploy": (*TASK, "--version", "2", "--allow-unapproved", "--dry-run"),
+    "invoke": (*TASK, "x.csv"),
+    "undeploy": (*TASK, "--yes"),
     "stop": ("{arn}", "--no-wait"),
     "retry": ("{arn}", "--no-wait"),
     "start": (*TASK, "--no-wait", "--token", "again", "--param", "Word=b"),
@@ -44,7 +48,7 @@ ELSEWHERE = {"environment"}
 """Verbs that know nothing of this machine's account."""
 QUICK = (
     *("executions", "show", "metrics", "logs", "watch", "versions", "version", "report"),
-    *("compare", "review", "approve", "reject"),
+    *("compare", "review", "approve", "reject", "endpoints", "deploy", "invoke", "undeploy"),
     *("stop", "retry", "start", "clean", "delete"),
 )
 """Verbs that build no pipeline, which takes the SDK."""
@@ -62,7 +66,7 @@ MEMBERS = {
     "defaults": (),
     "evaluation": (),
 }
-REGISTRY = {"versions", "version", "review", "approve", "reject"}
+REGISTRY = {"versions", "version", "review", "approve", "reject", "deploy"}
 REFUSE = {
     "execution.json": {"show", "metrics", "report", "compare", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pathology.asked import Objects
 from pathology.contracts.comparison.reading import Fields, StoredEvaluation, table_rows
@@ -48,9 +47,7 @@ class TestPatches:
 
     def question(self, index: int, uris: Path) -> Question:
         """A patch's pixels as a PNG."""
-        raw = io.BytesIO()
-        Image.fromarray(self._nuclei.image(index)).save(raw, "png")
-        return Question(self._nuclei.rows[index].name, raw.getvalue(), PICTURES[0])
+        return Question(self._nuclei.rows[index].name, self._nuclei.png(index), PICTURES[0])
 
     def rows(self, index: int, answer: bytes) -> Iterator[Fields]:
         """The patch's rows: of each class and of all."""

@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pathology.geojson import Colour
 from pathology.nuclei.classes import instance_classes
 from pathology.nuclei.outlines import Ring, polygons
-from pathology.nuclei.palette import Colour, class_colours
+from pathology.nuclei.palette import class_colours
 from pathology.report.style import ACCENT, GREY, INK, STYLE, data_uri
 
 PANEL = 3.0

@@ -8,10 +8,10 @@ some 9,000 nuclei as GeoJSON, of about 700 bytes each, or 1.57 megapixels as npy
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ import torch
 from pathology.artefact import encoder_folder
 from pathology.contracts.errors import RequestError
 from pathology.contracts.media import GEOJSON, IMAGES, NPY, NUCLEI
+from pathology.geojson import dumps
 from pathology.images import decode_image
 from pathology.nuclei.classes import class_counts
 from pathology.nuclei.outlines import features
@@ -33,6 +34,9 @@ SIDE = 256
 """px of the picture that a starting endpoint is proven on."""
 BATCH, BATCH_BYTES = MAX_WINDOWS, MAX_WINDOWS * SIDE * SIDE * 3
 """Pictures that go through the model together, and their size: small ones fill a forward, a large one goes alone."""
+TAKES, ANSWERS = IMAGES, NUCLEI
+FETCHING = None
+"""A request holds its picture."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,18 @@ def predict_fn(pictures: Sequence[np.ndarray], model: LizardModel) -> list[Predi
     return [Prediction(labels, config.classes, model.version, config.mpp) for labels in model.labels(pictures)]
 
 
+def proof(model: LizardModel) -> np.ndarray:
+    """A white picture, that a starting endpoint is proven on."""
+    return np.full((SIDE, SIDE, 3), 255, np.uint8)
+
+
 def media_type(accept: str) -> str:
     """The content type of the answer to a request with this Accept header; GeoJSON unless it says otherwise.
 
     Raises:
         RequestError: when the caller wants none that there is.
     """
-    return agree(accept, NUCLEI)
+    return agree(accept, ANSWERS)
 
 
 def output_fn(prediction: Prediction, accept: str = GEOJSON) -> bytes:
@@ -101,7 +110,5 @@ def output_fn(prediction: Prediction, accept: str = GEOJSON) -> bytes:
         raw = io.BytesIO()
         np.save(raw, prediction.labels, allow_pickle=False)
         return raw.getvalue()
-    answer = features(prediction.labels, prediction.classes)
-    # Foreign members, which RFC 7946 allows and QuPath passes over.
-    answer |= {"model_version": prediction.model_version, "mpp": prediction.mpp, "counts": prediction.counts()}
-    return json.dumps(answer, allow_nan=False, separators=(",", ":")).encode()
+    about: dict[str, Any] = {"model_version": prediction.model_version, "mpp": prediction.mpp, "counts": prediction.counts()}
+    return dumps(features(prediction.labels, prediction.classes, **about))

@@ -8,10 +8,33 @@ import torch
 
 from pathology.artefact import encoder_folder
 from pathology.patches.artefact import PatchModel, load_model
-from pathology.patches.serving import BATCH, BATCH_BYTES, SIDE, input_fn, media_type, output_fn, predict_fn
+from pathology.patches.serving import (
+    ANSWERS,
+    BATCH,
+    BATCH_BYTES,
+    FETCHING,
+    TAKES,
+    input_fn,
+    media_type,
+    output_fn,
+    predict_fn,
+    proof,
+)
 from pathology.tasks.mhist.artefact import MhistConfig
 
-__all__ = ["BATCH", "BATCH_BYTES", "SIDE", "input_fn", "media_type", "model_fn", "output_fn", "predict_fn"]
+__all__ = [
+    "ANSWERS",
+    "BATCH",
+    "BATCH_BYTES",
+    "FETCHING",
+    "TAKES",
+    "input_fn",
+    "media_type",
+    "model_fn",
+    "output_fn",
+    "predict_fn",
+    "proof",
+]
 
 
 def model_fn(model_dir: str | Path, encoder: str | Path | None = None) -> PatchModel[MhistConfig]:

@@ -73,9 +73,14 @@ class GatedAttention(nn.Module):
         return torch.einsum("bn,bnh->bh", attention, hidden), attention
 
     @torch.inference_mode()
-    def logit(self, tiles: Tensor) -> float:
-        """One whole bag (N, D) → the logit of the positive class at the training cohort's prevalence."""
+    def read(self, tiles: Tensor) -> tuple[float, Tensor]:
+        """One whole bag (N, D) → the logit of the positive class at the training cohort's prevalence, and attention (N,) of sum 1."""
         self.eval()
         with cpu_threads(tiles.numel() * self.attend.in_features * 2):
-            logit = self(tiles.to(self.mean.device).unsqueeze(0))[0]
-        return float(logit.double() - self.prior.double())
+            pooled, attention = self.pool(tiles.to(self.mean.device).unsqueeze(0))
+            logit: Tensor = self.classify(pooled).squeeze(-1)[0]
+        return float(logit.double() - self.prior.double()), attention[0].cpu()
+
+    def logit(self, tiles: Tensor) -> float:
+        """As :meth:`read`, the logit alone."""
+        return self.read(tiles)[0]

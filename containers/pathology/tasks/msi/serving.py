@@ -1,87 +1,51 @@
-"""Serving the msi ensemble: the four functions of SageMaker's toolkit. Evaluation calls exactly these.
+"""Serving the msi ensemble: the four functions of SageMaker's toolkit, and what its endpoint calls. Evaluation calls exactly these.
 
 A request is one patient: ``{"slides": [{"slide_id": …, "features": "s3://…/x.h5", "sha256": …}]}``; features come from the
-extraction step, with the encoder and the settings that the model was trained with.
+extraction step, with the encoder and the settings that the model was trained with. The answer is JSON, or the attention on each tile
+as GeoJSON for QuPath.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from pathology.contracts.cohort import SlideId
-from pathology.contracts.errors import DataError, RequestError
-from pathology.contracts.hashes import Sha256
-from pathology.contracts.media import JSON
+from pathology.contracts.errors import RequestError
+from pathology.contracts.media import ATTENTION, GEOJSON, JSON, MAX_BODY
 from pathology.contracts.settings import explain
-from pathology.contracts.uris import Uri, UriText
+from pathology.host import memory
 from pathology.serving.accept import agree
-from pathology.storage import open_store
+from pathology.serving.named import Fetching
 from pathology.tasks.msi.artefact import Ensemble, load_ensemble
-from pathology.tasks.msi.dataset import check_origin, mean_of_tiles
-from pathology.wsi.features import Features, read_features
+from pathology.tasks.msi.attention import attention_geojson
+from pathology.tasks.msi.dataset import mean_of_tiles
+from pathology.tasks.msi.patients import Bag, PatientRequest, Place, Tiles, fetch, size
 
-MAX_SLIDES = 64
-MAX_BODY = 2**20
-"""A slide's line is some 400 bytes."""
-
-
-class SlideFeatures(BaseModel):
-    """Where a slide's features lie, and the hash they must have."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    slide_id: SlideId
-    features: UriText
-    sha256: Sha256
-
-
-class PatientRequest(BaseModel):
-    """All slides of one patient."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    slides: Annotated[tuple[SlideFeatures, ...], Field(min_length=1, max_length=MAX_SLIDES)]
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """What of a patient's tissue the model saw: tiles ``pooled`` out of those ``with_tissue``, of which ``failed`` could not be decoded.
-
-    ``sampled`` slides are those of which extraction took a sample. What a feature file does not say is None.
-    """
-
-    pooled: int
-    with_tissue: int | None
-    failed: int | None
-    sampled: int | None
-
-    @classmethod
-    def of(cls, slides: Sequence[Features]) -> Tiles:
-        """By what extraction noted on the slides' files."""
-        pooled = [len(slide.features) for slide in slides]
-        found, failed = ([slide.attributes.get(name) for slide in slides] for name in ("tiles_with_tissue", "tiles_failed"))
-        if not all(isinstance(count, int) for count in (*found, *failed)):
-            return cls(sum(pooled), None, None, None)
-        counts = np.array([pooled, found, failed], dtype=np.int64)
-        sampled = int((counts[0] + counts[2] < counts[1]).sum())
-        total, with_tissue, not_decoded = counts.sum(axis=1).tolist()
-        return cls(total, with_tissue, not_decoded, sampled)
+MAX_REQUEST = 2**20
+"""bytes: a slide's line is some 400."""
+HELD = max(96 * 2**20, memory() // 16)
+"""bytes of features of all patients that are fetched or wait. The one that is worked on takes some seven times its own: half precision
+becomes single, and is standardised."""
+BATCH, BATCH_BYTES = 1, HELD
+"""Patients have bags of different sizes: each goes through the model alone, as in an evaluation."""
+TAKES, ANSWERS = (JSON,), ATTENTION
+PROVEN_TILES = 4
+"""Of the patient that a starting endpoint is proven on."""
 
 
 @dataclass(frozen=True)
 class Prediction:
     """One patient: the ensemble's probability, the folds' own, the tiles seen, and the model that said so.
 
-    ``tile_mean`` (D,) is of the tiles' features; evaluations ask for it, no answer has it.
+    ``attention`` (K, N) float32 is each fold's on the tiles of all ``places``. ``tile_mean`` (D,) is of the tiles' features;
+    evaluations ask for it, no answer has it.
     """
 
     probability: float
@@ -89,6 +53,24 @@ class Prediction:
     tiles: Tiles
     ensemble: Ensemble
     tile_mean: np.ndarray
+    attention: np.ndarray
+    places: tuple[Place, ...]
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What every answer says first."""
+        config = self.ensemble.config
+        return {
+            "probability": self.probability,
+            "label": config.labels[int(self.probability >= config.threshold)],
+            "threshold": config.threshold,
+            "operating_points": {point.name: point.threshold for point in config.operating_points},
+            "decided_by": [point.name for point in config.operating_points if point.threshold == config.threshold],
+            "fold_probabilities": list(self.fold_probabilities),
+            "fold_std": float(np.std(self.fold_probabilities)),
+            "tiles": asdict(self.tiles),
+            "model_version": self.ensemble.version,
+        }
 
 
 def model_fn(model_dir: str | Path) -> Ensemble:
@@ -112,8 +94,8 @@ def input_fn(body: bytes | str, content_type: str = JSON) -> PatientRequest:
     """
     if content_type.partition(";")[0].strip().lower() != JSON:
         raise RequestError(f"content type {content_type!r}: send {JSON}")
-    if len(body) > MAX_BODY:
-        raise RequestError(f"the request has {len(body):,} bytes, at most {MAX_BODY:,} are read")
+    if len(body) > MAX_REQUEST:
+        raise RequestError(f"the request has {len(body):,} bytes, at most {MAX_REQUEST:,} are read")
     try:
         request = PatientRequest.model_validate_json(body)
     except ValidationError as error:
@@ -128,50 +110,56 @@ def predict_fn(request: PatientRequest, ensemble: Ensemble) -> Prediction:
 
     Raises:
         DataError: naming the slide whose features are gone, changed, or not made as the model's were.
+        UnavailableError: when the storage does not answer.
     """
-    store = open_store()
-    slides = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number, slide in enumerate(request.slides):
-            path = Path(folder) / f"{number}.h5"
-            try:
-                store.download(Uri.parse(slide.features), path)
-            except DataError as error:
-                raise DataError(f"slide {slide.slide_id}: its feature file is gone ({error}): extract it again") from None
-            features = read_features(path, slide.slide_id, slide.sha256)
-            check_origin(features, slide.slide_id, ensemble.config.encoder, ensemble.config.settings_hash)
-            slides.append(features)
-            path.unlink()
-    pooled = np.concatenate([slide.features for slide in slides])
-    tiles = torch.from_numpy(pooled)
-    probability, folds = ensemble.probabilities([model.logit(tiles) for model in ensemble.models])
-    return Prediction(probability, folds, Tiles.of(slides), ensemble, mean_of_tiles(pooled))
+    (prediction,) = predict([fetch(request, ensemble.config)], ensemble)
+    return prediction
+
+
+def predict(bags: Sequence[Bag], ensemble: Ensemble) -> list[Prediction]:
+    """One prediction for each patient."""
+    return [_predict(bag, ensemble) for bag in bags]
+
+
+def _predict(bag: Bag, ensemble: Ensemble) -> Prediction:
+    tiles = torch.from_numpy(bag.features)
+    logits, attentions = zip(*(model.read(tiles) for model in ensemble.models), strict=True)
+    probability, folds = ensemble.probabilities(logits)
+    attention = torch.stack(attentions).numpy()
+    return Prediction(probability, folds, bag.tiles, ensemble, mean_of_tiles(bag.features), attention, bag.places)
+
+
+FETCHING = Fetching(size=size, fetch=lambda request, ensemble: fetch(request, ensemble.config), predict=predict, held=HELD)
+
+
+def proof(ensemble: Ensemble) -> Bag:
+    """A made-up patient of a few tiles, all zero, that a starting endpoint is proven on."""
+    features = np.zeros((PROVEN_TILES, ensemble.config.encoder.dimension), np.float16)
+    place = Place("made-up", np.zeros((PROVEN_TILES, 2), np.int64), 1.0)
+    return Bag(features, Tiles(PROVEN_TILES, PROVEN_TILES, 0, 0), (place,))
 
 
 def media_type(accept: str) -> str:
-    """The content type of the answer to a request with this Accept header: JSON.
+    """The content type of the answer to a request with this Accept header; JSON unless it says otherwise.
 
     Raises:
-        RequestError: when the caller wants another.
+        RequestError: when the caller wants none that there is.
     """
-    return agree(accept, (JSON,))
+    return agree(accept, ANSWERS)
 
 
 def output_fn(prediction: Prediction, accept: str = JSON) -> bytes:
-    """The answer as JSON.
+    """The answer as JSON, or as GeoJSON with as many tiles, those with most attention first, as an endpoint may send.
 
     Raises:
-        RequestError: when the caller wants another type.
+        RequestError: as :func:`media_type`.
+        DataError: for GeoJSON of a slide whose feature file does not say how large a tile is.
     """
-    media_type(accept)
+    if media_type(accept) == GEOJSON:
+        return attention_geojson(prediction.attention, prediction.places, MAX_BODY, **prediction.said)
     config = prediction.ensemble.config
     answer: dict[str, Any] = {
-        "probability": prediction.probability,
-        "label": config.labels[int(prediction.probability >= config.threshold)],
-        "threshold": config.threshold,
-        "fold_probabilities": list(prediction.fold_probabilities),
-        "tiles": asdict(prediction.tiles),
-        "model_version": prediction.ensemble.version,
+        **prediction.said,
         "encoder": {**config.encoder.model_dump(), "verified": config.encoder.verified},
         "model": {"task": config.task, "sha256": prediction.ensemble.sha256, "format_version": config.format_version},
     }

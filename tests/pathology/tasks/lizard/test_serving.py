@@ -258,7 +258,7 @@ def test_npy_is_the_label_map_and_needs_no_pickle():
 
 
 def test_a_label_map_of_1280_px_a_side_is_more_than_an_endpoint_may_send():
-    from pathology.serving.bodies import MAX_BODY
+    from pathology.contracts.media import MAX_BODY
     from pathology.tasks.lizard.serving import Prediction, output_fn
 
     lengths = [len(output_fn(Prediction(np.zeros((side, side, 2), np.uint16), (), "", 0.5), NPY)) for side in (1250, 1280)]

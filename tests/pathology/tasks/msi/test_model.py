@@ -30,6 +30,18 @@ def test_padding_changes_nothing(model):
     assert (attention[~mask] == 0).all()
 
 
+def test_the_attention_that_is_shown_is_the_one_that_made_the_logit(model):
+    import torch
+
+    bag = torch.randn(9, 6)
+    logit, attention = model.read(bag)
+    assert attention.shape == (9,) and float(attention.sum()) == pytest.approx(1, abs=1e-6)
+    with torch.inference_mode():
+        assert logit == model.logit(bag) == float(model(bag[None])[0].double() - model.prior.double())
+        pooled = attention @ model.project((bag - model.mean) / model.std)
+        assert float(model.classify(pooled)) - float(model.prior) == pytest.approx(logit, abs=1e-6)
+
+
 def test_the_order_of_tiles_changes_nothing(model):
     import torch
 

@@ -34,8 +34,12 @@ def test_one_patient(msi_run, served):
 
     answer = json.loads(output_fn(predict_fn(input_fn(body(of(msi_run, "P000"))), served)))
     assert set(answer) == {
-        *("probability", "label", "threshold", "fold_probabilities", "tiles", "encoder", "model", "model_version")
+        *("probability", "label", "threshold", "operating_points", "decided_by", "fold_probabilities", "fold_std"),
+        *("tiles", "encoder", "model", "model_version"),
     }
+    assert answer["fold_std"] == np.std(answer["fold_probabilities"])
+    points = {point.name: point.threshold for point in served.config.operating_points}
+    assert answer["operating_points"] == points and {points[name] for name in answer["decided_by"]} == {answer["threshold"]}
     assert answer["model_version"] == answer["model"]["sha256"][:12] == served.version
     pooled = sum(row.tiles for row in of(msi_run, "P000"))
     assert answer["tiles"] == {"pooled": pooled, "with_tissue": pooled, "failed": 0, "sampled": 0}

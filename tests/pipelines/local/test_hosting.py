@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -351,6 +352,11 @@ def test_a_real_model_is_served_by_its_own_code_and_its_encoder(hosts):
     with pytest.raises(ClientError, match="415") as raised:
         hosts.invoke("mhist", body, ContentType="text/plain")
     assert raised.value.response["OriginalStatusCode"] == 415
+    (log,) = hosted(hosts.root, "mhist").servers.glob("*.log")
+    (port,) = {entry["port"] for entry in map(json.loads, log.read_text().splitlines()) if entry["event"] == "listening"}
+    with pytest.raises(ConnectionRefusedError):  # of another of the machine's addresses
+        socket.create_connection(("127.0.0.2", port))
+    socket.create_connection(("127.0.0.1", port)).close()
     os.kill(hosts.servers("mhist")[0], signal.SIGKILL)
     until(lambda: "serves again" in hosts.log("mhist"), lambda: hosts.log("mhist"))
     assert hosts.invoke("mhist", body, ContentType="image/png") == answer

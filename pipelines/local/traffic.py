@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +19,7 @@ MAX_BODY = 25 * 2**20
 """Bytes of a request, as in the service: https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints.html."""
 _PASSED = frozenset({"content-type", "accept", "x-amzn-sagemaker-custom-attributes", "x-amzn-sagemaker-inference-id"})
 _IDLE_SECONDS = 75
+_FINISH_SECONDS = 2.0
 
 
 class Traffic:
@@ -146,6 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif isinstance(body, Reply):
             self.close_connection = True
             self._write(body, None)
+            self._let_finish()
         elif self.path.partition("?")[0] != path:
             self._write(refusal(HTTPStatus.NOT_FOUND, "there are GET /ping and POST /invocations, and nothing else"), None)
         else:
@@ -162,6 +167,15 @@ class _Handler(BaseHTTPRequestHandler):
             )
         body = self.rfile.read(int(length))
         return body if len(body) == int(length) else None
+
+    def _let_finish(self) -> None:
+        """Read what is still being sent of a request that was refused: a connection that is closed under it may lose the answer."""
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_FINISH_SECONDS)
+            until = time.monotonic() + _FINISH_SECONDS
+            while time.monotonic() < until and self.connection.recv(2**16):
+                continue
 
     def _write(self, reply: Reply, server: ModelServer | None) -> None:
         self.send_response(reply.status)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
 from pipelines.local.client import LocalSageMaker
 from pipelines.local.hosting import hosted
 from pipelines.local.runtime import LocalRuntime
+from tests.pipelines.local.test_shapes import Checked
 from tests.waiting import until
 
 ROLE = "arn:aws:iam::000000000000:role/local"
@@ -85,15 +87,16 @@ MODEL = archive(
 
 
 class Hosts:
-    """A local account, what it hosts, and both of its clients."""
+    """A local account, what it hosts, and both of its clients; every answer is held against the service's shape."""
 
     def __init__(self, root):
-        self.root, self.client, self.runtime = root, LocalSageMaker(root), LocalRuntime(root)
+        self.root, self.client, self.runtime = root, Checked(LocalSageMaker(root)), LocalRuntime(root)
+        self.store = FolderStore(root)
         self.put("s3://local/models/model.tar.gz", MODEL)
         self.put("s3://local/encoders/tiny/manifest.json", b"tiny")
 
     def put(self, uri, content):
-        self.client.state.store.write(Uri.parse(uri), content)
+        self.store.write(Uri.parse(uri), content)
 
     def model(self, name, *, data="s3://local/models/model.tar.gz", **environment):
         container = {

@@ -1,28 +1,37 @@
 """Endpoints of the local account: real processes, made, asked, updated, killed and deleted."""
 
+import hashlib
 import http.client
 import json
 import os
 import signal
 import threading
+import time
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
+from pathology.contracts.uris import Uri
 
+from benchmarks.serving import make_root, patches
 from pipelines.local import front
 from pipelines.local.hosting import GONE, hosted, url_of
+from pipelines.local.volumes import pack, upload_folder
+from tests.made import made_once
 from tests.pipelines.local.hosts import archive, hosts
 from tests.waiting import until
 
 assert hosts  # a fixture
+PAUSE = 0.005
+"""Between two requests of a client: what the machine has left is for the servers."""
 ALL_AT_ONCE = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}}
 
 
 @pytest.fixture(scope="module")
 def served(hosts):
-    """An endpoint with the configuration ``first``, which tests change and bring back."""
+    """An endpoint that tests update: each begins with what it has."""
     hosts.version("first", FOR=str(hosts.root / "go"))
     assert hosts.create("ep", "first")["EndpointStatus"] == "InService"
     yield "ep"
@@ -30,11 +39,11 @@ def served(hosts):
 
 
 def lives(pid):
+    """Whether a process runs; one that has ended and that nobody has asked after does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
         return False
-    return True
 
 
 def post(hosts, name, body, path="/invocations", **headers):
@@ -67,6 +76,7 @@ class Stream:
             else:
                 self.answers[body] = answer
             count += 1
+            time.sleep(PAUSE)
 
     def one(self, number, body):
         if number % 2:
@@ -140,18 +150,20 @@ def test_an_endpoint_that_is_not_there_is_asked_in_vain(hosts):
 
 def test_what_cannot_be_read_whole_is_refused_by_the_front(hosts, served):
     connection = http.client.HTTPConnection(urlsplit(url_of(hosts.root, served)).netloc)
-    connection.request("POST", "/invocations", iter([b"a", b"b"]), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+    connection.request("POST", "/invocations", iter([b"a" * 2**16] * 100), encode_chunked=True)
     assert connection.getresponse().status == 411
     connection.close()
     connection.putrequest("POST", "/invocations")
     connection.putheader("Content-Length", str(26 * 2**20))
     connection.endheaders()
+    connection.send(bytes(26 * 2**20))
     assert connection.getresponse().status == 413
     connection.close()
 
 
 def test_an_update_loses_no_request_and_mixes_none(hosts, served):
-    before = [len(bodies) for bodies in asked(hosts, served)]
+    before = hosts.state(served)["EndpointConfigName"]
+    earlier = len(asked(hosts, served)[-1])
     hosts.version("second")
     with streaming(hosts, served) as stream:
         hosts.update(served, "second", DeploymentConfig=ALL_AT_ONCE)
@@ -159,52 +171,43 @@ def test_an_update_loses_no_request_and_mixes_none(hosts, served):
     assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "second")
     assert "FailureReason" not in described
     assert described["LastDeploymentConfig"] == ALL_AT_ONCE
-    assert versions(stream) == {"first", "second"}
+    assert versions(stream) == {before, "second"}
     old, new = asked(hosts, served)[-2:]
-    assert sorted([*old[before[-1] :], *new]) == sorted(stream.answers)  # each was asked of one server
+    assert sorted([*old[earlier:], *new]) == sorted(stream.answers)  # each was asked of one server
     assert {stream.answers[body]["model_version"] for body in new} == {"second"}
-    hosts.update(served, "first")
-    until(lambda: hosts.invoke(served)["model_version"] == "first")
-    assert hosts.wait(served)["EndpointConfigName"] == "first"
-
-
-def test_a_new_version_that_does_not_start_is_rolled_back(hosts, served):
-    hosts.version("exits", FAULT="exits")
-    with streaming(hosts, served) as stream:
-        hosts.update(served, "exits")
-        described = hosts.wait(served)
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "first")
-    said = "its server ended with exit code 1: error: the weights are gone"
-    assert described["FailureReason"] == f"The update to exits was rolled back: {said}"
-    assert "PendingDeploymentSummary" not in described
-    assert versions(stream) == {"first"}
-    assert f"RollingBack: configuration exits: {said}" in hosts.log(served)
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("500", 'it answered POST /invocations with 500: {"error": "the model fails"}'),
-        ("breaks", "its server broke off POST /invocations (RemoteDisconnected)"),
+        pytest.param(
+            "500", 'it answered POST /invocations with 500: {"error": "the model fails"}', id="its first answer is a 500"
+        ),
+        pytest.param("breaks", "with exit code 7|it broke off", id="it breaks off its first answer", marks=pytest.mark.slow),
+        pytest.param("exits", "1: error: the weights are gone", id="it does not start", marks=pytest.mark.slow),
     ],
 )
-def test_a_new_version_whose_first_answer_fails_is_rolled_back_and_the_old_one_answers(hosts, served, fault, said):
+def test_a_new_version_that_fails_is_rolled_back_and_the_old_one_answers_throughout(hosts, served, fault, said):
+    before = hosts.state(served)["EndpointConfigName"]
     hosts.version(f"fails-{fault}", FAULT=fault)
     with streaming(hosts, served) as stream:
         hosts.update(served, f"fails-{fault}")
         described = hosts.wait(served)
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "first")
-    assert said in described["FailureReason"] or "exit code 7" in described["FailureReason"]
-    assert versions(stream) == {"first"}
-    assert asked(hosts, served)[-1]  # the new one was asked, and what it was asked was answered
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", before)
+    assert described["FailureReason"].startswith(f"The update to fails-{fault} was rolled back: ")
+    assert any(words in described["FailureReason"] for words in said.split("|"))
+    assert "PendingDeploymentSummary" not in described
+    assert f"RollingBack: configuration fails-{fault}: " in hosts.log(served)
+    assert versions(stream) == {before}
+    assert bool(asked(hosts, served)[-1]) == (fault != "exits")  # what the new one was asked was answered by the old one
 
 
 def test_an_update_in_progress_lets_no_other_begin_and_shows_both(hosts, served):
-    go = hosts.root / "ready"
+    go, before = hosts.root / "ready", hosts.state(served)["EndpointConfigName"]
     hosts.version("waits", FAULT="waits", FOR=str(go))
     hosts.update(served, "waits")
     described = hosts.state(served)
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("Updating", "first")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("Updating", before)
     pending = described["PendingDeploymentSummary"]
     assert (pending["EndpointConfigName"], pending["ProductionVariants"][0]["VariantStatus"][0]["Status"]) == (
         "waits",
@@ -216,9 +219,6 @@ def test_an_update_in_progress_lets_no_other_begin_and_shows_both(hosts, served)
     go.touch()
     until(lambda: hosts.invoke(served)["model_version"] == "waits")
     assert hosts.wait(served)["EndpointConfigName"] == "waits"
-    hosts.update(served, "first")
-    until(lambda: hosts.invoke(served)["model_version"] == "first")
-    hosts.wait(served)
 
 
 def test_a_server_that_is_killed_is_started_again_and_that_is_said(hosts, served):
@@ -229,8 +229,9 @@ def test_a_server_that_is_killed_is_started_again_and_that_is_said(hosts, served
     until(lambda: "serves again" in hosts.log(served))
     assert "its server ended with exit code 137 (SIGKILL)" in hosts.log(served)
     assert "it is started again, 1 of 5 in a row" in hosts.log(served)
-    assert hosts.invoke(served)["model_version"] == "first"
-    assert hosts.wait(served)["LastModifiedTime"] > changed
+    described = hosts.wait(served)
+    assert hosts.invoke(served)["model_version"] == described["EndpointConfigName"]
+    assert described["LastModifiedTime"] > changed
 
 
 def test_a_front_that_is_killed_leaves_no_process_and_the_endpoint_has_failed(hosts):
@@ -272,9 +273,11 @@ def test_deleting_answers_what_has_come_in_and_ends_every_process(hosts):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("no-archive", b"text", "broken.tar.gz cannot be unpacked: not a gzip file"),
-        ("elsewhere", archive({"../../../out": "x"}), "which is outside the destination"),
-        ("no-code", archive({"config.json": "{}"}), "error: the model's code in "),
+        pytest.param("elsewhere", archive({"../../../out": "x"}), "which is outside the destination", id="elsewhere"),
+        pytest.param(
+            "no-archive", b"text", "broken.tar.gz cannot be unpacked: not a gzip file", id="text", marks=pytest.mark.slow
+        ),
+        pytest.param("no-code", archive({"a": ""}), "error: the model's code in ", id="no code", marks=pytest.mark.slow),
     ],
 )
 def test_an_archive_that_cannot_be_served_fails_with_the_reason(hosts, name, content, reason):
@@ -292,14 +295,15 @@ def test_an_archive_that_cannot_be_served_fails_with_the_reason(hosts, name, con
 
 @pytest.mark.slow
 def test_a_new_version_whose_ping_never_comes_is_rolled_back_in_the_least_time_that_may_be_given(hosts, served):
+    before = hosts.state(served)["EndpointConfigName"]
     hosts.model("never", FAULT="never")
     hosts.config("never", ContainerStartupHealthCheckTimeoutInSeconds=60)
     with streaming(hosts, served) as stream:
         hosts.update(served, "never")
         described = hosts.wait(served)
-    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "first")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", before)
     assert "did not pass the ping health check within 60 s" in described["FailureReason"]
-    assert versions(stream) == {"first"}
+    assert versions(stream) == {before}
 
 
 @pytest.mark.slow
@@ -329,5 +333,25 @@ def test_a_new_version_that_nobody_asks_is_taken_for_good_after_a_while(hosts, s
     hosts.update(served, "quiet")
     until(lambda: "Baking" in json.dumps(hosts.state(served), default=str))
     assert hosts.wait(served)["EndpointConfigName"] == "quiet"
-    hosts.update(served, "first")
-    assert hosts.wait(served)["EndpointConfigName"] == "first"
+
+
+@pytest.mark.slow
+def test_a_real_model_is_served_by_its_own_code_and_its_encoder(hosts):
+    root = made_once("endpoint-mhist", make_root)
+    pack([root / "model"], Uri.parse("s3://local/models/mhist.tar.gz").under(hosts.root))
+    upload_folder(hosts.store, root / "additional-model-data-sources" / "encoder", Uri.parse("s3://local/encoders/tiny"))
+    version = hashlib.sha256((root / "model" / "config.json").read_bytes()).hexdigest()[:12]
+    hosts.model("mhist", data="s3://local/models/mhist.tar.gz")
+    hosts.config("mhist")
+    described = hosts.create("mhist", "mhist")
+    assert described["EndpointStatus"] == "InService", described
+    body = patches(1)[0]
+    answer = hosts.invoke("mhist", body, ContentType="image/png", Accept="application/json")
+    assert (answer["model_version"], answer["label"] in ("HP", "SSA")) == (version, True)
+    with pytest.raises(ClientError, match="415") as raised:
+        hosts.invoke("mhist", body, ContentType="text/plain")
+    assert raised.value.response["OriginalStatusCode"] == 415
+    os.kill(hosts.servers("mhist")[0], signal.SIGKILL)
+    until(lambda: "serves again" in hosts.log("mhist"), lambda: hosts.log("mhist"))
+    assert hosts.invoke("mhist", body, ContentType="image/png") == answer
+    hosts.delete("mhist")

@@ -34,7 +34,7 @@ _BACK_OFF, _MAX_BACK_OFF = 0.2, 10.0
 _POLL_SECONDS = 0.05
 MAX_BAKE_SECONDS = 5.0
 """Waits of a deployment are minutes on AWS, where alarms have to come in."""
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 2.0
 """How much longer a new server waits for the first request before it is taken for good without one."""
 
 

@@ -123,6 +123,7 @@ class ModelServer:
         variables = {
             **environment(self.root, self.store.root, os.cpu_count() or 1),
             **container_of(self.deployment).get("Environment", {}),
+            "PATHOLOGY_HOST": "127.0.0.1",
             "PATHOLOGY_PORT": "0",
         }
         words = [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command(["serve"])]

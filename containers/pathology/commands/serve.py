@@ -21,6 +21,8 @@ TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """A task names its package: ``pathology.tasks.<task>.serving`` serves it. The code of a model holds that of its own task alone."""
 
 HOST, PORT = "0.0.0.0", 8080  # noqa: S104  SageMaker calls from outside of the container
+HOST_VARIABLE = "PATHOLOGY_HOST"
+"""Which of the machine's addresses to listen on instead of on all."""
 PORT_VARIABLE = "PATHOLOGY_PORT"
 """Where to listen instead; with 0 the system chooses a free port. The log names the one that it is."""
 DRAIN_SECONDS = 25
@@ -52,7 +54,7 @@ def _exists(module: str) -> bool:
         return False
 
 
-def serve(task: Any, model: Any, port: int) -> None:
+def serve(task: Any, model: Any, port: int, host: str = HOST) -> None:
     """Answer until SIGTERM, then finish what has come in and exit with 0."""
     import uvicorn
 
@@ -70,7 +72,7 @@ def serve(task: Any, model: Any, port: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = make_app(task, model, model.version)
     config = uvicorn.Config(
-        app, host=HOST, port=port, log_config=None, access_log=False, server_header=False,
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=75, timeout_graceful_shutdown=DRAIN_SECONDS,
     )  # fmt: skip
     with suppress(KeyboardInterrupt):
@@ -91,7 +93,7 @@ def main() -> None:
     model = task.model_fn(folder)
     prove(task, model)
     log("loaded", task=task.__name__, model_version=model.version)
-    serve(task, model, int(port))
+    serve(task, model, int(port), os.environ.get(HOST_VARIABLE, HOST))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,12 @@ import http.client
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -351,7 +355,79 @@ def test_a_real_model_is_served_by_its_own_code_and_its_encoder(hosts):
     with pytest.raises(ClientError, match="415") as raised:
         hosts.invoke("mhist", body, ContentType="text/plain")
     assert raised.value.response["OriginalStatusCode"] == 415
+    (log,) = hosted(hosts.root, "mhist").servers.glob("*.log")
+    (port,) = {entry["port"] for entry in map(json.loads, log.read_text().splitlines()) if entry["event"] == "listening"}
+    with pytest.raises(ConnectionRefusedError):  # of another of the machine's addresses
+        socket.create_connection(("127.0.0.2", port))
+    socket.create_connection(("127.0.0.1", port)).close()
     os.kill(hosts.servers("mhist")[0], signal.SIGKILL)
     until(lambda: "serves again" in hosts.log("mhist"), lambda: hosts.log("mhist"))
     assert hosts.invoke("mhist", body, ContentType="image/png") == answer
     hosts.delete("mhist")
+
+
+@pytest.mark.slow
+def test_a_front_that_is_killed_during_an_update_leaves_neither_server(hosts):
+    hosts.version("waits-on", FAULT="waits", FOR=str(hosts.root / "never-comes"))
+    hosts.version("blue")
+    hosts.create("two", "blue")
+    hosts.update("two", "waits-on")
+    until(lambda: len(hosts.servers("two")) == 2)
+    servers = hosts.servers("two")
+    os.kill(hosts.front("two"), signal.SIGKILL)
+    until(lambda: not any(map(lives, servers)), "the end of both servers")
+    described = hosts.wait("two", "Failed")
+    assert (described["FailureReason"], "PendingDeploymentSummary" in described) == (GONE, False)
+    hosts.delete("two")
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_while_the_new_one_comes_up_is_started_again_and_so_is_a_new_one_rolled_back(hosts):
+    go = hosts.root / "now"
+    hosts.version("old")
+    hosts.version("new", FAULT="waits", FOR=str(go))
+    hosts.create("both", "old")
+    (old,) = hosts.servers("both")
+    hosts.update("both", "new")
+    until(lambda: len(hosts.servers("both")) == 2)
+    os.kill(old, signal.SIGKILL)
+    until(lambda: "server 1 serves again" in hosts.log("both"))
+    assert hosts.invoke("both")["model_version"] == "old"
+    (new,) = set(hosts.servers("both")) - {hosts.servers("both")[0]}
+    os.kill(new, signal.SIGKILL)
+    described = hosts.wait("both")
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "old")
+    assert "its server ended with exit code 137 (SIGKILL)" in described["FailureReason"]
+    assert hosts.invoke("both")["model_version"] == "old"
+    hosts.delete("both")
+
+
+@pytest.mark.slow
+def test_of_several_who_make_an_endpoint_at_once_one_does(hosts):
+    hosts.version("many")
+
+    def create(_):
+        try:
+            hosts.client.create_endpoint(EndpointName="many", EndpointConfigName="many")
+        except ClientError as error:
+            assert "Cannot create already existing endpoint" in str(error)
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(create, range(6))) == 1
+    assert hosts.wait("many")["EndpointStatus"] == "InService"
+    hosts.delete("many")
+
+
+@pytest.mark.slow
+def test_an_endpoint_outlives_who_made_it(hosts, repository):
+    hosts.version("verb")
+    program = (
+        "import sys; from pathlib import Path; from pipelines.local.client import LocalSageMaker\n"
+        "LocalSageMaker(Path(sys.argv[1])).create_endpoint(EndpointName='verb', EndpointConfigName='verb')"
+    )
+    subprocess.run([sys.executable, "-c", program, str(hosts.root)], cwd=repository, check=True)
+    assert hosts.wait("verb")["EndpointStatus"] == "InService"
+    assert hosts.invoke("verb")["model_version"] == "verb"
+    hosts.delete("verb")

@@ -96,6 +96,8 @@ def test_every_answer_has_the_services_shape(account, make):
     client.update_pipeline(PipelineName="test", PipelineDefinition=pipeline["PipelineDefinition"], PipelineDescription="more")
     client.add_tags(ResourceArn=pipeline["PipelineArn"], Tags=[{"Key": "a", "Value": "b"}])
     assert client.list_tags(ResourceArn=pipeline["PipelineArn"])["Tags"] == [{"Key": "a", "Value": "b"}]
+    client.delete_tags(ResourceArn=pipeline["PipelineArn"], TagKeys=["a"])
+    assert client.list_tags(ResourceArn=pipeline["PipelineArn"])["Tags"] == []
     assert client.list_pipelines(PipelineNamePrefix="te", MaxResults=1)["PipelineSummaries"][0]["PipelineName"] == "test"
     client.list_pipeline_executions(PipelineName="test")
     client.describe_model_package_group(ModelPackageGroupName="models")

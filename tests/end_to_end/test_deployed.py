@@ -122,6 +122,9 @@ def break_code(laptop, folder):
     said = json.loads(laptop.report().with_name("evaluation.json").read_text())
     said["pathology"]["model"]["archive_sha256"] = hashlib.sha256(broken.under(laptop.state).read_bytes()).hexdigest()
     evaluation.under(laptop.state).write_text(json.dumps(said))
+    (evaluation.parent / "predictions.csv").under(laptop.state).write_bytes(
+        laptop.report().with_name("predictions.csv").read_bytes()
+    )
     specification = version["InferenceSpecification"]
     specification["Containers"][0]["ModelDataUrl"] = str(broken)
     quality = {"Statistics": {"ContentType": "application/json", "S3Uri": str(evaluation)}}

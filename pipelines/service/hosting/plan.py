@@ -87,7 +87,7 @@ class Plan:
         return {
             "EndpointName": self.endpoint,
             "EndpointConfigName": self.config_name,
-            **(kept if self.scaling else {"RetainAllVariantProperties": False}),
+            **(kept if self.scaling else {}),
             "DeploymentConfig": self.deployment,
         }
 

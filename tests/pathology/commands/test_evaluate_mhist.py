@@ -9,6 +9,7 @@ import io
 import itertools
 import shutil
 import string
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,23 @@ def test_the_endpoint_answers_what_was_evaluated(evaluated, mhist):
         assert answer["model_version"] == evaluation["pathology"]["model"]["version"]
     for content, answer in zip(contents, alone, strict=False):
         assert serving.output_fn(serving.predict_fn([serving.input_fn(content)], model)[0]) == answer
+
+
+@pytest.mark.slow
+def test_in_half_precision_the_endpoint_is_within_a_thousandth(mhist, evaluated, tmp_path, monkeypatch):
+    """As on a GPU, where a batch's size decides how its sums are rounded; here in bfloat16, which a CPU has too."""
+    from pathology.patches import artefact
+    from pathology.tasks.mhist import serving
+
+    monkeypatch.setattr(artefact, "load_encoder", partial(load_encoder, precision="bfloat16"))
+    _, predictions, _ = mhist.evaluate(tmp_path)
+    assert [row.probability for row in predictions] != [row.probability for row in evaluated[2]]
+    with listening(serving, serving.model_fn(mhist.root / "model", mhist.root / "models")) as endpoint:
+        answers = endpoint.crowd([((mhist.images / row.image).read_bytes(), PNG) for row in predictions], 8)
+    for row, answer in zip(predictions, (answer.json() for answer in answers), strict=True):
+        assert answer["probability"] == pytest.approx(row.probability, rel=0, abs=1e-3)
+        if abs(row.probability - answer["threshold"]) > 1e-3:
+            assert answer["label"] == ("HP", "SSA")[row.predicted]
 
 
 def test_the_baseline_is_of_the_same_patches(evaluated, mhist):

@@ -58,7 +58,9 @@ def test_the_artefact_says_what_it_is(msi_run):
     assert config.settings_hash == SETTINGS_HASH
     assert [fold.file for fold in config.folds] == ["fold-0.safetensors", "fold-1.safetensors", "fold-2.safetensors"]
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert {"config.json", "code/inference.py", "code/pathology/tasks/msi/serving.py"} <= names
+    assert {
+        *("config.json", "code/inference.py", "code/pathology/tasks/msi/serving.py", "code/pathology/commands/serve.py")
+    } <= names
     assert not [name for name in names if "training" in name or name.endswith((".pth", ".pt", ".pkl"))]
 
 

@@ -87,11 +87,11 @@ def slide(name="x", **changed):
     return {"slide_id": f"{PRIVATE}-{name}", "features": f"s3://bucket/{PRIVATE}/{name}.h5", "sha256": "0" * 64, **changed}
 
 
-def planted(run, name, *, attributes=None, dimension=16, content=None):
+def planted(run, name, *, attributes=None, dimension=16, content=None, grid=GRID):
     """A slide whose feature file is one of another making."""
     path = run.uris / "s3" / "bucket" / PRIVATE / f"{name}.h5"
     sha256 = write_features(
-        path, np.ones((3, dimension)), corners(3), np.ones(3), feature_attributes(3) | (attributes or {}), grid=GRID
+        path, np.ones((3, dimension)), corners(3), np.ones(3), feature_attributes(3) | (attributes or {}), grid=grid
     )
     if content is not None:
         path.write_bytes(content)
@@ -158,6 +158,16 @@ def test_each_refusal_is_a_4xx_and_one_line_and_the_log_quotes_nothing(server, m
     assert logged(server, answer)["level"] == "info" and logged(server, answer)["status"] == status
     assert PRIVATE not in server.text() and "etc/passwd" not in server.text()
     assert server.ask("GET", "/ping").status_code == 200
+
+
+def test_without_a_tiles_size_there_is_a_probability_and_no_picture_of_it(server, msi_run):
+    asked = body([planted(msi_run, "sizeless", grid={})])
+    assert server.post(asked, JSON).status_code == 200
+    answer = server.post(asked, GEOJSON)
+    assert_refused(answer, 400)
+    said = "its feature file does not say how large a tile is"
+    assert answer.json()["error"] == f"slide {PRIVATE}-sizeless: {said}: extract it again"
+    assert logged(server, answer)["reason"] == f"slide 1 of 1: {said}" and PRIVATE not in server.text()
 
 
 def test_a_log_says_which_of_the_slides_it_was_and_what_was_wrong(server, msi_run):
@@ -251,3 +261,7 @@ def test_a_starting_endpoint_is_proven_on_a_made_up_patient_in_every_content_typ
     (json_type, plain), (geojson_type, attention) = written
     assert (json_type, geojson_type) == (JSON["Content-Type"], GEOJSON["Accept"])
     assert json.loads(plain)["tiles"]["pooled"] == len(json.loads(attention)["features"]) == 4
+    monkeypatch.setattr("pathology.tasks.msi.serving.attention_geojson", lambda *_, **__: 1 / 0)
+    serving.output_fn = output_fn
+    with pytest.raises(ZeroDivisionError):
+        prove(serving, model)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pathology.contracts.errors import DataError
 from pathology.geojson import Colour, feature, square, within
+from pathology.serving.named import NamedError
 from pathology.tasks.msi.patients import Place
 
 CLASSES: tuple[tuple[float, str, Colour], ...] = (
@@ -34,9 +34,9 @@ def attention_geojson(attention: np.ndarray, places: Sequence[Place], limit: int
     ``limit`` bytes are too few those with least attention are left out, and the foreign members say how many; ``members`` are further ones.
 
     Raises:
-        DataError: naming a slide whose feature file does not say how large its tiles are.
+        NamedError: naming a slide whose feature file does not say how large its tiles are.
     """
-    sides = [_side(place) for place in places]
+    sides = [_side(place, f"slide {number} of {len(places)}") for number, place in enumerate(places, 1)]
     mean, spread = attention.mean(axis=0, dtype=np.float64), attention.std(axis=0, dtype=np.float64)
     order = np.argsort(-mean, kind="stable")
     first = order[: limit // LEAST_BYTES]
@@ -76,10 +76,11 @@ def attention_geojson(attention: np.ndarray, places: Sequence[Place], limit: int
     return within(limit, tiles(), about)
 
 
-def _side(place: Place) -> float:
+def _side(place: Place, where: str) -> float:
     """Of its tiles, an int where it is one: their corners are."""
     if place.side is None:
-        raise DataError(f"slide {place.slide_id}: its feature file does not say how large a tile is: extract it again")
+        said = "its feature file does not say how large a tile is"
+        raise NamedError(f"slide {place.slide_id}: {said}: extract it again", f"{where}: {said}")
     return int(place.side) if place.side == int(place.side) else round(place.side, 2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -85,7 +86,9 @@ class Place:
     def of(cls, slide_id: str, slide: Features) -> Place:
         """By what extraction noted on the file."""
         side = slide.grid.get("patch_side_level0", slide.grid.get("patch_size_level0"))
-        return cls(slide_id, slide.coords, float(side) if isinstance(side, int | float) and side > 0 else None)
+        if not isinstance(side, int | float) or not math.isfinite(side) or side <= 0:
+            return cls(slide_id, slide.coords, None)
+        return cls(slide_id, slide.coords, float(side))
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_a_slide_that_does_not_say_how_large_its_tiles_are_is_named():
         written(where=places(500.0, None))
 
 
-@pytest.mark.parametrize("side", [0, -1, "448", None])
+@pytest.mark.parametrize("side", [0, -1, float("nan"), float("inf"), "448", None])
 def test_a_side_that_is_none_is_not_taken_for_one(side):
     from pathology.tasks.msi.patients import Place
     from pathology.wsi.features import Features

@@ -230,3 +230,63 @@ def test_endpoints_are_listed_with_costs_and_taken_away_and_versions_stay(add, s
     assert boto3.client("cloudwatch", region_name="us-east-1").describe_alarms()["MetricAlarms"] == []
     gone = here("undeploy", *ON_AWS, "--yes")
     assert (gone.code, "has no endpoint pathology-msi" in last(gone)) == (2, True)
+
+
+@pytest.fixture
+def yaml_with(monkeypatch, tmp_path):
+    """``yaml_with(max_instances=3)``: msi's YAML with these keys of its endpoint."""
+    import yaml
+
+    from pipelines import config
+
+    def change(**keys):
+        content = yaml.safe_load((config.DEFINITIONS / "msi.yaml").read_text())
+        content["endpoint"] |= {name.replace("_", "-"): value for name, value in keys.items()}
+        (tmp_path / "msi.yaml").write_text(yaml.safe_dump(content))
+        monkeypatch.setattr(config.load_task, "__defaults__", (tmp_path, "train"))
+
+    return change
+
+
+def targets():
+    scaling = boto3.client("application-autoscaling", region_name="us-east-1")
+    return scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+
+
+def test_hosts_follow_the_load_until_their_type_changes_or_nobody_asks_for_it(add, sagemaker, account, here, sample, yaml_with):
+    add()
+    served(sagemaker, account)
+    yaml_with(instance_count=2, max_instances=4, canary_percent=50, capture_percent=10)
+    done = here("deploy", *ON_AWS, "--sample", sample)
+    assert (done.code, "2 to 4 hosts, by the load" in done.err) == (0, True), done.err
+    (target,) = targets()
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 4)
+    name = sagemaker.describe_endpoint(EndpointName=NAME)["EndpointConfigName"]
+    captured = sagemaker.describe_endpoint_config(EndpointConfigName=name)["DataCaptureConfig"]
+    assert captured["InitialSamplingPercentage"] == 10 and captured["DestinationS3Uri"].endswith(f"/captured/{NAME}")
+    yaml_with(instance_type="ml.m5.2xlarge", instance_count=2, max_instances=4, canary_percent=50)
+    done = here("deploy", *ON_AWS, "--sample", sample)
+    assert (done.code, "its hosts follow no load until it is deployed" in done.err, len(targets())) == (0, True, 1), done.err
+    (update,) = account.updates
+    routing = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert (routing["Type"], routing["CanarySize"]) == ("CANARY", {"Type": "CAPACITY_PERCENT", "Value": 50})
+    assert update["RetainAllVariantProperties"] is True
+    yaml_with(instance_type="ml.m5.2xlarge", instance_count=1)
+    assert here("deploy", *ON_AWS, "--sample", sample).code == 0
+    assert targets() == []
+
+
+@pytest.mark.parametrize(
+    "keys, fault",
+    [
+        ({"instance_type": "ml.g5.xlarge"}, "endpoint.instance-type ml.g5.xlarge is none of register.instance-types"),
+        ({"canary_percent": 10}, "canary-percent takes an instance-count of 2 or more"),
+        ({"instance_count": 3, "max_instances": 2}, "max-instances 2 is below instance-count 3"),
+        ({"capture_percent": 101}, "endpoint.capture-percent"),
+        ({"replicas": 2}, "endpoint.replicas: unknown key"),
+    ],
+)
+def test_settings_of_the_endpoint_that_cannot_be_meant(here, yaml_with, keys, fault):
+    yaml_with(**keys)
+    done = here("deploy", *ON_AWS)
+    assert (done.code, fault in last(done)) == (2, True), done.err

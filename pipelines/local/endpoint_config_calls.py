@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pipelines.local.damage import ENDPOINT_CONFIG
-from pipelines.local.errors import check_name, check_request, known, refused
+from pipelines.local.errors import LocalRefusedError, check_name, check_request, known, refused
 from pipelines.local.group_calls import without
 from pipelines.local.hosting import config_path
 from pipelines.local.model_calls import ModelCalls
@@ -73,11 +74,18 @@ class EndpointConfigCalls(ModelCalls):
         return {"EndpointConfigArn": record["EndpointConfigArn"]}
 
     def _config(self, name: str, operation: str) -> Record:
-        check_name(operation, name, 63)
-        record = read_json(config_path(self.state.root, name), ENDPOINT_CONFIG)
+        record = read_json(self._config_path(name, operation), ENDPOINT_CONFIG)
         if record is None:
-            raise refused(operation, f'Could not find endpoint configuration "{arn(f"endpoint-config/{name}")}".')
+            raise self._no_config(name, operation)
         return dict(record)
+
+    def _config_path(self, name: str, operation: str) -> Path:
+        check_name(operation, name, 63)
+        return config_path(self.state.root, name)
+
+    @staticmethod
+    def _no_config(name: str, operation: str) -> LocalRefusedError:
+        return refused(operation, f'Could not find endpoint configuration "{arn(f"endpoint-config/{name}")}".')
 
     def describe_endpoint_config(self, *, EndpointConfigName: str) -> Answer:
         """DescribeEndpointConfig."""
@@ -92,6 +100,9 @@ class EndpointConfigCalls(ModelCalls):
         return named_page("ListEndpointConfigs", "EndpointConfigs", kept, "EndpointConfigName", **request)
 
     def delete_endpoint_config(self, *, EndpointConfigName: str) -> None:
-        """DeleteEndpointConfig, one in use too, as the service does: the endpoint goes on with what it was made of."""
-        self._config(EndpointConfigName, "DeleteEndpointConfig")
-        config_path(self.state.root, EndpointConfigName).unlink(missing_ok=True)
+        """DeleteEndpointConfig, one in use too, as the service does: the endpoint goes on with what it was made of. Of one that cannot be
+        read too."""
+        path = self._config_path(EndpointConfigName, "DeleteEndpointConfig")
+        if not path.is_file():
+            raise self._no_config(EndpointConfigName, "DeleteEndpointConfig")
+        path.unlink(missing_ok=True)

@@ -175,6 +175,8 @@ class Front:
 
     def _drain(self, server: ModelServer) -> None:
         """End a server that gets no new requests when it has answered those it has."""
+        if server.requests:
+            self._say(f"server {server.name} ends when it has answered all that it has ({server.requests})")
         until = time.monotonic() + ANSWER_SECONDS
         while server.requests and time.monotonic() < until:
             time.sleep(_POLL_SECONDS)

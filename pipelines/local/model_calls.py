@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pathology.contracts.errors import DataError
 from pathology.contracts.uris import Uri
 
 from pipelines.local.damage import MODEL
-from pipelines.local.errors import check_name, check_request, known, refused
+from pipelines.local.errors import LocalRefusedError, check_name, check_request, known, refused
 from pipelines.local.group_calls import without
 from pipelines.local.hosting import model_path
 from pipelines.local.paging import named_page
@@ -77,11 +78,18 @@ class ModelCalls(LocalCalls):
                 raise refused("CreateModel", f"Could not find model data at {text}.")
 
     def _model(self, name: str, operation: str) -> Record:
-        check_name(operation, name, 63)
-        record = read_json(model_path(self.state.root, name), MODEL)
+        record = read_json(self._model_path(name, operation), MODEL)
         if record is None:
-            raise refused(operation, f'Could not find model "{arn(f"model/{name}")}".')
+            raise self._no_model(name, operation)
         return dict(record)
+
+    def _model_path(self, name: str, operation: str) -> Path:
+        check_name(operation, name, 63)
+        return model_path(self.state.root, name)
+
+    @staticmethod
+    def _no_model(name: str, operation: str) -> LocalRefusedError:
+        return refused(operation, f'Could not find model "{arn(f"model/{name}")}".')
 
     def describe_model(self, *, ModelName: str) -> Answer:
         """DescribeModel."""
@@ -95,6 +103,9 @@ class ModelCalls(LocalCalls):
         return named_page("ListModels", "Models", [without(record) for record in kept], "ModelName", **request)
 
     def delete_model(self, *, ModelName: str) -> None:
-        """DeleteModel: of the record alone. Endpoints that run keep what they were made of, and so does the archive."""
-        self._model(ModelName, "DeleteModel")
-        model_path(self.state.root, ModelName).unlink(missing_ok=True)
+        """DeleteModel: of the record alone, one that cannot be read too. Endpoints that run keep what they were made of, and so does the
+        archive."""
+        path = self._model_path(ModelName, "DeleteModel")
+        if not path.is_file():
+            raise self._no_model(ModelName, "DeleteModel")
+        path.unlink(missing_ok=True)

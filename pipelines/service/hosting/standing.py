@@ -111,7 +111,7 @@ def standing(session: Session, name: str) -> Standing | None:
     if TASK not in tags or not config:
         return Standing(described, tags, {})
     served = tags_of(session, f"{arn.rpartition(':')[0]}:endpoint-config/{config.lower()}")
-    return Standing(described, tags, served)
+    return Standing(described, tags, served or tags)  # a configuration may be deleted under its endpoint
 
 
 def tags_of(session: Session, arn: str) -> dict[str, str]:

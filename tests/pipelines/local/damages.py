@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pathology.contracts.uris import Uri
 
-from pipelines.local import execution_calls
+from pipelines.local import endpoint_calls, execution_calls
 
 TASK = ("--task", "msi")
 PIPELINE_NAME = "pathology-msi"
@@ -43,10 +43,26 @@ def built(tmp_path_factory, open_account, make):
     for one in (other, arn):
         folder = Uri("s3", "local", f"runs/{identity(one)}/Evaluate/evaluation")
         account.store.write(folder / "report.html", b"<!doctype html>\n<html>\n<body>\n<main>figures</main>\n</body>\n</html>\n")
+    host(account)
     defaults = account.root / "defaults" / "msi.json"
     defaults.parent.mkdir()
     defaults.write_text(json.dumps({"Epochs": "5"}))
     return account.root, other, arn
+
+
+def host(account):
+    """An endpoint of the task whose process is gone, with its configuration and its model."""
+    client, version = account.client, f"arn:aws:sagemaker:us-east-1:000000000000:model-package/{PIPELINE_NAME}/1"
+    tags = [{"Key": "task", "Value": "msi"}, {"Key": "model-package", "Value": version}]
+    account.store.write(Uri("s3", "local", "model.tar.gz"), b"")
+    role, container = "arn:aws:iam::000000000000:role/local", {"Image": "x", "ModelDataUrl": "s3://local/model.tar.gz"}
+    client.create_model(ModelName=PIPELINE_NAME, ExecutionRoleArn=role, PrimaryContainer=container)
+    variant = {"VariantName": "all", "ModelName": PIPELINE_NAME, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    client.create_endpoint_config(EndpointConfigName=PIPELINE_NAME, ProductionVariants=[variant], Tags=tags)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(endpoint_calls, "spawn", lambda root, endpoint, lock: os.close(lock))
+        client.create_endpoint(EndpointName=PIPELINE_NAME, EndpointConfigName=PIPELINE_NAME, Tags=tags)
+    assert client.describe_endpoint(EndpointName=PIPELINE_NAME)["EndpointStatus"] == "Failed"
 
 
 @pytest.fixture

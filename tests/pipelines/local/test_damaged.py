@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from pipelines.__main__ import VERBS
-from pipelines.local.damage import CACHED, EXECUTION, GROUP, PIPELINE, STEP, VERSION, job_members
+from pipelines.local.damage import (
+    CACHED,
+    ENDPOINT,
+    ENDPOINT_CONFIG,
+    EXECUTION,
+    GROUP,
+    MODEL,
+    PIPELINE,
+    STEP,
+    VERSION,
+    job_members,
+)
 from tests.pipelines.local.damages import TASK, disk, identity
 
 ARGUMENTS = {
@@ -65,8 +76,12 @@ MEMBERS = {
     "tokens": (),
     "defaults": (),
     "evaluation": (),
+    "models": MODEL,
+    "endpoint-configs": ENDPOINT_CONFIG,
+    "endpoint.json": ENDPOINT,
 }
 REGISTRY = {"versions", "version", "review", "approve", "reject", "deploy"}
+ENDPOINTS = {"endpoints", "invoke", "undeploy", "version", "review"}
 REFUSE = {
     "execution.json": {"show", "metrics", "report", "compare", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},
@@ -80,6 +95,9 @@ REFUSE = {
     "tokens": set(),
     "defaults": set(ARGUMENTS) - {"render"},
     "evaluation": {"show", "metrics", "compare", "watch"},
+    "models": set(),
+    "endpoint-configs": ENDPOINTS,
+    "endpoint.json": ENDPOINTS,
 }
 """The verbs that cannot do their work when such a file is cut or empty; the others do all of it."""
 DAMAGES = ("cut", "empty", "older layout", "missing", "read-only", "full", "a file")
@@ -104,6 +122,9 @@ def target(root, arn, kind):
         "tokens": "pipelines/*.tokens/*.json",
         "defaults": "defaults/*.json",
         "evaluation": f"s3/local/runs/{identity(arn)}/Evaluate/evaluation/evaluation.json",
+        "models": "models/*.json",
+        "endpoint-configs": "endpoint-configs/*.json",
+        "endpoint.json": "endpoints/*/endpoint.json",
     }
     return sorted(root.glob(patterns[kind]))
 

@@ -266,6 +266,7 @@ def test_deleting_answers_what_has_come_in_and_ends_every_process(hosts):
     until(lambda: asked(hosts, "short") == [["slow"]])
     hosts.client.delete_endpoint(EndpointName="short")
     assert hosts.state("short")["EndpointStatus"] == "Deleting"
+    until(lambda: "server 1 ends when it has answered all that it has (1)" in hosts.log("short"))
     go.touch()
     thread.join()
     assert [answer["body"] for answer in answers] == ["slow"]

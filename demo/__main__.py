@@ -187,6 +187,7 @@ def next_commands(task: str, *, passed: bool) -> Iterator[str]:
     yield f"{verb}versions {words}"
     yield f"{verb}report {words} {version.number}"
     yield f"{verb}approve {words} {version.number} --note 'to try it'{accepted}"
+    yield f"{verb}deploy {words}"
 
 
 def latest_version(task: str) -> Version | None:

@@ -36,7 +36,7 @@ def deploy(
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """Deploy a model version as an endpoint, or update the endpoint to it without a gap, and show a real answer.
+    """Make an endpoint of a model version, or update it without a gap. Ends with the answer to a real request.
 
     Hosts, scaling and time-outs stand in the task's YAML, under endpoint. An update that fails is rolled back. Exit 1: it failed.
     """

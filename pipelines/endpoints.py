@@ -23,7 +23,7 @@ def endpoints(
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """List endpoints: task, version, status, since when, by whom. Others than deploy made are counted."""
+    """List what is deployed: version, status, since when, by whom. Others than deploy made are counted."""
     from pipelines.service.hosting.listing import listed
     from pipelines.service.hosting.prices import read_prices
     from pipelines.tables import print_json

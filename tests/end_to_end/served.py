@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,7 @@ from laptop import Laptop
 from pathology.contracts.uris import Uri
 
 from pipelines.local.client import LocalSageMaker
-
-ASK = """
-import sys
-from pathlib import Path
-from inference import input_fn, model_fn, output_fn, predict_fn
-
-model = model_fn(Path(sys.argv[1]))
-sys.stdout.write(output_fn(predict_fn(input_fn(sys.stdin.read()), model)).decode())
-"""
+from tests.pathology.endpoints import Server, encoded, endpoint
 
 
 def version_of(laptop: Laptop) -> dict[str, Any]:
@@ -44,27 +34,21 @@ def deploy(laptop: Laptop, root: Path) -> Path:
     return root
 
 
+@contextmanager
+def served(laptop: Laptop, folder: Path) -> Iterator[Server]:
+    """A started endpoint of the registered version, by its own code; it reads from the account's folders."""
+    (folder / "log").mkdir(parents=True)
+    server = endpoint(deploy(laptop, folder / "ml"), folder / "log", PATHOLOGY_URI_ROOT=str(laptop.state))
+    try:
+        yield server
+    finally:
+        server.end()
+
+
 def versions_answered(laptop: Laptop, folder: Path) -> set[str]:
     """Every ``model_version`` that an endpoint of the registered version gives: its ping, its answer, its log."""
-    from tests.pathology.endpoints import encoded, endpoint
-
-    (folder / "log").mkdir(parents=True)
-    server = endpoint(deploy(laptop, folder / "ml"), folder / "log")
-    try:
+    with served(laptop, folder) as server:
         ping, answer = server.ask("GET", "/ping"), server.post(encoded(np.full((224, 224, 3), 200, np.uint8)))
         assert (ping.status_code, answer.status_code) == (200, 200), answer.text
         logged = server.logged("started")[0]
-    finally:
-        server.end()
     return {reply["model_version"] for reply in (ping.json(), answer.json(), logged)}
-
-
-def answer_of_packed_code(laptop: Laptop, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """What the version's own code says to ``request``, in a process that sees no other."""
-    model = deploy(laptop, folder) / "model"
-    env = {**os.environ, "PYTHONPATH": str(model / "code"), "PATHOLOGY_URI_ROOT": str(laptop.state)}
-    done = subprocess.run(
-        [sys.executable, "-c", ASK, str(model)], input=json.dumps(request), env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))

@@ -11,7 +11,7 @@ import pytest
 from laptop import RUNS, Laptop
 from pathology.contracts.cohort import SlideRow
 from pathology.contracts.uris import Uri
-from served import answer_of_packed_code, version_of
+from served import served, version_of
 
 from demo.slides import Look, paint, write_svs
 from pipelines.local.client import LocalSageMaker
@@ -137,14 +137,27 @@ def test_the_version_says_what_the_run_used(laptop):
     assert version["SourceUri"] == version["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
 
 
-def test_the_packed_code_and_the_registry_call_the_model_the_same(laptop, tmp_path):
-    slides = SlideRow.read(next(laptop.path("features").glob("*/cohorts/*/slides.csv")))
-    patient = next(row for row in slides if row.status == "ok")
-    request = {"slides": [{name: getattr(patient, name) for name in ("slide_id", "features", "sha256")}]}
-    answer = answer_of_packed_code(laptop, tmp_path / "ml", request)
+def test_an_endpoint_of_the_version_answers_what_was_evaluated(laptop, tmp_path):
+    """Of the features that extraction left in the account, over HTTP; attention lies on the slide that they are of."""
+    slides = {row.slide_id: row for row in SlideRow.read(next(laptop.path("features").glob("*/cohorts/*/slides.csv")))}
+    predictions = list(csv.DictReader(laptop.report().with_name("predictions.csv").open()))
     registered = version_of(laptop)["CustomerMetadataProperties"]["model_version"]
-    assert answer["model_version"] == registered
-    assert answer["tiles"] == {"pooled": patient.tiles, "with_tissue": patient.tiles, "failed": 0, "sampled": 0}
+    with served(laptop, tmp_path) as server:
+        for row in predictions:
+            (slide,) = (slides[name] for name in row["slide_ids"].split(";"))
+            body = json.dumps({"slides": [{name: getattr(slide, name) for name in ("slide_id", "features", "sha256")}]})
+            answer = server.post(body, {"Content-Type": "application/json"}).json()
+            assert answer["probability"] == pytest.approx(float(row["probability"]), rel=0, abs=1e-6)
+            assert answer["label"] == ("MSI-L or MSS", "MSI-H")[int(row["predicted"])]
+            assert answer["tiles"] == {"pooled": slide.tiles, "with_tissue": slide.tiles, "failed": 0, "sampled": 0}
+            assert answer["model_version"] == registered
+        attention = server.post(body, {"Content-Type": "application/json", "Accept": "application/geo+json"}).json()
+    assert len(attention["features"]) == slide.tiles and attention["slides"][0]["side"] == pytest.approx(
+        224 * 0.5 / 0.499, abs=0.01
+    )
+    corners = np.array([one["geometry"]["coordinates"][0] for one in attention["features"]])
+    assert corners.min() >= 0 and corners.max() <= SIDE
+    assert len(np.unique(corners[:, 0], axis=0)) == slide.tiles
     assert f"model version: {registered}, as an endpoint of it answers" in laptop.first
 
 

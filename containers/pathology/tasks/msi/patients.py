@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Annotated
 
 import numpy as np
@@ -28,6 +29,7 @@ from pathology.tasks.msi.dataset import check_origin
 from pathology.wsi.features import Features, read_features
 
 MAX_SLIDES = 64
+_OPENING = Lock()
 
 
 class SlideFeatures(BaseModel):
@@ -112,7 +114,7 @@ def size(request: PatientRequest) -> int:
         NamedError: naming the slide whose file is not there or may not be read.
         UnavailableError: when the storage does not answer.
     """
-    store, total = _store(os.environ.get(ROOT_VARIABLE)), 0
+    store, total = _store(), 0
     for number, slide in enumerate(request.slides, 1):
         with _said_of(slide, f"slide {number} of {len(request.slides)}"):
             entry = store.entry(_object(slide))
@@ -129,7 +131,7 @@ def fetch(request: PatientRequest, config: MsiConfig) -> Bag:
         NamedError: naming the slide whose features are gone, changed, or not made as the model's were.
         UnavailableError: when the storage does not answer.
     """
-    store = _store(os.environ.get(ROOT_VARIABLE))
+    store = _store()
     slides = []
     with tempfile.TemporaryDirectory() as folder:
         for number, slide in enumerate(request.slides, 1):
@@ -157,9 +159,15 @@ def _object(slide: SlideFeatures) -> Uri:
     return uri
 
 
+def _store() -> Store:
+    """One for the process, and not a connection to S3 a request. Threads ask, and boto3 makes clients in one at a time only."""
+    with _OPENING:
+        return _opened(os.environ.get(ROOT_VARIABLE))
+
+
 @lru_cache(maxsize=1)
-def _store(root: str | None) -> Store:
-    """One for the process, and not a connection to S3 a request; ``root`` is the variable that decides which."""
+def _opened(root: str | None) -> Store:
+    """``root`` is the variable that decides which."""
     return open_store()
 
 

@@ -1,6 +1,7 @@
 """A patient's feature files in S3: one client for all requests, and what S3 may answer instead of them."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
@@ -28,9 +29,9 @@ def s3(monkeypatch):
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="bucket")
-        patients._store.cache_clear()
+        patients._opened.cache_clear()
         yield client
-    patients._store.cache_clear()
+    patients._opened.cache_clear()
 
 
 def test_one_client_serves_all_requests_and_sizes_are_asked_before_anything_is_fetched(s3, msi_run, monkeypatch):
@@ -52,13 +53,15 @@ def test_one_client_serves_all_requests_and_sizes_are_asked_before_anything_is_f
     named = [{name: getattr(row, name) for name in ("slide_id", "features", "sha256")} for row in slides]
     asked = patients.PatientRequest.model_validate({"slides": named})
     assert patients.size(asked) == sum(map(len, contents)) and calls == ["HeadObject"] * 2
-    bag, again = patients.fetch(asked, config), patients.fetch(asked, config)
+    patients._opened.cache_clear()  # four threads ask for the first time at once
+    with ThreadPoolExecutor(4) as pool:
+        bag, again, *_ = pool.map(lambda _: patients.fetch(asked, config), range(4))
     assert len(bag.features) == bag.tiles.pooled == sum(row.tiles for row in slides)
     assert (bag.features == again.features).all() and bag.nbytes == bag.features.nbytes
     assert [place.slide_id for place in bag.places] == [row.slide_id for row in slides] and {
         place.side for place in bag.places
     } == {448.5}
-    assert len(made) == 1
+    assert len(made) == 2  # one, and after it was forgotten one more
 
 
 def test_what_is_not_there_is_gone(s3):
@@ -119,6 +122,6 @@ def test_a_file_that_cannot_be_read_now_and_one_that_may_not(monkeypatch, error,
         def download(self, uri, path):
             raise error
 
-    monkeypatch.setattr(patients, "_store", lambda root: Store())
+    monkeypatch.setattr(patients, "_store", Store)
     with pytest.raises(kind, match=said):
         patients.size(request("a")) if call == "size" else patients.fetch(request("a"), None)

@@ -75,7 +75,8 @@ def _remedy(path: Path) -> str:
         "endpoint-configs": "delete it and deploy again, which makes it again; endpoints that run keep what they were made of",
         "defaults": f"delete it, and make demo TASK={path.stem} again",
     }
-    return remedies.get(folder.name, "move it away; nothing else needs it")
+    plain = "move it away; nothing else needs it"
+    return plain if folder.parent.name == "model-packages" else remedies.get(folder.name, plain)  # a group has any name
 
 
 def parse(path: Path, content: bytes) -> Any:

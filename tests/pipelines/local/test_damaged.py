@@ -88,7 +88,7 @@ REFUSE = {
     "steps": {"show", "metrics", "report", "compare", "logs", "watch", "retry", "clean"},
     "processing": {"show", "metrics", "report", "compare", "watch"},
     "training": {"show"},
-    "pipelines": {"executions", "report", "compare", "start", "upsert", "clean", "delete"},
+    "pipelines": {"executions", "report", "compare", "watch", "start", "upsert", "clean", "delete"},
     "cache": set(),
     "group.json": {"upsert", "clean", *REGISTRY},
     "versions": {"show", "watch", "clean", *REGISTRY},

@@ -16,7 +16,7 @@ from tests.docs.reading import CHECKLIST, GUIDE, ROOT, commands, one_line, parse
 
 NAMES_OF_AWS = {
     *("AdditionalModelDataSources", "ModelDataSource", "InferenceAmiVersion", "CustomPosixUserConfig", "NetworkConfig"),
-    *("ModelCard", "ModelLifeCycle", "SourceUri"),
+    *("ModelCard", "ModelLifeCycle", "SourceUri", "FailureReason"),
 }
 """Members of requests and of resources, which botocore or the template has; checked below."""
 
@@ -171,7 +171,8 @@ def test_names_of_aws_are_members_of_its_requests():
     user = model.operation_model("CreateDomain").input_shape.members["DefaultUserSettings"].members
     processing = model.operation_model("CreateProcessingJob").input_shape.members
     version = model.operation_model("UpdateModelPackage").input_shape.members
-    assert {*container, *variant, *user, *processing, *version} >= NAMES_OF_AWS
+    endpoint = model.operation_model("DescribeEndpoint").output_shape.members
+    assert {*container, *variant, *user, *processing, *version, *endpoint} >= NAMES_OF_AWS
 
 
 def registration(definition):

@@ -4,7 +4,6 @@ import copy
 from pathlib import Path
 
 import pytest
-from pathology.artefact import ADDITIONAL_MODEL
 from pathology.contracts.errors import RequestError
 
 from pipelines.config import load_task
@@ -35,6 +34,8 @@ def made(example, task="mhist", of=None, **changes):
 
 
 def test_the_encoder_lies_where_the_models_code_looks_for_it(example):
+    from pathology.artefact import ADDITIONAL_MODEL
+
     model = made(example).model
     (encoder,) = model["PrimaryContainer"]["AdditionalModelDataSources"]
     assert encoder["ChannelName"] == Path(ADDITIONAL_MODEL).name

@@ -1,6 +1,7 @@
 """TrainMhist: every way of fine-tuning learns the texture and packs what serves; what is repeated, permuted and refused."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -362,3 +363,29 @@ print(sorted({"lightning", "sklearn", "pandas", "matplotlib"} & set(sys.modules)
     assert answer["probability"] == pytest.approx(expected["probability"], abs=1e-6)
     assert answer["model_version"] == expected["model_version"]
     assert lines[-1] == "[]"
+
+
+@pytest.mark.parametrize("fine_tuning", ["linear", "lora"])
+def test_the_drift_baseline_is_of_the_train_patches_alone(mhist, trained, fine_tuning):
+    """By another way: each train patch embedded by the packed model's own encoder; validation and test are in none of it."""
+    from pathology.contracts.drift import DriftBaseline
+    from pathology.encoders.job_encoder import find_encoder
+    from pathology.patches.dataset import read_patch
+    from pathology.tasks.mhist import serving
+
+    job = mhist.job(trained(fine_tuning)[0])
+    content = (job.output("model") / "drift-baseline.json").read_bytes()
+    model = serving.model_fn(job.output("model"), find_encoder(job)[0])
+    assert model.config.drift_baseline == hashlib.sha256(content).hexdigest()
+    made, train = DriftBaseline.from_json(content, "it"), [row for row in mhist.rows if row.split == "train"]
+    patches = np.stack([read_patch(job.input("training"), row, model.config.pixels) for row in train])
+    embeddings = model.encoder.embed(patches).astype(float)
+    assert (made.items, made.taken, made.splits, made.encoder_sha256) == (
+        len(train),
+        len(train),
+        ("train",),
+        model.config.encoder.sha256,
+    )
+    np.testing.assert_allclose(made.embeddings.mean, embeddings.mean(axis=0), atol=2e-3)
+    np.testing.assert_allclose(made.embeddings.sd, embeddings.std(axis=0, ddof=1), atol=2e-3)
+    np.testing.assert_allclose(made.colours.reference.mean[:3], patches.mean(axis=(0, 1, 2)), rtol=1e-5)

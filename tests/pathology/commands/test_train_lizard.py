@@ -102,7 +102,7 @@ def check_serves(lizard, output, encoder):
     (answer,) = predict_fn([lizard.patch()], model)
     assert answer.labels.shape == (SIDE, SIDE, 2)
     names = {path.name for path in output.iterdir()}
-    assert names == {"config.json", "code", "decoder.safetensors", "learned-from.json"} | (
+    assert names == {"config.json", "code", "decoder.safetensors", "drift-baseline.json", "learned-from.json"} | (
         {"encoder.safetensors"} if encoder == "lora" else set()
     )
     return model.config

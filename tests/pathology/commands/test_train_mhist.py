@@ -123,9 +123,14 @@ def test_it_learns_the_texture_and_packs_what_serves(mhist, trained, fine_tuning
         assert curves == [[pytest.approx(losses, rel=1e-5, abs=1e-6) for losses in zip(*by_epoch, strict=True)]]
         assert model.config.curves[0].best == validation.epoch
     names = {path.name for path in output.iterdir()}
-    assert names == {"config.json", "code", "baseline.safetensors", "head.safetensors", "learned-from.json"} | (
-        {"encoder.safetensors"} if fine_tuning != "linear" else set()
-    )
+    assert names == {
+        "config.json",
+        "code",
+        "baseline.safetensors",
+        "head.safetensors",
+        "drift-baseline.json",
+        "learned-from.json",
+    } | ({"encoder.safetensors"} if fine_tuning != "linear" else set())
 
 
 def test_the_artefact_keeps_the_patches_it_learnt_from(mhist, trained):

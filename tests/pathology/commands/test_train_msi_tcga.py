@@ -98,6 +98,7 @@ def test_twice_the_same_bytes(small, tmp_path):
     assert sorted(names) == [
         "baseline.safetensors",
         "config.json",
+        "drift-baseline.json",
         "fold-0.safetensors",
         "fold-1.safetensors",
         "learned-from.json",

@@ -84,6 +84,7 @@ def _lines(found: Details) -> Iterator[str]:
     if encoder := item.metadata.get("encoder"):
         yield f"encoder: {encoder}, {item.metadata.get('encoder_origin', 'origin not recorded')}, {item.metadata.get('encoder_uri', '')}"
     yield learned_from(item)
+    yield drift_baseline(item)
     yield f"registered by execution: {item.registered_by or 'not recorded'}"
     yield f"trained by {_made(item.trained, item.artefact)}"
     yield f"evaluated by {_made(item.evaluated, item.evaluation_uri)}"
@@ -115,6 +116,21 @@ def learned_from(item: Version) -> str:
     n = "an unknown number of" if facts["n"] is None else f"{facts['n']:,}"
     positives = "" if facts["positives"] is None else f", {facts['positives']:,} of them positive"
     return f"trained on {n} {facts['unit'] or 'items'}{positives}, of {table}"
+
+
+def drift_baseline(item: Version) -> str:
+    """A line on the statistics of what it was trained on: of how many items, and where they lie."""
+    from pathology.contracts.drift import NO_BASELINE
+
+    if item.metadata.get("drift_baseline_sha256", NO_BASELINE) == NO_BASELINE:
+        return "drift baseline: none, as of versions of before; train again to have one"
+    facts = item.block.get("model", {}).get("drift_baseline")
+    where = item.metadata.get("drift_baseline", "its place is not recorded")
+    if not facts:
+        return f"drift baseline: {where}"
+    taken = f"{facts['taken']:,} of {facts['items']:,} {facts['unit']}"
+    unknown = f", colours unknown of {facts['colours_unknown']:,} {facts['colours_unit']}" if facts["colours_unknown"] else ""
+    return f"drift baseline: {taken}{unknown}, {where}"
 
 
 def _made(made: Made | None, uri: str | None) -> str:

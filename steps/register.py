@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pathology.contracts.artefact import DRIFT_BASELINE
 from pathology.contracts.media import JSON
 
 from steps.environment import Environment, Registration
@@ -37,8 +38,8 @@ def register(
 
     Its metadata are the run's: ``metadata``, literals and parameters; ``facts``, by name, and the encoder's name, hash and origin out
     of evaluation.json; ``encoder``, the URI that the run was given; ``gate``, what it had to reach, and how many ``looks`` there were at
-    its test set; and the execution that registers it, which other executions may have trained or evaluated for. ``accepts`` and ``answers``
-    are the content types that the
+    its test set; where the statistics of what it was trained on lie, and their sha256; and the execution that registers it, which other
+    executions may have trained or evaluated for. ``accepts`` and ``answers`` are the content types that the
     endpoint takes and gives. The encoder's folder is not among the model's data, since Pipelines takes no AdditionalModelDataSources
     (``pipelines.checks.refused``): who makes a model of the version puts it there, from ``encoder_uri``. A person approves it, later.
     """
@@ -65,6 +66,9 @@ def register(
             "encoder_sha256": scores.value("pathology.encoder.sha256"),
             "encoder_origin": scores.value("pathology.encoder.origin"),
             "encoder_uri": encoder,
+            # Statistics of what it was trained on, for monitors of drift: Evaluate's copy of the file in the artefact.
+            "drift_baseline": Join(on="/", values=[scores["evaluation"], DRIFT_BASELINE]),
+            "drift_baseline_sha256": scores.value("pathology.registry.drift_baseline_sha256"),
             # What an endpoint of this version answers as model_version.
             "model_version": scores.value("pathology.model.version"),
             "gate": gate,

@@ -85,7 +85,7 @@ class ModelConfig(Part):
     ``serving_code`` is the hash of the code that serves it, ``versions`` those of the libraries that trained it. ``learned_from`` is
     the sha256 of learned-from.json, which serving does not read; None in artefacts of before there was one. ``training_code`` is the
     hash of the job's code that trained it, ``curves`` its losses by epoch; models of before they were kept have neither. So it is with
-    ``baseline``.
+    ``baseline``, and with ``drift_baseline``, the sha256 of drift-baseline.json, which serving does not read.
     """
 
     format_version: Literal[2] = 2
@@ -93,6 +93,7 @@ class ModelConfig(Part):
     training: dict[str, str]
     inputs: dict[str, Sha256]
     learned_from: Sha256 | None = None
+    drift_baseline: Sha256 | None = None
     serving_code: str
     versions: dict[str, str]
     training_code: str | None = None

@@ -8,15 +8,25 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from pathology.artefact import LoadedModel
+from pathology.artefact import LoadedModel, ModelConfig
+from pathology.contracts.artefact import DRIFT_BASELINE
 from pathology.contracts.code import closure
+from pathology.contracts.drift import DriftBaseline
 from pathology.contracts.errors import DataError
-from pathology.contracts.evaluation import EvaluationBlock, EvaluationSettings, Resampling, Seen, TrainingReport
+from pathology.contracts.evaluation import (
+    DriftReport,
+    EvaluationBlock,
+    EvaluationSettings,
+    Resampling,
+    Seen,
+    TrainingReport,
+)
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.learned_from import Item, LearnedFrom
 from pathology.contracts.registry import registry_text
 from pathology.contracts.runs import RunOutput
 from pathology.contracts.storage import atomic_write
+from pathology.drift import read_drift_baseline
 from pathology.job import Job
 from pathology.learned_from import read_learned_from
 from pathology.report.warnings import named, other_code, permuted_labels, placeholder_encoder, seen_items, unverified_encoder
@@ -37,7 +47,8 @@ class Evaluation(Protocol):
 
 def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> tuple[Any, LearnedFrom | None, FittedBaseline | None]:
     """The model in the job's input ``model``, loaded by its task's ``serving`` module as an endpoint loads it; what it learnt from,
-    and the baseline that was fitted beside it, where its artefact has them.
+    and the baseline that was fitted beside it, where its artefact has them. The statistics of what it learnt from are copied to the
+    output ``evaluation``.
 
     Raises:
         DataError: when the archive or the encoder is not whole, or they do not belong together.
@@ -45,7 +56,35 @@ def load_packaged(job: Job, serving: ModuleType, *encoder: Path) -> tuple[Any, L
     with tempfile.TemporaryDirectory(dir=job.scratch) as folder:
         unpack(job.file("model", ".tar.gz"), Path(folder))
         model = serving.model_fn(folder, *encoder)
+        _copy_drift_baseline(job, Path(folder), model.config)
         return model, read_learned_from(Path(folder), model.config), read_baseline(Path(folder), model.config)
+
+
+def _copy_drift_baseline(job: Job, folder: Path, config: ModelConfig) -> None:
+    path = job.output("evaluation") / DRIFT_BASELINE
+    found = read_drift_baseline(folder, config)
+    if found is None:
+        path.unlink(missing_ok=True)  # another model's, where the output was used before
+        print(f"the model artefact keeps no {DRIFT_BASELINE}, as those of before: train again to have one")
+        return
+    atomic_write(path, found[1])
+
+
+def _drift(job: Job, config: ModelConfig) -> DriftReport | None:
+    if config.drift_baseline is None:
+        return None
+    path = job.output("evaluation") / DRIFT_BASELINE
+    copied = DriftBaseline.from_json(path.read_bytes(), str(path))
+    colours = copied.colours
+    return DriftReport(
+        sha256=config.drift_baseline,
+        unit=copied.unit,
+        items=copied.items,
+        taken=copied.taken,
+        colours_unit=colours.unit,
+        colours=colours.reference.n if colours.reference else 0,
+        colours_unknown=colours.unknown,
+    )
 
 
 def check_seen(learned_from: LearnedFrom | None, items: Iterable[Item], unit: str, settings: EvaluationSettings) -> Seen:
@@ -87,6 +126,7 @@ def identity(job: Job, model: LoadedModel[Any], serving: ModuleType) -> dict[str
             libraries=config.versions,
             curves=list(config.curves),
         ),
+        "drift_baseline": _drift(job, config),
     }
 
 

@@ -228,6 +228,7 @@ class Details:
             "scores": block.get("intervals", {}),
             "hyperparameters": model.get("training", {}).get("settings", {}),
             "hashes": hashes(version),
+            "drift_baseline": model.get("drift_baseline"),
             "registered_by": version.registered_by,
             "trained_by": asdict(version.trained) if version.trained else None,
             "evaluated_by": asdict(version.evaluated) if version.evaluated else None,

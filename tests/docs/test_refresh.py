@@ -130,7 +130,7 @@ def test_rows_are_as_the_settings_and_the_yaml_have_them(written):
 def test_groups_come_in_the_order_of_the_yaml(written):
     assert list(written["msi"]) == [
         *("dataset", "encoder", "prepare.hyperparameters", "extract", "extract.hyperparameters", "collect.hyperparameters"),
-        *("train", "train.hyperparameters", "evaluate.hyperparameters", "gate", "register"),
+        *("train", "train.hyperparameters", "evaluate.hyperparameters", "gate", "register", "endpoint"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -75,6 +76,12 @@ class Laptop:
     def cached(self) -> set[str]:
         """The steps of the latest execution that the cache answered."""
         return {name for name, step in self.steps().items() if "CacheHitResult" in step}
+
+    def drift_baseline(self) -> dict[str, str]:
+        """What the first run's version has to say of the statistics beside its evaluation."""
+        path = self.report().with_name("drift-baseline.json")
+        uri = self.uri(path.relative_to(self.path("")).as_posix())
+        return {"drift_baseline": uri, "drift_baseline_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
     def report(self) -> Path:
         """The page that the first run's last line names."""

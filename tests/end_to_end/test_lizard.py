@@ -68,6 +68,7 @@ def test_the_version_says_what_it_takes_gives_and_needs(laptop):
         "encoder_sha256": laptop.encoder.sha256,
         "encoder_origin": "placeholder with seeded weights",
         "encoder_uri": "s3://local/tiny",
+        **laptop.drift_baseline(),
         "model_version": json.loads(laptop.report().with_name("evaluation.json").read_text())["pathology"]["model"]["version"],
         "gate": "bPQ at least 0 - no approved version to compare with",
         "looks": "1",

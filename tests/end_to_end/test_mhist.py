@@ -59,6 +59,7 @@ def test_the_version_names_the_encoder_and_how_it_was_fine_tuned(laptop):
         "encoder_sha256": laptop.encoder.sha256,
         "encoder_origin": "placeholder with seeded weights",
         "encoder_uri": "s3://local/tiny",
+        **laptop.drift_baseline(),
         "model_version": evaluated(laptop)["model"]["version"],
         "gate": "AUROC lower bound at least 0 - no approved version to compare with",
         "looks": "1",

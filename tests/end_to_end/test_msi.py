@@ -123,6 +123,7 @@ def test_the_version_says_what_the_run_used(laptop):
         "encoder_sha256": laptop.encoder.sha256,
         "encoder_origin": "placeholder with seeded weights",
         "encoder_uri": "s3://local/tiny",
+        **laptop.drift_baseline(),
         "gate": "AUROC lower bound at least 0 - no approved version to compare with",
         "looks": "1",
         "execution": laptop.report().parents[2].name,

@@ -28,6 +28,19 @@ def without_baseline(packed: Path, folder: Path) -> Path:
     return pack(folder / "model", folder / "packed")
 
 
+def without_drift_baseline(packed: Path, folder: Path) -> Path:
+    """The artefact in ``packed`` as an older one: no statistics of what it learnt from, and a configuration that knows of none."""
+    from pathology.contracts.artefact import CONFIG, DRIFT_BASELINE
+    from pathology.unpacking import unpack
+
+    unpack(packed / "model.tar.gz", folder / "model")
+    (folder / "model" / DRIFT_BASELINE).unlink()
+    config = json.loads((folder / "model" / CONFIG).read_text())
+    del config["drift_baseline"]
+    (folder / "model" / CONFIG).write_text(json.dumps(config))
+    return pack(folder / "model", folder / "packed")
+
+
 def without_list(packed: Path, folder: Path) -> Path:
     """The artefact in ``packed`` as an older one: no list, and a configuration that knows of none."""
     from pathology.contracts.artefact import CONFIG, LEARNED_FROM

@@ -87,6 +87,17 @@ def slides(patients, settings="5e77", content=lambda name: f"features of {name}"
     return (SLIDES + "".join(f"{name}-DX1,{settings},{digest}\n" for name, digest in hashes.items())).encode()
 
 
+DRIFT = {
+    "sha256": "d" * 64,
+    "unit": "patients",
+    "items": 300,
+    "taken": 300,
+    "colours_unit": "slides",
+    "colours": 310,
+    "colours_unknown": 2,
+}
+
+
 def evaluation(inputs, uris, config, archive, digest="a" * 64, auroc=0.9, settings=None, encoder=None, block=None):
     """As much of evaluation.json as verbs read; ``block`` changes the block."""
     interval = {"value": auroc, "low": auroc - 0.06, "high": auroc + 0.05}
@@ -111,6 +122,7 @@ def evaluation(inputs, uris, config, archive, digest="a" * 64, auroc=0.9, settin
             "archive_sha256": digest,
             "serving_code": "5e4e",
             "training": training,
+            "drift_baseline": DRIFT,
         },
         "threshold": 0.5,
     }
@@ -159,6 +171,8 @@ def add(sagemaker, store, bucket, patients=("P01", "P02"), execution=None, with_
         "model_version": config[:12],
         "gate": "AUROC at least 0.8",
         "execution": execution,
+        "drift_baseline": str(run / "EvaluateMsi/evaluation/drift-baseline.json"),
+        "drift_baseline_sha256": DRIFT["sha256"],
     }
     request = {
         "ModelPackageGroupName": GROUP,

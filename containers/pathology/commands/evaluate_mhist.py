@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pathology.contracts.drift import NO_BASELINE
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Baseline, EncoderReport, RegistryFacts, Seen, compare
 from pathology.contracts.hashes import sha256_of
@@ -128,7 +129,7 @@ def _block(
         warnings=all_warnings(
             model, serving, seen, [*([WARNING] if eva else []), *task_warnings(scores, dataset, published)], "pathology"
         ),
-        registry=RegistryFacts(labels=binary_labels(config.labels)),
+        registry=RegistryFacts(labels=binary_labels(config.labels), drift_baseline_sha256=config.drift_baseline or NO_BASELINE),
         baseline=simple,
     )
 

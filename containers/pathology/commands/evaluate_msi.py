@@ -11,6 +11,7 @@ import numpy as np
 
 from pathology.contracts.cohort import CohortRow, SlideRow, read_cohort
 from pathology.contracts.cohort_flow import FLOW, CohortFlow, read_flow, with_tissue
+from pathology.contracts.drift import NO_BASELINE
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
 from pathology.contracts.evaluation import Bounds, EncoderReport, Seen
@@ -220,6 +221,7 @@ def registry_facts(config: MsiConfig) -> MsiRegistry:
     side, mpp = (config.tiling.get(name, "unknown") for name in ("tile_size", "tile_mpp"))
     return MsiRegistry(
         labels=binary_labels(config.labels),
+        drift_baseline_sha256=config.drift_baseline or NO_BASELINE,
         tile=registry_text(f"{side} px at {mpp} microns per pixel"),
         features=registry_text(config.settings_hash),
         aggregation=f"gated attention MIL: ensemble of {len(config.folds)} folds",

@@ -191,6 +191,7 @@ class Extraction:
             "tissue": extracted.tissue,
             "tissue_fraction": round(extracted.tissue_fraction, 4),
             "tiles_with_ink": extracted.tiles_with_ink,
+            "colours": extracted.colours,
         }
 
     def _own_mask(self, row: SlideToExtract) -> bytes | None:

@@ -19,10 +19,12 @@ from pathology.tasks.lizard import serving
 from pathology.tasks.lizard.artefact import save_lizard
 from pathology.tasks.lizard.batches import NuclearPatches, NucleiSource, PermutedLabels
 from pathology.tasks.lizard.dataset import Nuclei, read_prepared
+from pathology.tasks.lizard.drift import drift_baseline
 from pathology.tasks.lizard.learned_from import items
 from pathology.tasks.lizard.model import NuclearUnet
 from pathology.tasks.lizard.training import train, validate
 from pathology.training.checkpoints import checkpoint_key
+from pathology.training.drift import pack
 from pathology.training.epochs import World
 
 COMMAND = "train_lizard"
@@ -61,6 +63,7 @@ def main(job: Job) -> None:
             validation=final,
             inputs=inputs,
             learned_from=LearnedFrom.of(chain.from_iterable(map(items, sides.values())), inputs).pack(),
+            drift_baseline=pack(drift_baseline(net, sides["train"], settings.seed, device)),
             code=endpoint_code(serving.__name__),
             training_code=command_code(COMMAND).hash,
             curve=best.curve,

@@ -59,6 +59,7 @@ def main(job: Job) -> None:
         labels=labels,
         inputs=inputs,
         serving_code=closure(serving.__name__).hash,
+        splits=("train", "validation") if settings.protocol == "eva" else ("train",),
     )
     simple, files[BASELINE] = baseline.fit(train.patches, train.targets, validation.patches, validation.targets).pack()
     config = config.model_copy(update={"baseline": simple, "eva": eva})

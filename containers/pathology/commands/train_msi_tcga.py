@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pathology.artefact import EncoderIdentity, library_versions, save_artefact
-from pathology.contracts.artefact import LEARNED_FROM
+from pathology.contracts.artefact import DRIFT_BASELINE, LEARNED_FROM
 from pathology.contracts.code import closure, command_code
 from pathology.contracts.cohort import SlideRow, read_classes, read_cohort
 from pathology.contracts.encoder import EncoderManifest
@@ -28,9 +28,11 @@ from pathology.tasks.msi import baseline, serving
 from pathology.tasks.msi.artefact import MsiConfig, OutOfFold, fold_file, tiling_attributes
 from pathology.tasks.msi.calibration import calibrate
 from pathology.tasks.msi.dataset import Bags, Patient, feature_path, patients_of, permuted
+from pathology.tasks.msi.drift import drift_baseline
 from pathology.tasks.msi.learned_from import items
 from pathology.tasks.msi.training import CrossValidated, cross_validate
 from pathology.training.checkpoints import checkpoint_key
+from pathology.training.drift import pack
 from pathology.wsi.features import Features, read_features
 
 COMMAND = "train_msi_tcga"
@@ -70,6 +72,7 @@ def main(job: Job) -> None:
     simple, simple_weights = baseline.fit(bags).pack()
     folds = [fold_file(model.fold, model.epoch, model.validation_loss, model.weights) for model in validated.models]
     learned_from, learned_from_content = LearnedFrom.of(items(patients), hashes).pack()
+    drift, drift_content = pack(drift_baseline(bags, patients[0].slides[0].settings_hash))
     config = MsiConfig(
         labels=read_classes(tables["cohort"]),
         threshold=threshold,
@@ -86,13 +89,15 @@ def main(job: Job) -> None:
         training=settings.as_strings(),
         inputs=hashes,
         learned_from=learned_from,
+        drift_baseline=drift,
         serving_code=closure(serving.__name__).hash,
         versions=library_versions(*LIBRARIES),
         training_code=command_code(COMMAND).hash,
         curves=tuple(model.curve for model in validated.models),
         baseline=simple,
     )
-    files = {entry.file: content for entry, content in folds} | {LEARNED_FROM: learned_from_content, simple.file: simple_weights}
+    files = {entry.file: content for entry, content in folds} | {simple.file: simple_weights}
+    files |= {LEARNED_FROM: learned_from_content, DRIFT_BASELINE: drift_content}
     save_artefact(job.output("model"), config, files, endpoint_code(serving.__name__), serving.__name__)
 
 

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 CONFIG = "config.json"
 LEARNED_FROM = "learned-from.json"
+DRIFT_BASELINE = "drift-baseline.json"
 ENCODER_VARIABLE = "PATHOLOGY_ENCODER"
 """Names the encoder's folder to the code that serves a model."""

@@ -11,6 +11,7 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import Field
 
+from pathology.contracts.drift import NO_BASELINE
 from pathology.contracts.encoder import EncoderSource, NamedEncoder
 from pathology.contracts.history import LossCurve
 from pathology.contracts.intervals import Interval
@@ -162,10 +163,12 @@ class EncoderReport(StrictJson):
 class RegistryFacts(StrictJson):
     """What a model version says of its run, by key of its metadata and in the characters that the registry takes.
 
-    ``labels`` are the model's: the positive one before the negative one, or all in their order.
+    ``labels`` are the model's: the positive one before the negative one, or all in their order. ``drift_baseline_sha256`` is that of
+    drift-baseline.json beside evaluation.json, or ``none`` where the model's artefact has none.
     """
 
     labels: RegistryText
+    drift_baseline_sha256: RegistryText = NO_BASELINE
 
 
 class TrainingReport(StrictJson):
@@ -181,11 +184,25 @@ class TrainingReport(StrictJson):
     curves: list[LossCurve]
 
 
+class DriftReport(StrictJson):
+    """The drift-baseline.json that lies beside evaluation.json: its sha256, that it is of ``taken`` of the ``items`` learnt from, counted
+    in ``unit``, and of how many items, counted in ``colours_unit``, colours are known and unknown."""
+
+    sha256: str
+    unit: str
+    items: Count
+    taken: Count
+    colours_unit: str
+    colours: Count
+    colours_unknown: Count
+
+
 class ModelIdentity(StrictJson):
     """What was evaluated: where the archive lay, hashes of it and of its configuration, which holds those of all weights.
 
     ``version`` names the model everywhere: an endpoint answers it as ``model_version``, and the registered version has it under that
-    name among its metadata. ``serving_code`` is packed with the model; evaluation ran ``evaluated_with_code``.
+    name among its metadata. ``serving_code`` is packed with the model; evaluation ran ``evaluated_with_code``. ``drift_baseline`` is null
+    of an artefact that keeps none.
     """
 
     archive_uri: str
@@ -195,6 +212,7 @@ class ModelIdentity(StrictJson):
     serving_code: str
     evaluated_with_code: str
     training: TrainingReport
+    drift_baseline: DriftReport | None = None
 
 
 class Seen(StrictJson):

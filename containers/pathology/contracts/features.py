@@ -17,7 +17,8 @@ class Sidecar(StrictJson):
     before there was one. ``warnings`` say what of the slide was left out, or read otherwise than its file says. ``outline_origin`` is
     the level-0 px x, y that the outline, and QuPath, call 0, 0. ``tissue`` says whether the mask was found or is the person's own, whose
     sha256 is ``mask_sha256``; ``tissue_fraction`` is of the slide's area, and ``tiles_with_ink`` of the tiles show ink, or what may be
-    ink as well as stain.
+    ink as well as stain. ``colours`` are its tiles' (:data:`pathology.contracts.colours.COLOURS`), null where it has none
+    and in sidecars of before.
     """
 
     schema_version: Literal[1] = 1
@@ -44,5 +45,6 @@ class Sidecar(StrictJson):
     tissue: str = ""
     tissue_fraction: float | None = None
     tiles_with_ink: int | None = None
+    colours: tuple[float, float, float, float, float, float] | None = None
     mask_uri: str = ""
     mask_sha256: str = ""

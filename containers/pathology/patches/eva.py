@@ -23,6 +23,7 @@ from pathology.contracts.log_lines import TRAINING_LOSS, metric_line
 from pathology.job import Job
 from pathology.patches.head import Head
 from pathology.patches.learning import Learnt, PatchSettings, Side, embed_both
+from pathology.training.drift import drawn
 from pathology.training.logistic import cross_entropy
 
 
@@ -114,6 +115,6 @@ def learn_by_eva(
     print("protocol eva: the epoch was chosen on the test patches, so that its evaluation asks for allow-seen (AllowSeen)")
     head = runs[0].head
     print(metric_line(TRAINING_LOSS, cross_entropy(head.probabilities(embeddings), side.targets)))
-    code = command_code(command).hash
-    learnt = Learnt(head, {}, runs[0].epoch, head.probabilities(tested), code, threshold=protocol.threshold)
+    code, taken = command_code(command).hash, embeddings[drawn(len(embeddings), settings.seed)]
+    learnt = Learnt(head, {}, runs[0].epoch, head.probabilities(tested), code, threshold=protocol.threshold, embeddings=taken)
     return learnt, runs

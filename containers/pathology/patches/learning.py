@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from pathology.artefact import EncoderIdentity, library_versions
-from pathology.contracts.artefact import LEARNED_FROM
+from pathology.contracts.artefact import DRIFT_BASELINE, LEARNED_FROM
 from pathology.contracts.code import command_code
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.fine_tuning import FineTuning
@@ -29,11 +29,13 @@ from pathology.patches.artefact import PatchConfig, Validation, pack_weights
 from pathology.patches.batches import LabelledPatches
 from pathology.patches.classifier import PatchClassifier, serving_encoder
 from pathology.patches.dataset import Patches
+from pathology.patches.drift import drift_baseline
 from pathology.patches.head import Head
 from pathology.patches.learned_from import items
 from pathology.patches.probe import fit_probe
 from pathology.patches.training import train
 from pathology.training.checkpoints import checkpoint_key
+from pathology.training.drift import drawn, pack
 from pathology.training.epochs import EpochSettings, World
 from pathology.training.logistic import cross_entropy
 
@@ -70,7 +72,8 @@ class Learnt:
     """What training gives: the head, the encoder's trained tensors, where they are from, and validation's probabilities.
 
     ``code`` is the hash of the command's, ``curves`` are the losses by epoch, none of a probe. ``threshold`` is one that was fixed
-    beforehand; None: Youden's on validation.
+    beforehand; None: Youden's on validation. ``embeddings`` (n, D) are the model's of those training patches that
+    :func:`pathology.training.drift.drawn` draws; only the first process has them.
     """
 
     head: Head
@@ -80,6 +83,7 @@ class Learnt:
     code: str = ""
     curves: tuple[LossCurve, ...] = ()
     threshold: float | None = None
+    embeddings: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 def left_to_the_first(job: Job, settings: PatchSettings) -> bool:
@@ -140,7 +144,8 @@ def _probe(job: Job, side: Side, validation: Side, settings: PatchSettings) -> L
     probe = fit_probe(embeddings, side.targets, validated, validation.targets)
     print(metric_line(TRAINING_LOSS, probe.training_loss))
     print(f"inverse penalty {probe.inverse_penalty:g} has the least validation loss")
-    return Learnt(probe.head, {}, 0, probe.head.probabilities(validated))
+    taken = embeddings[drawn(len(embeddings), settings.seed)]
+    return Learnt(probe.head, {}, 0, probe.head.probabilities(validated), embeddings=taken)
 
 
 def _fine_tune(
@@ -166,7 +171,8 @@ def _fine_tune(
     serving = serving_encoder(classifier, device)
     embeddings = embed_all(serving, validation.patches, range(len(validation.labels)), serving.batch(0))
     curves = (best.curve,) if best.curve else ()
-    return Learnt(head, weights, best.epoch, head.probabilities(embeddings), curves=curves)
+    taken = embed_all(serving, side.patches, drawn(len(side.labels), settings.seed).tolist(), serving.batch(0))
+    return Learnt(head, weights, best.epoch, head.probabilities(embeddings), curves=curves, embeddings=taken)
 
 
 C = TypeVar("C", bound=PatchConfig)
@@ -183,8 +189,10 @@ def describe_model(
     labels: tuple[str, str],
     inputs: Mapping[str, str],
     serving_code: str,
+    splits: Sequence[Literal["train", "validation"]] = ("train",),
 ) -> tuple[C, dict[str, bytes]]:
     """config.json of what was ``learnt`` from ``side``, its threshold chosen on ``validation``, and the artefact's files by name.
+    ``side`` is of ``splits``.
 
     Prints the metrics of the model as packed, which SageMaker keeps as final.
     """
@@ -195,6 +203,8 @@ def describe_model(
         points = choose(validation.labels, learnt.probabilities, settings)
         threshold = deciding(points, settings)
     files, head, encoder_weights = pack_weights(learnt.head, learnt.encoder_weights)
+    taken = drawn(len(side.labels), settings.seed)
+    drift, files[DRIFT_BASELINE] = pack(drift_baseline(side.patches, taken, learnt.embeddings, manifest, splits))
     learned_from, files[LEARNED_FROM] = LearnedFrom.of(items((*side.patches.rows, *validation.patches.rows)), inputs).pack()
     config = kind(
         labels=labels,
@@ -213,6 +223,7 @@ def describe_model(
         training=settings.as_strings(),
         inputs=dict(inputs),
         learned_from=learned_from,
+        drift_baseline=drift,
         serving_code=serving_code,
         versions=library_versions(*LIBRARIES),
         training_code=learnt.code,

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
+from pathology.colours import ColourSums
 from pathology.wsi.grid import Grid
 from pathology.wsi.reader import SlideReader
 from pathology.wsi.reader_threads import ReaderThreads
@@ -35,17 +36,20 @@ class Embeds(Protocol):
 
 Progress = Callable[[int, int], None]
 """Told of tiles embedded, and of all."""
+COLOUR_STEP = 4
+"""Every so manieth row and column of a tile are looked at for a slide's colours: 1/16 of its pixels."""
 
 
 @dataclass(frozen=True)
 class Embedded:
     """``features`` (M, D) float16 of the tiles ``good`` (M,) int64, in the grid's order; ``seconds`` in all, of which the
-    encoder stalled for ``tile_stall_seconds`` on tiles."""
+    encoder stalled for ``tile_stall_seconds`` on tiles. ``colours`` are those of the good tiles' every 4th row and column."""
 
     features: np.ndarray
     good: np.ndarray
     seconds: float
     tile_stall_seconds: float
+    colours: ColourSums
 
 
 def embed_grid(
@@ -68,13 +72,14 @@ def embed_grid(
     size = min(encoder.batch(batch_size), max(1, len(grid)))
     features = np.empty((len(grid), encoder.dimension), np.float16)
     done = np.zeros(len(grid), bool)
+    colours = ColourSums()
     # Closed here, whatever happens: no thread may still read when the caller closes the slide.
     with (
         closing(read_runs(slide, grid, 2 * size, threads)) as runs,
         _progress(len(grid)) as bar,
         ThreadPoolExecutor(1, thread_name_prefix="batches") as filler,
     ):
-        batches = fill(_counted(runs, bar), size, grid.tile_size)
+        batches = _coloured(fill(_counted(runs, bar), size, grid.tile_size), colours)
         ahead = filler.submit(next, batches, None)
         began = arrived = 0.0
         for number in count():
@@ -93,7 +98,7 @@ def embed_grid(
             if progress:
                 progress(int(np.count_nonzero(done)), len(grid))
     good = np.flatnonzero(done)
-    return Embedded(features[good], good, time.perf_counter() - begun, stall_seconds)
+    return Embedded(features[good], good, time.perf_counter() - begun, stall_seconds, colours)
 
 
 def fill(runs: Iterator[Run], size: int, tile_size: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
@@ -116,6 +121,13 @@ def fill(runs: Iterator[Run], size: int, tile_size: int) -> Generator[tuple[np.n
                 held = 0
     if held:
         yield indices[:held], tiles[:held]
+
+
+def _coloured(batches: Iterator[tuple[np.ndarray, np.ndarray]], colours: ColourSums) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches, their colours summed where they are filled: beside the encoder, not in its way."""
+    for indices, tiles in batches:
+        colours.add(tiles[:, ::COLOUR_STEP, ::COLOUR_STEP])
+        yield indices, tiles
 
 
 def _progress(tiles: int) -> tqdm[None]:

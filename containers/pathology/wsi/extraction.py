@@ -11,7 +11,7 @@ import numpy as np
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.embedding import Progress, embed_grid
-from pathology.wsi.features import Attribute, content_sha256, write_features
+from pathology.wsi.features import Attribute, colour_attributes, content_sha256, write_features
 from pathology.wsi.grid import Grid, make_grid, tissue_fractions
 from pathology.wsi.mpp import Scale, choose_scale, scale_remarks
 from pathology.wsi.outline import overlay, tissue_geojson
@@ -38,7 +38,7 @@ class Extracted:
     ``content_sha256`` of the features alone; ``outline`` of the tissue as GeoJSON, whose 0, 0 is the level-0 px ``origin``, and
     ``overlay``, a JPEG to look at. The encoder stalled for ``tile_stall_seconds`` on tiles. ``tissue`` says how its mask came to be,
     ``tissue_fraction`` how much of the slide it is, ``tiles_with_ink`` how many tiles show ink or what may be ink, and ``warnings`` what
-    somebody should look at."""
+    somebody should look at. ``colours`` are the tiles' as :meth:`pathology.colours.ColourSums.numbers` gives them."""
 
     scale: Scale
     reader: str
@@ -55,6 +55,7 @@ class Extracted:
     warnings: tuple[str, ...]
     reason: str = ""
     tile_stall_seconds: float = 0.0
+    colours: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -171,20 +172,22 @@ def extract_slide(
     if len(good) == 0:
         raise DataError(f"none of its {len(grid)} tissue tiles can be decoded: the file is damaged")
     counts: dict[str, Attribute] = {"tiles": len(good), "tiles_failed": failed, "tiles_with_tissue": grid.candidates}
-    coords = grid.coords[good]
+    coords, colours = grid.coords[good], embedded.colours.numbers()
     content = content_sha256(embedded.features, coords)
     digest = write_features(
         target,
         embedded.features,
         coords,
         grid.tissue_fraction[good],
-        {**_provenance(slide_id, plan, tiling, encoder), **counts},
+        {**_provenance(slide_id, plan, tiling, encoder), **counts, **colour_attributes(colours)},
         grid=_grid_attributes(slide_id, plan),
         ink_fraction=plan.ink_fraction[good],
     )
-    stalled, inked = embedded.tile_stall_seconds, int((plan.ink_fraction[good] >= INKED).sum())
+    inked = int((plan.ink_fraction[good] >= INKED).sum())
     return Extracted(
-        plan.scale, slide.name, len(good), failed, digest, content, *pictures, inked, plan.warnings, tile_stall_seconds=stalled
+        *(plan.scale, slide.name, len(good), failed, digest, content, *pictures, inked, plan.warnings),
+        tile_stall_seconds=embedded.tile_stall_seconds,
+        colours=colours,
     )
 
 

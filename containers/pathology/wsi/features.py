@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,11 +16,14 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from pathology.contracts.colours import COLOURS
 from pathology.contracts.errors import DataError
 from pathology.contracts.storage import atomic_write
 
 Attribute = str | int | float | bool
 SCHEMA_VERSION = 1
+COLOUR = "colour_"
+"""Begins the names of the six attributes that are a slide's colours."""
 REMEDY = "start again with --param ExtractionRun=<something new> to extract what is missing"
 
 _DATASETS: dict[str, tuple[np.dtype[Any], int]] = {
@@ -72,6 +75,26 @@ def write_features(
     digest = hashlib.sha256(content).hexdigest()
     atomic_write(path, content, check=lambda written: read_features(written, path.stem, digest))
     return digest
+
+
+def colour_attributes(numbers: Sequence[float]) -> dict[str, Attribute]:
+    """A slide's colours, in the order of :data:`pathology.contracts.colours.COLOURS`, as attributes of its file."""
+    return {f"{COLOUR}{name}": number for name, number in zip(COLOURS, numbers, strict=True)}
+
+
+def colours_in(features: Features, slide_id: str) -> tuple[float, ...] | None:
+    """A slide's colours; None in files of before they were kept.
+
+    Raises:
+        DataError: when some are missing, or are no numbers of 0 to 255.
+    """
+    found = [features.attributes.get(f"{COLOUR}{name}") for name in COLOURS]
+    if found == [None] * len(COLOURS):
+        return None
+    numbers = [float(value) for value in found if isinstance(value, int | float)]
+    if len(numbers) < len(COLOURS) or not all(0 <= number <= 255 for number in numbers):
+        raise DataError(f"slide {slide_id}: the colours in its feature file are not six numbers of 0 to 255; {REMEDY}")
+    return tuple(numbers)
 
 
 def content_sha256(features: np.ndarray, coords: np.ndarray) -> str:

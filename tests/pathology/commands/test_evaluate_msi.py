@@ -10,7 +10,7 @@ import pytest
 from cards import check_card
 from endpoints import listening
 from msi_jobs import QUICK, MsiRun, processing_job, slide_row, strict_json, write_cohort, write_flow, write_table
-from packed import without_baseline, without_list
+from packed import without_baseline, without_drift_baseline, without_list
 from pages import Page, check_in_browser
 from pathology.contracts.code import command_code
 from pathology.contracts.errors import DataError
@@ -359,6 +359,30 @@ def test_an_artefact_of_before_there_was_a_baseline_says_so(evaluated, msi_run, 
     assert "baseline: none in this artefact" in log
     text = Page((tmp_path / "job" / "evaluation" / "report.html").read_text()).text
     assert "There is no baseline in this artefact" in text and "mean of a patient's tile features" not in text
+
+
+def test_the_drift_baseline_lies_beside_the_evaluation(evaluated, msi_run):
+    folder, evaluation, *_ = evaluated
+    content = (folder / "evaluation" / "drift-baseline.json").read_bytes()
+    assert content == (msi_run.root / "ml" / "model" / "drift-baseline.json").read_bytes()
+    block = evaluation["pathology"]
+    assert block["registry"]["drift_baseline_sha256"] == hashlib.sha256(content).hexdigest()
+    said = block["model"]["drift_baseline"]
+    assert (said["items"], said["taken"], said["unit"]) == (60, 60, "patients")
+    assert said["colours"] == 0 < said["colours_unknown"]
+
+
+def test_an_artefact_of_before_there_was_a_drift_baseline_says_so(evaluated, msi_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATHOLOGY_URI_ROOT", str(msi_run.uris))
+    stale = tmp_path / "job" / "evaluation" / "drift-baseline.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("another model's")
+    older = without_drift_baseline(msi_run.packed(), tmp_path / "older")
+    evaluation, predictions, log = msi_run.evaluate(tmp_path / "job", model=older)
+    block = evaluation["pathology"]
+    assert block["registry"]["drift_baseline_sha256"] == "none" and block["model"]["drift_baseline"] is None
+    assert predictions == evaluated[2] and not stale.exists()
+    assert "keeps no drift-baseline.json, as those of before" in log
 
 
 def test_the_execution_is_named_where_the_output_lies_in_its_folder(msi_run, tmp_path, monkeypatch):

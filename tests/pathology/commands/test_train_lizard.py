@@ -102,7 +102,7 @@ def check_serves(lizard, output, encoder):
     (answer,) = predict_fn([lizard.patch()], model)
     assert answer.labels.shape == (SIDE, SIDE, 2)
     names = {path.name for path in output.iterdir()}
-    assert names == {"config.json", "code", "decoder.safetensors", "learned-from.json"} | (
+    assert names == {"config.json", "code", "decoder.safetensors", "drift-baseline.json", "learned-from.json"} | (
         {"encoder.safetensors"} if encoder == "lora" else set()
     )
     return model.config
@@ -217,3 +217,22 @@ def test_what_is_wrong_is_named(lizard, tmp_path):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=r"is not the images.npy that was prepared"):
         main(replace(job, inputs=job.inputs | {"training": tmp_path}))
+
+
+def test_the_drift_baseline_is_of_the_train_patches_alone(lizard, trained):
+    """A test patch's colours are in none of it; the deepest features' mean is D numbers."""
+    from pathology.contracts.drift import DriftBaseline
+    from pathology.tasks.lizard.artefact import LizardConfig
+
+    model = lizard.job(trained[0]).output("model")
+    content, config = (model / "drift-baseline.json").read_bytes(), json.loads((model / "config.json").read_text())
+    assert LizardConfig.model_validate(config).drift_baseline == hashlib.sha256(content).hexdigest()
+    made, train = DriftBaseline.from_json(content, "it"), [row for row in lizard.rows if row.split == "train"]
+    pictures = np.load(lizard.root / "dataset" / IMAGES)[[row.index for row in train]]
+    assert (made.items, made.embeddings.n, made.groups) == (
+        len(train),
+        len(train),
+        {"source images": len({r.source for r in train})},
+    )
+    assert len(made.embeddings.mean) == config["encoder"]["dimension"]
+    np.testing.assert_allclose(made.colours.reference.mean[:3], pictures.mean(axis=(0, 1, 2)), rtol=1e-5)

@@ -1,6 +1,7 @@
 """TrainMhist: every way of fine-tuning learns the texture and packs what serves; what is repeated, permuted and refused."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -122,9 +123,14 @@ def test_it_learns_the_texture_and_packs_what_serves(mhist, trained, fine_tuning
         assert curves == [[pytest.approx(losses, rel=1e-5, abs=1e-6) for losses in zip(*by_epoch, strict=True)]]
         assert model.config.curves[0].best == validation.epoch
     names = {path.name for path in output.iterdir()}
-    assert names == {"config.json", "code", "baseline.safetensors", "head.safetensors", "learned-from.json"} | (
-        {"encoder.safetensors"} if fine_tuning != "linear" else set()
-    )
+    assert names == {
+        "config.json",
+        "code",
+        "baseline.safetensors",
+        "head.safetensors",
+        "drift-baseline.json",
+        "learned-from.json",
+    } | ({"encoder.safetensors"} if fine_tuning != "linear" else set())
 
 
 def test_the_artefact_keeps_the_patches_it_learnt_from(mhist, trained):
@@ -362,3 +368,29 @@ print(sorted({"lightning", "sklearn", "pandas", "matplotlib"} & set(sys.modules)
     assert answer["probability"] == pytest.approx(expected["probability"], abs=1e-6)
     assert answer["model_version"] == expected["model_version"]
     assert lines[-1] == "[]"
+
+
+@pytest.mark.parametrize("fine_tuning", ["linear", "lora"])
+def test_the_drift_baseline_is_of_the_train_patches_alone(mhist, trained, fine_tuning):
+    """By another way: each train patch embedded by the packed model's own encoder; validation and test are in none of it."""
+    from pathology.contracts.drift import DriftBaseline
+    from pathology.encoders.job_encoder import find_encoder
+    from pathology.patches.dataset import read_patch
+    from pathology.tasks.mhist import serving
+
+    job = mhist.job(trained(fine_tuning)[0])
+    content = (job.output("model") / "drift-baseline.json").read_bytes()
+    model = serving.model_fn(job.output("model"), find_encoder(job)[0])
+    assert model.config.drift_baseline == hashlib.sha256(content).hexdigest()
+    made, train = DriftBaseline.from_json(content, "it"), [row for row in mhist.rows if row.split == "train"]
+    patches = np.stack([read_patch(job.input("training"), row, model.config.pixels) for row in train])
+    embeddings = model.encoder.embed(patches).astype(float)
+    assert (made.items, made.taken, made.splits, made.encoder_sha256) == (
+        len(train),
+        len(train),
+        ("train",),
+        model.config.encoder.sha256,
+    )
+    np.testing.assert_allclose(made.embeddings.mean, embeddings.mean(axis=0), atol=2e-3)
+    np.testing.assert_allclose(made.embeddings.sd, embeddings.std(axis=0, ddof=1), atol=2e-3)
+    np.testing.assert_allclose(made.colours.reference.mean[:3], patches.mean(axis=(0, 1, 2)), rtol=1e-5)

@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from msi_jobs import MANIFEST, QUICK, SETTINGS_HASH, MsiRun, slide_row, write_manifest
 from pathology.contracts.errors import DataError
@@ -99,6 +100,7 @@ def test_twice_the_same_bytes(small, tmp_path):
     assert sorted(names) == [
         "baseline.safetensors",
         "config.json",
+        "drift-baseline.json",
         "fold-0.safetensors",
         "fold-1.safetensors",
         "learned-from.json",
@@ -215,3 +217,30 @@ def test_one_process_trains(small, monkeypatch, capsys):
     main(small.training(settings=TINY))
     assert not (small.root / "ml" / "model").exists()
     assert "attention pooling trains on one device" in capsys.readouterr().out
+
+
+def test_the_drift_baseline_is_of_the_train_patients_alone(msi_run):
+    """By another way: features of all train slides, patient by patient; a test patient's are in none of it."""
+    from pathology.contracts.drift import DriftBaseline
+    from pathology.tasks.msi.artefact import load_ensemble
+    from pathology.wsi.features import read_features
+
+    folder = msi_run.root / "ml" / "model"
+    content = (folder / "drift-baseline.json").read_bytes()
+    assert load_ensemble(folder).config.drift_baseline == hashlib.sha256(content).hexdigest()
+    made = DriftBaseline.from_json(content, "it")
+    patients = {}
+    for row in msi_run.cohort:
+        if row.split == "train":
+            tiles = read_features(msi_run.feature_file(row.slide_id), row.slide_id).features.astype(float)
+            patients.setdefault(row.patient_id, []).append(tiles)
+    bags = [np.concatenate(slides) for slides in patients.values()]
+    means = np.stack([bag.mean(axis=0) for bag in bags])
+    assert (made.items, made.taken, made.embeddings.n, made.unit, made.splits) == (60, 60, 60, "patients", ("train",))
+    np.testing.assert_allclose(made.embeddings.mean, means.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(made.embeddings.sd, means.std(axis=0, ddof=1), rtol=1e-5)
+    pooled = np.concatenate(bags)
+    assert made.embeddings.tiles.n == len(pooled)
+    np.testing.assert_allclose(made.embeddings.tiles.sd, pooled.std(axis=0, ddof=1), rtol=1e-5)
+    assert made.colours.unknown == made.groups["slides"] == sum(map(len, patients.values()))  # files of before there were any
+    assert made.colours.reference is None

@@ -11,7 +11,7 @@ from made_slides import write_tiff
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.tiling import Tiling
 from pathology.wsi.extraction import extract_slide
-from pathology.wsi.features import read_features
+from pathology.wsi.features import colours_in, read_features
 
 
 @pytest.fixture
@@ -29,6 +29,16 @@ class Recording(ColourEncoder):
     def embed(self, tiles):
         self.shown.extend(tiles.copy())
         return super().embed(tiles)
+
+
+def test_a_slides_colours_are_those_of_its_tiles(svs, tmp_path):
+    """By two passes over every 4th row and column of what the encoder was shown."""
+    encoder = Recording()
+    extracted = extract_slide(svs, "s", tmp_path / "s.h5", Tiling(), encoder)
+    pixels = np.stack(encoder.shown)[:, ::4, ::4].reshape(-1, 3).astype(np.float64)
+    found = colours_in(read_features(tmp_path / "s.h5", "s", extracted.sha256), "s")
+    np.testing.assert_allclose(found, [*pixels.mean(axis=0), *pixels.std(axis=0)], rtol=1e-9)
+    assert found == extracted.colours
 
 
 def test_features_carry_their_provenance(svs, tmp_path, encoder):

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from pathology.contracts.errors import DataError
-from pathology.wsi.features import read_features, write_features
+from pathology.wsi.features import colour_attributes, colours_in, read_features, write_features
 
 ROWS, WIDTH = 20, 8
 
@@ -135,3 +135,20 @@ def test_what_could_mislead_is_refused_before_it_is_read(written, change, words)
         change(file, path)
     with pytest.raises(DataError, match=f"slide s1: .*{words}"):
         read_features(path, "s1")
+
+
+def test_colours_are_read_where_there_are_any(tmp_path, written):
+    numbers = (200.5, 0.0, 255.0, 1.0, 2.0, 3.0)
+    assert colours_in(read_features(written[0], "s1"), "s1") is None
+    write_features(tmp_path / "c.h5", *arrays(), colour_attributes(numbers))
+    assert colours_in(read_features(tmp_path / "c.h5", "c"), "c") == numbers
+
+
+@pytest.mark.parametrize("change", [{"colour_sd_red": "1"}, {"colour_mean_red": float("nan")}, {"colour_sd_blue": 256.0}, None])
+def test_colours_that_are_none_are_refused(tmp_path, change):
+    attributes = colour_attributes((200.0, 0.0, 255.0, 1.0, 2.0, 3.0)) | (change or {})
+    if change is None:
+        del attributes["colour_mean_green"]
+    write_features(tmp_path / "c.h5", *arrays(), attributes)
+    with pytest.raises(DataError, match="slide c: the colours in its feature file are not six numbers"):
+        colours_in(read_features(tmp_path / "c.h5", "c"), "c")

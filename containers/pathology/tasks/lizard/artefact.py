@@ -25,7 +25,7 @@ from pathology.artefact import (
     read_tensors,
     save_artefact,
 )
-from pathology.contracts.artefact import LEARNED_FROM
+from pathology.contracts.artefact import DRIFT_BASELINE, LEARNED_FROM
 from pathology.contracts.code import Code, closure
 from pathology.contracts.errors import RequestError
 from pathology.contracts.history import LossCurve
@@ -142,6 +142,7 @@ def save_lizard(
     validation: Validation,
     inputs: Mapping[str, str],
     learned_from: tuple[str, bytes],
+    drift_baseline: tuple[str, bytes] | None = None,
     code: Code,
     training_code: str | None = None,
     curve: LossCurve | None = None,
@@ -151,12 +152,15 @@ def save_lizard(
 
     ``code`` is what the endpoint runs on (:func:`pathology.serving.code.endpoint_code`); ``inputs`` are the sha256 of what was
     learnt from, by name, and ``learned_from`` the list of it as :meth:`pathology.learned_from.LearnedFrom.pack` gives it;
+    ``drift_baseline`` are its statistics as :func:`pathology.training.drift.pack` gives them;
     ``training_code`` is the hash of the job's code and ``curve`` its losses by epoch.
     """
     manifest = net.manifest
     decoder_hash, decoder = pack_tensors(net.decoder.state_dict())
     learned_from_hash, learned_from_content = learned_from
     files, encoder_weights = {DECODER: decoder, LEARNED_FROM: learned_from_content}, None
+    if drift_baseline:
+        files[DRIFT_BASELINE] = drift_baseline[1]
     if adapters := net.encoder_state():
         adapters_hash, files[ENCODER_WEIGHTS] = pack_tensors(adapters)
         encoder_weights = Weights(file=ENCODER_WEIGHTS, sha256=adapters_hash)
@@ -178,6 +182,7 @@ def save_lizard(
         training=settings.as_strings(),
         inputs=dict(inputs),
         learned_from=learned_from_hash,
+        drift_baseline=drift_baseline and drift_baseline[0],
         serving_code=closure(SERVING).hash,
         versions=library_versions(*LIBRARIES),
         training_code=training_code,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pathology.contracts.drift import NO_BASELINE
 from pathology.contracts.evaluation import EncoderReport, Estimate, Measure, RegistryFacts, Seen, estimate, standing
 from pathology.contracts.intervals import Interval
 from pathology.contracts.intervals.clusters import Spread
@@ -127,7 +128,9 @@ def evaluate(
         encoder=EncoderReport.of(config.encoder),
         data={name: getattr(dataset, name) for name in ("patches_sha256", "images_sha256", "labels_sha256")},
         warnings=all_warnings(model, serving, seen, task_warnings(scores, dataset), "pathology"),
-        registry=RegistryFacts(labels=registry_text(":".join(config.classes))),
+        registry=RegistryFacts(
+            labels=registry_text(":".join(config.classes)), drift_baseline_sha256=config.drift_baseline or NO_BASELINE
+        ),
     )
     return LizardEvaluation(
         multiclass_classification_metrics=studio(predicted.detections, predicted.sources, settings), pathology=block

@@ -190,6 +190,11 @@ class NuclearUnet(nn.Module):
         by_block = dict(zip(wanted, intermediates, strict=True))
         return [by_block[block] for block in self.taken]
 
+    def pooled(self, pixels: Tensor) -> Tensor:
+        """``pixels`` (B, 3, H, W) of 0 to 255 → (B, D) float32: the mean of the encoder's deepest features over the picture."""
+        image = (pixels.float() - self.mean) / self.std
+        return self.features(_filled(image, self.cell))[-1].float().mean((2, 3))
+
     def train(self, mode: bool = True) -> NuclearUnet:
         """A frozen encoder stays as it is evaluated."""
         super().train(mode)

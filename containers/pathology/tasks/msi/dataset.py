@@ -13,7 +13,7 @@ from pathology.contracts.cohort import CohortRow, SlideRow
 from pathology.contracts.encoder import EncoderManifest
 from pathology.contracts.errors import DataError
 from pathology.host import memory
-from pathology.wsi.features import Features, read_features
+from pathology.wsi.features import Features, colours_in, read_features
 
 MEMORY_FRACTION = 0.5
 """Fraction of the host's memory for features; the rest is the model's, the batches' and the file cache's."""
@@ -123,6 +123,8 @@ class Bags:
         self.labels = np.array([patient.label for patient in patients], dtype=np.int64)
         self._room = host_memory_for_bags() if memory is None else memory
         self._kept: dict[int, np.ndarray] = {}
+        self.colours: dict[str, tuple[float, ...] | None] = {}
+        """Of the slides read so far, by id; None where the feature file has none."""
 
     def __len__(self) -> int:
         return len(self.patients)
@@ -144,6 +146,7 @@ class Bags:
     def _read(self, slide: SlideRow) -> np.ndarray:
         features = read_features(feature_path(self.root, slide), slide.slide_id, slide.sha256)
         check_origin(features, slide.slide_id, self.encoder, slide.settings_hash)
+        self.colours[slide.slide_id] = colours_in(features, slide.slide_id)
         return features.features
 
     def draw(self, index: int, max_tiles: int, seed: Sequence[int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathology.contracts.drift import NO_BASELINE
 from pathology.contracts.evaluation import EncoderReport, RegistryFacts
 from pathology.contracts.hashes import sha256_of
 from pathology.contracts.patches import TABLE, PatchPredictionRow, PatchRow
@@ -54,7 +55,9 @@ def main(job: Job) -> None:
             encoder=EncoderReport.of(config.encoder),
             data={"patches_sha256": table_sha256},
             warnings=all_warnings(model, serving, seen, warnings, "pathology"),
-            registry=RegistryFacts(labels=binary_labels(config.labels)),
+            registry=RegistryFacts(
+                labels=binary_labels(config.labels), drift_baseline_sha256=config.drift_baseline or NO_BASELINE
+            ),
         ),
     )
     write_evaluation(job, evaluation, PatchPredictionRow.table(predictions), render(evaluation, predictions))

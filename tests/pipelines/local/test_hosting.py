@@ -165,6 +165,18 @@ def test_what_cannot_be_read_whole_is_refused_by_the_front(hosts, served):
     connection.close()
 
 
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(hosts, served):
+    """As curl does with a large one; this one would wait for ever."""
+    address = urlsplit(url_of(hosts.root, served))
+    with socket.create_connection((address.hostname, address.port)) as wire:
+        wire.sendall(
+            b"POST /invocations HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\nConnection: close\r\n\r\n"
+        )
+        assert wire.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        wire.sendall(b"x")
+        assert wire.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_an_update_loses_no_request_and_mixes_none(hosts, served):
     before = hosts.state(served)["EndpointConfigName"]
     earlier = len(asked(hosts, served)[-1])

@@ -16,9 +16,9 @@ class ColourSums:
 
     def add(self, pixels: np.ndarray) -> None:
         """``pixels`` (…, 3) uint8. Below 2³⁷ of them, sums of float64 are exact."""
-        channels = pixels.reshape(-1, 3).T.astype(np.float64)
-        self.pixels += channels.shape[1]
-        for channel, values in enumerate(channels):
+        self.pixels += pixels.size // 3
+        for channel in range(3):
+            values = np.ascontiguousarray(pixels[..., channel]).ravel().astype(np.float64)
             self._sums[channel] += int(values.sum())
             self._squares[channel] += int(values @ values)
 

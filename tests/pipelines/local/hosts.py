@@ -98,14 +98,14 @@ class Hosts:
     def put(self, uri, content):
         self.store.write(Uri.parse(uri), content)
 
-    def model(self, name, *, data="s3://local/models/model.tar.gz", **environment):
+    def model(self, name, *, data="s3://local/models/model.tar.gz", encoder="s3://local/encoders/tiny/", **environment):
         container = {
             "Image": IMAGE,
             "ModelDataSource": {"S3DataSource": {"S3Uri": data, "S3DataType": "S3Object", "CompressionType": "Gzip"}},
             "AdditionalModelDataSources": [
                 {
                     "ChannelName": "encoder",
-                    "S3DataSource": {"S3Uri": "s3://local/encoders/tiny/", "S3DataType": "S3Prefix", "CompressionType": "None"},
+                    "S3DataSource": {"S3Uri": encoder, "S3DataType": "S3Prefix", "CompressionType": "None"},
                 }
             ],
             "Environment": {"VERSION": name, **environment},

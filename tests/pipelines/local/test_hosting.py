@@ -356,9 +356,9 @@ def test_a_new_version_that_nobody_asks_is_taken_for_good_after_a_while(hosts, s
 def test_a_real_model_is_served_by_its_own_code_and_its_encoder(hosts):
     root = made_once("endpoint-mhist", make_root)
     pack([root / "model"], Uri.parse("s3://local/models/mhist.tar.gz").under(hosts.root))
-    upload_folder(hosts.store, root / "additional-model-data-sources" / "encoder", Uri.parse("s3://local/encoders/tiny"))
+    upload_folder(hosts.store, root / "additional-model-data-sources" / "encoder", Uri.parse("s3://local/encoders/real"))
     version = hashlib.sha256((root / "model" / "config.json").read_bytes()).hexdigest()[:12]
-    hosts.model("mhist", data="s3://local/models/mhist.tar.gz")
+    hosts.model("mhist", data="s3://local/models/mhist.tar.gz", encoder="s3://local/encoders/real/")
     hosts.config("mhist")
     described = hosts.create("mhist", "mhist")
     assert described["EndpointStatus"] == "InService", described

@@ -160,13 +160,13 @@ def _that_trains(parsed: PipelineYaml, task: str, kind: str) -> Task:
     return parsed
 
 
-def load_training(task: str, env: Environment, folder: Path = DEFINITIONS, kind: str = TRAIN) -> Task:
+def load_training(task: str, env: Environment, kind: str = TRAIN) -> Task:
     """As :func:`load_task`, of a pipeline that registers versions.
 
     Raises:
         RequestError: as there, and for a pipeline that registers none.
     """
-    return _that_trains(load_task(task, env, folder, kind), task, kind)
+    return _that_trains(load_task(task, env, kind=kind), task, kind)
 
 
 def load_task(task: str, env: Environment, folder: Path = DEFINITIONS, kind: str = TRAIN) -> PipelineYaml:

@@ -37,13 +37,11 @@ def predict(
     debug: Debug = False,
 ) -> int:
     """Ask a registered model about slides without labels. It starts the task's prediction pipeline and shows the answers."""
-    from pathology.contracts.uris import Uri
-
     from pipelines.config import pipeline_name
     from pipelines.parameters import parse_parameters
     from pipelines.service.following import ending, follow
-    from pipelines.service.predicting import page, placed, predictions_folder, read_rows, slides_uri
-    from pipelines.service.results import location
+    from pipelines.service.predicting import placed, slides_uri
+    from pipelines.service.results import REPORT, location, predictions_folder, read_predictions, summary
     from pipelines.service.starting import StartRequest, request
     from pipelines.tables import print_json
 
@@ -63,16 +61,15 @@ def predict(
     if not wait:
         return 0
     state = follow(session, arn, as_json=json)
-    folder: Uri | None = predictions_folder(session, state)
-    rows = read_rows(session, folder) if folder else []
+    folder = predictions_folder(session, state)
+    rows = read_predictions(session, folder) if folder else []
     if json:
-        where = location(session, page(folder)) if folder else None
+        where = location(session, folder / REPORT) if folder else None
         print_json({"predictions": rows, "page": where}, indent=None)
         return state.exit_code
     if folder:
         _show(rows)
-        print(f"page: {location(session, page(folder))}")
-    for line in ending(state):
+    for line in (*summary(session, state), *ending(state)):
         print(session.in_own_paths(line))
     return state.exit_code
 

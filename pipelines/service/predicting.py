@@ -1,24 +1,21 @@
-"""Slides that a person names, as a prediction pipeline reads them; and what a run of it came to."""
+"""Slides that a person names, as a prediction pipeline reads them."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-from pathology.contracts.errors import DataError, RequestError
+from pathology.contracts.errors import RequestError
 from pathology.contracts.storage import FolderStore
 from pathology.contracts.uris import Uri
 
 from pipelines.local.own import link
-from pipelines.service.executions import ExecutionState
-from pipelines.service.results import REPORT, described_job, outputs_of
 from pipelines.service.session import Session
 
-OUTPUT, TABLE = "predictions", "predictions.csv"
-"""What the last step of a prediction pipeline leaves: its output, and the table in it, a row an answer."""
 LISTS = "predictions/slides"
 """Where in the bucket tables lie that name slides of several places, each by its content."""
 
@@ -54,9 +51,10 @@ def placed(session: Session, path: Path) -> Uri:
     if not path.exists():
         raise RequestError(f"{path}: there is no such file or folder")
     if not isinstance(session.store, FolderStore):
+        there = Uri("s3", session.environment.bucket, f"incoming/{path.name}")
         raise RequestError(
             f"{path} is on this machine, and {session.environment.name} is not: copy it there with "
-            f"aws s3 cp {'--recursive ' if path.is_dir() else ''}{path} s3://{session.environment.bucket}/incoming/{path.name}, "
+            f"aws s3 cp {'--recursive ' if path.is_dir() else ''}{shlex.quote(str(path))} {shlex.quote(str(there))}, "
             "and give that URI"
         )
     buckets, whole = session.store.root / "s3", path.absolute()
@@ -65,31 +63,3 @@ def placed(session: Session, path: Path) -> Uri:
     if path.is_dir():
         return link(session.store.root, path)
     return link(session.store.root, whole.parent) / whole.name  # its folder, where what belongs to it may lie beside
-
-
-def predictions_folder(session: Session, state: ExecutionState) -> Uri | None:
-    """Where the predictions of an execution lie; None when none have been made."""
-    for step in reversed(state.steps):
-        if step.status == "Succeeded" and step.job and ":processing-job/" in step.job:
-            uri = outputs_of(described_job(session, step)).get(OUTPUT)
-            if uri:
-                return Uri.parse(uri)
-    return None
-
-
-def read_rows(session: Session, folder: Uri) -> list[Mapping[str, str]]:
-    """The rows of predictions.csv by column, the first of which names the item.
-
-    Raises:
-        DataError: when it is gone or no such table.
-    """
-    reader = csv.DictReader(io.StringIO(session.store.read(folder / TABLE).decode(errors="replace"), newline=""))
-    rows: list[Mapping[str, str]] = list(reader)
-    if not {"status", "reason", "label", "probability"} <= set(reader.fieldnames or ()):
-        raise DataError(f"{folder / TABLE}: is no table of predictions: start another execution")
-    return rows
-
-
-def page(folder: Uri) -> Uri:
-    """The batch's page."""
-    return folder / REPORT

@@ -7,7 +7,7 @@ import pytest
 from laptop import RUNS
 from test_msi import account, make_run
 
-from pipelines.service.predicting import OUTPUT
+from pipelines.service.results import PREDICTIONS
 from tests.made import made_once
 
 RESULTS = ("predictions.csv", "results.json", "report.html")
@@ -23,7 +23,8 @@ def laptop(tmp_path_factory):
 def outputs(laptop):
     """The folders of predictions, the oldest first."""
     return sorted(
-        laptop.state.glob(f"s3/local/runs/pathology-msi-predict/*/PredictMsi/{OUTPUT}"), key=lambda path: path.stat().st_mtime
+        laptop.state.glob(f"s3/local/runs/pathology-msi-predict/*/PredictMsi/{PREDICTIONS}"),
+        key=lambda path: path.stat().st_mtime,
     )
 
 
@@ -39,9 +40,11 @@ def test_training_slides_get_the_answers_of_their_evaluation_and_are_not_extract
     assert (refused.returncode, "has no approved version" in refused.stderr) == (2, True), refused.stderr
     done = laptop.verb("predict", str(slides), "--version", "1", *LOW)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert max(map(len, done.stdout.splitlines()[-30:-1])) <= 200
     first = outputs(laptop)[-1]
     assert f"page: {first / 'report.html'}" in done.stdout
+    table = done.stdout.partition("Item ")[2].partition("predictions: ")[0]
+    assert len(table.splitlines()) > 16 and max(map(len, table.splitlines())) <= 80
+    assert "learnt from" in done.stdout
     predicted = rows(first / "predictions.csv")
     evaluated = rows(next(laptop.state.glob("s3/local/runs/pathology-msi/*/EvaluateMsi/evaluation/predictions.csv")))
     assert evaluated

@@ -105,7 +105,7 @@ def find_listed(store: Store, listed: Listed, beside: Uri) -> tuple[FoundSlides,
             there = find_slides(store, folder, None).slides
         except DataError:
             continue  # nothing there: each of its slides is gone
-        found += [slide for slide in there if slide.uri in wanted]
+        found += [slide for slide in there if slide.uri in wanted and slide.uri.parent == folder]
     present = {slide.uri for slide in found}
     gone = sorted(str(uri) for uri in wanted if uri not in present)
     return FoundSlides(tuple(sorted(found, key=lambda slide: str(slide.uri))), {}, ()), gone
@@ -118,11 +118,14 @@ def other_files(found: FoundSlides) -> list[tuple[str, str]]:
 
 
 def names_of(slide: StoredSlide) -> Iterable[str]:
-    """What a table may call a slide, by :func:`key`, the most certain first; its bare name where no other has it."""
-    yield key(str(slide.uri))
-    yield key(slide.path)
+    """What a table may call a slide, by :func:`key`, the most certain first: its URI, every end of it with a folder, and its bare name
+    where no other has it."""
+    text = key(str(slide.uri))
+    while "/" in text:
+        yield text
+        text = text.partition("/")[2]
     if slide.alone:
-        yield key(slide.name)
+        yield text
 
 
 def with_ids(slides: Sequence[StoredSlide]) -> list[StoredSlide]:

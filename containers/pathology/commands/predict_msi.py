@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pathology.asked import Objects
 from pathology.cohort.slide_ids import safe_id
+from pathology.contracts.artefact import CONFIG
 from pathology.contracts.cohort import SlideRow
 from pathology.contracts.errors import DataError
 from pathology.contracts.hashes import sha256_of
@@ -27,12 +28,15 @@ from pathology.contracts.msi.predict import (
 )
 from pathology.contracts.storage import atomic_write
 from pathology.job import Job, run
+from pathology.learned_from import read_learned_from
 from pathology.rerun.process import Answering
+from pathology.rerun.version import StoredConfig
 from pathology.storage import open_store
-from pathology.tasks.msi.predicting import Asked, ask, patients_of
+from pathology.tasks.msi.predicting import Asked, BatchPatient, ask, patients_of
 from pathology.tasks.msi.predictions import render
 from pathology.unpacking import unpack
 
+LEARNT = "the model has learnt from this patient"
 SHARE = 0.9
 """Of the job's time, for the model; what follows has to end before the service ends the job."""
 
@@ -56,6 +60,7 @@ def main(job: Job) -> None:
     with tempfile.TemporaryDirectory(dir=job.scratch) as scratch:
         model, uris = Path(scratch) / "model", Path(scratch) / "uris"
         unpack(archive, model)
+        known = _learnt(model, patients)
         start = partial(_start, chosen.name, model, uris)
         with Asked(start, uris, Objects(open_store()), settings.max_minutes * 60 * SHARE) as asked:
             for number, patient in enumerate(patients, 1):
@@ -64,6 +69,8 @@ def main(job: Job) -> None:
                     file = f"{ATTENTION}/{safe_id(patient.patient_id)}.geojson"
                     atomic_write(folder / file, attention)
                     result = result.model_copy(update={"attention": file})
+                if patient.patient_id in (known or ()):
+                    result = result.model_copy(update={"remarks": [LEARNT, *result.remarks]})
                 results.append(result)
                 print(f"{number} of {len(patients)}: {result.status}{f' ({result.reason})' if result.reason else ''}")
     counts = Counter(result.status for result in results)
@@ -75,7 +82,7 @@ def main(job: Job) -> None:
         counts={status: counts[status] for status in ("predicted", "cannot say", "failed")},
         slides_with_features=sum(row.status == "ok" for row in states),
         patients=results,
-        warnings=_warnings(chosen, batch),
+        warnings=_warnings(chosen, batch, known),
     )
     rows = [PatientRow.of(result, chosen.threshold) for result in results]
     atomic_write(folder / PREDICTIONS, PatientRow.table(rows))
@@ -90,13 +97,24 @@ def _start(name: str, model: Path, uris: Path, limit_seconds: float) -> Answerin
     )
 
 
-def _warnings(chosen: Chosen, batch: Batch) -> list[str]:
+def _learnt(model: Path, patients: list[BatchPatient]) -> frozenset[str] | None:
+    """Patients that the unpacked model has learnt from; None for one of before there were lists."""
+    config = StoredConfig.model_validate_json((model / CONFIG).read_bytes())
+    learned_from = read_learned_from(model, config)
+    return None if learned_from is None else frozenset(learned_from.seen([patient.item for patient in patients]))
+
+
+def _warnings(chosen: Chosen, batch: Batch, learnt: frozenset[str] | None) -> list[str]:
     """What must be known before a row is believed, most important first."""
     said = []
     if chosen.encoder_placeholder:
         said.append(
             f"The encoder {chosen.encoder} is a placeholder with seeded weights: nothing here says anything about patients."
         )
+    if learnt:
+        said.append(f"The model has learnt from {len(learnt)} of these patients: what it says of them shows nothing.")
+    if learnt is None:
+        said.append("The model's artefact does not say which patients it has learnt from: some of these may be among them.")
     said.append('The limits of "cannot say" are not calibrated: how many wrong answers they catch has not been measured.')
     said += [f"{warning[0].upper()}{warning[1:]}." for warning in batch.warnings]
     if batch.left_out:

@@ -33,6 +33,7 @@ ARGUMENTS = {
     "approve": (*TASK, "2", "--note", "x", "--accept-warning", "no-evaluation"),
     "reject": (*TASK, "2", "--note", "x"),
     "endpoints": TASK,
+    "predict": ("s3://local/slides", *TASK, "--version", "2", "--no-wait"),
     "deploy": (*TASK, "--version", "2", "--allow-unapproved", "--dry-run"),
     "invoke": (*TASK, "x.csv"),
     "undeploy": (*TASK, "--yes"),
@@ -66,7 +67,7 @@ MEMBERS = {
     "defaults": (),
     "evaluation": (),
 }
-REGISTRY = {"versions", "version", "review", "approve", "reject", "deploy"}
+REGISTRY = {"versions", "version", "review", "approve", "reject", "deploy", "predict"}
 REFUSE = {
     "execution.json": {"show", "metrics", "report", "compare", "logs", "watch", "stop", "retry", "clean"},
     "definition.json": {"show", "logs"},

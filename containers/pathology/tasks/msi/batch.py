@@ -86,6 +86,7 @@ def find_batch(store: Store, settings: PrepareSlidesMsiJob, scratch: Path) -> Fo
     if not chosen:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(one.reason for one in left_out).items()))
         raise DataError(f"{root}: none of the slides there is taken ({reasons}): correct the URI, the table or slide-kinds")
+    _refuse_two_of_a_name(tables, chosen)
     patients = tuple(_patient(slide, tables) for slide in chosen)
     warnings += _alone(patients) + _without_slide(settings, tables, chosen)
     batch = Batch(
@@ -99,6 +100,18 @@ def find_batch(store: Store, settings: PrepareSlidesMsiJob, scratch: Path) -> Fo
     )
     scales = {name: mpp for table in reversed(tables) for name, mpp in table.mpps.items()}
     return FoundBatch(tuple(chosen), patients, scales, batch)
+
+
+def _refuse_two_of_a_name(tables: list[Listed], slides: list[StoredSlide]) -> None:
+    """A table's name that may be either of two slides would give one of them another's patient."""
+    for table in tables:
+        first: dict[str, StoredSlide] = {}
+        for slide in slides:
+            name = next((name for name in names_of(slide) if name in table.patients or name in table.mpps), None)
+            if name is not None and (other := first.setdefault(name, slide)) is not slide:
+                raise DataError(
+                    f"{table.where}: {printable(name)} may be {other.uri} or {slide.uri}: write the slides with their folders"
+                )
 
 
 def _unwanted(slide: StoredSlide, settings: PrepareSlidesMsiJob, tables: list[Listed], *, pictures: bool) -> str:

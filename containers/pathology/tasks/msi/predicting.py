@@ -13,6 +13,7 @@ from typing import Any
 from pathology.asked import Objects
 from pathology.contracts.cohort import SlideRow
 from pathology.contracts.errors import DataError, PathologyError
+from pathology.contracts.learned_from import Item
 from pathology.contracts.media import GEOJSON, JSON
 from pathology.contracts.msi.batch import PatientSlide
 from pathology.contracts.msi.predict import Doubt, PatientResult, PredictMsi
@@ -45,6 +46,12 @@ class BatchPatient:
         """Slides that failed, with the reason."""
         faults = [(slide.slide_id, slide.fault) for slide in self.slides if slide.fault]
         return faults + [(name, row.reason) for name, row in sorted(self.states.items()) if row.status == "failed"]
+
+    @property
+    def item(self) -> Item:
+        """What tells the patient again in the list of what a model has learnt from (:mod:`pathology.tasks.msi.learned_from`)."""
+        hashes = {digest for row in self.ok for digest in (row.sha256, row.content_sha256) if digest}
+        return Item(self.patient_id, ids={"patients": (self.patient_id,)}, contents={"features": sorted(hashes)})
 
     @property
     def empty(self) -> list[str]:

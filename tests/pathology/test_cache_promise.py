@@ -28,7 +28,7 @@ asked.py                            ..     ...x ...x  ...x   ... xx
 prepared.py                         ..     x... x...  x...   ... x.
 artefact.py                         ..     .xx. .xx.  .xx.   ... ..
 evaluation.py                       ..     ..x. ..x.  ..x.   ... ..
-learned_from.py                     ..     ..xx ..xx  ..xx   ... x.
+learned_from.py                     ..     ..xx ..xx  ..xx   ... xx
 unpacking.py                        ..     ..xx ..xx  ..xx   ... xx
 staging.py                          ..     .... ....  ....   x.. ..
 host.py                             x.     .xxx .x..  .x..   .x. .x
@@ -42,7 +42,7 @@ champion.py                         ..     ...x ...x  ...x   ... x.
 rerun/asking.py                     ..     ...x ...x  ...x   ... xx
 rerun/driver.py                     ..     ...x ...x  ...x   ... xx
 rerun/process.py                    ..     ...x ...x  ...x   ... xx
-rerun/version.py                    ..     ...x ...x  ...x   ... x.
+rerun/version.py                    ..     ...x ...x  ...x   ... xx
 
 contracts/errors.py                 xx     xxxx xxxx  xxxx   xxx xx
 contracts/refusals.py               ..     ...x ...x  ...x   ..x xx

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pipelines.config import DEFINITIONS, read_yaml
 from pipelines.tasks import NAMES, TRAIN, task_spec
 from pipelines.tasks.parameters import parameters
-from pipelines.tasks.sections import SectionField, Task, Uri
+from pipelines.tasks.sections import PipelineYaml, SectionField, Uri
 
 INNER = "hyperparameters"
 WORDS = {int: "integer", float: "number", str: "text"}
@@ -41,7 +41,7 @@ def _pipeline(task: str, kind: str) -> str:
     return "\n".join([title, *(_group(name, fields, sections) for name, fields in ordered), _machines(sections)])
 
 
-def _group(name: str, fields: Sequence[SectionField], sections: Task) -> str:
+def _group(name: str, fields: Sequence[SectionField], sections: PipelineYaml) -> str:
     """What its class says of ``name``, ``train`` or ``train.hyperparameters``, and a table of the keys below it."""
     lines = [
         f"**`{name}`** {_about(fields[0].owner)}",
@@ -62,7 +62,7 @@ def _group(name: str, fields: Sequence[SectionField], sections: Task) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _key(model: type[Task], field: SectionField) -> tuple[str, str]:
+def _key(model: type[PipelineYaml], field: SectionField) -> tuple[str, str]:
     """What a key stands below in the YAML, and the key."""
     section = model.model_fields[field.section].alias or field.section
     *_, name = field.path
@@ -78,7 +78,7 @@ def _about(owner: type[BaseModel]) -> str:
     return text
 
 
-def _machines(sections: Task) -> str:
+def _machines(sections: PipelineYaml) -> str:
     """Which instance types and counts are parameters."""
     named = [f"`{one.name}`" for one in parameters(sections) if one.declared.endswith(".resources")]
     return f"Parameters of `resources`: {', '.join(named)}.\n"

@@ -13,7 +13,7 @@ VERBS = (
     *("environment", "doctor", "check_data"),
     *("upsert", "start", "watch", "executions", "show", "logs", "metrics", "stop", "retry", "clean", "delete"),
     *("versions", "version", "report", "compare", "review", "approve", "reject"),
-    *("deploy", "endpoints", "invoke", "undeploy"),
+    *("predict", "deploy", "endpoints", "invoke", "undeploy"),
     *("validate", "render", "graph"),
 )
 """In the order in which a person meets them."""

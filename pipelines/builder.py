@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from pipelines.checks.expressions import all_steps
 from pipelines.tasks import TRAIN, task_spec
-from pipelines.tasks.sections import Task
+from pipelines.tasks.sections import PipelineYaml
 from steps.environment import Environment
 from steps.jobs import code_of, code_uri
 from steps.sdk import Parameter, Pipeline, Step
@@ -21,12 +21,13 @@ CODE_PLACEHOLDER = "<code>"
 
 @dataclass(frozen=True)
 class CompiledPipeline:
-    """A pipeline ready for CreatePipeline: its name, its definition, the model package group, the archives it needs."""
+    """A pipeline ready for CreatePipeline: its name, its definition, the model package group (None where it registers none), the archives
+    it needs."""
 
     task: str
     name: str
     description: str
-    group: str
+    group: str | None
     definition: Definition
     code: dict[str, bytes]
 
@@ -50,7 +51,7 @@ class _OfflineSession(SimpleNamespace):
         self.boto_session = SimpleNamespace(client=lambda *_, **__: None)
 
 
-def build(task: str, settings: Task, env: Environment, kind: str = TRAIN) -> CompiledPipeline:
+def build(task: str, settings: PipelineYaml, env: Environment, kind: str = TRAIN) -> CompiledPipeline:
     """Build a task's pipeline of a kind.
 
     Raises:
@@ -69,7 +70,7 @@ def build(task: str, settings: Task, env: Environment, kind: str = TRAIN) -> Com
     definition: Definition = json.loads(pipeline.definition())
     commands = sorted({command for step in all_steps(definition) for command in _commands(step)})
     code = {code_uri(env, command): code_of(command).archive() for command in commands}
-    return CompiledPipeline(task, settings.pipeline, settings.description, settings.register_as.group, definition, code)
+    return CompiledPipeline(task, settings.pipeline, settings.description, settings.registers_in, definition, code)
 
 
 def _commands(step: StepDefinition) -> list[str]:

@@ -16,7 +16,7 @@ from pipelines.local.defaults import FOLDER, read_defaults
 from pipelines.service.session import state_folder
 from pipelines.tasks import TRAIN, task_spec
 from pipelines.tasks.parameters import keys_of, parameters, with_values
-from pipelines.tasks.sections import Task
+from pipelines.tasks.sections import PipelineYaml, Task
 from steps.environment import Environment, Images, Network
 from steps.shapes import ParameterDeclaration
 
@@ -106,7 +106,7 @@ def _is_placeholder(value: Any, example: Any) -> bool:
     return value == example or EXAMPLE_ACCOUNT in text or _ZERO_DIGEST in text
 
 
-def _parse_task(task: str, folder: Path, kind: str, defaults: Mapping[str, str] | None = None) -> tuple[Task, str]:
+def _parse_task(task: str, folder: Path, kind: str, defaults: Mapping[str, str] | None = None) -> tuple[PipelineYaml, str]:
     spec = task_spec(task)
     model, path = spec.pipeline(kind).model, spec.definition(folder, kind).with_suffix(".yaml")
     content = _mapping(path, "task")
@@ -118,7 +118,7 @@ def _parse_task(task: str, folder: Path, kind: str, defaults: Mapping[str, str] 
     return parsed, where
 
 
-def _read_strictly(task: Task, defaults: Mapping[str, str], where: str) -> None:
+def _read_strictly(task: PipelineYaml, defaults: Mapping[str, str], where: str) -> None:
     """The YAML's model would take more than the pipeline does, such as 1_000."""
     for spec in parameters(task):
         if spec.name in defaults:
@@ -149,12 +149,27 @@ def group_name(task: str, folder: Path = DEFINITIONS, kind: str = TRAIN) -> str:
     """The name of the model package group that a task's pipeline of a kind registers in.
 
     Raises:
-        RequestError: for an unknown task or kind, or a YAML that is wrong.
+        RequestError: for an unknown task or kind, one that registers nothing, or a YAML that is wrong.
     """
-    return _parse_task(task, folder, kind)[0].register_as.group
+    return _that_trains(_parse_task(task, folder, kind)[0], task, kind).register_as.group
 
 
-def load_task(task: str, env: Environment, folder: Path = DEFINITIONS, kind: str = TRAIN) -> Task:
+def _that_trains(parsed: PipelineYaml, task: str, kind: str) -> Task:
+    if not isinstance(parsed, Task):
+        raise RequestError(f"task {task}'s pipeline {kind} registers no versions: leave --pipeline {kind} out")
+    return parsed
+
+
+def load_training(task: str, env: Environment, kind: str = TRAIN) -> Task:
+    """As :func:`load_task`, of a pipeline that registers versions.
+
+    Raises:
+        RequestError: as there, and for a pipeline that registers none.
+    """
+    return _that_trains(load_task(task, env, kind=kind), task, kind)
+
+
+def load_task(task: str, env: Environment, folder: Path = DEFINITIONS, kind: str = TRAIN) -> PipelineYaml:
     """The YAML of a task's pipeline, filled in for an environment, every hyperparameter checked; where the environment has
     defaults of its own, with these.
 

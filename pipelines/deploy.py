@@ -42,7 +42,7 @@ def deploy(
     """
     import sys
 
-    from pipelines.config import load_task
+    from pipelines.config import load_training
     from pipelines.service.caller import caller
     from pipelines.service.hosting.deploying import check_standing, confirm, is_unchanged
     from pipelines.service.hosting.deploying import deploy as deploy_plan
@@ -54,7 +54,7 @@ def deploy(
     from pipelines.tasks import task_spec
 
     session = enter(environment)
-    settings = load_task(task, session.environment, kind=kind)
+    settings = load_training(task, session.environment, kind=kind)
     endpoint = endpoint_name(settings, name)
     found = find(session, task, version, kind)
     unapproved = check_approved(found, task, allow_unapproved)

@@ -27,13 +27,13 @@ def doctor(
     debug: Debug = False,
 ) -> int:
     """Examine an environment and what every task, or one, needs of it. Changes nothing; exits 1 when there is a problem."""
-    from pipelines.config import load_environment, load_task
+    from pipelines.config import load_environment, load_training
     from pipelines.service.health.checks import run_checks
     from pipelines.tasks import NAMES
 
     env = load_environment(environment)
     say_where(env)
-    tasks = {name: load_task(name, env) for name in ([task] if task else NAMES)}
+    tasks = {name: load_training(name, env) for name in ([task] if task else NAMES)}
     if probe:
         return _report(_probed(env, tasks), json)
     without_data = [name for name in tasks if env.local and not task and not _lies_here(tasks[name])]

@@ -56,7 +56,7 @@ def invoke(
     """
     from contextlib import nullcontext
 
-    from pipelines.config import load_task
+    from pipelines.config import load_training
     from pipelines.service.hosting.asking import Endpoint
     from pipelines.service.hosting.invoking import invoke as invoke_all
     from pipelines.service.hosting.invoking import results_in
@@ -66,7 +66,7 @@ def invoke(
 
     accept = content_type(task, form)
     session = enter(environment)
-    serving = in_service(session, task, endpoint_name(load_task(task, session.environment, kind=kind), name))
+    serving = in_service(session, task, endpoint_name(load_training(task, session.environment, kind=kind), name))
     asked = _inputs(session, task, given, features, patients)
     for line in asked.left_out:
         _note(f"not asked: {line}" if "asked for" not in line else line)

@@ -66,7 +66,7 @@ def start(
     given = {**read_params_file(params_file), **parse_parameters(param or [])}
     steps = [step for text in only or [] for step in text.split(",") if step]
     start_request = StartRequest(
-        task=task, values=given, like=like, name=name, parallelism=parallelism, only=steps, source=source, token=token
+        task=task, kind=kind, values=given, like=like, name=name, parallelism=parallelism, only=steps, source=source, token=token
     )
     arguments = request(session, pipeline, start_request)
     expected = preview(session, pipeline, arguments, once=token is not None)

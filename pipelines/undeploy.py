@@ -23,13 +23,13 @@ def undeploy(
 
     from pathology.contracts.errors import RequestError
 
-    from pipelines.config import load_task
+    from pipelines.config import load_training
     from pipelines.service.hosting.plan import endpoint_name
     from pipelines.service.hosting.removing import removable
     from pipelines.service.hosting.removing import undeploy as remove
 
     session = enter(environment)
-    found = removable(session, task, endpoint_name(load_task(task, session.environment, kind=kind), name))
+    found = removable(session, task, endpoint_name(load_training(task, session.environment, kind=kind), name))
     if not yes:
         raise RequestError(f"this would take endpoint {found.name} away, which serves version {found.number}: say --yes to do it")
     remove(session, found, lambda line: print(line, file=sys.stderr, flush=True))

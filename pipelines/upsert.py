@@ -68,8 +68,8 @@ def upsert(
         return 1 if lines else 0
     done = upsert(session, compiled, _commit())
     print(f"pipeline {compiled.name} {done.pipeline} ({done.arn})")
-    group = "created" if done.group_created else "is there"
-    print(f"model package group {compiled.group} {group}; {done.uploaded} code archives uploaded")
+    group = f"model package group {compiled.group} {'created' if done.group_created else 'is there'}; " if compiled.group else ""
+    print(f"{group}{done.uploaded} code archives uploaded")
     for line in gate_lines(session, task, settings, kind):
         say(line)
     return 0

@@ -1,4 +1,4 @@
-"""Asking AWS for what the gate must know: an answer, or one line that says which permission is missing; never a guess."""
+"""Asking AWS for what a step must know of model versions: an answer, or one line that says which permission is missing; never a guess."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def answered(permission: str, what: str) -> Iterator[None]:
         code, message = code_of(error), message_of(error)
         if is_denied(error):
             raise NotAnsweredError(
-                f"{what}: the job's role lacks the permission {permission}, without which the candidate cannot be compared with the "
-                f"approved version: allow it ({message})"
+                f"{what}: the job's role lacks the permission {permission}, without which this step knows nothing of the model versions "
+                f"that it needs: allow it ({message})"
             ) from None
         raise NotAnsweredError(f"{what}: {permission} was not answered ({code}: {message}): start again") from None
     except BotoCoreError as error:

@@ -198,6 +198,23 @@ def find_champion(registry: Any, group: str) -> Champion | None:
     )
 
 
+def find_version(registry: Any, arn: str) -> Champion:
+    """The version with this ARN, whatever its status.
+
+    Raises:
+        DataError: when there is none.
+        NotAnsweredError: as :func:`find_champion`.
+    """
+    with answered("sagemaker:DescribeModelPackage", arn):
+        try:
+            described = dict(registry.describe_model_package(ModelPackageName=arn))
+        except ClientError as error:
+            if not is_missing(error):
+                raise
+            raise DataError(f"{arn}: there is no such model version: correct ModelVersion") from None
+    return Champion(f"version {described['ModelPackageVersion']}", described["ModelPackageArn"], described)
+
+
 def _latest_approved(registry: Any, group: str) -> dict[str, Any] | None:
     asked = {"ModelPackageGroupName": group, "ModelApprovalStatus": APPROVED, "SortBy": "CreationTime", "SortOrder": "Descending"}
     with answered("sagemaker:ListModelPackages", group):

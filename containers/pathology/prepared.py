@@ -129,9 +129,9 @@ def publish_encoder(store: Store, root: Uri, text: str) -> dict[str, Handed]:
     return {"encoder": publish(store, root, {MANIFEST: content}), "models": Handed(uri=f"{uri}/", sha256=manifest.sha256)}
 
 
-def hand_on(job: Job, handed: Mapping[str, Handed]) -> None:
-    """Write prepared.json, and say where everything lies."""
+def hand_on(job: Job, handed: Mapping[str, Handed], **values: Mapping[str, str]) -> None:
+    """Write prepared.json, and say where everything lies; further ``values`` are for settings of later steps."""
     for name, one in handed.items():
         print(f"{name}: {one.uri}")
-    content = {name: one.model_dump() for name, one in handed.items()}
+    content = {**{name: one.model_dump() for name, one in handed.items()}, **values}
     atomic_write(job.output(PREPARED) / FILE, (json.dumps(content, indent=2) + "\n").encode())

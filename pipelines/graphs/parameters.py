@@ -8,7 +8,7 @@ from typing import Any
 from pathology.contracts.settings import Settings, parameter_of
 
 from pipelines.tasks.parameters import ParameterSpec, parameters
-from pipelines.tasks.sections import Task
+from pipelines.tasks.sections import PipelineYaml
 from steps.sdk import Parameter, ParameterFloat, ParameterInteger, ParameterString
 
 Hyperparameters = Mapping[str, Any]
@@ -17,7 +17,7 @@ Hyperparameters = Mapping[str, Any]
 class RunParameters:
     """What a person changes per run: ``run["Epochs"]`` is the parameter, its default is the YAML's."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: PipelineYaml) -> None:
         self._by_name: dict[str, Parameter] = {spec.name: _made(spec) for spec in parameters(task)}
 
     def __getitem__(self, name: str) -> Parameter:

@@ -79,7 +79,9 @@ def upload_code(session: Session, compiled: CompiledPipeline) -> int:
 
 
 def ensure_group(session: Session, compiled: CompiledPipeline) -> bool:
-    """Make the model package group if it is not there; whether this call did."""
+    """Make the model package group, of a pipeline that registers in one, if it is not there; whether this call did."""
+    if compiled.group is None:
+        return False
     try:
         session.sagemaker.describe_model_package_group(ModelPackageGroupName=compiled.group)
         return False

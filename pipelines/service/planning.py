@@ -19,7 +19,7 @@ from pipelines.service.session import Session
 from pipelines.service.version import headline_of
 from pipelines.service.versions import listed
 from pipelines.tasks import task_spec
-from pipelines.tasks.sections import Task
+from pipelines.tasks.sections import PipelineYaml
 
 CORRELATIONS = (0.8, 0.95)
 """Of two equally good models' scores within a class, as seeds of one training have them."""
@@ -32,7 +32,7 @@ EXECUTIONS = 5
 _UNREADABLE = (ClientError, BotoCoreError, PathologyError, OSError, ValueError)
 
 
-def gate_lines(session: Session, task: str, settings: Task, kind: str) -> Iterator[str]:
+def gate_lines(session: Session, task: str, settings: PipelineYaml, kind: str) -> Iterator[str]:
     """Lines on the gate: what score its threshold asks for, and how often an equally good model passes it; or that nobody knows yet.
     What cannot be read is said: the pipeline is deployed all the same."""
     gate = getattr(settings, "gate", None)

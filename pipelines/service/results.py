@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pathology.contracts.cohort_flow import CohortFlow
@@ -17,7 +20,7 @@ from pipelines.scores import bounds, headline, title, titles, warnings
 from pipelines.service.executions import ExecutionState, StepState
 from pipelines.service.session import Session
 
-REPORT = "report.html"
+REPORT, PREDICTIONS = "report.html", "predictions"
 MODEL_VERSION = "model_version"
 """The name of a model's identity: in a registered version's metadata, and in the answers of an endpoint of it."""
 
@@ -57,6 +60,30 @@ def evaluation_folder(session: Session, state: ExecutionState) -> Uri | None:
             if uri:
                 return Uri.parse(uri)
     return None
+
+
+def predictions_folder(session: Session, state: ExecutionState) -> Uri | None:
+    """Where the predictions of an execution lie; None when none have been made."""
+    for step in reversed(state.steps):
+        if step.status == "Succeeded" and step.job and ":processing-job/" in step.job:
+            uri = outputs_of(described_job(session, step)).get(PREDICTIONS)
+            if uri:
+                return Uri.parse(uri)
+    return None
+
+
+def read_predictions(session: Session, folder: Uri) -> list[Mapping[str, str]]:
+    """The rows of predictions.csv by column, the first of which names the item.
+
+    Raises:
+        DataError: when it is gone or no such table.
+    """
+    uri = folder / f"{PREDICTIONS}.csv"
+    reader = csv.DictReader(io.StringIO(session.store.read(uri).decode(errors="replace"), newline=""))
+    rows: list[Mapping[str, str]] = list(reader)
+    if not {"status", "reason", "label", "probability"} <= set(reader.fieldnames or ()):
+        raise DataError(f"{location(session, uri)}: is no table of predictions: start another execution")
+    return rows
 
 
 def read_evaluation(session: Session, folder: Uri) -> dict[str, Any]:
@@ -161,3 +188,8 @@ def summary(session: Session, state: ExecutionState) -> Iterator[str]:
             yield f"model version: {answered}, as an endpoint of it answers"
     if folder is not None:
         yield f"report: {location(session, folder / REPORT)}"
+    answers = predictions_folder(session, state)
+    if answers is not None:
+        counts = Counter(row["status"] for row in read_predictions(session, answers))
+        yield f"predictions: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}"
+        yield f"page: {location(session, answers / REPORT)}"

@@ -150,7 +150,7 @@ class Users:
     def __post_init__(self) -> None:
         kinds = [load_task(self.task, self.session.environment, kind=kind) for kind in task_spec(self.task).pipelines]
         self.pipelines = sorted({settings.pipeline for settings in kinds})
-        self._groups = {settings.register_as.group for settings in kinds}
+        self._groups = {settings.registers_in for settings in kinds if settings.registers_in}
 
     def look(self) -> Uses:
         """As it is now.

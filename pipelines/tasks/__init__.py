@@ -17,8 +17,8 @@ NAMES = (
 )
 
 
-TRAIN = "train"
-"""The kind of pipeline that every task has."""
+TRAIN, PREDICT = "train", "predict"
+"""Kinds of pipelines: the one that every task has, and the one that asks a registered version about data without labels."""
 
 
 def task_spec(name: str) -> TaskSpec:

@@ -10,18 +10,21 @@ from pathology.contracts.extraction.collect import CollectFeatures, CollectFeatu
 from pathology.contracts.extraction.extract import ExtractFeatures, ExtractFeaturesJob
 from pathology.contracts.media import GEOJSON, JSON
 from pathology.contracts.msi.evaluate import EvaluateMsi
+from pathology.contracts.msi.predict import PredictMsi, PredictMsiJob
 from pathology.contracts.msi.prepare import PrepareMsi, PrepareMsiJob
+from pathology.contracts.msi.prepare_slides import APPROVED, VERSION, PrepareSlidesMsi, PrepareSlidesMsiJob
 from pathology.contracts.msi.train import TrainMsi
 from pathology.contracts.settings import Settings, setting
 from pathology.contracts.staging import Stage as StageJob
 
-from pipelines.tasks import TRAIN
+from pipelines.tasks import PREDICT, TRAIN
 from pipelines.tasks.sections import (
     AurocGate,
     Compare,
     Data,
     InstanceParameters,
     OptionalData,
+    PipelineYaml,
     Place,
     Processing,
     Task,
@@ -70,6 +73,54 @@ class MsiTask(Task):
     gate: AurocGate
 
 
+class Slides(Settings):
+    """Slides without labels, and where it is known a table that says whose they are."""
+
+    slides: Data = setting(..., "A folder of slides, or a table that names them by URI.", parameter="SlidesUri")
+    patients: OptionalData = setting(
+        None,
+        "A table with slide and patient; none: by the TCGA barcode in a slide's name, else each slide is a patient of its own.",
+        parameter="PatientsUri",
+    )
+
+
+class Model(Settings):
+    """The version that is asked; the first step finds it once, for all of them."""
+
+    group: str = setting(..., "The model package group that versions are in.", pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")
+    version: str = setting(
+        APPROVED, "A version's ARN, or approved: the group's latest approved one.", parameter="ModelVersion", pattern=VERSION
+    )
+
+
+_EXTRACT = ExtractFeatures.model_fields
+
+
+class Extraction(Settings):
+    """How extraction runs; what it makes is the model's."""
+
+    batch_size: int = _EXTRACT["batch_size"]  # type: ignore[assignment]  # pydantic takes a field for a default
+    reader_threads: int = _EXTRACT["reader_threads"]  # type: ignore[assignment]
+    extraction_run: str = _EXTRACT["extraction_run"]  # type: ignore[assignment]
+
+
+class ExtractUnlabelled(Processing[Extraction]):
+    """ExtractFeatures, as the model's own features were made."""
+
+    features: Place = setting(..., "Where features go, and are found again: training's own.", parameter="FeaturesUri")
+
+
+class MsiPredict(PipelineYaml):
+    """The whole file."""
+
+    dataset: Slides
+    model: Model
+    prepare: Annotated[Processing[PrepareSlidesMsi], InstanceParameters()]
+    extract: Annotated[ExtractUnlabelled, InstanceParameters(count=True)]
+    collect: Processing[CollectFeatures]
+    predict: Annotated[Processing[PredictMsi], InstanceParameters()]
+
+
 TASK = TaskSpec(
     name="msi",
     pipelines={
@@ -86,7 +137,17 @@ TASK = TaskSpec(
                 "compare_msi": CompareJob,
                 "describe": DescribeVersion,
             },
-        )
+        ),
+        PREDICT: PipelineSpec(
+            graph="pipelines.graphs.msi_predict:msi_predict",
+            model=MsiPredict,
+            commands={
+                "prepare_slides_msi": PrepareSlidesMsiJob,
+                "extract_features": ExtractFeaturesJob,
+                "collect_features": CollectFeaturesJob,
+                "predict_msi": PredictMsiJob,
+            },
+        ),
     },
     headline=("auroc", "balanced_accuracy", "sensitivity", "specificity"),
     titles={"auroc": "AUROC"},

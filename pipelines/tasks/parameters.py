@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pathology.contracts.errors import RequestError
 from pathology.contracts.settings import NOT_GIVEN, as_string, parameter_of
 
-from pipelines.tasks.sections import InstanceParameters, SectionField, Task
+from pipelines.tasks.sections import InstanceParameters, PipelineYaml, SectionField
 
 SWITCH = ("true", "false")
 _DATA, _MACHINES, _REST = range(3)
@@ -30,7 +30,7 @@ class ParameterSpec:
     declared: str
 
 
-def parameters(task: Task) -> list[ParameterSpec]:
+def parameters(task: PipelineYaml) -> list[ParameterSpec]:
     """Every parameter of a task, in the order of Studio's form. One that several settings declare stands where the last does.
 
     Raises:
@@ -51,7 +51,7 @@ def parameters(task: Task) -> list[ParameterSpec]:
     return list(by_name.values())
 
 
-def keys_of(kind: type[Task]) -> dict[str, list[tuple[str, ...]]]:
+def keys_of(kind: type[PipelineYaml]) -> dict[str, list[tuple[str, ...]]]:
     """The keys in a task's YAML that each parameter is the value of: several where settings share one."""
     keys: dict[str, list[tuple[str, ...]]] = {}
     for field in kind.fields():
@@ -66,13 +66,13 @@ def keys_of(kind: type[Task]) -> dict[str, list[tuple[str, ...]]]:
     return keys
 
 
-def _key(kind: type[Task], field: SectionField) -> tuple[str, ...]:
+def _key(kind: type[PipelineYaml], field: SectionField) -> tuple[str, ...]:
     """Where a field stands in the YAML."""
     section, last = kind.model_fields[field.section], field.owner.model_fields[field.path[-1]]
     return (str(section.alias or field.section), *field.path[1:-1], str(last.alias or field.path[-1]))
 
 
-def with_values(content: Mapping[str, Any], kind: type[Task], values: Mapping[str, str]) -> dict[str, Any]:
+def with_values(content: Mapping[str, Any], kind: type[PipelineYaml], values: Mapping[str, str]) -> dict[str, Any]:
     """A task's YAML with other ``values`` of parameters, written as parameters are; those it has not are left out."""
     changed = copy.deepcopy(dict(content))
     uris = {_key(kind, field) for field in kind.fields() if field.uri}
@@ -91,7 +91,7 @@ def _in_yaml(uri: str) -> str | None:
     return None if uri == NOT_GIVEN else uri.replace("{", "{{").replace("}", "}}")
 
 
-def _declared(task: Task) -> Iterator[tuple[int, ParameterSpec]]:
+def _declared(task: PipelineYaml) -> Iterator[tuple[int, ParameterSpec]]:
     for field in task.fields():
         name = parameter_of(field.owner, field.path[-1])
         if name is not None:

@@ -131,30 +131,16 @@ class SectionField:
         return value
 
 
-class Task(Settings):
-    """A pipeline's YAML. A task's own class adds its sections."""
+class PipelineYaml(Settings):
+    """A pipeline's YAML, whatever the pipeline does. A task's own class adds its sections."""
 
     pipeline: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,81}$")]
     description: str
-    encoder: Encoder
-    stage: Stage | None = None
-    describe: Describe = Describe()
-    register_as: Annotated[Registration, Field(alias="register")]
-    endpoint: Endpoint = Endpoint()
-
-    @model_validator(mode="after")
-    def _deployed_on_what_is_registered(self) -> Self:
-        chosen, types = self.endpoint.instance_type, self.register_as.instance_types
-        if chosen is not None and chosen not in types:
-            raise ValueError(
-                f"endpoint.instance-type {chosen} is none of register.instance-types, {', '.join(types)}: add it there"
-            )
-        return self
 
     @property
-    def endpoint_instance_type(self) -> str:
-        """What an endpoint of its versions runs on."""
-        return self.endpoint.instance_type or self.register_as.instance_types[0]
+    def registers_in(self) -> str | None:
+        """The model package group that its versions go into; None for a pipeline that registers none."""
+        return None
 
     @classmethod
     def fields(cls) -> Iterator[SectionField]:
@@ -194,3 +180,32 @@ class Task(Settings):
             value = field.value(self)
             if field.uri and field.uri.data and value is not None:
                 yield ".".join(field.path), value
+
+
+class Task(PipelineYaml):
+    """The YAML of a pipeline that trains on an encoder and registers a version."""
+
+    encoder: Encoder
+    stage: Stage | None = None
+    describe: Describe = Describe()
+    register_as: Annotated[Registration, Field(alias="register")]
+    endpoint: Endpoint = Endpoint()
+
+    @model_validator(mode="after")
+    def _deployed_on_what_is_registered(self) -> Self:
+        chosen, types = self.endpoint.instance_type, self.register_as.instance_types
+        if chosen is not None and chosen not in types:
+            raise ValueError(
+                f"endpoint.instance-type {chosen} is none of register.instance-types, {', '.join(types)}: add it there"
+            )
+        return self
+
+    @property
+    def registers_in(self) -> str | None:
+        """Its group."""
+        return self.register_as.group
+
+    @property
+    def endpoint_instance_type(self) -> str:
+        """What an endpoint of its versions runs on."""
+        return self.endpoint.instance_type or self.register_as.instance_types[0]

@@ -13,7 +13,7 @@ from pathology.contracts.media import JSON
 from pathology.contracts.settings import Settings
 
 from pipelines.tasks import TRAIN
-from pipelines.tasks.sections import Task
+from pipelines.tasks.sections import PipelineYaml
 
 if TYPE_CHECKING:
     from pathology.contracts.comparison.reading import Comparable
@@ -28,7 +28,7 @@ class PipelineSpec:
     """
 
     graph: str
-    model: type[Task]
+    model: type[PipelineYaml]
     commands: Mapping[str, type[Settings]]
 
     def draw(self) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from pathology.contracts.settings import Names, OptionalMpp, OptionalName, Seed,
 from docs.marks import refresh as refresh_page
 from docs.marks import replaced
 from docs.settings import settings, value_of
-from pipelines.tasks import NAMES
+from pipelines.tasks import NAMES, TRAIN, task_spec
 from pipelines.tasks.sections import Data, OptionalData, Place
 from tests.docs.reading import ROOT
 
@@ -92,8 +92,8 @@ def test_values_are_said_in_words(name, words):
 
 @pytest.fixture(scope="module")
 def written():
-    """docs/settings.md by task: its rows by the group of keys that they stand in, each row a list of cells."""
-    parts = re.split(r"^## (\S+)\n", settings(), flags=re.MULTILINE)
+    """docs/settings.md by task, and ``task, kind`` of its other pipelines: its rows by the group of keys that they stand in, each row a list of cells."""
+    parts = re.split(r"^## (.+)\n", settings(), flags=re.MULTILINE)
     assert parts[0] == ""
     tasks = {}
     for task, text in zip(parts[1::2], parts[2::2], strict=True):
@@ -107,7 +107,9 @@ def written():
 
 
 def test_every_task_has_its_tables(written):
-    assert tuple(written) == NAMES
+    titles = [name if kind == TRAIN else f"{name}, {kind}" for name in NAMES for kind in task_spec(name).pipelines]
+    assert list(written) == titles
+    assert "msi, predict" in titles
 
 
 def test_rows_are_as_the_settings_and_the_yaml_have_them(written):

@@ -26,7 +26,7 @@ from pipelines.checks.expressions import all_steps
 from pipelines.checks.shapes import OPERATIONS
 from pipelines.config import load_environment, load_task
 from pipelines.service.decisions import ACCEPTED, AT, BY, DECISION
-from pipelines.tasks import NAMES
+from pipelines.tasks import NAMES, task_spec
 from tests.infra.calls import ARN, PASSED, Call, needed, of_sagemaker, refused, surplus
 from tests.infra.deploying import ACCOUNT as MOTO_ACCOUNT
 from tests.pipelines import registry
@@ -183,6 +183,7 @@ def person(here, played, env, folder, monkeypatch):
     played("succeeded", ListModelPackages=[{"ModelPackageSummaryList": [summary]}])
     for arguments in (("versions",), ("version",), ("version", "7")):
         run(*arguments, "--task", "msi", *ON_AWS)
+    run("predict", "--task", "msi", "s3://pathology-111122223333/incoming", "--version", "7", *ON_AWS, "--no-wait")
     run("review", "--task", "msi", "--html", str(folder / "review.html"), *ON_AWS)
     played("succeeded")
     run("compare", EXECUTION, EXECUTION, "--task", "msi", *ON_AWS)
@@ -264,8 +265,8 @@ def pipeline_calls():
     from pipelines.builder import build
 
     env = load_environment("example")
-    for task in NAMES:
-        for step in all_steps(build(task, load_task(task, env), env).definition):
+    for task, kind in [(name, kind) for name in NAMES for kind in task_spec(name).pipelines]:
+        for step in all_steps(build(task, load_task(task, env, kind=kind), env, kind).definition):
             if step["Type"] not in OPERATIONS:
                 continue
             operation, named = OPERATIONS[step["Type"]]

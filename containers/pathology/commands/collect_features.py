@@ -9,6 +9,7 @@ from pathology.contracts.cohort import COHORT, CohortRow, SlideRow, read_cohort
 from pathology.contracts.cohort_flow import FLOW, CohortFlow, read_flow, with_tissue
 from pathology.contracts.errors import DataError
 from pathology.contracts.extraction.collect import CollectFeaturesJob
+from pathology.contracts.extraction.made_with import MADE_WITH, MadeWith
 from pathology.contracts.extraction.slides import TABLE, SlideToExtract, read_slides
 from pathology.contracts.features import Sidecar
 from pathology.contracts.staging import StagingRow
@@ -91,6 +92,22 @@ def check_usable(cohort: list[CohortRow], slides: list[SlideRow], flow: CohortFl
                 )
 
 
+def check_enough(slides: list[SlideRow], max_left_out_fraction: float) -> None:
+    """Refuse a batch without labels of which more than the fraction of the slides failed; a slide without tissue is no failure there.
+
+    Raises:
+        DataError: with the counts, the fraction and the first reasons.
+    """
+    lost = [slide for slide in slides if slide.status == "failed"]
+    if len(lost) > max_left_out_fraction * len(slides):
+        first = ", ".join(f"{slide.slide_id} ({slide.reason})" for slide in lost[:MAX_NAMED])
+        more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
+        raise DataError(
+            f"{len(lost)} of {len(slides)} slides failed ({len(lost) / len(slides):.0%}, at most {max_left_out_fraction:.0%} "
+            f"may be): {first}{more}: correct them, or raise 'max-left-out-fraction' (MaxLeftOutFraction)"
+        )
+
+
 def same_features(cohort: list[CohortRow], slides: list[SlideRow]) -> list[str]:
     """Warnings of slides that have the very features of another slide, which is the same slide under another name.
 
@@ -134,15 +151,22 @@ def slide_warnings(slides: list[SlideRow]) -> list[str]:
 def main(job: Job) -> None:
     """Collect, check, write slides.csv and staging.csv through the store, then collected.json, which names both, to the output."""
     settings = job.hyperparameters(CollectFeaturesJob)
-    cohort = read_cohort(job.file("cohort", COHORT))
     store, manifest = open_store(), named_encoder(job)
     layout = FeatureLayout.of(settings.features, settings.hash(manifest.name, manifest.sha256))
     slides = collect(read_slides(job.file("slides_to_extract", TABLE)), layout, store)
-    flow, warnings = read_flow(job.file("flow", FLOW), cohort)
-    flow = with_tissue(flow, cohort, slides)
-    print("\n".join(flow.lines()))
-    check_usable(cohort, slides, flow, settings.max_left_out_fraction)
-    warnings += slide_warnings(slides) + same_features(cohort, slides)
+    store.create(layout.root / MADE_WITH, MadeWith.of(settings, manifest.name, manifest.sha256).to_json())
+    flow: CohortFlow | None = None
+    warnings: list[str] = []
+    if job.has_input("cohort"):
+        cohort = read_cohort(job.file("cohort", COHORT))
+        flow, warnings = read_flow(job.file("flow", FLOW), cohort)
+        flow = with_tissue(flow, cohort, slides)
+        print("\n".join(flow.lines()))
+        check_usable(cohort, slides, flow, settings.max_left_out_fraction)
+        warnings += slide_warnings(slides) + same_features(cohort, slides)
+    else:
+        check_enough(slides, settings.max_left_out_fraction)
+        warnings += slide_warnings(slides)
     table, staging = SlideRow.table(slides), StagingRow.table(staging_rows(slides))
     table_uri, staging_uri = layout.slides_table(table), layout.staging_table(staging)
     store.write(table_uri, table)
@@ -153,7 +177,7 @@ def main(job: Job) -> None:
         "staging": {"uri": f"{staging_uri.parent}/", "sha256": hashlib.sha256(staging).hexdigest()},
         "features": {"uri": f"{Uri.parse(settings.features)}/"},
         "settings_hash": layout.settings_hash,
-        "flow": json.loads(flow.to_json()),
+        **({} if flow is None else {"flow": json.loads(flow.to_json())}),
         "warnings": warnings,
     }
     atomic_write(job.output("slides") / "collected.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())

@@ -9,7 +9,7 @@ from pathology.contracts.uris import S3UriText
 PREPARED = "prepared"
 """The prefix in the bucket, ``prepared/<task>/<hash>/``, and the output of a Prepare step that holds :data:`FILE`."""
 FILE = "prepared.json"
-"""A JSON object: for each thing that is handed on, by name, a :class:`Handed`."""
+"""A JSON object: for each thing that is handed on, by name, a :class:`Handed`; settings of later steps are objects of text beside them."""
 COMPLETE = "COMPLETE"
 """The object that is written last to a content-named folder."""
 

@@ -1,9 +1,9 @@
 """Run by :mod:`pathology.rerun.process` in the process that answers, with nothing but a model's own code on the path: no import of ours.
 
 ``driver.py MODEL ACCEPT TOGETHER``: loads the unpacked MODEL by the ``inference`` of its code. Each line of standard input is a JSON list
-of questions, each with an ``item``, the path of its ``body``, its ``content_type`` and the path for its ``answer``; where TOGETHER is
-``true`` they go through ``predict_fn`` together, else one by one. ``ready``, and ``done`` after each line, say how far it is, and
-``failed: `` with a reason that it is over. What the model's code prints goes to standard error.
+of questions, each with an ``item``, the path of its ``body``, its ``content_type``, the path for its ``answer``, and in ``also`` paths for
+further answers by their types; where TOGETHER is ``true`` they go through ``predict_fn`` together, else one by one. ``ready``, and ``done``
+after each line, say how far it is, and ``failed: `` with a reason that it is over. What the model's code prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def said(error: Exception) -> str:
     return text if type(error).__name__ in EXPECTED and text else f"{type(error).__name__}: {text}"
 
 
-def parsed(inference: Any, question: dict[str, str]) -> Any:
+def parsed(inference: Any, question: dict[str, Any]) -> Any:
     """What ``predict_fn`` takes of a question."""
     try:
         return inference.input_fn(Path(question["body"]).read_bytes(), question["content_type"])
@@ -36,12 +36,14 @@ def parsed(inference: Any, question: dict[str, str]) -> Any:
         raise ValueError(f"{question['item']}: {said(error)}") from error
 
 
-def answer(inference: Any, model: Any, questions: list[dict[str, str]], accept: str, together: bool) -> None:
+def answer(inference: Any, model: Any, questions: list[dict[str, Any]], accept: str, together: bool) -> None:
     """Write the answer of each question where it says."""
     items = [parsed(inference, question) for question in questions]
     found = inference.predict_fn(items, model) if together else [inference.predict_fn(item, model) for item in items]
     for question, prediction in zip(questions, found, strict=True):
         Path(question["answer"]).write_bytes(inference.output_fn(prediction, accept))
+        for other, path in question["also"].items():
+            Path(path).write_bytes(inference.output_fn(prediction, other))
 
 
 def work(folder: str, accept: str, together: bool, say: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pathology.contracts.artefact import ENCODER_VARIABLE
 from pathology.contracts.errors import DataError
@@ -35,24 +35,35 @@ ENDING_SECONDS = 10
 
 @dataclass(frozen=True)
 class Question:
-    """One item as a request: its ``body`` and what type that is."""
+    """One item as a request: its ``body`` and what type that is; ``also`` are types of further answers to it."""
 
     item: str
     body: bytes
     content_type: str
+    also: tuple[str, ...] = ()
 
 
 class Answering:
     """``with Answering(…) as process: process.ask(questions)``; ``name`` is the model's in messages, ``model`` its unpacked folder.
 
     URIs in requests are looked for below the folder ``uris``. ``accept`` is the type of the answers, ``together`` whether its
-    ``predict_fn`` takes a list. It is ended ``limit_seconds`` after its start.
+    ``predict_fn`` takes a list. ``section`` of the YAML has the resources that it runs on. It is ended ``limit_seconds`` after its start.
     """
 
     def __init__(
-        self, name: str, model: Path, *, accept: str, together: bool, uris: Path, encoder: Path | None, limit_seconds: float
+        self,
+        name: str,
+        model: Path,
+        *,
+        accept: str,
+        together: bool,
+        uris: Path,
+        encoder: Path | None,
+        limit_seconds: float,
+        section: str = "compare",
     ) -> None:
-        self.name, self.limit_seconds, self.late = name, limit_seconds, False
+        self.name, self.limit_seconds, self.late, self.section = name, limit_seconds, False, section
+        self._further: list[dict[str, Path]] = []
         self._command = [sys.executable, driver.__file__, str(model), accept, json.dumps(together)]
         self._environment = {key: os.environ[key] for key in KEPT if key in os.environ} | {
             "PYTHONPATH": str(model / "code"),
@@ -96,23 +107,39 @@ class Answering:
         self._expect("ready")
 
     def ask(self, questions: Sequence[Question]) -> list[bytes]:
-        """The answers, in the order of ``questions``.
+        """The answers, in the order of ``questions``; :meth:`further` has what else was asked for.
 
         Raises:
             DataError: with the reason that it gave, or the last line that it printed, when it refuses, fails, is killed or takes too long.
         """
-        folder, asked = Path(self._folder.name), []
+        folder = Path(self._folder.name)
+        asked: list[dict[str, Any]] = []
         for number, question in enumerate(questions):
             body, answer = folder / f"{number}.body", folder / f"{number}.answer"
             body.write_bytes(question.body)
-            answer.unlink(missing_ok=True)
-            asked.append({"item": question.item, "body": str(body), "content_type": question.content_type, "answer": str(answer)})
+            others = {accept: folder / f"{number}.{place}.answer" for place, accept in enumerate(question.also)}
+            for path in (answer, *others.values()):
+                path.unlink(missing_ok=True)
+            asked.append(
+                {
+                    "item": question.item,
+                    "body": str(body),
+                    "content_type": question.content_type,
+                    "answer": str(answer),
+                    "also": {accept: str(path) for accept, path in others.items()},
+                }
+            )
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended, and what it answers says so
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
         self._expect("done")
+        self._further = [{accept: Path(path) for accept, path in each["also"].items()} for each in asked]
         return [Path(each["answer"]).read_bytes() for each in asked]
+
+    def further(self, number: int, accept: str) -> bytes:
+        """Of the questions that were asked last, the answer of another type to one of them, counted from 0."""
+        return self._further[number][accept].read_bytes()
 
     def _expect(self, word: str) -> None:
         assert self._process.stdout is not None
@@ -130,9 +157,11 @@ class Answering:
         process = f"the process that ran {self.name}'s artefact"
         if self.late:
             minutes = f"{self.limit_seconds / 60:g} minutes"
-            return f"{process} took more than {minutes}: give compare.resources a faster instance or more max-runtime-minutes"
+            return (
+                f"{process} took more than {minutes}: give {self.section}.resources a faster instance or more max-runtime-minutes"
+            )
         if status == -signal.SIGKILL:
-            return f"{process} was killed, as for want of memory: give compare.resources more memory"
+            return f"{process} was killed, as for want of memory: give {self.section}.resources more memory"
         return f"{process} ended: {reason[:MAX_LINE] or self._last_line() or f'exit status {status}'}"
 
     def _last_line(self) -> str:

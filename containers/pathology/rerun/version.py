@@ -43,16 +43,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-class _Encoder(_Part):
+class TrainedOn(_Part):
     name: str
     sha256: str
 
 
-class _Config(_Part):
+class StoredConfig(_Part):
     """What of config.json every format version has."""
 
     task: str
-    encoder: _Encoder
+    encoder: TrainedOn
     learned_from: str | None = None
     labels: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ def _ask(
     scratch: Path,
 ) -> StoredEvaluation:
     model = scratch / "model"
-    config, sha256 = _fetch_model(version, task.task, objects, scratch, model)
+    config, sha256 = fetch_model(version, task.task, objects, scratch, model)
     block = _block(version, config, sha256, candidate)
     again = StoredEvaluation(name=version.name, block=block, rows=[], sha256=sha256)
     if reason := other_classes(candidate, again):
@@ -131,15 +131,19 @@ def _answers(process: Answering, test: TestItems, together: int, uris: Path, nam
     return rows
 
 
-def _fetch_model(version: Registered, task: str, objects: Objects, scratch: Path, folder: Path) -> tuple[_Config, str]:
-    """The artefact unpacked to ``folder``; its configuration and that one's sha256."""
+def fetch_model(version: Registered, task: str, objects: Objects, scratch: Path, folder: Path) -> tuple[StoredConfig, str]:
+    """The artefact unpacked to ``folder``; its configuration and that one's sha256.
+
+    Raises:
+        DataError: when it is gone, damaged, another than was evaluated, or of another task or model.
+    """
     archive = objects.fetch(version.archive, scratch / "model.tar.gz")
     if version.archive_sha256 not in ("", sha256_of(archive)):
         raise DataError(f"{version.archive}: the artefact is another than was evaluated, or damaged (its sha256 differs)")
     try:
         unpack(archive, folder)
         content = (folder / CONFIG).read_bytes()
-        config = _Config.model_validate_json(content)
+        config = StoredConfig.model_validate_json(content)
     except FileNotFoundError:
         raise DataError(f"{version.archive}: the artefact is damaged (it holds no {CONFIG})") from None
     except ValidationError as error:
@@ -157,7 +161,7 @@ def _fetch_model(version: Registered, task: str, objects: Objects, scratch: Path
     return config, sha256
 
 
-def _fetch_encoder(version: Registered, config: _Config, objects: Objects, scratch: Path) -> Path:
+def _fetch_encoder(version: Registered, config: StoredConfig, objects: Objects, scratch: Path) -> Path:
     """The folder with the encoder that the model was trained on; its checkpoint is proven by the code that loads it."""
     if version.encoder is None:
         raise DataError(f"{version.name} does not say where its encoder {config.encoder.name} lies")
@@ -179,7 +183,7 @@ def _fetch_encoder(version: Registered, config: _Config, objects: Objects, scrat
     )
 
 
-def _block(version: Registered, config: _Config, sha256: str, candidate: StoredEvaluation) -> StoredBlock:
+def _block(version: Registered, config: StoredConfig, sha256: str, candidate: StoredEvaluation) -> StoredBlock:
     """As an evaluation on the candidate's test would have it, but for what was seen."""
     ours = candidate.block
     model = StoredModel(

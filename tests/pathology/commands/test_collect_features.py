@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 from extraction_jobs import FEATURES, Jobs, finish
+from msi_jobs import slide_row
+from pathology.commands.collect_features import check_enough
 from pathology.contracts.cohort import SlideRow
 from pathology.contracts.errors import DataError
 from pathology.contracts.features import Sidecar
@@ -257,3 +259,12 @@ def test_collecting_needs_neither_torch_nor_hdf5():
     script = "import sys, pathology.commands.collect_features; print({'torch', 'h5py', 'timm'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_batch_without_labels_may_lose_a_fraction_and_slides_without_tissue_are_no_failures():
+    slides = [slide_row("a"), slide_row("b", "failed"), slide_row("c", "empty"), slide_row("d", "empty")]
+    check_enough(slides, 0.25)
+    with pytest.raises(
+        DataError, match=r"1 of 4 slides failed \(25%, at most 20% may be\): b \(planted\): correct them, or raise"
+    ):
+        check_enough(slides, 0.2)

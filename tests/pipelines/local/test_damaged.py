@@ -44,6 +44,7 @@ ARGUMENTS = {
     "approve": (*TASK, "2", "--note", "x", "--accept-warning", "no-evaluation"),
     "reject": (*TASK, "2", "--note", "x"),
     "endpoints": TASK,
+    "predict": ("s3://local/slides", *TASK, "--version", "2", "--no-wait"),
     "deploy": (*TASK, "--version", "2", "--allow-unapproved", "--dry-run"),
     "invoke": (*TASK, "x.csv"),
     "undeploy": (*TASK, "--yes"),
@@ -80,7 +81,7 @@ MEMBERS = {
     "endpoint-configs": ENDPOINT_CONFIG,
     "endpoint.json": ENDPOINT,
 }
-REGISTRY = {"versions", "version", "review", "approve", "reject", "deploy"}
+REGISTRY = {"versions", "version", "review", "approve", "reject", "deploy", "predict"}
 ENDPOINTS = {"endpoints", "invoke", "undeploy", "version", "review"}
 REFUSE = {
     "execution.json": {"show", "metrics", "report", "compare", "logs", "watch", "stop", "retry", "clean"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pathology.asked import Objects
@@ -17,6 +17,23 @@ from pathology.rerun.asking import Asking, fetched_table
 from pathology.rerun.process import Question
 from pathology.tasks.msi.dataset import Patient
 from pathology.tasks.msi.learned_from import items
+
+
+def request(slides: Iterable[SlideRow], objects: Objects, uris: Path, placed: list[Path]) -> bytes:
+    """One patient as a request; the feature files are put below ``uris`` and noted in ``placed``.
+
+    Raises:
+        DataError: naming the slide whose feature file is gone.
+    """
+    asked = []
+    for slide in slides:
+        uri = Uri.parse(slide.features)
+        try:
+            placed.append(objects.fetch(uri, uri.under(uris)))
+        except DataError as error:
+            raise DataError(f"slide {slide.slide_id}: its feature file is gone ({error})") from None
+        asked.append({"slide_id": slide.slide_id, "features": slide.features, "sha256": slide.sha256})
+    return json.dumps({"slides": asked}).encode()
 
 
 class TestPatients:
@@ -39,16 +56,8 @@ class TestPatients:
         """A patient's request; the feature files are put below ``uris``, in place of the patient's before."""
         while self._placed:
             self._placed.pop().unlink()
-        patient, slides = self._patients[index], []
-        for slide in patient.slides:
-            uri = Uri.parse(slide.features)
-            path = uri.under(uris)
-            try:
-                self._placed.append(self._objects.fetch(uri, path))
-            except DataError as error:
-                raise DataError(f"slide {slide.slide_id}: its feature file is gone ({error})") from None
-            slides.append({"slide_id": slide.slide_id, "features": slide.features, "sha256": slide.sha256})
-        return Question(patient.patient_id, json.dumps({"slides": slides}).encode(), JSON)
+        patient = self._patients[index]
+        return Question(patient.patient_id, request(patient.slides, self._objects, uris, self._placed), JSON)
 
     def rows(self, index: int, answer: bytes) -> Iterator[Fields]:
         """The patient's row with this answer."""

@@ -92,7 +92,7 @@ ALSO = (*PARTS, "docs/adding-a-task")
 def test_a_fourth_task_is_built_validated_and_rendered():
     root = made_once("fourth-task", with_task, also=ALSO)
     printed = (root / "printed.txt").read_text().splitlines()
-    others = ["msi.json is up to date", "mhist.json is up to date", "lizard.json is up to date"]
+    others = ["msi.json is up to date", "msi-predict.json is up to date", "mhist.json is up to date", "lizard.json is up to date"]
     assert printed == ["pathology-tumour: valid", *others, "tumour.json written"]
     definition = json.loads((root / "pipeline_definitions" / "tumour.json").read_text())
     assert [step["Name"] for step in definition["Steps"]] == [

@@ -30,7 +30,7 @@ SHAPES = {
     "TrainingRepositoryUri": rf"{ACCOUNT}\.dkr\.ecr\.{REGION}\.amazonaws\.com/pathology-training",
     **{f"{name}SecurityGroupId": r"sg-[0-9a-f]+" for name in ("Job", "Notebook", "Efs", "Endpoint")},
     **{f"{name}RoleArn": rf"arn:aws:iam::{ACCOUNT}:role/\S+" for name in ("Pipeline", "Job", "Notebook")},
-    **{f"{name}PolicyArn": rf"arn:aws:iam::{ACCOUNT}:policy/\S+" for name in ("Author", "Approver", "InTheVpc")},
+    **{f"{name}PolicyArn": rf"arn:aws:iam::{ACCOUNT}:policy/\S+" for name in ("Author", "Approver", "Deployer", "InTheVpc")},
 }
 
 

@@ -68,15 +68,11 @@ def invoke(
     session = enter(environment)
     serving = in_service(session, task, endpoint_name(load_training(task, session.environment, kind=kind), name))
     asked = _inputs(session, task, given, features, patients)
-    for line in asked.left_out:
-        _note(f"not asked: {line}" if "asked for" not in line else line)
+    for line in asked.notes:
+        _note(line)
     with results_in(out, serving.model) if out is not None else nullcontext() as folder:
-        found = list(
-            _shown(
-                invoke_all(Endpoint.of(session, serving.name), asked.items, accept, folder, parallel, whole=json),
-                len(asked.items),
-            )
-        )
+        answers = invoke_all(Endpoint.of(session, serving.name), asked.items, accept, folder, parallel, whole=json)
+        found = list(_shown(answers, len(asked.items)))
         if out is not None:
             _write_table(out / RESULTS, found)
     _say_if_updated(found)

@@ -32,7 +32,7 @@ _PING_SECONDS = 2.0
 """The service's own limit of a ping."""
 _PING_EVERY = 5.0
 _MAX_BAD_PINGS = 3
-"""In a row, of a server that serves. One that does not come in time is none of them: the machine may be busy."""
+"""In a row, of a server that serves. One that does not come in time is not counted: the machine may be busy."""
 _TIED = Path(__file__).with_name("tied.py")
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
 """Headers of an answer that are of one connection, or that whoever passes it on writes itself."""

@@ -196,7 +196,7 @@ class Task(PipelineYaml):
         chosen, types = self.endpoint.instance_type, self.register_as.instance_types
         if chosen is not None and chosen not in types:
             raise ValueError(
-                f"endpoint.instance-type {chosen} is none of register.instance-types, {', '.join(types)}: add it there"
+                f"endpoint.instance-type {chosen} is not among register.instance-types, {', '.join(types)}: add it there"
             )
         return self
 

@@ -112,7 +112,7 @@ def find_listed(store: Store, listed: Listed, beside: Uri) -> tuple[FoundSlides,
 
 
 def other_files(found: FoundSlides) -> list[tuple[str, str]]:
-    """Names and reasons of what was found and is none of the slides that are read."""
+    """Names and reasons of what was found and is not among the slides that are read."""
     unread = [(name, f"{kind}, a format that is not read") for kind, names in found.not_read.items() for name in names]
     return unread + [(name, HIDDEN) for name in found.hidden]
 

@@ -44,6 +44,8 @@ class _Part(BaseModel):
 
 
 class TrainedOn(_Part):
+    """The encoder that config.json names."""
+
     name: str
     sha256: str
 

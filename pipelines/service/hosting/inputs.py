@@ -36,10 +36,10 @@ class Input:
 
 
 class Inputs(NamedTuple):
-    """Requests in order, and lines on what is not asked."""
+    """Requests in order, and lines on what is not asked, and how the others are."""
 
     items: list[Input]
-    left_out: list[str]
+    notes: list[str]
 
 
 def pictures(session: Session, given: Sequence[str]) -> Inputs:
@@ -56,7 +56,7 @@ def pictures(session: Session, given: Sequence[str]) -> Inputs:
             raise RequestError(f"{text}: holds no .png, .jpg or .jpeg" + (f", but {len(others)} other files" if others else ""))
         items += found
         if others:
-            left_out.append(f"{text}: {_counted(others, 'file', 'no picture by name')}")
+            left_out.append(f"not asked: {text}: {_counted(others, 'file', 'no picture by name')}")
     return Inputs(_once(items), left_out)
 
 
@@ -115,7 +115,7 @@ def patients(session: Session, given: Sequence[str], features: str | None, table
         seen.add(slide.slide_id)
     ready = [slide for slide in slides if slide.status == "ok"]
     left_out = [f"{slide.slide_id}: {slide.status}, {slide.reason or 'no tissue'}" for slide in slides if slide.status != "ok"]
-    lines = [_counted(left_out, "slide", "without features")] if left_out else []
+    lines = [f"not asked: {_counted(left_out, 'slide', 'without features')}"] if left_out else []
     if not ready:
         raise RequestError(f"none of {len(slides)} slides has features: {'; '.join(lines)}")
     if table is None:

@@ -29,7 +29,7 @@ class PatientSlide(Row):
 
 
 class LeftOut(StrictJson):
-    """What lies among the slides and is none of the batch, by the name of its file."""
+    """What lies among the slides and is not in the batch, by the name of its file."""
 
     name: str
     reason: str

@@ -153,7 +153,7 @@ def ask(asked: Asked, patient: BatchPatient, limits: PredictMsi, labels: tuple[s
             patient, "failed", remarks=[f"its answer is of a form that this code does not read ({error!r})", *remarks]
         ), None
     if label not in labels:
-        return _row(patient, "failed", remarks=[f"the model answers {label!r}, which is none of its labels", *remarks]), None
+        return _row(patient, "failed", remarks=[f"the model answers {label!r}, which is not one of its labels", *remarks]), None
     doubts = list(_doubts(patient, tiles, found, failed, fold_std, limits))
     result = _row(
         patient,

@@ -279,7 +279,7 @@ def test_hosts_follow_the_load_until_their_type_changes_or_nobody_asks_for_it(ad
 @pytest.mark.parametrize(
     "keys, fault",
     [
-        ({"instance_type": "ml.g5.xlarge"}, "endpoint.instance-type ml.g5.xlarge is none of register.instance-types"),
+        ({"instance_type": "ml.g5.xlarge"}, "endpoint.instance-type ml.g5.xlarge is not among register.instance-types"),
         ({"canary_percent": 10}, "canary-percent takes an instance-count of 2 or more"),
         ({"instance_count": 3, "max_instances": 2}, "max-instances 2 is below instance-count 3"),
         ({"capture_percent": 101}, "endpoint.capture-percent"),

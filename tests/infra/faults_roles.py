@@ -258,7 +258,7 @@ def _deployer(sid, key, value, words):
                 else:
                     one[key] = value(one[key]) if callable(value) else value
 
-    plant.__name__ = f"deployer_{sid}_{key}"
+    plant.__name__ = f"deployer_{sid}_{key}_{words}"
     fault("DeployerPolicy", words)(plant)
 
 

@@ -25,7 +25,8 @@ EXPECTED = ("DataError", "RequestError")
 def said(error: Exception) -> str:
     """An error in one line."""
     text = " ".join(str(error).split())
-    return text if type(error).__name__ in EXPECTED and text else f"{type(error).__name__}: {text}"
+    expected = any(kind.__name__ in EXPECTED for kind in type(error).__mro__)
+    return text if expected and text else f"{type(error).__name__}: {text}"
 
 
 def parsed(inference: Any, question: dict[str, Any]) -> Any:

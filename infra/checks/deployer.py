@@ -57,6 +57,8 @@ def _check_models(stack: Stack, policy: str, given: list[Statement]) -> Iterator
     ours = {"sagemaker:VpcSubnets": subnets, "sagemaker:VpcSecurityGroupIds": groups}
     strange: dict[str, Context] = {
         "in no network": {},
+        "without subnets": {"sagemaker:VpcSecurityGroupIds": groups},
+        "without security groups": {"sagemaker:VpcSubnets": subnets},
         "in a strange subnet": {**ours, "sagemaker:VpcSubnets": [*subnets, "subnet-strange"]},
         "with a strange security group": {**ours, "sagemaker:VpcSecurityGroupIds": ["sg-strange"]},
     }

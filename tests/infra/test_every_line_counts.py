@@ -17,6 +17,7 @@ HARMLESS = {
     r"EndpointsFrom\w+\.Condition$": "of a VPC of one's own alone (tests/infra/test_checks.py)",
     # whether these are what verbs and jobs call is derived from the calls, not from the template
     r"AuthorPolicy\.Properties\.PolicyDocument\.Statement\.\d+\b": "what verbs call",
+    r"DeployerPolicy\.Properties\.PolicyDocument\.Statement\.[1345]\b": "what verbs on endpoints call, and the key of their hosts' disks",
     r"PipelineRole\.Properties\.Policies\.0\.PolicyDocument\.Statement\.[12]\b": "what pipelines call",
     r"JobRole\.Properties\.Policies\.0\.PolicyDocument\.Statement\.[0-4]\b": "what jobs call",
 }

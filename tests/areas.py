@@ -28,7 +28,10 @@ AREAS = {
     "runs": ("tests/pipelines/local",),
     "jobs": ("tests/pathology/commands", "tests/demo", "tests/benchmarks"),
     "authoring": ("tests/pipelines", "tests/docs", "tests"),
-    "serving": ("tests/pathology/serving", "tests/benchmarks/test_serving.py"),
+    "serving": (
+        *("tests/pathology/serving", "tests/benchmarks/test_serving.py"),
+        *("tests/end_to_end/test_deployed.py", "tests/end_to_end/test_predict.py"),
+    ),
     "slides": ("tests/pathology/wsi", "tests/pathology/test_extraction_chaos.py", "tests/demo/test_slides.py"),
     "infra": ("tests/infra", "tests/containers"),
 }
